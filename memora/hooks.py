@@ -1,0 +1,7 @@
+app_name = "memora"
+app_title = "Memora"
+app_publisher = "The Memora developers"
+app_description = "The spaced-repetition engine of a school-learning platform"
+app_email = "memora@example.com"
+app_license = "MIT"
+required_apps = []
