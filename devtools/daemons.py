@@ -1,0 +1,76 @@
+"""Starting a server so that it outlives this program, and waiting until it answers."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from devtools.pids import PidFile
+from devtools.report import Failure
+from devtools.shell import Arguments
+
+SECONDS_BETWEEN_LOOKS = 0.05
+
+
+@dataclass(frozen=True)
+class Daemon:
+	"""A long-running program with its log, its pid file and the question whether it is ready."""
+
+	name: str
+	args: Arguments
+	log: Path
+	pid_file: PidFile
+	ready: Callable[[], bool]
+	cwd: Path | None = None
+	env: Mapping[str, str] = field(default_factory=dict)
+	seconds_to_start: float = 60
+	seconds_to_stop: float = 60
+
+	def start(self) -> "subprocess.Popen[bytes]":
+		"""Start and wait until ready; on failure or interruption nothing is left running."""
+		process = self._spawn()
+		try:
+			self.pid_file.write(process.pid)
+			self._wait(process)
+		except BaseException:
+			self.stop(process)
+			raise
+		return process
+
+	def stop(self, process: "subprocess.Popen[bytes] | None" = None) -> None:
+		self.pid_file.stop(self.seconds_to_stop)
+		if process:
+			process.wait()
+
+	def _spawn(self) -> "subprocess.Popen[bytes]":
+		with self.log.open("wb") as log:
+			return subprocess.Popen(
+				self.args,
+				cwd=self.cwd,
+				env={**os.environ, **self.env},
+				stdin=subprocess.DEVNULL,
+				stdout=log,
+				stderr=log,
+				start_new_session=True,
+			)
+
+	def _wait(self, process: "subprocess.Popen[bytes]") -> None:
+		deadline = time.monotonic() + self.seconds_to_start
+		while not self.ready():
+			if process.poll() is not None:
+				raise Failure(f"{self.name} exited with {process.returncode}", self.log)
+			if time.monotonic() > deadline:
+				raise Failure(f"{self.name} was not ready after {self.seconds_to_start:.0f} s", self.log)
+			time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def answers(port: int, request: bytes, expected: bytes) -> bool:
+	try:
+		with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+			connection.sendall(request)
+			return connection.recv(len(expected)) == expected
+	except OSError:
+		return False

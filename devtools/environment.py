@@ -1,0 +1,62 @@
+"""The virtual environment with Frappe and memora in it."""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from devtools import frappe_source, packages, shell
+from devtools.paths import PROJECT, Bench
+from devtools.report import step
+
+# setuptools 81 dropped pkg_resources, which gunicorn 20 imports
+BUILD_TOOLS = ("pip", "setuptools<81", "wheel")
+
+
+def ensure_venv(bench: Bench) -> None:
+	"""The stamp is written last: an interrupted environment has none and is made again."""
+	stamp = bench.env / ".memora-venv"
+	if stamp.is_file():
+		return
+	with step("Making the virtual environment"):
+		shutil.rmtree(bench.env, ignore_errors=True)
+		log = bench.log("pip")
+		shell.run([packages.usable_python(), "-m", "venv", bench.env], log)
+		shell.run([bench.python, "-m", "pip", "install", "-q", *BUILD_TOOLS], log)
+		stamp.touch()
+
+
+def ensure_requirements(bench: Bench) -> None:
+	"""Frappe and memora with their requirements, again when either pyproject.toml changed."""
+	stamp = bench.env / ".memora-requirements"
+	fingerprint = _fingerprint(bench)
+	if stamp.is_file() and stamp.read_text() == fingerprint:
+		return
+	with step("Installing Frappe, memora and what they require"):
+		pip = [bench.python, "-m", "pip", "install", "--no-input"]
+		shell.run([*pip, "-e", bench.frappe, "-e", f"{PROJECT}[dev]"], bench.log("pip"))
+		stamp.write_text(fingerprint)
+
+
+def _fingerprint(bench: Bench) -> str:
+	digest = hashlib.sha256()
+	for app in (bench.frappe, PROJECT):
+		digest.update((app / "pyproject.toml").read_bytes())
+	return digest.hexdigest()
+
+
+def link_app(bench: Bench) -> None:
+	"""apps/memora is this checkout, relative so that the directory may be moved as a whole."""
+	link = bench.apps / "memora"
+	target = Path(os.path.relpath(PROJECT, bench.apps.resolve()))
+	if link.is_symlink() and link.readlink() == target:
+		return
+	link.unlink(missing_ok=True)
+	link.symlink_to(target)
+
+
+def ensure(bench: Bench) -> None:
+	ensure_venv(bench)  # its pip fetches Frappe from PyPI
+	frappe_source.ensure(bench)
+	link_app(bench)
+	ensure_requirements(bench)

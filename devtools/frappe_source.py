@@ -1,0 +1,192 @@
+"""Where Frappe comes from: MEMORA_FRAPPE, else the official repository, else PyPI's renamed copy of it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from devtools import shell
+from devtools.paths import Bench
+from devtools.report import Failure, say, step
+
+OFFICIAL_URL, OFFICIAL_BRANCH = "https://github.com/frappe/frappe", "version-15"
+SECONDS_TO_REACH_GITHUB = 5
+
+# Frappe 15.0.0-dev of August 2023 under another name; the sdist, because it carries the pyproject.toml
+COPY = "criscostack==1.0.0"
+COPY_SHA256 = "82f55713e9ee191d5a6c8eaba215ae3da4ab9ee20d8eaa27f501351ee6345478"
+# In this order: the longer names first
+RENAMES = [
+	(re.compile(old), new)
+	for old, new in (
+		(b"criscostack", b"frappe"),
+		(b"Criscostack", b"Frappe"),
+		(b"CRISCOSTACK", b"FRAPPE"),
+		(b"Criscoerp", b"ERPNext"),
+		(b"criscoerp", b"erpnext"),
+		(b"Crisco", b"Frappe"),
+		# "brik" is also a part of words in the translations
+		(rb"(?<![a-z])brik(?![a-z])", b"bench"),
+	)
+]
+BINARY = re.compile(rb"\0")
+
+# What GitHub-pinned requirements are on the registries
+PYTHON_PIN = re.compile(r'"([\w.-]+) @ git\+https://github\.com/[^"]*"')
+NODE_PIN = re.compile(r'("air-datepicker"): "github:[^"]*"')
+NODE_REPLACEMENT = r'\1: "2.2.3"'
+
+
+@dataclass(frozen=True)
+class Source:
+	kind: str  # "checkout", "git" or "pypi"
+	where: str  # a path, a URL or a requirement
+	ref: str = ""
+
+	def __str__(self) -> str:
+		return f"{self.where} at {self.ref}" if self.ref else self.where
+
+
+def ensure(bench: Bench) -> None:
+	have, wanted = _recorded(bench), _from_environment()
+	if have and wanted and have != wanted:
+		raise Failure(
+			f"{bench.root} was made with Frappe from {have}, and MEMORA_FRAPPE now names {wanted}.\n"
+			"Run ./dev clean first, or set MEMORA_BENCH to another directory to have both."
+		)
+	if have:
+		return
+	source, why = (wanted, "MEMORA_FRAPPE names it") if wanted else _choose()
+	say(f"           Frappe: {source}, because {why}")
+	with step("Fetching Frappe"):
+		_fetch(bench, source)
+
+
+def _recorded(bench: Bench) -> Source | None:
+	path = bench.frappe / ".memora-source.json"
+	return Source(**json.loads(path.read_text())) if path.is_file() else None
+
+
+def _from_environment() -> Source | None:
+	value = os.environ.get("MEMORA_FRAPPE")
+	if not value:
+		return None
+	if Path(value).is_dir():
+		return Source("checkout", str(Path(value).resolve()))
+	if "://" not in value and not value.startswith("git@"):
+		raise Failure(f"MEMORA_FRAPPE={value} is neither a directory nor a git URL")
+	url, _, ref = value.rpartition("@")
+	# the @ of git@host or user:password@host is no ref's
+	return Source("git", url, ref) if url and ":" not in ref else Source("git", value)
+
+
+def _choose() -> tuple[Source, str]:
+	if github_answers():
+		return Source("git", OFFICIAL_URL, OFFICIAL_BRANCH), "the official repository can be reached"
+	return Source("pypi", COPY), f"{OFFICIAL_URL} did not answer within {SECONDS_TO_REACH_GITHUB} s"
+
+
+def github_answers() -> bool:
+	command = ["git", "ls-remote", "--exit-code", OFFICIAL_URL, f"refs/heads/{OFFICIAL_BRANCH}"]
+	env = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+	try:
+		done = subprocess.run(command, env=env, capture_output=True, timeout=SECONDS_TO_REACH_GITHUB)
+	except subprocess.TimeoutExpired:
+		return False
+	return done.returncode == 0
+
+
+def _fetch(bench: Bench, source: Source) -> None:
+	"""Made beside its place and moved there when complete, so that a half-made one is never used."""
+	part = bench.root / "frappe.part"
+	for old in (part, bench.frappe):
+		shutil.rmtree(old, ignore_errors=True)
+	{"checkout": _copy, "git": _clone, "pypi": _unpack}[source.kind](bench, source, part)
+	if source.kind != "pypi" and not github_answers():
+		_replace_pins(part)
+	(part / ".memora-source.json").write_text(json.dumps(asdict(source)))
+	part.rename(bench.frappe)
+
+
+def _copy(bench: Bench, source: Source, part: Path) -> None:
+	"""A copy of the working tree as it is: the checkout itself stays untouched."""
+	if not (Path(source.where) / "frappe" / "__init__.py").is_file():
+		raise Failure(f"{source.where} is no checkout of Frappe")
+	shutil.copytree(
+		source.where, part, symlinks=True, ignore=shutil.ignore_patterns(".git", "node_modules", "*.pyc")
+	)
+
+
+def _clone(bench: Bench, source: Source, part: Path) -> None:
+	log = bench.log("frappe")
+	branch = ["--branch", source.ref] if source.ref else []
+	if not _looks_like_commit(source.ref):
+		shell.run(["git", "clone", "--depth", "1", *branch, source.where, part], log)
+		return
+	shell.run(["git", "clone", source.where, part], log)
+	shell.run(["git", "checkout", source.ref], log, cwd=part)
+
+
+def _looks_like_commit(ref: str) -> bool:
+	return bool(re.fullmatch(r"[0-9a-f]{7,40}", ref))
+
+
+def _unpack(bench: Bench, source: Source, part: Path) -> None:
+	download = bench.root / "download"
+	shutil.rmtree(download, ignore_errors=True)
+	download.mkdir()
+	requirement = download / "requirements.txt"
+	requirement.write_text(f"{source.where} --hash=sha256:{COPY_SHA256}\n")
+	pip = [
+		bench.python,
+		"-m",
+		"pip",
+		"download",
+		"--no-deps",
+		"--no-binary",
+		"criscostack",
+		"--require-hashes",
+	]
+	shell.run([*pip, "-d", download, "-r", requirement], bench.log("frappe"))
+	with tarfile.open(next(download.glob("*.tar.gz"))) as archive:
+		archive.extractall(download)
+	tree = next(path for path in download.iterdir() if path.is_dir())
+	_rename(tree)
+	tree.rename(part)
+	shutil.rmtree(download)
+
+
+def _rename(tree: Path) -> None:
+	"""Give Frappe its name back, in texts and file names, the deepest first."""
+	for path in sorted(tree.rglob("*"), key=lambda path: -len(path.parts)):
+		if path.is_file():
+			_rename_text(path)
+		name = _renamed(os.fsencode(path.name))
+		path.rename(path.with_name(os.fsdecode(name)))
+
+
+def _rename_text(path: Path) -> None:
+	old = path.read_bytes()
+	new = old if BINARY.search(old) else _renamed(old)
+	if new != old:
+		path.write_bytes(new)
+
+
+def _renamed(text: bytes) -> bytes:
+	for old, new in RENAMES:
+		text = old.sub(new, text)
+	return text
+
+
+def _replace_pins(part: Path) -> None:
+	_replace(part / "pyproject.toml", PYTHON_PIN, r'"\1"')
+	_replace(part / "package.json", NODE_PIN, NODE_REPLACEMENT)
+
+
+def _replace(path: Path, pattern: re.Pattern[str], replacement: str) -> None:
+	if path.is_file():
+		path.write_text(pattern.sub(replacement, path.read_text()))

@@ -1,0 +1,152 @@
+"""The bench's own MariaDB: its data directory, root login and server."""
+
+import configparser
+import getpass
+import os
+import secrets
+import shutil
+import subprocess
+from pathlib import Path
+
+from devtools import ports, shell
+from devtools.daemons import Daemon
+from devtools.paths import Bench
+from devtools.pids import PidFile
+from devtools.report import Failure, step
+
+LARGEST_BUFFER_POOL_BYTES = 4 * 1024**3
+BUFFER_POOL_SHARE = 0.25  # of the machine's memory: Redis, web and workers live here, too
+
+CONFIG = """\
+[mariadbd]
+datadir = {data}
+socket = {socket}
+pid-file = {run}/mariadbd.pid
+bind-address = 127.0.0.1
+port = {port}
+user = {user}
+character-set-server = utf8mb4
+collation-server = utf8mb4_unicode_ci
+skip-character-set-client-handshake
+innodb_buffer_pool_size = {buffer_pool_bytes}
+innodb_log_file_size = 512M
+# a commit that was answered survives a power cut
+innodb_flush_log_at_trx_commit = 1
+max_connections = 500
+performance_schema = OFF
+skip-log-bin
+"""
+# The installer's anonymous users would shadow a site's own user at localhost
+SECURE = """\
+FLUSH PRIVILEGES;
+DELETE FROM mysql.global_priv WHERE User = '' OR (User = 'root' AND Host <> 'localhost');
+FLUSH PRIVILEGES;
+ALTER USER 'root'@'localhost' IDENTIFIED BY '{password}';
+"""
+
+
+def ensure_data(bench: Bench) -> None:
+	if bench.mariadb_data.is_dir() and bench.mariadb_client.is_file():
+		return
+	with step("Making an empty database server"):
+		_make_data(bench)
+
+
+def _make_data(bench: Bench) -> None:
+	"""Made beside its place and moved there when complete, so that a half-made one is never used."""
+	for old in (bench.mariadb_data, part := bench.root / "mariadb.part"):
+		shutil.rmtree(old, ignore_errors=True)
+	log, user = bench.log("mariadb-install"), getpass.getuser()
+	shell.run(
+		[
+			_program("mariadb-install-db"),
+			"--no-defaults",
+			f"--datadir={part}",
+			f"--user={user}",
+			"--auth-root-authentication-method=normal",
+			"--skip-test-db",
+		],
+		log,
+	)
+	password = secrets.token_urlsafe(24)
+	_bootstrap(part, user, SECURE.format(password=password), log)
+	_write_client_file(bench, password)
+	part.rename(bench.mariadb_data)
+
+
+def _bootstrap(data: Path, user: str, statements: str, log: Path) -> None:
+	"""Run statements without ever opening a port: root has no password yet."""
+	sql = data.with_suffix(".sql")
+	sql.touch(mode=0o600)
+	sql.write_text(statements)
+	server = _program("mariadbd")
+	with sql.open("rb") as stdin:
+		shell.run(
+			[server, "--no-defaults", f"--datadir={data}", f"--user={user}", "--bootstrap"], log, stdin=stdin
+		)
+	sql.unlink()
+
+
+def _write_client_file(bench: Bench, password: str) -> None:
+	path = bench.mariadb_client
+	path.touch(mode=0o600)
+	path.write_text(f"[client]\nuser = root\npassword = {password}\nsocket = {bench.socket()}\n")
+
+
+def root_password(bench: Bench) -> str:
+	# RawConfigParser: a password may hold a %
+	parser = configparser.RawConfigParser()
+	parser.read(bench.mariadb_client)
+	return parser["client"]["password"]
+
+
+def daemon(bench: Bench) -> Daemon:
+	config = bench.root / "config" / "mariadb.cnf"
+	return Daemon(
+		name="mariadb",
+		args=[_program("mariadbd"), f"--defaults-file={config}"],
+		log=bench.log("mariadb"),
+		pid_file=PidFile(bench.run / "mariadb.json"),
+		ready=lambda: _answers(bench),
+	)
+
+
+def configure(bench: Bench, port: int) -> None:
+	config = CONFIG.format(
+		data=bench.mariadb_data,
+		socket=bench.socket(),
+		run=bench.run,
+		port=port,
+		user=getpass.getuser(),
+		buffer_pool_bytes=_buffer_pool_bytes(),
+	)
+	(bench.root / "config" / "mariadb.cnf").write_text(config)
+
+
+def _buffer_pool_bytes() -> int:
+	memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+	return min(int(memory * BUFFER_POOL_SHARE), LARGEST_BUFFER_POOL_BYTES)
+
+
+def _answers(bench: Bench) -> bool:
+	return subprocess.run(client(bench, "-e", "SELECT 1"), capture_output=True).returncode == 0
+
+
+def client(bench: Bench, *args: str, program: str = "mariadb") -> list[str]:
+	return [_program(program), f"--defaults-file={bench.mariadb_client}", *args]
+
+
+def execute(bench: Bench, statements: str) -> None:
+	done = subprocess.run(client(bench), input=statements, capture_output=True, text=True)
+	if done.returncode:
+		raise Failure(f"MariaDB said: {done.stderr.strip()}")
+
+
+def port(bench: Bench) -> int:
+	return ports.known(bench)["mariadb"]
+
+
+def _program(name: str) -> str:
+	if found := shell.find(name):
+		return found
+	raise Failure(f"{name} is not installed: run ./dev setup")

@@ -1,0 +1,44 @@
+"""The bench's loopback ports: well away from the system services' own, remembered, replaced when taken."""
+
+import json
+import socket
+
+from devtools.paths import Bench
+
+PREFERRED = {"mariadb": 13306, "cache": 13000, "queue": 11000, "srs": 13100, "web": 8008}
+TRIES = 500
+
+
+def known(bench: Bench) -> dict[str, int]:
+	path = bench.run / "ports.json"
+	if not path.is_file():
+		return dict(PREFERRED)
+	return {**PREFERRED, **json.loads(path.read_text())}
+
+
+def claim(bench: Bench, name: str) -> int:
+	"""The remembered port of a service that is about to start, or the next free one, from now on remembered."""
+	ports = known(bench)
+	others = {port for other, port in ports.items() if other != name}
+	candidates = range(ports[name], ports[name] + TRIES)
+	ports[name] = next(port for port in candidates if port not in others and is_free(port))
+	part = bench.run / "ports.part"
+	part.write_text(json.dumps(ports, indent=1))
+	part.replace(bench.run / "ports.json")
+	return ports[name]
+
+
+def is_free(port: int) -> bool:
+	with socket.socket() as probe:
+		probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+		try:
+			probe.bind(("127.0.0.1", port))
+		except OSError:
+			return False
+	return True
+
+
+def any_free() -> int:
+	with socket.socket() as probe:
+		probe.bind(("127.0.0.1", 0))
+		return probe.getsockname()[1]

@@ -1,0 +1,45 @@
+"""The bench's three Redis servers: a cache that may forget, a queue and an SRS store that may not."""
+
+from devtools import ports, shell
+from devtools.daemons import Daemon, answers
+from devtools.paths import Bench
+from devtools.pids import PidFile
+from devtools.report import Failure
+
+LASTING = ("--appendonly", "yes", "--maxmemory-policy", "noeviction")
+OPTIONS: dict[str, tuple[str, ...]] = {
+	"cache": ("--appendonly", "no", "--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru"),
+	"queue": LASTING,
+	"srs": LASTING,
+}
+# A hanging Redis must cost a request half a second, not a worker. The SRS cache has MariaDB behind it: less patience.
+TIMEOUTS = {
+	"cache": "socket_timeout=0.5&socket_connect_timeout=0.5",
+	"queue": "socket_timeout=0.5&socket_connect_timeout=0.5",
+	"srs": "socket_timeout=0.5&socket_connect_timeout=0.25",
+}
+
+
+def url(bench: Bench, name: str, database: int = 0) -> str:
+	return f"redis://127.0.0.1:{ports.known(bench)[name]}/{database}?{TIMEOUTS[name]}"
+
+
+def daemon(bench: Bench, name: str) -> Daemon:
+	port = ports.known(bench)[name]
+	return Daemon(
+		name=f"redis-{name}",
+		args=_args(bench, name, port),
+		log=bench.log(f"redis-{name}"),
+		pid_file=PidFile(bench.run / f"redis-{name}.json"),
+		ready=lambda: answers(port, b"PING\r\n", b"+PONG"),
+	)
+
+
+def _args(bench: Bench, name: str, port: int) -> list[str]:
+	server = shell.find("redis-server")
+	if not server:
+		raise Failure("redis-server is not installed: run ./dev setup")
+	data = bench.redis_data(name)
+	data.mkdir(parents=True, exist_ok=True)
+	where = ["--bind", "127.0.0.1", "--port", str(port), "--dir", str(data)]
+	return [server, *where, "--save", "", *OPTIONS[name]]

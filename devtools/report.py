@@ -1,0 +1,78 @@
+"""What a person sees: each step with its seconds, a sign of life on long ones, the log's tail on a failure."""
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+SECONDS_BETWEEN_LINES = 15  # where the output is no terminal
+TAIL_LINES = 25
+
+_stream: TextIO = sys.stdout
+
+
+class Failure(Exception):
+	"""Something a person has to know: the message says what, `log` where the details are."""
+
+	def __init__(self, message: str, log: Path | None = None):
+		super().__init__(message)
+		self.log = log
+
+
+def keep_stdout_clean() -> None:
+	"""Send the steps to stderr, for commands whose own output may be read by a program."""
+	global _stream
+	_stream = sys.stderr
+
+
+def say(line: str) -> None:
+	print(line, file=_stream, flush=True)
+
+
+@contextmanager
+def step(title: str) -> Iterator[None]:
+	"""Print the title with the seconds its block took; nothing but the failure if it fails."""
+	begin = time.monotonic()
+	done = threading.Event()
+	ticker = threading.Thread(target=_tick, args=(title, begin, done), daemon=True)
+	ticker.start()
+	try:
+		yield
+	except BaseException:
+		_finish(done, ticker)
+		say(f"{time.monotonic() - begin:7.1f} s  {title}: did not finish")
+		raise
+	_finish(done, ticker)
+	say(f"{time.monotonic() - begin:7.1f} s  {title}")
+
+
+def _finish(done: threading.Event, ticker: threading.Thread) -> None:
+	done.set()
+	ticker.join()
+
+
+def _tick(title: str, begin: float, done: threading.Event) -> None:
+	"""An elapsed time that ticks on a terminal, a line now and then elsewhere."""
+	on_terminal = _stream.isatty()
+	while not done.wait(0.5 if on_terminal else SECONDS_BETWEEN_LINES):
+		line = f"{time.monotonic() - begin:7.0f} s  {title} ..."
+		print(f"\r{line}" if on_terminal else line, end="" if on_terminal else "\n", file=_stream, flush=True)
+	if on_terminal:
+		print("\r\033[K", end="", file=_stream, flush=True)
+
+
+def tail(log: Path, lines: int = TAIL_LINES) -> str:
+	if not log.is_file():
+		return ""
+	with log.open("rb") as file:
+		file.seek(max(0, log.stat().st_size - 20_000))
+		return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+
+
+def say_failure(failure: Failure) -> None:
+	if failure.log:
+		print(f"{tail(failure.log)}\n\nThe whole log: {failure.log}", file=sys.stderr)
+	print(f"\nFailed: {failure}", file=sys.stderr, flush=True)

@@ -1,0 +1,106 @@
+"""MariaDB and Redis for as long as a command needs them.
+
+Several commands may use them at once, each holding a shared lock on `in-use.lock`; the last one to leave stops
+what commands have started. What ran before any of them came is left running.
+"""
+
+import fcntl
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+from devtools import config, mariadb, ports, redis
+from devtools.daemons import Daemon
+from devtools.locks import exclusive, try_lock
+from devtools.paths import Bench
+from devtools.pids import PidFile
+from devtools.report import step
+
+# service name -> the name of its port
+PORTS = {"mariadb": "mariadb", "redis-cache": "cache", "redis-queue": "queue", "redis-srs": "srs"}
+
+
+@contextmanager
+def running(bench: Bench) -> Iterator[None]:
+	"""All services answer inside the block."""
+	pid_file = PidFile(bench.run / f"command-{os.getpid()}.json")
+	pid_file.write(os.getpid())
+	try:
+		with (bench.run / "in-use.lock").open("a") as in_use:
+			try:
+				_enter(bench, in_use)
+				yield
+			finally:
+				_leave(bench, in_use)
+	finally:
+		pid_file.remove()
+
+
+def _enter(bench: Bench, in_use: IO[str]) -> None:
+	with exclusive(bench.run / "services.lock"):
+		if try_lock(in_use, fcntl.LOCK_EX):
+			_remember_started(bench, [])  # whoever started what runs now is gone: not ours to stop
+		fcntl.flock(in_use, fcntl.LOCK_SH)
+		for name in PORTS:
+			if not pid_file(bench, name).pid():
+				_start(bench, name)
+		config.write(bench)
+
+
+def _start(bench: Bench, name: str) -> None:
+	port = ports.claim(bench, PORTS[name])
+	with step(f"Starting {name} on 127.0.0.1:{port}"):
+		_remember_started(bench, [*_started(bench), name])
+		if name == "mariadb":
+			mariadb.configure(bench, port)
+		daemon(bench, name).start()
+
+
+def _leave(bench: Bench, in_use: IO[str]) -> None:
+	with _undisturbed(), exclusive(bench.run / "services.lock"):
+		if not try_lock(in_use, fcntl.LOCK_EX):
+			return  # someone else still needs them and will stop them
+		if started := _started(bench):
+			stop(bench, started)
+		_remember_started(bench, [])
+
+
+def stop(bench: Bench, names: list[str]) -> None:
+	alive = [name for name in names if pid_file(bench, name).pid()]
+	if not alive:
+		return
+	with step(f"Stopping {', '.join(alive)}"):
+		for name in reversed(alive):
+			pid_file(bench, name).stop(seconds=60)
+
+
+def daemon(bench: Bench, name: str) -> Daemon:
+	return mariadb.daemon(bench) if name == "mariadb" else redis.daemon(bench, PORTS[name])
+
+
+def pid_file(bench: Bench, name: str) -> PidFile:
+	return PidFile(bench.run / f"{name}.json")
+
+
+def _started(bench: Bench) -> list[str]:
+	path = bench.run / "started-by-commands.json"
+	return json.loads(path.read_text()) if path.is_file() else []
+
+
+def _remember_started(bench: Bench, names: list[str]) -> None:
+	(bench.run / "started-by-commands.json").write_text(json.dumps(names))
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+	"""An impatient second Ctrl-C must not leave half of the services behind."""
+	numbers = (signal.SIGINT, signal.SIGTERM)
+	before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+	try:
+		yield
+	finally:
+		for number, handler in zip(numbers, before, strict=True):
+			signal.signal(number, handler)

@@ -1,0 +1,105 @@
+"""Running other programs: to their end in a log, or in the foreground for the person at the terminal."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from devtools.report import Failure
+
+SECONDS_TO_END = 10
+# MariaDB's server lives in sbin, which is not in everybody's PATH
+SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
+
+Arguments = Sequence[str | Path]
+
+
+def find(program: str) -> str | None:
+	return shutil.which(program, path=SEARCH_PATH)
+
+
+def run(
+	args: Arguments,
+	log: Path,
+	cwd: Path | None = None,
+	env: Mapping[str, str] | None = None,
+	stdin: IO[bytes] | None = None,
+	stdout: IO[bytes] | None = None,
+) -> None:
+	"""Run to the end with the output appended to `log`; a Failure if it exits with anything but 0.
+
+	The program gets a session of its own, so that an interruption ends it with all its children.
+	"""
+	log.parent.mkdir(parents=True, exist_ok=True)
+	with log.open("ab") as file:
+		file.write(f"\n$ {Path(args[0]).name} {args[1] if len(args) > 1 else ''} ...\n".encode())
+		file.flush()
+		process = subprocess.Popen(
+			args,
+			cwd=cwd,
+			env={**os.environ, **(env or {})},
+			stdin=stdin or subprocess.DEVNULL,
+			stdout=stdout or file,
+			stderr=file,
+			start_new_session=True,
+		)
+		try:
+			code = process.wait()
+		except BaseException:
+			end_group(process)
+			raise
+	if code:
+		raise Failure(f"{Path(args[0]).name} exited with {code}", log)
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+	"""End a process started in a session of its own, and what it started: politely, then by force."""
+	_signal_group(process.pid, signal.SIGTERM)
+	try:
+		process.wait(SECONDS_TO_END)
+	except subprocess.TimeoutExpired:
+		pass
+	_signal_group(process.pid, signal.SIGKILL)
+	process.wait()
+
+
+def _signal_group(group: int, number: int) -> None:
+	try:
+		os.killpg(group, number)
+	except (ProcessLookupError, PermissionError):
+		pass  # nobody is left in it
+
+
+def foreground(args: Arguments, cwd: Path, env: Mapping[str, str] | None = None) -> int:
+	"""Run on this terminal and return the exit code; an interruption reaches the program and waits for its end."""
+	process = subprocess.Popen(args, cwd=cwd, env={**os.environ, **(env or {})})
+	try:
+		return _exit_code(process.wait())
+	except KeyboardInterrupt:
+		# Ctrl-C reaches the terminal's whole foreground group: don't interrupt the program twice
+		if not sys.stdin.isatty():
+			process.send_signal(signal.SIGINT)
+		_end(process)
+		raise
+	except BaseException:
+		process.terminate()
+		_end(process)
+		raise
+
+
+def _exit_code(returned: int) -> int:
+	return 128 - returned if returned < 0 else returned
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+	for ask_again in (process.terminate, process.kill):
+		try:
+			process.wait(SECONDS_TO_END)
+			return
+		except subprocess.TimeoutExpired:
+			ask_again()
+	process.wait()
