@@ -1,48 +1,159 @@
-"""The commands of `./dev`."""
+"""`./dev`: which command, its help, and how a run ends."""
 
 import signal
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
 
-from devtools import config, environment, mariadb, packages, report, services, shell, sites
-from devtools.locks import exclusive
-from devtools.paths import MAIN_SITE, Bench, current_bench
+from devtools import commands, report
+from devtools.paths import Bench, current_bench
 
+INTRODUCTION = """\
+./dev <command> [arguments]: the development bench of memora.
 
-def setup(bench: Bench) -> None:
-	bench.make_directories()
-	with exclusive(bench.run / "setup.lock", "another ./dev setup of this bench"):
-		packages.ensure(bench)
-		environment.ensure(bench)
-		mariadb.ensure_data(bench)
-		config.write(bench)
-		if not sites.ready(bench):
-			with services.running(bench):
-				sites.ensure(bench)
+Everything lives in .bench/ beside this file (or in the directory MEMORA_BENCH names): a private MariaDB,
+three private Redis, Frappe, and two sites, one for you and one for the tests. System services and their
+ports are left alone. A command starts what it needs and stops what it started.
+"""
+EPILOGUE = """\
+Every command sets up first what is missing. ./dev <command> --help tells more.
 
-
-def bench_command(bench: Bench, args: list[str]) -> int:
-	report.keep_stdout_clean()
-	if not sites.made(bench):
-		setup(bench)
-	site = [] if any(arg.split("=")[0] == "--site" for arg in args) else ["--site", MAIN_SITE]
-	with services.running(bench):
-		return shell.foreground(sites.bench_command(bench, *site, *args), cwd=bench.sites)
+  MEMORA_BENCH    the bench's directory, instead of .bench
+  MEMORA_FRAPPE   where Frappe comes from: a checkout's path, or a git URL with @branch, @tag or @commit
+"""
 
 
-def terminate(number: int, frame: object) -> None:
-	sys.exit(128 + number)
+@dataclass(frozen=True)
+class Command:
+	run: Callable[[Bench, list[str]], int]
+	summary: str
+	help: str
+
+
+COMMANDS = {
+	"setup": Command(
+		commands.setup,
+		"make the bench: packages, MariaDB, Redis, Frappe, the sites",
+		"""\
+Makes what is missing and nothing else: system packages (by apt, as root or with sudo), the virtual
+environment, Frappe, the database server, the sites memora.localhost and test.memora.localhost with
+memora on them. Interrupted anywhere, the next run goes on. When memora's schema files changed, it migrates.
+
+Frappe is the one MEMORA_FRAPPE names; else the official repository, branch version-15, if it answers
+within 5 seconds; else PyPI's renamed copy of Frappe 15.
+
+  ./dev setup
+  MEMORA_BENCH=/tmp/other MEMORA_FRAPPE=~/src/frappe ./dev setup
+""",
+	),
+	"start": Command(
+		commands.start,
+		"run the site: web server, workers, scheduler",
+		"""\
+Runs gunicorn, one worker for the queue srs_write alone, one for the other queues, and the scheduler.
+Prints the address and the login. Ctrl-C stops everything; so does ./dev stop from elsewhere.
+The logs are in .bench/logs/.
+""",
+	),
+	"stop": Command(
+		commands.stop,
+		"stop everything of this bench",
+		"Stops what runs of this bench, also what a killed command left behind. Other benches go on.\n",
+	),
+	"bench": Command(
+		commands.bench_command,
+		"any bench command, on memora.localhost unless --site says otherwise",
+		"""\
+  ./dev bench console
+  ./dev bench mariadb
+  ./dev bench migrate
+  ./dev bench execute frappe.ping
+  ./dev bench --site test.memora.localhost list-apps
+  ./dev bench help            what else there is
+
+The database's root login is in .bench/run/mariadb-root.cnf.
+""",
+	),
+	"test": Command(
+		commands.test,
+		"run the tests; takes pytest's arguments",
+		"""\
+Runs pytest on the real site test.memora.localhost, so that your own data on memora.localhost stay.
+
+  ./dev test
+  ./dev test tests/unit -x
+  ./dev test -k review --durations=10
+""",
+	),
+	"lint": Command(
+		commands.lint,
+		"ruff's checks and formatting, without changing anything",
+		"""\
+Needs no bench: where none was made, ruff gets a small environment of its own. To format:
+
+  .bench/env/bin/ruff format
+""",
+	),
+	"demo": Command(
+		commands.demo,
+		"learners answer questions over HTTP; ends with a table",
+		"""\
+Loads the questions that come with the app and drives learners through lessons and reviews over HTTP,
+against the running ./dev start or a web server and workers of its own. Exits with 1 if journal, tracker and
+cache disagree. Arguments go to benchmarks.demo.
+""",
+	),
+	"perf": Command(
+		commands.perf,
+		"measure: ./dev perf SECTION... [--json]",
+		"""\
+Measures against the running ./dev start, or a web server and workers of its own. With --json the standard
+output is one JSON object and nothing else.
+
+  ./dev perf endpoints
+  ./dev perf endpoints --json
+""",
+	),
+	"clean": Command(
+		commands.clean,
+		"stop everything and remove the bench with its data (asks; --yes does not)",
+		"  ./dev clean\n  ./dev clean --yes\n",
+	),
+}
 
 
 def main(args: list[str]) -> int:
-	signal.signal(signal.SIGTERM, terminate)
-	bench = current_bench()
+	if not args or args[0] in ("-h", "--help", "help"):
+		print(_overview())
+		return 0
+	command = COMMANDS.get(args[0])
+	if not command:
+		print(f"./dev has no command {args[0]}.\n\n{_overview()}", file=sys.stderr)
+		return 2
+	if args[1:2] in (["-h"], ["--help"]):
+		print(f"./dev {args[0]}: {command.summary}\n\n{command.help}", end="")
+		return 0
+	return _run(command, args[1:])
+
+
+def _overview() -> str:
+	width = max(map(len, COMMANDS))
+	lines = [f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items()]
+	return "\n".join([INTRODUCTION, *lines, "", EPILOGUE.rstrip()])
+
+
+def _run(command: Command, args: list[str]) -> int:
+	"""SIGTERM unwinds as Ctrl-C does, so that every `finally` gets to stop what was started."""
+	signal.signal(signal.SIGTERM, _terminate)
 	try:
-		if args[0] == "setup":
-			setup(bench)
-			return 0
-		return bench_command(bench, args[1:])
+		return command.run(current_bench(), args)
 	except report.Failure as failure:
 		report.say_failure(failure)
 		return 1
 	except KeyboardInterrupt:
-		return 130
+		return 128 + signal.SIGINT
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+	sys.exit(128 + number)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -60,3 +61,24 @@ def ensure(bench: Bench) -> None:
 	frappe_source.ensure(bench)
 	link_app(bench)
 	ensure_requirements(bench)
+
+
+def ensure_ruff(bench: Bench) -> Path:
+	"""The bench's ruff, or, where no bench was made yet, one in a small environment of its own."""
+	if (bench.env / "bin" / "ruff").is_file():
+		return bench.env / "bin" / "ruff"
+	ruff = bench.root / "lint" / "bin" / "ruff"
+	if ruff.is_file():
+		return ruff
+	bench.make_directories()
+	packages.ensure_venv_module(bench)
+	with step("Installing ruff"):
+		log = bench.log("pip")
+		shell.run([packages.usable_python(), "-m", "venv", "--clear", bench.root / "lint"], log)
+		shell.run([ruff.with_name("python"), "-m", "pip", "install", "-q", _ruff_requirement()], log)
+	return ruff
+
+
+def _ruff_requirement() -> str:
+	"""The version that memora's `dev` extra pins (tomllib is too young for Python 3.10)."""
+	return re.search(r"ruff==[\d.]+", (PROJECT / "pyproject.toml").read_text()).group()

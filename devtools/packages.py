@@ -25,20 +25,28 @@ PROGRAMS = {
 
 
 def ensure(bench: Bench) -> None:
-	missing = _missing()
+	_ensure(
+		bench, {package for program, package in PROGRAMS.items() if not shell.find(program)} | _venv_module()
+	)
+
+
+def ensure_venv_module(bench: Bench) -> None:
+	_ensure(bench, _venv_module())
+
+
+def _venv_module() -> set[str]:
+	"""Debian's python3 comes without what `python3 -m venv` needs."""
+	return set() if importlib.util.find_spec("ensurepip") else {"python3-venv"}
+
+
+def _ensure(bench: Bench, packages: set[str]) -> None:
+	missing = sorted(packages)
 	if not missing:
 		return
 	if not shell.find("apt-get"):
 		raise Failure(f"Please install {' '.join(missing)}: there is no apt-get here")
 	with step(f"Installing {' '.join(missing)}"):
 		_install(missing, bench.log("apt"))
-
-
-def _missing() -> list[str]:
-	packages = {package for program, package in PROGRAMS.items() if not shell.find(program)}
-	if not importlib.util.find_spec("ensurepip") or not importlib.util.find_spec("venv"):
-		packages.add("python3-venv")
-	return sorted(packages)
 
 
 def _install(packages: list[str], log: Path) -> None:

@@ -1,0 +1,76 @@
+"""The desk's JavaScript and CSS, where Frappe comes with its sources for them and Node is at hand."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from devtools import shell
+from devtools.paths import PROJECT, Bench
+from devtools.report import say, step
+
+YARN = "yarn@1.22.22"
+
+
+def ensure(bench: Bench) -> None:
+	stamp = bench.sites / "assets" / ".memora-assets"
+	fingerprint = _fingerprint(bench)
+	if stamp.is_file() and stamp.read_text() == fingerprint:
+		return
+	_link(bench)
+	if why := _why_not(bench):
+		say(f"           The desk's assets are not built: {why}. Everything but the desk works.")
+	else:
+		_build(bench)
+	stamp.write_text(fingerprint)
+
+
+def _link(bench: Bench) -> None:
+	"""What `bench build` calls linking: sites/assets/<app> is the app's public folder."""
+	assets = bench.sites / "assets"
+	assets.mkdir(exist_ok=True)
+	publics = {"frappe": bench.frappe / "frappe" / "public", "memora": PROJECT / "memora" / "public"}
+	for app, public in publics.items():
+		link = assets / app
+		if public.is_dir() and not link.is_symlink():
+			link.symlink_to(os.path.relpath(public, assets.resolve()))
+	manifest = assets / "assets.json"
+	if not manifest.exists():
+		manifest.write_text("{}")  # a page whose bundle is missing still renders
+
+
+def _why_not(bench: Bench) -> str:
+	if not (bench.frappe / "package.json").is_file():
+		return "this Frappe has no package.json"
+	if not shell.find("node") or not shell.find("npm"):
+		return "Node is not installed"
+	return ""
+
+
+def _build(bench: Bench) -> None:
+	log = bench.log("assets")
+	path = {"PATH": os.pathsep.join((str(bench.root / "node" / "node_modules" / ".bin"), shell.SEARCH_PATH))}
+	with step("Installing the desk's Node packages"):
+		shell.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", bench.root / "node", YARN], log)
+		shell.run(
+			["yarn", "install", "--ignore-scripts", "--non-interactive"], log, cwd=bench.frappe, env=path
+		)
+	modules = bench.frappe / "frappe" / "public" / "node_modules"
+	if not modules.is_symlink():
+		modules.symlink_to("../../node_modules")
+	with step("Building the desk's assets"):
+		apps = ["frappe", "memora"] if _bundles() else ["frappe"]
+		shell.run(
+			["node", "esbuild", "--production", "--apps", ",".join(apps)], log, cwd=bench.frappe, env=path
+		)
+
+
+def _bundles() -> list[Path]:
+	return sorted((PROJECT / "memora" / "public").rglob("*.bundle.*"))
+
+
+def _fingerprint(bench: Bench) -> str:
+	"""Changes with memora's own bundles, and when Node has come to the machine."""
+	digest = hashlib.sha256(_why_not(bench).encode())
+	for path in _bundles():
+		digest.update(path.read_bytes())
+	return digest.hexdigest()

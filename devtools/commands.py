@@ -1,0 +1,186 @@
+"""What each command of `./dev` does. A command takes the bench and its arguments and returns an exit code."""
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from devtools import (
+	assets,
+	config,
+	environment,
+	mariadb,
+	packages,
+	ports,
+	processes,
+	redis,
+	services,
+	shell,
+	sites,
+)
+from devtools.locks import exclusive
+from devtools.paths import MAIN_SITE, PROJECT, TEST_SITE, Bench
+from devtools.pids import PidFile
+from devtools.report import Failure, keep_stdout_clean, say, step
+
+OTHER_QUEUES = ("default", "short", "long")
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+def setup(bench: Bench, args: list[str]) -> int:
+	begin = time.monotonic()
+	_ensure(bench)
+	say(f"{time.monotonic() - begin:7.1f} s  Everything is set up in {bench.root}")
+	return 0
+
+
+def _ensure(bench: Bench) -> None:
+	"""Every step looks for its own result first: what is there is not made again."""
+	bench.make_directories()
+	with exclusive(bench.run / "setup.lock", "another ./dev that sets this bench up"):
+		packages.ensure(bench)
+		environment.ensure(bench)
+		mariadb.ensure_data(bench)
+		config.write(bench)
+		assets.ensure(bench)
+		if not sites.ready(bench):
+			with services.running(bench):
+				sites.ensure(bench)
+
+
+def start(bench: Bench, args: list[str]) -> int:
+	_ensure(bench)
+	if PidFile(bench.run / "web.json").pid():
+		raise Failure("./dev start is running already")
+	with services.running(bench), ExitStack() as stack:
+		handles = [_start_web(bench, stack), *_start_workers(stack)]
+		with step("Starting the scheduler"):
+			handles.append(stack.enter_context(processes.scheduler(name="scheduler")))
+		_say_where(handles[0])
+		_watch(handles)
+	return 0
+
+
+def _start_web(bench: Bench, stack: ExitStack) -> processes.Handle:
+	port = ports.claim(bench, "web")
+	config.write(bench)
+	with step(f"Starting the web server on 127.0.0.1:{port}"):
+		return stack.enter_context(processes.web(MAIN_SITE, port, name="web"))
+
+
+def _start_workers(stack: ExitStack) -> list[processes.Handle]:
+	with step("Starting the workers"):
+		return [
+			stack.enter_context(processes.worker(["srs_write"], name="worker-srs_write")),
+			stack.enter_context(processes.worker(OTHER_QUEUES, name="worker-others")),
+		]
+
+
+def _say_where(web: processes.Handle) -> None:
+	say(f"\n  {web.url.replace('127.0.0.1', MAIN_SITE)}  (or {web.url})")
+	say(f"  User Administrator, password {sites.ADMIN_PASSWORD}")
+	say("  Ctrl-C, or ./dev stop, stops it all.\n")
+
+
+def _watch(handles: list[processes.Handle]) -> None:
+	while all(handle.alive() for handle in handles):
+		time.sleep(SECONDS_BETWEEN_LOOKS)
+	dead = next(handle for handle in handles if not handle.alive())
+	raise Failure(f"{dead.name} has stopped with exit code {dead.process.returncode}", dead.log)
+
+
+def stop(bench: Bench, args: list[str]) -> int:
+	"""First the commands, which stop what they started; then what is still there, the services last."""
+	if not bench.run.is_dir():
+		return 0
+	files = [PidFile(path) for path in sorted(bench.run.glob("*.json"))]
+	alive = [file for file in files if file.name not in ("ports", "started-by-commands") and file.pid()]
+	alive.sort(key=lambda file: (file.name in services.PORTS, not file.name.startswith("command-")))
+	for file in alive:
+		if file.pid():
+			with step(f"Stopping {file.name}"):
+				file.stop(seconds=60)
+	if not alive:
+		say("Nothing of this bench is running.")
+	return 0
+
+
+def bench_command(bench: Bench, args: list[str]) -> int:
+	"""Without migrating: a schema that can't be migrated is looked into with these very commands."""
+	keep_stdout_clean()
+	if not sites.made(bench):
+		_ensure(bench)
+	site = [] if any(arg.split("=")[0] == "--site" for arg in args) else ["--site", MAIN_SITE]
+	with services.running(bench):
+		return shell.foreground(sites.bench_command(bench, *site, *args), cwd=bench.sites)
+
+
+def test(bench: Bench, args: list[str]) -> int:
+	keep_stdout_clean()
+	_ensure(bench)
+	with services.running(bench):
+		env = _site_env(bench, TEST_SITE)
+		# a database of its own: a running worker must not take the tests' jobs
+		env["FRAPPE_REDIS_QUEUE"] = redis.url(bench, "queue", config.QUEUE_TEST_DATABASE)
+		return shell.foreground([bench.python, "-m", "pytest", *args], cwd=PROJECT, env=env)
+
+
+def demo(bench: Bench, args: list[str]) -> int:
+	_ensure(bench)
+	return _run_against_web(bench, ["benchmarks.demo", *args])
+
+
+def perf(bench: Bench, args: list[str]) -> int:
+	keep_stdout_clean()
+	_ensure(bench)
+	return _run_against_web(bench, ["benchmarks.perf", *args])
+
+
+def _run_against_web(bench: Bench, module: list[str]) -> int:
+	with services.running(bench), _web_and_workers(bench) as url:
+		env = {**_site_env(bench, MAIN_SITE), "MEMORA_URL": url}
+		return shell.foreground([bench.python, "-m", *module], cwd=PROJECT, env=env)
+
+
+@contextmanager
+def _web_and_workers(bench: Bench) -> Iterator[str]:
+	"""Those of a running `./dev start`, or ones for this block."""
+	if PidFile(bench.run / "web.json").pid():
+		yield f"http://127.0.0.1:{ports.known(bench)['web']}"
+		return
+	with ExitStack() as stack:
+		web = _start_web(bench, stack)
+		_start_workers(stack)
+		yield web.url
+
+
+def _site_env(bench: Bench, site: str) -> dict[str, str]:
+	return {"MEMORA_BENCH": str(bench.root), "MEMORA_SITES_PATH": str(bench.sites), "MEMORA_SITE": site}
+
+
+def lint(bench: Bench, args: list[str]) -> int:
+	ruff = environment.ensure_ruff(bench)
+	codes = [
+		subprocess.run([ruff, *check, PROJECT]).returncode for check in (["check"], ["format", "--check"])
+	]
+	return max(codes)
+
+
+def clean(bench: Bench, args: list[str]) -> int:
+	if not bench.root.exists():
+		say(f"There is no {bench.root}.")
+		return 0
+	if "--yes" not in args and not _confirmed(f"Remove {bench.root} with its sites and their data? [y/N] "):
+		return 1
+	stop(bench, [])
+	with step(f"Removing {bench.root}"):
+		shutil.rmtree(bench.root)
+	return 0
+
+
+def _confirmed(question: str) -> bool:
+	if not sys.stdin.isatty():
+		raise Failure("Nobody is there to ask: ./dev clean --yes removes the bench without asking")
+	return input(question).strip().lower() in ("y", "yes")

@@ -1,0 +1,158 @@
+"""Web server, workers and scheduler as real processes: for `./dev start` and, as context managers, for tests.
+
+Each waits until it is ready and is stopped by its pid when its block ends, whatever happened in it.
+"""
+
+import itertools
+import os
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from devtools import ports, redis, sites
+from devtools.daemons import Daemon
+from devtools.paths import MAIN_SITE, PROJECT, Bench, current_bench
+from devtools.pids import PidFile
+from devtools.report import tail
+
+WEB_WORKERS, WEB_THREADS = 2, 4
+WEB_REQUEST_SECONDS = 120
+SECONDS_TO_STOP = 10
+
+_serial = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Handle:
+	"""A running process. `url` is set for a web server only."""
+
+	name: str
+	process: "subprocess.Popen[bytes]"
+	log: Path
+	url: str = ""
+
+	@property
+	def pid(self) -> int:
+		return self.process.pid
+
+	def alive(self) -> bool:
+		return self.process.poll() is None
+
+	def log_tail(self) -> str:
+		return tail(self.log)
+
+
+@contextmanager
+def web(
+	site: str | None = None,
+	port: int = 0,
+	env: Mapping[str, str] | None = None,
+	log: Path | None = None,
+	name: str = "",
+) -> Iterator[Handle]:
+	"""Gunicorn for one site (default: MEMORA_SITE, else the main one); port 0 takes a free one."""
+	bench = current_bench()
+	site = site or os.environ.get("MEMORA_SITE", MAIN_SITE)
+	port = port or ports.any_free()
+	url = f"http://127.0.0.1:{port}"
+	env = {"MEMORA_SITE": site, "PYTHONPATH": str(PROJECT), **(env or {})}
+	with _running(bench, name, "web", _gunicorn(bench, port), env, log, lambda _: _pings(url), url) as handle:
+		yield handle
+
+
+@contextmanager
+def worker(
+	queues: Sequence[str] = ("srs_write",),
+	env: Mapping[str, str] | None = None,
+	log: Path | None = None,
+	name: str = "",
+) -> Iterator[Handle]:
+	"""One RQ worker on these queues, of the queue Redis that FRAPPE_REDIS_QUEUE names (default: the bench's)."""
+	bench = current_bench()
+	env = {**(env or {})}
+	env["FRAPPE_REDIS_QUEUE"] = patient(env.get("FRAPPE_REDIS_QUEUE") or queue_url(bench))
+	args = sites.bench_command(bench, "worker", "--queue", ",".join(queues))
+	with _running(bench, name, "worker", args, env, log, _listens) as handle:
+		yield handle
+
+
+@contextmanager
+def scheduler(
+	env: Mapping[str, str] | None = None, log: Path | None = None, name: str = ""
+) -> Iterator[Handle]:
+	bench = current_bench()
+	args = sites.bench_command(bench, "schedule")
+	with _running(bench, name, "scheduler", args, env or {}, log, lambda _: True) as handle:
+		yield handle
+
+
+def queue_url(bench: Bench) -> str:
+	return os.environ.get("FRAPPE_REDIS_QUEUE") or redis.url(bench, "queue")
+
+
+def patient(url: str) -> str:
+	"""The URL without its socket_timeout: an idle worker blocks on Redis for minutes, and would die of it."""
+	base, _, query = url.partition("?")
+	kept = [part for part in query.split("&") if part and not part.startswith("socket_timeout=")]
+	return "?".join([base, "&".join(kept)]) if kept else base
+
+
+@contextmanager
+def _running(
+	bench: Bench,
+	name: str,
+	kind: str,
+	args: Sequence[str | Path],
+	env: Mapping[str, str],
+	log: Path | None,
+	ready: Callable[[Path], bool],
+	url: str = "",
+) -> Iterator[Handle]:
+	name = name or f"{kind}-{os.getpid()}-{next(_serial)}"
+	log = log or bench.log(name)
+	daemon = Daemon(
+		name=name,
+		args=args,
+		log=log,
+		pid_file=PidFile(bench.run / f"{name}.json"),
+		ready=lambda: ready(log),
+		cwd=bench.sites,
+		env=env,
+		seconds_to_stop=SECONDS_TO_STOP,
+	)
+	process = daemon.start()
+	try:
+		yield Handle(name, process, log, url)
+	finally:
+		daemon.stop(process)
+
+
+def _gunicorn(bench: Bench, port: int) -> list[str | Path]:
+	return [
+		bench.env / "bin" / "gunicorn",
+		f"--bind=127.0.0.1:{port}",
+		f"--workers={WEB_WORKERS}",
+		f"--threads={WEB_THREADS}",
+		"--worker-class=gthread",
+		f"--timeout={WEB_REQUEST_SECONDS}",
+		"--graceful-timeout=5",
+		"--preload",
+		"devtools.wsgi:application",
+	]
+
+
+def _pings(url: str) -> bool:
+	direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+	try:
+		with direct.open(f"{url}/api/method/ping", timeout=10) as response:
+			return response.status == 200
+	except (OSError, urllib.error.URLError):
+		return False
+
+
+def _listens(log: Path) -> bool:
+	return "Listening on" in log.read_text(errors="replace")
