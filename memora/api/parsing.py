@@ -1,0 +1,127 @@
+"""What clients send, checked before anything is touched. Every error names the item and the field."""
+
+import json
+from typing import Any
+
+import frappe
+from frappe import _
+
+from memora.exceptions import InvalidLimit, InvalidResponses, InvalidSubmissionId
+from memora.services.review_session import Response
+
+MAX_LIMIT = 50
+MAX_RESPONSES = 50
+MAX_QUESTION_ID_LENGTH = 140  # of the column
+MAX_SUBMISSION_ID_LENGTH = 64  # of the column
+MAX_RESPONSE_TIME_MS = 24 * 60 * 60 * 1000  # longer is a broken clock
+QUALITY_RIGHT, QUALITY_WRONG = 4, 1  # what `is_correct` stands for
+
+
+def parse_limit(value: Any, maximum: int = MAX_LIMIT) -> int:
+	"""A whole number from 1 to the maximum, also as text; raises InvalidLimit."""
+	try:
+		limit = int(value) if isinstance(value, str | int) and not isinstance(value, bool) else 0
+	except ValueError:
+		limit = 0
+	if not 1 <= limit <= maximum:
+		frappe.throw(
+			_("limit must be a whole number from 1 to {0}, not {1}.").format(maximum, _shown(value)),
+			InvalidLimit,
+		)
+	return limit
+
+
+def parse_submission_id(value: Any) -> str | None:
+	"""A text of 1 to 64 characters, or None where the client names none; raises InvalidSubmissionId."""
+	if value is None:
+		return None
+	if not isinstance(value, str) or not 1 <= len(value) <= MAX_SUBMISSION_ID_LENGTH or "\0" in value:
+		frappe.throw(
+			_("submission_id must be a text of 1 to {0} characters, not {1}.").format(
+				MAX_SUBMISSION_ID_LENGTH, _shown(value)
+			),
+			InvalidSubmissionId,
+		)
+	return value
+
+
+def parse_responses(value: Any) -> list[Response]:
+	"""1 to 50 answers, each to another question, from a list or its JSON text; raises InvalidResponses."""
+	items = _from_json(value)
+	if not isinstance(items, list):
+		_refuse(_("responses must be a list, not {0}.").format(_shown(items)))
+	if not 1 <= len(items) <= MAX_RESPONSES:
+		_refuse(_("responses must hold 1 to {0} answers, not {1}.").format(MAX_RESPONSES, len(items)))
+	responses = [_parse_response(index, item) for index, item in enumerate(items)]
+	seen: dict[str, int] = {}
+	for index, response in enumerate(responses):
+		if response.question_id in seen:
+			_refuse_field(
+				index, "question_id", _("is also that of item {0}").format(seen[response.question_id])
+			)
+		seen[response.question_id] = index
+	return responses
+
+
+def _from_json(value: Any) -> Any:
+	if not isinstance(value, str):
+		return value
+	try:
+		return json.loads(value)
+	except ValueError as error:
+		_refuse(_("responses is not valid JSON: {0}.").format(error))
+
+
+def _parse_response(index: int, item: Any) -> Response:
+	if not isinstance(item, dict):
+		_refuse(_("responses, item {0}: must be an object, not {1}.").format(index, _shown(item)))
+	return Response(
+		question_id=_parse_question_id(index, item.get("question_id")),
+		quality=_parse_quality(index, item),
+		response_time_ms=_parse_response_time(index, item.get("response_time_ms")),
+	)
+
+
+def _parse_question_id(index: int, value: Any) -> str:
+	if not isinstance(value, str) or not 1 <= len(value) <= MAX_QUESTION_ID_LENGTH:
+		rule = _("must be a text of 1 to {0} characters").format(MAX_QUESTION_ID_LENGTH)
+		_refuse_field(index, "question_id", rule, value)
+	return value
+
+
+def _parse_quality(index: int, item: dict) -> int:
+	if "quality" not in item and isinstance(item.get("is_correct"), bool):
+		return QUALITY_RIGHT if item["is_correct"] else QUALITY_WRONG
+	if "quality" not in item and "is_correct" in item:
+		_refuse_field(index, "is_correct", _("must be true or false"), item["is_correct"])
+	quality = item.get("quality")
+	if not _is_int(quality) or not 0 <= quality <= 5:
+		_refuse_field(index, "quality", _("must be a whole number from 0 to 5"), quality)
+	return quality
+
+
+def _parse_response_time(index: int, value: Any) -> int | None:
+	if value is None:
+		return None
+	if not _is_int(value) or not 0 <= value <= MAX_RESPONSE_TIME_MS:
+		rule = _("must be a whole number of milliseconds from 0 to {0}").format(MAX_RESPONSE_TIME_MS)
+		_refuse_field(index, "response_time_ms", rule, value)
+	return value
+
+
+def _is_int(value: Any) -> bool:
+	return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _refuse_field(index: int, field: str, rule: str, *value: Any) -> None:
+	shown = ", " + _("not {0}").format(_shown(value[0])) if value else ""
+	_refuse(f"responses, item {index}, {field}: {rule}{shown}.")
+
+
+def _refuse(message: str) -> None:
+	frappe.throw(message, InvalidResponses)
+
+
+def _shown(value: Any) -> str:
+	"""The value as the client wrote it, short, and harmless where the message is shown as HTML."""
+	return frappe.utils.escape_html(json.dumps(value, default=str, ensure_ascii=False)[:80])

@@ -1,0 +1,36 @@
+"""Reviews: what is due for me, here are my answers."""
+
+from typing import Any
+
+import frappe
+
+from memora.api.parsing import parse_limit, parse_responses, parse_submission_id
+from memora.api.utils import current_player
+from memora.services import review_session
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def get_review_session(subject: str | None = None, limit: int | str = 20) -> dict[str, Any]:
+	"""The questions due for the signed-in learner in the active season, oldest due first.
+
+	`subject` narrows to one subject, `limit` is 1 to 50. Answers {questions: [{question_id, subject, topic,
+	stability (days), next_review_date (site time), …content}], total_due, season, is_degraded, message?}.
+	`message` says why there is no active season. Errors: InvalidLimit 400.
+	"""
+	return review_session.read(current_player(), subject or None, parse_limit(limit))
+
+
+@frappe.whitelist(methods=["POST"])
+def submit_review_session(
+	responses: list | dict | str | int | float | bool | None = None, submission_id: Any = None
+) -> dict[str, Any]:
+	"""Stores 1 to 50 answers {question_id, quality 0-5 or is_correct, response_time_ms?}.
+
+	Answers {status, processed, rejected: [{question_id, reason}], submission_id, persistence_job_id,
+	is_degraded, season, schedule: {question_id: next_review_date}}. What is answered with 200 is stored for
+	good. A repeated `submission_id` (1 to 64 characters) answers the first result with the status
+	`already_processed` and changes nothing. Errors: InvalidResponses and InvalidSubmissionId 400,
+	NoActiveSeason, SeasonStateError and SubmissionConflict 409, JournalUnavailable 503 (nothing is stored).
+	"""
+	answers, submission = parse_responses(responses), parse_submission_id(submission_id)
+	return review_session.submit(current_player(), answers, submission)

@@ -1,0 +1,72 @@
+"""Every error Memora raises by name, each with the HTTP status it answers with."""
+
+import frappe
+
+
+class MemoraError(frappe.ValidationError):
+	"""Base of all of them; on its own it means malformed input."""
+
+	http_status_code = 400
+
+
+class InvalidLimit(MemoraError):
+	"""A limit that is not a whole number in its range."""
+
+
+class InvalidResponses(MemoraError):
+	"""Answers that can't be read; the message names the item and the field."""
+
+
+class InvalidSubmissionId(MemoraError):
+	"""A submission id that is not a string of 1 to 64 characters."""
+
+
+class InvalidQuestion(MemoraError):
+	"""A question whose options contradict each other."""
+
+
+class InvalidSeason(MemoraError):
+	"""A season whose name or dates make no sense."""
+
+
+class InvalidSettings(MemoraError):
+	"""A setting outside its range."""
+
+
+class UnknownUser(MemoraError):
+	http_status_code = 404
+
+
+class UnknownSeason(MemoraError):
+	http_status_code = 404
+
+
+class NoActiveSeason(MemoraError):
+	"""No season takes answers at the moment."""
+
+	http_status_code = 409
+
+
+class SeasonStateError(MemoraError):
+	"""The season is not in the state that this needs."""
+
+	http_status_code = 409
+
+
+class SubmissionConflict(MemoraError):
+	"""A submission id that was used before, for other answers."""
+
+	http_status_code = 409
+
+
+class PartitionError(MemoraError):
+	"""A partition could not be made or dropped in time."""
+
+	http_status_code = 503
+
+
+class JournalUnavailable(MemoraError):
+	"""The answers could not be written: nothing is saved, the client must send them again."""
+
+	http_status_code = 503
+	retry_after_seconds = 5

@@ -1,0 +1,44 @@
+"""What Memora needs of a site besides its DocTypes; runs after installation and after every migrate."""
+
+import frappe
+from frappe.installer import update_site_config
+from frappe.utils import get_sites
+from frappe.utils.background_jobs import get_queues_timeout
+
+from memora.services import partition_manager
+from memora.services.srs_persistence import FALLBACK_QUEUE, QUEUE
+from memora.services.srs_redis_manager import redis_url
+
+
+def after_install() -> None:
+	_make_storage()
+	_set_redis_namespace()
+	_look_for_queue()
+
+
+def after_migrate() -> None:
+	_make_storage()
+
+
+def _make_storage() -> None:
+	frappe.db.commit()  # nosemgrep: frappe-manual-commit: DDL on another connection would wait for this one
+	partition_manager.ensure_layout()
+
+
+def _set_redis_namespace() -> None:
+	"""Keeps sites apart that share one Redis: each but the first puts its name before its keys."""
+	if frappe.conf.get("srs_redis_namespace") is not None:
+		return
+	own_url = redis_url(frappe.conf)
+	others = (site for site in get_sites() if site != frappe.local.site)
+	if any(redis_url(frappe.get_site_config(site_path=site)) == own_url for site in others):
+		update_site_config("srs_redis_namespace", frappe.local.site)
+		frappe.local.conf.srs_redis_namespace = frappe.local.site
+
+
+def _look_for_queue() -> None:
+	if QUEUE not in get_queues_timeout():
+		print(
+			f"Memora: common_site_config.json has no queue {QUEUE} under `workers`, so its jobs go to {FALLBACK_QUEUE}. "
+			"See the README, 'Production'."
+		)

@@ -1,0 +1,80 @@
+import frappe
+from frappe import _
+from frappe.model.document import Document
+
+from memora.exceptions import InvalidSeason, PartitionError, SeasonStateError
+from memora.services import memory_store, partition_manager
+from memora.services.seasons import canonical_name
+
+
+class GameSubscriptionSeason(Document):
+	def before_naming(self) -> None:
+		self.season_name = canonical_name(self.season_name)
+		if not self.season_name:
+			frappe.throw(_("A season needs a name."), InvalidSeason)
+
+	def before_insert(self) -> None:
+		if clash := frappe.db.get_value(self.doctype, {"name": self.season_name}):
+			frappe.throw(
+				_(
+					"There is a season {0} already; names must differ in more than letter case or accents."
+				).format(frappe.bold(clash)),
+				frappe.DuplicateEntryError,
+			)
+		self.partition_created = 0
+
+	def validate(self) -> None:
+		self._check_dates()
+		if self.is_active:
+			self._check_may_be_active()
+
+	def after_insert(self) -> None:
+		try:
+			partition_manager.create_partition(self.name)
+		except PartitionError:
+			if self.is_active:
+				raise
+			frappe.log_error(
+				title="Season without partitions", reference_doctype=self.doctype, reference_name=self.name
+			)
+			frappe.msgprint(
+				_("The season's partitions could not be made yet."), indicator="orange", alert=True
+			)
+			return
+		self.db_set("partition_created", 1, update_modified=False)
+
+	def on_trash(self) -> None:
+		for doctype in memory_store.ANY_ROW_SQL:
+			if memory_store.has_rows(doctype, self.name):
+				frappe.throw(
+					_("Season {0} has records in {1}, so it can't be deleted.").format(
+						frappe.bold(self.name), _(doctype)
+					),
+					SeasonStateError,
+				)
+
+	def after_delete(self) -> None:
+		# this transaction has read the tables, so that a drop would wait for it
+		frappe.db.after_commit.add(lambda: partition_manager.drop_partition(self.name))
+
+	def _check_dates(self) -> None:
+		if frappe.utils.getdate(self.end_date) < frappe.utils.getdate(self.start_date):
+			frappe.throw(
+				_("A season can't end ({0}) before it starts ({1}).").format(self.end_date, self.start_date),
+				InvalidSeason,
+			)
+
+	def _check_may_be_active(self) -> None:
+		others = {"is_active": 1, "name": ("!=", self.name)}
+		if other := frappe.db.get_value(self.doctype, others, for_update=True):
+			frappe.throw(
+				_("Season {0} is active. Only one can be: deactivate it first.").format(frappe.bold(other)),
+				SeasonStateError,
+			)
+		if self.auto_archive:
+			frappe.throw(_("A season can't be archived automatically while it is active."), SeasonStateError)
+		if not self.is_new() and not self.partition_created:
+			frappe.throw(
+				_("Season {0} has no partitions yet, so it can't be active.").format(frappe.bold(self.name)),
+				SeasonStateError,
+			)

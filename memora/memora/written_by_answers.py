@@ -1,0 +1,24 @@
+import frappe
+from frappe import _
+from frappe.model.document import Document
+
+
+class WrittenByAnswers(Document):
+	"""Rows that learners' answers write. No request creates, changes or deletes one, not even an
+	administrator's: journal, tracker and cache would no longer agree."""
+
+	def before_insert(self) -> None:
+		self._refuse_in_request()
+
+	def validate(self) -> None:
+		self._refuse_in_request()
+
+	def on_trash(self) -> None:
+		self._refuse_in_request()
+
+	def _refuse_in_request(self) -> None:
+		if getattr(frappe.local, "request", None):
+			frappe.throw(
+				_("{0} is written by learners' answers alone.").format(_(self.doctype)),
+				frappe.PermissionError,
+			)

@@ -1,0 +1,54 @@
+"""Keeps a process from waiting for a server that it has just found dead."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Unavailable(Exception):
+	"""The server did not answer, or is not asked because it did not answer a moment ago."""
+
+
+class CircuitBreaker:
+	"""Closed: calls go through. A failure opens it for `open_seconds`, in which every call is refused
+	at once. After that one caller may try, the others are refused until that one has come back.
+
+	Shared by the threads of one process; each process has its own. (pybreaker holds a lock during the
+	call itself, which would let one hung call stop every thread.)
+	"""
+
+	def __init__(
+		self,
+		failures: tuple[type[BaseException], ...],
+		open_seconds: float = 5.0,
+		clock: Callable[[], float] = time.monotonic,
+	) -> None:
+		self.failures = failures
+		self.open_seconds = open_seconds
+		self.clock = clock
+		self._lock = threading.Lock()
+		self._open_until: float | None = None
+
+	@property
+	def is_closed(self) -> bool:
+		return self._open_until is None
+
+	@contextmanager
+	def guard(self) -> Iterator[None]:
+		"""Runs a block that talks to the server; raises Unavailable in place of its failures."""
+		self._admit()
+		try:
+			yield
+		except self.failures as error:
+			self._open_until = self.clock() + self.open_seconds
+			raise Unavailable(str(error) or type(error).__name__) from error
+		self._open_until = None
+
+	def _admit(self) -> None:
+		with self._lock:
+			if self._open_until is None:
+				return
+			if self.clock() < self._open_until:
+				raise Unavailable("not asked again yet")
+			self._open_until = self.clock() + self.open_seconds  # this caller tries, the others wait

@@ -1,0 +1,394 @@
+"""Every SQL statement on tracker, archive, journal and outbox.
+
+One learner's memory of one question is a MemoryRecord. It lives in the outbox from the moment an
+answer is journalled until it is folded into the tracker, so whoever reads memory reads the tracker
+overlaid with the outbox. Each read here sees both in one snapshot, since a fold moves a record from the
+one to the other in a single transaction.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import astuple, dataclass, fields
+from datetime import datetime
+from hashlib import blake2b
+
+import frappe
+import pymysql
+
+from memora.exceptions import JournalUnavailable, SeasonStateError
+
+# What a statement raises when MariaDB is not there, or did not get a lock in time.
+DATABASE_FAILURES = (
+	frappe.QueryDeadlockError,
+	frappe.QueryTimeoutError,
+	pymysql.err.OperationalError,
+	pymysql.err.InterfaceError,
+)
+
+KEY_BYTES = 8  # of each hash in a name: learners of one site do not collide before billions of them
+LOCK_WAIT_SECONDS = 5  # for another answer of the same learner; one takes milliseconds
+UPSERT_ROWS = 1000  # a statement of about 300 KB, far below any max_allowed_packet
+
+
+@dataclass(frozen=True)
+class MemoryRecord:
+	"""A tracker row without its keys. Datetimes are naive site time; `creation` is the first answer."""
+
+	question_id: str
+	subject: str | None
+	topic: str | None
+	stability: float
+	difficulty: float
+	state: str
+	reps: int
+	lapses: int
+	next_review_date: datetime
+	last_review_date: datetime
+	creation: datetime
+
+	def as_json(self) -> list:
+		"""The fields in order, datetimes as ISO texts: the outbox's payload is a list of these."""
+		return [v.isoformat() if isinstance(v, datetime) else v for v in astuple(self)]
+
+	@classmethod
+	def from_json(cls, values: list) -> "MemoryRecord":
+		return cls(*values[:-3], *(datetime.fromisoformat(v) for v in values[-3:]))
+
+	@property
+	def age(self) -> tuple[datetime, int]:
+		"""Orders the records of one question: the newest answer wins."""
+		return self.last_review_date, self.reps
+
+
+@dataclass(frozen=True)
+class JournalEntry:
+	"""One answer. Datetimes are naive site time; `before` fields are None at a question's first sight."""
+
+	question_id: str
+	kind: str
+	quality: int
+	rating: str
+	response_time_ms: int | None
+	reviewed_at: datetime
+	stability_before: float | None
+	difficulty_before: float | None
+	next_review_date_before: datetime | None
+	predicted_recall: float | None
+	stability_after: float
+	difficulty_after: float
+	next_review_date_after: datetime
+	source: str
+
+
+@dataclass(frozen=True)
+class OutboxRow:
+	"""A submission waiting to be folded, and the records it led to."""
+
+	name: str
+	player: str
+	season: str
+	records: list[MemoryRecord]
+
+
+def _columns(record: type, prefix: str = "") -> str:
+	return ", ".join(prefix + f.name for f in fields(record))
+
+
+def _placeholders(count: int) -> str:
+	return ", ".join(["%s"] * count)
+
+
+RECORD_COLUMNS = _columns(MemoryRecord)
+JOURNAL_COLUMNS = _columns(JournalEntry)
+KEEPS = "IF(VALUES(last_review_date) > last_review_date OR (VALUES(last_review_date) = last_review_date AND VALUES(reps) >= reps)"
+
+# A learner's records of some questions, and her outbox, in one statement.
+RECORDS_BY_NAME_SQL = f"""
+	SELECT NULL AS payload, {RECORD_COLUMNS} FROM `tabPlayer Memory Tracker`
+	WHERE season = %(season)s AND name IN %(names)s
+	UNION ALL SELECT payload, {", ".join(["NULL"] * len(fields(MemoryRecord)))} FROM `tabReview Outbox`
+	WHERE name BETWEEN %(first)s AND %(last)s AND season = %(season)s"""
+
+# All of a learner's records in a season, and her outbox.
+RECORDS_OF_PLAYER_SQL = RECORDS_BY_NAME_SQL.replace(
+	"name IN %(names)s", "name BETWEEN %(first)s AND %(last)s"
+)
+
+FIRST_SEEN_SQL = """
+	SELECT question_id, creation FROM `tabPlayer Memory Tracker`
+	WHERE season = %(season)s AND name BETWEEN %(first)s AND %(last)s"""
+
+OUTBOX_OF_PLAYER_SQL = """
+	SELECT payload FROM `tabReview Outbox`
+	WHERE name BETWEEN %(first)s AND %(last)s AND season = %(season)s"""
+
+DUE_WHERE = """
+	FROM `tabPlayer Memory Tracker`
+	WHERE player = %(player)s AND season = %(season)s AND next_review_date <= %(now)s
+	AND name NOT IN %(pending)s AND (%(subject)s IS NULL OR subject = %(subject)s)"""
+DUE_SQL = f"SELECT {RECORD_COLUMNS} {DUE_WHERE} ORDER BY next_review_date, name LIMIT %(limit)s"
+DUE_COUNT_SQL = f"SELECT COUNT(*) {DUE_WHERE}"
+
+# Newest answer wins; last_review_date and reps decide that, so they are assigned last.
+UPSERT_HEAD_SQL = f"""
+	INSERT INTO `tabPlayer Memory Tracker`
+	(name, player, season, {RECORD_COLUMNS}, modified) VALUES """
+UPSERT_TAIL_SQL = " ON DUPLICATE KEY UPDATE " + ", ".join(
+	f"{column} = {KEEPS}, VALUES({column}), {column})"
+	for column in (
+		*("subject", "topic", "stability", "difficulty", "state", "lapses", "next_review_date", "modified"),
+		*("reps", "last_review_date"),
+	)
+)
+
+JOURNAL_HEAD_SQL = f"""
+	INSERT INTO `tabPlayer Review Log` (name, player, season, submission_id, creation, {JOURNAL_COLUMNS}) VALUES """
+JOURNAL_OF_SUBMISSION_SQL = """
+	SELECT question_id, quality, next_review_date_after FROM `tabPlayer Review Log`
+	WHERE season = %(season)s AND name BETWEEN %(first)s AND %(last)s"""
+
+# The row exists only if the season still takes answers: an archive run that closes the season
+# waits for this lock or is seen by it.
+OUTBOX_INSERT_SQL = """
+	INSERT INTO `tabReview Outbox` (name, player, season, payload, creation, modified)
+	SELECT %(name)s, %(player)s, name, %(payload)s, %(now)s, %(now)s
+	FROM `tabGame Subscription Season` WHERE name = %(season)s AND is_active = 1"""
+OUTBOX_TAKE_SQL = """
+	SELECT name, player, season, payload FROM `tabReview Outbox`
+	WHERE name = %(name)s FOR UPDATE"""
+OUTBOX_OLDER_SQL = """
+	SELECT name FROM `tabReview Outbox` WHERE creation <= %(before)s ORDER BY creation LIMIT %(limit)s"""
+IS_WAITING_SQL = "SELECT 1 FROM `tabReview Outbox` WHERE name = %(name)s"
+IS_FOLDED_SQL = """
+	SELECT 1 FROM `tabPlayer Review Log` WHERE name BETWEEN %(first)s AND %(last)s
+	AND NOT EXISTS (SELECT 1 FROM `tabReview Outbox` WHERE name = %(first)s) LIMIT 1"""
+OUTBOX_DELETE_SQL = "DELETE FROM `tabReview Outbox` WHERE name = %(name)s"
+
+ANY_ROW_SQL = {
+	doctype: f"SELECT 1 FROM `tab{doctype}` WHERE season = %s LIMIT 1"
+	for doctype in (
+		"Player Memory Tracker",
+		"Player Review Log",
+		"Archived Memory Tracker",
+		"Review Outbox",
+	)
+}
+
+
+# Names
+
+
+def digest(*parts: str) -> str:
+	"""16 hex digits that stand for these texts."""
+	return blake2b("\0".join(parts).encode(), digest_size=KEY_BYTES).hexdigest()
+
+
+def tracker_name(player: str, season: str, question_id: str) -> str:
+	"""The primary key of a tracker row: one learner's rows are neighbours on disk."""
+	return digest(player) + digest(season, question_id)
+
+
+def submission_key(player: str, season: str, submission_id: str) -> str:
+	"""The name of a submission's outbox row, and how the names of its journal rows begin."""
+	return digest(player) + digest(season, submission_id)
+
+
+def journal_name(player: str, season: str, submission_id: str, question_id: str) -> str:
+	return submission_key(player, season, submission_id) + digest(question_id)
+
+
+def _range(prefix: str) -> dict[str, str]:
+	"""Bounds of the names that begin with a prefix of hex digits."""
+	return {"first": prefix, "last": prefix + "g"}
+
+
+# One learner at a time
+
+
+@contextmanager
+def player_lock(player: str) -> Iterator[None]:
+	"""Serialises what changes one learner's memory, across all processes and hosts.
+
+	Inside it a new transaction has begun, so that reads see what the last holder committed. Raises
+	JournalUnavailable when another request of the same learner holds it for LOCK_WAIT_SECONDS.
+	"""
+	name = "memora:" + digest(frappe.conf.db_name, player)
+	if not frappe.db.sql("SELECT GET_LOCK(%s, %s)", (name, LOCK_WAIT_SECONDS))[0][0]:
+		raise JournalUnavailable(
+			frappe._("Another answer of yours is still being saved. Send this one again.")
+		)
+	try:
+		new_snapshot()
+		yield
+	finally:
+		frappe.db.sql("SELECT RELEASE_LOCK(%s)", (name,))
+
+
+def new_snapshot() -> None:
+	"""Ends the transaction's view of the past: the next read sees all that is committed.
+
+	What the caller had written before, if anything, is committed first.
+	"""
+	if frappe.db.transaction_writes:
+		frappe.db.commit()  # nosemgrep: frappe-manual-commit: a snapshot can only be renewed between transactions
+	else:
+		frappe.db.begin()
+
+
+@contextmanager
+def transaction() -> Iterator[None]:
+	"""Commits the block's writes together; on any error, also a failed commit, none of them stays."""
+	try:
+		yield
+		frappe.db.commit()  # nosemgrep: frappe-manual-commit: an answer is acknowledged only when committed
+	except BaseException:
+		with suppress(pymysql.err.Error):  # a lost connection has rolled back already
+			frappe.db.rollback()
+		raise
+
+
+# Reads
+
+
+def get_records(player: str, season: str, question_ids: Iterable[str]) -> dict[str, MemoryRecord]:
+	"""A learner's records of these questions by question_id, tracker overlaid with outbox; one query.
+
+	Records of her outbox come along whether asked for or not.
+	"""
+	names = [tracker_name(player, season, q) for q in question_ids] or [""]
+	return _overlay(frappe.db.sql(RECORDS_BY_NAME_SQL, _of_player(player, season, names=names)))
+
+
+def get_all_records(player: str, season: str) -> dict[str, MemoryRecord]:
+	"""All of a learner's records in a season by question_id, tracker overlaid with outbox; one query."""
+	return _overlay(frappe.db.sql(RECORDS_OF_PLAYER_SQL, _of_player(player, season)))
+
+
+def get_due(
+	player: str, season: str, now: datetime, limit: int, subject: str | None = None
+) -> tuple[list[MemoryRecord], int]:
+	"""The records due at `now` (naive site time), oldest first, and how many there are in all."""
+	pending = _get_pending(player, season)
+	names = [tracker_name(player, season, q) for q in pending] or [""]
+	values = _of_player(player, season, now=now, subject=subject, pending=names, limit=limit)
+	stored = [MemoryRecord(*row) for row in frappe.db.sql(DUE_SQL, values)]
+	total = frappe.db.sql(DUE_COUNT_SQL, values)[0][0] if len(stored) == limit else len(stored)
+	fresh = [r for r in pending.values() if r.next_review_date <= now and subject in (None, r.subject)]
+	due = sorted([*stored, *fresh], key=lambda r: (r.next_review_date, r.question_id))
+	return due[:limit], total + len(fresh)
+
+
+def get_first_seen(player: str, season: str) -> dict[str, datetime]:
+	"""When (naive site time) a learner first answered each question of a season she has seen."""
+	stored = dict(frappe.db.sql(FIRST_SEEN_SQL, _of_player(player, season)))
+	return {**{q: record.creation for q, record in _get_pending(player, season).items()}, **stored}
+
+
+def _get_pending(player: str, season: str) -> dict[str, MemoryRecord]:
+	"""The records in a learner's outbox."""
+	rows = frappe.db.sql(OUTBOX_OF_PLAYER_SQL, _of_player(player, season))
+	return _overlay((payload, *[None] * len(fields(MemoryRecord))) for (payload,) in rows)
+
+
+def _of_player(player: str, season: str, **more) -> dict:
+	return {"player": player, "season": season, **_range(digest(player)), **more}
+
+
+def _overlay(rows: Iterable[tuple]) -> dict[str, MemoryRecord]:
+	"""Merges rows (payload, *record columns): of several records of a question the newest one."""
+	records: dict[str, MemoryRecord] = {}
+	for payload, *values in rows:
+		for record in _unpack(payload) if payload else [MemoryRecord(*values)]:
+			known = records.get(record.question_id)
+			if not known or record.age >= known.age:
+				records[record.question_id] = record
+	return records
+
+
+def _unpack(payload: str) -> list[MemoryRecord]:
+	return [MemoryRecord.from_json(values) for values in json.loads(payload)]
+
+
+def get_submission(player: str, season: str, submission_id: str) -> dict[str, tuple[int, datetime]]:
+	"""What the journal holds of a submission: {question_id: (quality, next_review_date)}; one query."""
+	values = {"season": season, **_range(submission_key(player, season, submission_id))}
+	return {q: (quality, due) for q, quality, due in frappe.db.sql(JOURNAL_OF_SUBMISSION_SQL, values)}
+
+
+def has_rows(doctype: str, season: str) -> bool:
+	"""Whether a season has any row in one of the four tables; costs one lookup."""
+	return bool(frappe.db.sql(ANY_ROW_SQL[doctype], (season,)))
+
+
+# Writes
+
+
+def write_submission(
+	player: str,
+	season: str,
+	submission_id: str,
+	entries: list[JournalEntry],
+	records: list[MemoryRecord],
+	now: datetime,
+) -> str:
+	"""Writes an accepted submission, two statements, and returns the name of its outbox row.
+
+	The caller commits. Raises SeasonStateError when the season takes no answers any more; then the
+	transaction must be rolled back.
+	"""
+	key = submission_key(player, season, submission_id)
+	rows = [(key + digest(e.question_id), player, season, submission_id, now, *_tuple(e)) for e in entries]
+	_insert(JOURNAL_HEAD_SQL, rows)
+	payload = json.dumps([record.as_json() for record in records], separators=(",", ":"))
+	frappe.db.sql(
+		OUTBOX_INSERT_SQL,
+		{"name": key, "player": player, "season": season, "payload": payload, "now": now},
+	)
+	if frappe.db._cursor.rowcount != 1:
+		raise SeasonStateError(frappe._("Season {0} takes no answers any more.").format(season))
+	return key
+
+
+def upsert_records(player: str, season: str, records: Iterable[MemoryRecord], now: datetime) -> int:
+	"""Writes records to the tracker unless a newer one is there; returns how many were given."""
+	rows = [(tracker_name(player, season, r.question_id), player, season, *_tuple(r), now) for r in records]
+	for start in range(0, len(rows), UPSERT_ROWS):
+		_insert(UPSERT_HEAD_SQL, rows[start : start + UPSERT_ROWS], UPSERT_TAIL_SQL)
+	return len(rows)
+
+
+def take_outbox(name: str) -> OutboxRow | None:
+	"""Locks an outbox row until the transaction ends; None if it is gone."""
+	rows = frappe.db.sql(OUTBOX_TAKE_SQL, {"name": name})
+	return OutboxRow(*rows[0][:-1], _unpack(rows[0][-1])) if rows else None
+
+
+def is_waiting(key: str) -> bool:
+	"""Whether a submission is journalled and not yet folded."""
+	return bool(frappe.db.sql(IS_WAITING_SQL, {"name": key}))
+
+
+def is_folded(key: str) -> bool:
+	"""Whether a submission is journalled and folded."""
+	return bool(frappe.db.sql(IS_FOLDED_SQL, _range(key)))
+
+
+def delete_outbox(name: str) -> None:
+	frappe.db.sql(OUTBOX_DELETE_SQL, {"name": name})
+
+
+def outbox_names(before: datetime, limit: int) -> list[str]:
+	"""Outbox rows created at or before a naive site time, oldest first."""
+	return [n for (n,) in frappe.db.sql(OUTBOX_OLDER_SQL, {"before": before, "limit": limit})]
+
+
+def _tuple(record) -> tuple:
+	return tuple(getattr(record, f.name) for f in fields(record))
+
+
+def _insert(head: str, rows: list[tuple], tail: str = "") -> None:
+	if not rows:
+		return
+	one = f"({_placeholders(len(rows[0]))})"
+	frappe.db.sql(head + ", ".join([one] * len(rows)) + tail, tuple(v for row in rows for v in row))

@@ -1,0 +1,198 @@
+"""Partitions by season of the three big tables: the only DDL of the app.
+
+DDL commits whatever transaction it runs in and waits for every reader of the table, with all new
+readers queueing behind it. So it runs on a connection of its own, gives up after LOCK_WAIT_SECONDS, and
+tries again until DEADLINE_SECONDS have passed.
+"""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+from typing import TypedDict
+
+import frappe
+import pymysql
+from frappe import _
+
+from memora.exceptions import PartitionError, SeasonStateError
+from memora.services import memory_store
+
+LOCK_WAIT_SECONDS = 2  # how long new readers may queue behind a waiting ALTER
+DEADLINE_SECONDS = 30
+PAUSE_SECONDS = 0.5  # lets the queued readers through
+
+# Each table's secondary indexes. The primary key (name, season) keeps one learner's rows together.
+SCHEDULE_INDEX = {"schedule": ("player", "season", "next_review_date")}
+INDEXES: dict[str, dict[str, tuple[str, ...]]] = {
+	"Player Memory Tracker": SCHEDULE_INDEX,
+	"Player Review Log": {},
+	"Archived Memory Tracker": {**SCHEDULE_INDEX, "archived_at": ("archived_at",)},
+}
+
+# Another process has made or dropped the same partition first.
+DONE_MEANWHILE = {1517, 1507}  # ER_SAME_NAME_PARTITION, ER_DROP_PARTITION_NON_EXISTENT
+LOCK_WAIT_TIMEOUT = 1205
+
+PARTITIONS_SQL = """
+	SELECT PARTITION_NAME, PARTITION_DESCRIPTION, TABLE_ROWS, DATA_LENGTH + INDEX_LENGTH
+	FROM information_schema.PARTITIONS
+	WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s AND PARTITION_NAME IS NOT NULL
+	ORDER BY PARTITION_ORDINAL_POSITION"""
+INDEXES_SQL = """
+	SELECT INDEX_NAME, GROUP_CONCAT(COLUMN_NAME ORDER BY SEQ_IN_INDEX)
+	FROM information_schema.STATISTICS
+	WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s GROUP BY INDEX_NAME"""
+
+
+class Partition(TypedDict):
+	"""`rows` and `bytes` (data and indexes) are InnoDB's estimates."""
+
+	name: str
+	season: str
+	rows: int
+	bytes: int
+
+
+def create_partition(season: str) -> None:
+	"""Makes the season's partitions in tracker, journal and archive; those that exist stay as they are.
+
+	Raises PartitionError when a table stays locked for DEADLINE_SECONDS.
+	"""
+	for doctype in INDEXES:
+		if season not in _seasons(doctype):
+			_alter(doctype, f"ADD PARTITION (PARTITION {_definition(season)})")
+
+
+def drop_partition(season: str) -> None:
+	"""Drops the season's partitions from all three tables.
+
+	Raises SeasonStateError while any of them holds a row, PartitionError when a table stays locked.
+	"""
+	for doctype in INDEXES:
+		if _query(memory_store.ANY_ROW_SQL[doctype], (season,)):
+			raise SeasonStateError(
+				_("Season {0} still has rows in {1}: its partitions stay.").format(season, _(doctype))
+			)
+	for doctype in INDEXES:
+		if season in _seasons(doctype):
+			_alter(doctype, f"DROP PARTITION {partition_name(season)}")
+
+
+def list_partitions(doctype: str) -> list[Partition]:
+	"""The partitions of one of the three tables, in their order; empty if it has none."""
+	rows = frappe.db.sql(PARTITIONS_SQL, (_table(doctype),))
+	return [
+		Partition(name=name, season=_unquote(values), rows=rows, bytes=size)
+		for name, values, rows, size in rows
+	]
+
+
+def has_partitions(season: str) -> bool:
+	"""Whether the season has its partition in every one of the three tables."""
+	return all(season in _seasons(doctype) for doctype in INDEXES)
+
+
+def partition_name(season: str) -> str:
+	"""`p_`, what of the name an identifier may hold, and a hash that tells two such names apart."""
+	readable = re.sub(r"[^a-z0-9]+", "_", season.lower()).strip("_")[:40]
+	return f"p_{readable}_{blake2b(season.encode(), digest_size=4).hexdigest()}"
+
+
+def ensure_layout() -> None:
+	"""Gives the three tables their primary key, partitions and indexes; does nothing where they have them.
+
+	Rows already there stay: each season found among them gets its partition.
+	"""
+	for doctype in INDEXES:
+		if changes := _missing_layout(doctype):
+			_alter(doctype, ", ".join(changes))
+
+
+def _missing_layout(doctype: str) -> list[str]:
+	keys = dict(frappe.db.sql(INDEXES_SQL, (_table(doctype),)))
+	changes = []
+	if "modified" in keys:
+		changes.append("DROP INDEX `modified`")
+	for name, columns in INDEXES[doctype].items():
+		if keys.get(name) != ",".join(columns):
+			changes += [f"DROP INDEX `{name}`"] if name in keys else []
+			changes.append(f"ADD INDEX `{name}` ({', '.join(columns)})")
+	if keys["PRIMARY"] != "name,season":
+		changes.append("DROP PRIMARY KEY, ADD PRIMARY KEY (name, season)")
+	if not list_partitions(doctype):
+		# the clause that partitions is not parted from the others by a comma
+		seasons = {"", *(s for (s,) in _query(f"SELECT DISTINCT season FROM `{_table(doctype)}`"))}
+		partitions = ", ".join(f"PARTITION {_definition(s)}" for s in sorted(seasons))
+		changes = [", ".join(changes) + f" PARTITION BY LIST COLUMNS(season) ({partitions})"]
+	return changes
+
+
+def _definition(season: str) -> str:
+	return f"{partition_name(season)} VALUES IN ({frappe.db.escape(season)})"
+
+
+def _seasons(doctype: str) -> set[str]:
+	return {partition["season"] for partition in list_partitions(doctype)}
+
+
+def _unquote(literal: str) -> str:
+	"""The value of the one SQL string that describes a partition."""
+	return re.sub(r"\\(.)|''", lambda m: m[1] or "'", literal[1:-1])
+
+
+def _table(doctype: str) -> str:
+	if doctype not in INDEXES:
+		raise PartitionError(_("{0} is not partitioned by season.").format(doctype))
+	return f"tab{doctype}"
+
+
+def _alter(doctype: str, change: str) -> None:
+	deadline = time.monotonic() + DEADLINE_SECONDS
+	with _connection() as connection, connection.cursor() as cursor:
+		while True:
+			try:
+				cursor.execute(f"ALTER TABLE `{_table(doctype)}` {change}")
+				return
+			except pymysql.err.MySQLError as error:
+				if error.args[0] in DONE_MEANWHILE:
+					return
+				if error.args[0] != LOCK_WAIT_TIMEOUT:
+					raise
+				if time.monotonic() > deadline:
+					raise PartitionError(_still_locked(doctype)) from error
+			time.sleep(PAUSE_SECONDS)
+
+
+def _query(sql: str, values: tuple = ()) -> tuple[tuple, ...]:
+	"""Reads one of the tables without keeping it locked, as a read in frappe's transaction would."""
+	with _connection() as connection, connection.cursor() as cursor:
+		cursor.execute(sql, values)
+		return cursor.fetchall()
+
+
+def _still_locked(doctype: str) -> str:
+	return _("{0} stayed locked for {1} seconds by a long transaction; try again later.").format(
+		_(doctype), DEADLINE_SECONDS
+	)
+
+
+@contextmanager
+def _connection() -> Iterator[pymysql.Connection]:
+	conf = frappe.conf
+	connection = pymysql.connect(
+		host=conf.db_host or "127.0.0.1",
+		port=int(conf.db_port or 3306),
+		unix_socket=conf.get("db_socket"),
+		user=conf.get("db_user") or conf.db_name,
+		password=conf.db_password,
+		database=conf.db_name,
+		charset="utf8mb4",
+		autocommit=True,
+		init_command=f"SET lock_wait_timeout = {LOCK_WAIT_SECONDS}",
+	)
+	try:
+		yield connection
+	finally:
+		connection.close()

@@ -1,0 +1,75 @@
+"""Where the content of questions comes from.
+
+A host app with questions of its own names, under the hook `memora_question_source`, a dotted path to an
+object with the two functions of QuestionSource. Without one, Memora's own question bank serves.
+"""
+
+from typing import Any, Protocol
+
+import frappe
+
+PAGE_ROWS = 200
+
+
+class QuestionSource(Protocol):
+	"""What a host app's source of questions provides. Content is any JSON-able dictionary; its keys
+	`subject` and `topic` (texts or None) are stored with the schedule."""
+
+	def get_questions(self, question_ids: list[str]) -> dict[str, dict[str, Any]]:
+		"""Content by question id; ids it does not know are left out."""
+
+	def find_questions(self, subject: str | None, topic: str | None, offset: int, limit: int) -> list[str]:
+		"""A page of the ids that may be taught as new, in the order of teaching."""
+
+
+def get_source() -> QuestionSource:
+	"""The source of this site: the last app to name one wins."""
+	paths = frappe.get_hooks("memora_question_source")
+	return frappe.get_attr(paths[-1]) if paths else QuestionBank
+
+
+QUESTIONS_SQL = """
+	SELECT q.name, q.subject, q.topic, q.question, q.answer, q.explanation, o.option_text, o.is_correct
+	FROM `tabGame Question` q
+	LEFT JOIN `tabGame Question Option` o ON o.parent = q.name AND o.parenttype = 'Game Question'
+	WHERE q.name IN %(names)s ORDER BY q.name, o.idx"""
+
+FIND_SQL = """
+	SELECT q.name FROM `tabGame Question` q JOIN `tabGame Topic` t ON t.name = q.topic
+	WHERE q.enabled = 1 AND (%(subject)s IS NULL OR t.subject = %(subject)s)
+	AND (%(topic)s IS NULL OR t.name = %(topic)s)
+	ORDER BY t.subject, t.position, t.name, q.position, q.name LIMIT %(limit)s OFFSET %(offset)s"""
+
+
+class QuestionBank:
+	"""Game Question and its options. Content: question, answer, explanation (HTML or None) and options
+	(list of {option, is_correct}, empty where the learner reveals and grades herself)."""
+
+	@staticmethod
+	def get_questions(question_ids: list[str]) -> dict[str, dict[str, Any]]:
+		"""One query for all of them."""
+		if not question_ids:
+			return {}
+		found: dict[str, dict[str, Any]] = {}
+		for name, subject, topic, question, answer, explanation, option, is_correct in frappe.db.sql(
+			QUESTIONS_SQL, {"names": question_ids}
+		):
+			content = found.setdefault(
+				name,
+				{
+					"subject": subject,
+					"topic": topic,
+					"question": question,
+					"answer": answer,
+					"explanation": explanation,
+					"options": [],
+				},
+			)
+			if option is not None:
+				content["options"].append({"option": option, "is_correct": bool(is_correct)})
+		return found
+
+	@staticmethod
+	def find_questions(subject: str | None, topic: str | None, offset: int, limit: int) -> list[str]:
+		values = {"subject": subject, "topic": topic, "offset": offset, "limit": limit}
+		return [name for (name,) in frappe.db.sql(FIND_SQL, values)]

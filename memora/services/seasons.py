@@ -1,0 +1,66 @@
+"""Which season learners play in, and why none is when none is."""
+
+import unicodedata
+from dataclasses import dataclass
+from datetime import date
+
+import frappe
+from frappe import _
+
+from memora.exceptions import NoActiveSeason, UnknownSeason
+
+COLUMNS = "name, end_date, enable_redis"
+ACTIVE_SQL = f"SELECT {COLUMNS} FROM `tabGame Subscription Season` WHERE is_active = 1 LIMIT 1"
+BY_NAME_SQL = f"SELECT {COLUMNS} FROM `tabGame Subscription Season` WHERE name = %s"
+LATEST_SQL = """
+	SELECT name, archived_at IS NOT NULL FROM `tabGame Subscription Season`
+	ORDER BY end_date DESC, name LIMIT 1"""
+
+
+@dataclass(frozen=True)
+class Season:
+	name: str
+	end_date: date
+	enable_redis: bool
+
+
+def get_active() -> Season | None:
+	"""The season that learners play in; one query, never cached."""
+	rows = frappe.db.sql(ACTIVE_SQL)
+	return Season(*rows[0]) if rows else None
+
+
+def require_active() -> Season:
+	"""As get_active, but raises NoActiveSeason, saying why there is none."""
+	season = get_active()
+	if not season:
+		raise NoActiveSeason(why_none_is_active())
+	return season
+
+
+def get(name: str) -> Season:
+	"""A season by name; raises UnknownSeason."""
+	rows = frappe.db.sql(BY_NAME_SQL, (name,))
+	if not rows:
+		raise UnknownSeason(_("There is no season {0}.").format(frappe.bold(name)))
+	return Season(*rows[0])
+
+
+def why_none_is_active() -> str:
+	"""What a learner reads when there is nothing to play in."""
+	rows = frappe.db.sql(LATEST_SQL)
+	if not rows:
+		return _("No season has been set up yet.")
+	name, is_archived = rows[0]
+	if is_archived:
+		return _("Season {0} has ended and its data is archived.").format(name)
+	return _("Season {0} is not active.").format(name)
+
+
+def canonical_name(name: str) -> str:
+	"""One spelling for names that MariaDB's collation would put into one partition.
+
+	NFC, runs of white space as one blank, none at the ends. Letter case is kept: names that differ
+	in it alone clash on the primary key.
+	"""
+	return " ".join(unicodedata.normalize("NFC", name or "").split())

@@ -1,0 +1,45 @@
+"""Memora Settings as one frozen value, read at most every few seconds by a process."""
+
+import time
+from dataclasses import dataclass, fields
+
+import frappe
+
+CACHE_SECONDS = 5  # how long another process may go on with what was just changed
+
+SETTINGS_SQL = """
+	SELECT field, value FROM tabSingles
+	WHERE doctype = 'Memora Settings' OR (doctype = 'System Settings' AND field = 'time_zone')"""
+
+
+@dataclass(frozen=True)
+class Settings:
+	day_start_hour: int = 4
+	desired_retention: float = 0.9
+	new_per_day: int = 20
+	cache_ttl_days: int = 30
+	time_zone: str = "Asia/Kolkata"  # Frappe's own default
+
+
+_cached: dict[str, tuple[float, Settings]] = {}
+
+
+def get_settings() -> Settings:
+	"""The settings of this site, at most CACHE_SECONDS old."""
+	until, settings = _cached.get(frappe.local.site, (0.0, None))
+	if settings is None or time.monotonic() > until:
+		settings = _load()
+		_cached[frappe.local.site] = (time.monotonic() + CACHE_SECONDS, settings)
+	return settings
+
+
+def forget_settings() -> None:
+	"""Read them anew at the next use; called when they are saved."""
+	_cached.pop(frappe.local.site, None)
+
+
+def _load() -> Settings:
+	stored = dict(frappe.db.sql(SETTINGS_SQL))
+	return Settings(
+		**{f.name: type(f.default)(stored[f.name]) for f in fields(Settings) if stored.get(f.name)}
+	)

@@ -1,0 +1,37 @@
+"""Naive site time, as tables hold it, and Unix epochs, as Redis scores hold it.
+
+The only place that converts between the two: `.timestamp()` on a naive value would read it in
+the zone of the host, not of the site.
+"""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from memora.services.settings import get_settings
+
+
+def site_zone() -> ZoneInfo:
+	"""The time zone of System Settings."""
+	return ZoneInfo(get_settings().time_zone)
+
+
+def now() -> datetime:
+	"""The current moment, aware, in the site's zone."""
+	return datetime.now(site_zone())
+
+
+def to_epoch(site_datetime: datetime, zone: ZoneInfo | None = None) -> float:
+	"""Unix seconds of a naive site time.
+
+	Of the two moments that an autumn clock change makes of one reading, the first; a reading
+	that a spring change skips counts as if the clock had not been moved yet.
+	"""
+	return site_datetime.replace(tzinfo=zone or site_zone()).timestamp()
+
+
+def to_naive(moment: datetime | float, zone: ZoneInfo | None = None) -> datetime:
+	"""Naive site time of an aware datetime or of Unix seconds."""
+	zone = zone or site_zone()
+	if isinstance(moment, datetime):
+		return moment.astimezone(zone).replace(tzinfo=None)
+	return datetime.fromtimestamp(moment, zone).replace(tzinfo=None)

@@ -1,0 +1,368 @@
+"""Review schedules in Redis sorted sets: the only code that touches `srs:*` keys.
+
+Keys, all of them optional and rebuilt from MariaDB when missing:
+
+	srs:{user}:{season}            ZSET, member question_id, score Unix epoch of next_review_date
+	{srs:{user}:{season}}:loaded   STRING, the marker: the cache generation in which the ZSET was loaded
+	                               whole, or `loading:<token>` while somebody loads it
+	srs:generation                 STRING, counts the outages after which no ZSET is believed any more
+
+User and season are percent-encoded, so that neither can reach another learner's key; the marker's
+braces put it into the ZSET's slot of a Redis Cluster. ZSET and marker expire TTL seconds after their
+last use. `srs_redis_namespace` in the site's configuration, for sites that share a Redis, stands before
+all of them.
+
+A ZSET is believed only while its marker holds the present generation. Whoever changes a schedule does so
+in one script with a look at the marker: a ZSET that is not whole is dropped instead of patched, and with
+it the token of a load in flight, whose rows are then older than the change. So a loaded ZSET never misses
+an answer, whatever the order in which loads and answers meet.
+"""
+
+import time
+from functools import lru_cache
+from typing import TypedDict
+from urllib.parse import quote
+from uuid import uuid4
+
+import frappe
+import redis
+from redis.exceptions import RedisError
+
+from memora.services import memory_store, site_time
+from memora.services.circuit_breaker import CircuitBreaker, Unavailable
+from memora.services.settings import get_settings
+
+CONNECT_TIMEOUT_SECONDS = 0.25
+READ_TIMEOUT_SECONDS = 0.5
+LOADING_TTL_SECONDS = 30  # after which a load that died no longer keeps others from loading
+FIRST_GENERATION = "0"  # while no outage has been counted
+GENERATION_SECONDS = 5  # how long a process may go on with the generation it has read
+
+# Claims the loading of a schedule. A ZSET left from another generation goes.
+# KEYS: zset, marker. ARGV: generation, token, seconds until the claim lapses.
+# Returns 1 if the caller shall load, 0 if the schedule is whole or somebody else loads it.
+BEGIN_LOAD = """
+local marker = redis.call('GET', KEYS[2])
+if marker == ARGV[1] or (marker and string.sub(marker, 1, 8) == 'loading:') then return 0 end
+if marker then redis.call('DEL', KEYS[1]) end
+redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
+return 1
+"""
+
+# Stores a loaded schedule if the claim still holds.
+# KEYS: zset, marker. ARGV: generation, token, ttl seconds, then score and member of each item.
+# Returns 1 if stored, 0 if a change came between (its rows may be missing from these).
+FINISH_LOAD = """
+if redis.call('GET', KEYS[2]) ~= ARGV[2] then return 0 end
+for i = 4, #ARGV, 1000 do
+	redis.call('ZADD', KEYS[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
+end
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[3])
+return 1
+"""
+
+# Adds dates to a schedule, whole or not. What is being loaded does not know of them: its claim goes.
+# KEYS: zset, marker. ARGV: ttl seconds, then score and member of each item.
+ADD = """
+local marker = redis.call('GET', KEYS[2])
+if marker and string.sub(marker, 1, 8) == 'loading:' then redis.call('DEL', KEYS[2]) end
+for i = 2, #ARGV, 1000 do
+	redis.call('ZADD', KEYS[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
+end
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+return 1
+"""
+
+# Applies an answer's new dates to a schedule that is whole, drops any other.
+# KEYS: zset, marker. ARGV: generation, ttl seconds, then score and member of each item.
+# Returns 1 if applied, 0 if dropped (the next read loads it).
+RESCHEDULE = """
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then
+	redis.call('DEL', KEYS[1], KEYS[2])
+	return 0
+end
+for i = 3, #ARGV, 1000 do
+	redis.call('ZADD', KEYS[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
+end
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+redis.call('EXPIRE', KEYS[2], ARGV[2])
+return 1
+"""
+
+
+class CacheStats(TypedDict):
+	total_items: int
+	due_items: int
+	memory_usage_bytes: int
+
+
+class DueItems(TypedDict):
+	"""`question_ids` oldest due first; `total_due` counts beyond the limit; `is_loaded` says whether
+	the schedule is whole, without which the other two mean nothing."""
+
+	question_ids: list[str]
+	total_due: int
+	is_loaded: bool
+
+
+class SRSRedisManager:
+	"""Manages Redis Sorted Sets for SRS scheduling.
+
+	Methods that return a bool never raise because of Redis: False means that it did not do it. Reading
+	methods raise Unavailable when Redis can't be asked. Timestamps are Unix epochs in seconds, `ttl`
+	is in seconds and defaults to Memora Settings' cache lifetime.
+	"""
+
+	DEFAULT_TTL = 30 * 24 * 60 * 60  # 30 days, which is what Memora Settings start with
+	DEFAULT_REDIS_URL = "redis://localhost:13000"
+
+	def __init__(self) -> None:
+		self.server = _server(redis_url(frappe.conf), bool(frappe.conf.get("srs_redis_cluster")))
+		namespace = frappe.conf.get("srs_redis_namespace")
+		self.prefix = f"{quote(namespace, safe='')}:" if namespace else ""
+
+	# Keys
+
+	def _make_key(self, user: str, season: str) -> str:
+		return f"{self.prefix}srs:{quote(user, safe='@+')}:{quote(season, safe='')}"
+
+	def _make_marker(self, user: str, season: str) -> str:
+		return f"{{{self._make_key(user, season)}}}:loaded"
+
+	def _keys(self, user: str, season: str) -> list[str]:
+		return [self._make_key(user, season), self._make_marker(user, season)]
+
+	@property
+	def generation_key(self) -> str:
+		return f"{self.prefix}srs:generation"
+
+	# Availability
+
+	def is_available(self) -> bool:
+		"""Whether Redis answers; asks it at most once per breaker period while it does not."""
+		try:
+			return bool(self.server.run(lambda client: client.ping()))
+		except Unavailable:
+			return False
+
+	# Writes
+
+	def add_item(
+		self, user: str, season: str, question_id: str, next_review_ts: float, ttl: int | None = None
+	) -> bool:
+		"""Adds or updates one question's date."""
+		return self.add_batch(user, season, {question_id: next_review_ts}, ttl)
+
+	def add_batch(self, user: str, season: str, items: dict[str, float], ttl: int | None = None) -> bool:
+		"""Adds or updates the dates of questions {question_id: next_review_ts}.
+
+		Does not make a schedule whole: what MariaDB holds is merged into it at the next read.
+		"""
+		if not items:
+			return True
+		keys, arguments = self._keys(user, season), [self._ttl(ttl), *_flat(items)]
+		return self._try(lambda client: self.server.add(keys=keys, args=arguments))
+
+	def reschedule(self, user: str, season: str, items: dict[str, float]) -> bool:
+		"""Applies the dates that follow from a learner's answers, {question_id: next_review_ts}.
+
+		To be called after they are committed. One round trip. A schedule that was not whole is dropped.
+		"""
+
+		keys = self._keys(user, season)
+
+		def apply(client: redis.Redis) -> None:
+			arguments = [self._generation(client), self._ttl(), *_flat(items)]
+			self.server.reschedule(keys=keys, args=arguments)
+
+		return self._try(apply)
+
+	def remove_item(self, user: str, season: str, question_id: str) -> bool:
+		"""Removes one question from the schedule; True also when it was not there."""
+		return self._try(lambda client: client.zrem(self._make_key(user, season), question_id))
+
+	def clear_user_cache(self, user: str, season: str) -> bool:
+		"""Drops a learner's schedule; the next read loads it from MariaDB."""
+		return self._try(lambda client: client.delete(*self._keys(user, season)))
+
+	# Reads
+
+	def get_due_items(self, user: str, season: str, limit: int = 20) -> list[str]:
+		"""The question ids due now, oldest first, of what is in Redis; empty when it can't be asked."""
+		try:
+			return self.read_due(user, season, limit)["question_ids"]
+		except Unavailable:
+			return []
+
+	def get_due_items_with_rehydration(
+		self, user: str, season: str, limit: int = 20
+	) -> tuple[list[str], bool]:
+		"""(question ids due now, oldest first; whether the schedule had to be loaded from MariaDB).
+
+		Raises Unavailable when Redis can't be asked.
+		"""
+		due, was_rehydrated = self.load_due(user, season, limit)
+		return due["question_ids"], was_rehydrated
+
+	def read_due(self, user: str, season: str, limit: int = 20) -> DueItems:
+		"""What is due now, in one round trip. Renews the schedule's lifetime."""
+		(key, marker), now = self._keys(user, season), time.time()
+
+		def read(client: redis.Redis) -> list:
+			pipeline = client.pipeline(transaction=False)
+			pipeline.get(marker)
+			pipeline.get(self.generation_key)
+			pipeline.zrangebyscore(key, "-inf", now, start=0, num=limit)
+			pipeline.zcount(key, "-inf", now)
+			pipeline.expire(key, self._ttl())
+			pipeline.expire(marker, self._ttl())
+			return pipeline.execute()
+
+		loaded, generation, question_ids, total, *_renewed = self.server.run(self._trusting(read))
+		generation = generation or FIRST_GENERATION
+		self.server.remember_generation(self.generation_key, generation)
+		return DueItems(question_ids=question_ids, total_due=total, is_loaded=loaded == generation)
+
+	def load_due(self, user: str, season: str, limit: int = 20) -> tuple[DueItems, bool]:
+		"""As read_due, but loads a schedule that is not whole; (what is due, whether it was loaded)."""
+		due = self.read_due(user, season, limit)
+		if due["is_loaded"]:
+			return due, False
+		scores = self.rehydrate(user, season)
+		now = time.time()
+		ids = sorted((q for q, score in scores.items() if score <= now), key=lambda q: (scores[q], q))
+		return DueItems(question_ids=ids[:limit], total_due=len(ids), is_loaded=True), True
+
+	def rehydrate(self, user: str, season: str) -> dict[str, float]:
+		"""Loads a learner's schedule from MariaDB and returns it as {question_id: next_review_ts}.
+
+		Right also while answers of hers are being stored: then the schedule is returned but not kept,
+		and the next read loads it again. Ends the current transaction's view of the past.
+		"""
+		keys, token = self._keys(user, season), f"loading:{uuid4()}"
+
+		def begin(client: redis.Redis) -> tuple[str, bool]:
+			generation = self._generation(client)
+			claim = [generation, token, LOADING_TTL_SECONDS]
+			return generation, bool(self.server.begin_load(keys=keys, args=claim))
+
+		generation, shall_store = self.server.run(self._trusting(begin))
+		memory_store.new_snapshot()
+		zone = site_time.site_zone()
+		records = memory_store.get_all_records(user, season)
+		scores = {q: site_time.to_epoch(r.next_review_date, zone) for q, r in records.items()}
+		if shall_store:
+			# under the generation of the claim: what was missed since then is not in these rows
+			arguments = [generation, token, self._ttl(), *_flat(scores)]
+			self._try(lambda client: self.server.finish_load(keys=keys, args=arguments))
+		return scores
+
+	def get_all_scores(self, user: str, season: str) -> dict[str, float]:
+		"""A learner's whole schedule in Redis, {question_id: next_review_ts}; raises Unavailable."""
+		key = self._make_key(user, season)
+		return dict(self.server.run(lambda client: client.zrange(key, 0, -1, withscores=True)))
+
+	def count_due_items(self, user: str, season: str) -> int:
+		"""How many questions are due now, of what is in Redis; raises Unavailable."""
+		key = self._make_key(user, season)
+		return self.server.run(lambda client: client.zcount(key, "-inf", time.time()))
+
+	def get_cache_stats(self, user: str, season: str) -> CacheStats:
+		"""Size of a learner's schedule: items, items due now, bytes; raises Unavailable."""
+		key = self._make_key(user, season)
+
+		def read(client: redis.Redis) -> list:
+			pipeline = client.pipeline(transaction=False)
+			pipeline.zcard(key)
+			pipeline.zcount(key, "-inf", time.time())
+			pipeline.memory_usage(key)
+			return pipeline.execute()
+
+		total, due, size = self.server.run(read)
+		return CacheStats(total_items=total, due_items=due, memory_usage_bytes=size or 0)
+
+	# How it is done
+
+	def _ttl(self, ttl: int | None = None) -> int:
+		return int(ttl or get_settings().cache_ttl_days * 24 * 60 * 60)
+
+	def _try(self, action) -> bool:
+		"""Runs a write. One that fails is remembered: before Redis is trusted again, all it holds from
+		before is declared stale."""
+		try:
+			self.server.run(self._trusting(action))
+		except Unavailable as error:
+			self.server.has_missed_writes = True
+			frappe.logger("memora").warning(f"srs Redis: a write was missed: {error}")
+			return False
+		return True
+
+	def _trusting(self, action):
+		"""The action, preceded by a new generation if this process has missed a write."""
+
+		def run(client: redis.Redis):
+			if self.server.has_missed_writes:
+				self.server.remember_generation(self.generation_key, str(client.incr(self.generation_key)))
+				self.server.has_missed_writes = False
+			return action(client)
+
+		return run
+
+	def _generation(self, client: redis.Redis) -> str:
+		"""The generation, at most GENERATION_SECONDS old. An older one does no harm: what it leads to is
+		a schedule that the next read loads again."""
+		known = self.server.generation(self.generation_key)
+		if known is None:
+			known = client.get(self.generation_key) or FIRST_GENERATION
+			self.server.remember_generation(self.generation_key, known)
+		return known
+
+
+class _Server:
+	"""One Redis as this process sees it: connections, breaker, scripts, and what it knows of generations."""
+
+	def __init__(self, client: redis.Redis) -> None:
+		self.client = client
+		self.breaker = CircuitBreaker(failures=(RedisError, OSError))
+		self.has_missed_writes = False
+		self._generations: dict[str, tuple[float, str]] = {}
+		self.begin_load = client.register_script(BEGIN_LOAD)
+		self.finish_load = client.register_script(FINISH_LOAD)
+		self.reschedule = client.register_script(RESCHEDULE)
+		self.add = client.register_script(ADD)
+
+	def run(self, action):
+		"""Runs action(client) behind the breaker; raises Unavailable."""
+		with self.breaker.guard():
+			return action(self.client)
+
+	def generation(self, key: str) -> str | None:
+		read_at, generation = self._generations.get(key, (0.0, None))
+		return generation if time.monotonic() - read_at < GENERATION_SECONDS else None
+
+	def remember_generation(self, key: str, generation: str) -> None:
+		self._generations[key] = (time.monotonic(), generation)
+
+
+@lru_cache(maxsize=32)
+def _server(url: str, is_cluster: bool) -> _Server:
+	factory = redis.RedisCluster if is_cluster else redis.Redis
+	return _Server(
+		factory.from_url(
+			url,
+			decode_responses=True,
+			socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+			socket_timeout=READ_TIMEOUT_SECONDS,
+		)
+	)
+
+
+def redis_url(conf: dict) -> str:
+	"""Where a site with this configuration keeps its schedules."""
+	return conf.get("srs_redis_cache") or conf.get("redis_cache") or SRSRedisManager.DEFAULT_REDIS_URL
+
+
+def _flat(scores: dict[str, float]) -> list:
+	"""ZADD's arguments, score before member."""
+	return [part for question_id, score in scores.items() for part in (score, question_id)]
