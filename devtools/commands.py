@@ -53,7 +53,7 @@ def _ensure(bench: Bench) -> None:
 def start(bench: Bench, args: list[str]) -> int:
 	_ensure(bench)
 	if PidFile(bench.run / "web.json").pid():
-		raise Failure("./dev start is running already")
+		raise Failure("./dev start is running already; ./dev stop ends it, and what a killed one left behind")
 	with services.running(bench), ExitStack() as stack:
 		handles = [_start_web(bench, stack), *_start_workers(stack)]
 		with step("Starting the scheduler"):

@@ -41,6 +41,7 @@ def ensure_requirements(bench: Bench) -> None:
 
 def _fingerprint(bench: Bench) -> str:
 	digest = hashlib.sha256()
+	digest.update(os.fsencode(PROJECT))  # another checkout may take the bench over
 	for app in (bench.frappe, PROJECT):
 		digest.update((app / "pyproject.toml").read_bytes())
 	return digest.hexdigest()

@@ -1,5 +1,6 @@
 """Running other programs: to their end in a log, or in the foreground for the person at the terminal."""
 
+import ctypes
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ from typing import IO
 from devtools.report import Failure
 
 SECONDS_TO_END = 10
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 # MariaDB's server lives in sbin, which is not in everybody's PATH
 SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 
@@ -36,8 +38,6 @@ def run(
 	"""
 	log.parent.mkdir(parents=True, exist_ok=True)
 	with log.open("ab") as file:
-		file.write(f"\n$ {Path(args[0]).name} {args[1] if len(args) > 1 else ''} ...\n".encode())
-		file.flush()
 		process = subprocess.Popen(
 			args,
 			cwd=cwd,
@@ -46,6 +46,7 @@ def run(
 			stdout=stdout or file,
 			stderr=file,
 			start_new_session=True,
+			preexec_fn=_die_with_parent,
 		)
 		try:
 			code = process.wait()
@@ -53,7 +54,18 @@ def run(
 			end_group(process)
 			raise
 	if code:
-		raise Failure(f"{Path(args[0]).name} exited with {code}", log)
+		raise Failure(f"{_name(args)} exited with {code}", log)
+
+
+def _name(args: Arguments) -> str:
+	"""The command for a message, without its options: one may be a password."""
+	words = [str(arg) for arg in args[1:] if not str(arg).startswith("-")]
+	return " ".join([Path(args[0]).name, *words[:6]])
+
+
+def _die_with_parent() -> None:
+	"""Ask the kernel for a SIGTERM when ./dev is killed: a new run must not meet a half-done one still at work."""
+	ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
