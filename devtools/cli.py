@@ -146,6 +146,8 @@ def _overview() -> str:
 def _run(command: Command, args: list[str]) -> int:
 	"""SIGTERM unwinds as Ctrl-C does, so that every `finally` gets to stop what was started."""
 	signal.signal(signal.SIGTERM, _terminate)
+	# a shell starts its background jobs with SIGINT ignored
+	signal.signal(signal.SIGINT, signal.default_int_handler)
 	try:
 		return command.run(current_bench(), args)
 	except report.Failure as failure:

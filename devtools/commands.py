@@ -104,6 +104,8 @@ def stop(bench: Bench, args: list[str]) -> int:
 				file.stop(seconds=60)
 	if not alive:
 		say("Nothing of this bench is running.")
+	for left_behind in bench.run.glob("command-*.json"):
+		left_behind.unlink(missing_ok=True)
 	return 0
 
 
