@@ -1,5 +1,7 @@
 """Every error Memora raises by name, each with the HTTP status it answers with."""
 
+from typing import NoReturn
+
 import frappe
 
 
@@ -69,4 +71,10 @@ class JournalUnavailable(MemoraError):
 	"""The answers could not be written: nothing is saved, the client must send them again."""
 
 	http_status_code = 503
-	retry_after_seconds = 5
+	RETRY_AFTER_SECONDS = 5
+
+	@classmethod
+	def throw(cls, message: str) -> NoReturn:
+		"""Raises it, with a Retry-After header on the response to come."""
+		frappe.flags.retry_after_seconds = cls.RETRY_AFTER_SECONDS
+		frappe.throw(message, cls)

@@ -9,6 +9,8 @@ required_apps = []
 after_install = "memora.install.after_install"
 after_migrate = "memora.install.after_migrate"
 
+after_request = ["memora.api.utils.set_retry_after"]
+
 scheduler_events = {
 	"cron": {
 		"* * * * *": ["memora.services.srs_persistence.sweep_outbox"],

@@ -11,18 +11,24 @@ from memora.services.srs_redis_manager import redis_url
 
 
 def after_install() -> None:
-	_make_storage()
+	after_migrate()
 	_set_redis_namespace()
 	_look_for_queue()
 
 
 def after_migrate() -> None:
-	_make_storage()
-
-
-def _make_storage() -> None:
 	frappe.db.commit()  # nosemgrep: frappe-manual-commit: DDL on another connection would wait for this one
 	partition_manager.ensure_layout()
+	_keep_lists_light()
+
+
+def _keep_lists_light() -> None:
+	"""The desk counts a list's rows and refreshes it on its own, unless told not to: no use on big tables."""
+	switches = ("disable_count", "disable_comment_count", "disable_sidebar_stats", "disable_auto_refresh")
+	for doctype in (*partition_manager.INDEXES, "Review Outbox"):
+		if not frappe.db.exists("List View Settings", doctype):
+			settings = frappe.get_doc({"doctype": "List View Settings", **dict.fromkeys(switches, 1)})
+			settings.insert(set_name=doctype, ignore_permissions=True)
 
 
 def _set_redis_namespace() -> None:

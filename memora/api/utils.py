@@ -1,6 +1,8 @@
 """What the endpoints share."""
 
 import frappe
+from frappe import _
+from werkzeug.wrappers import Request, Response
 
 from memora.services import seasons
 
@@ -14,5 +16,11 @@ def get_active_season() -> str | None:
 def current_player() -> str:
 	"""The signed-in user: whoever that is learns for herself alone."""
 	if frappe.session.user == "Guest":
-		raise frappe.PermissionError(frappe._("Log in to learn."))
+		frappe.throw(_("Log in to learn."), frappe.PermissionError)
 	return frappe.session.user
+
+
+def set_retry_after(response: Response, request: Request) -> None:
+	"""Frappe's hook after_request: tells a client that was put off when to come back, in seconds."""
+	if seconds := frappe.flags.retry_after_seconds:
+		response.headers["Retry-After"] = str(seconds)

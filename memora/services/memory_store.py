@@ -63,18 +63,19 @@ class MemoryRecord:
 
 @dataclass(frozen=True)
 class JournalEntry:
-	"""One answer. Datetimes are naive site time; `before` fields are None at a question's first sight."""
+	"""One answer. Datetimes are naive site time. Frappe's number columns hold no NULL: at a question's
+	first sight (kind Learn) stability, difficulty and recall before it are 0; an unmeasured time is 0."""
 
 	question_id: str
 	kind: str
 	quality: int
 	rating: str
-	response_time_ms: int | None
+	response_time_ms: int
 	reviewed_at: datetime
-	stability_before: float | None
-	difficulty_before: float | None
+	stability_before: float
+	difficulty_before: float
 	next_review_date_before: datetime | None
-	predicted_recall: float | None
+	predicted_recall: float
 	stability_after: float
 	difficulty_after: float
 	next_review_date_after: datetime
@@ -215,7 +216,7 @@ def player_lock(player: str) -> Iterator[None]:
 	"""
 	name = "memora:" + digest(frappe.conf.db_name, player)
 	if not frappe.db.sql("SELECT GET_LOCK(%s, %s)", (name, LOCK_WAIT_SECONDS))[0][0]:
-		raise JournalUnavailable(
+		JournalUnavailable.throw(
 			frappe._("Another answer of yours is still being saved. Send this one again.")
 		)
 	try:
@@ -346,7 +347,7 @@ def write_submission(
 		{"name": key, "player": player, "season": season, "payload": payload, "now": now},
 	)
 	if frappe.db._cursor.rowcount != 1:
-		raise SeasonStateError(frappe._("Season {0} takes no answers any more.").format(season))
+		frappe.throw(frappe._("Season {0} takes no answers any more.").format(season), SeasonStateError)
 	return key
 
 

@@ -72,8 +72,9 @@ def drop_partition(season: str) -> None:
 	"""
 	for doctype in INDEXES:
 		if _query(memory_store.ANY_ROW_SQL[doctype], (season,)):
-			raise SeasonStateError(
-				_("Season {0} still has rows in {1}: its partitions stay.").format(season, _(doctype))
+			frappe.throw(
+				_("Season {0} still has rows in {1}: its partitions stay.").format(season, _(doctype)),
+				SeasonStateError,
 			)
 	for doctype in INDEXES:
 		if season in _seasons(doctype):
@@ -144,7 +145,7 @@ def _unquote(literal: str) -> str:
 
 def _table(doctype: str) -> str:
 	if doctype not in INDEXES:
-		raise PartitionError(_("{0} is not partitioned by season.").format(doctype))
+		frappe.throw(_("{0} is not partitioned by season.").format(doctype), PartitionError)
 	return f"tab{doctype}"
 
 
@@ -161,7 +162,7 @@ def _alter(doctype: str, change: str) -> None:
 				if error.args[0] != LOCK_WAIT_TIMEOUT:
 					raise
 				if time.monotonic() > deadline:
-					raise PartitionError(_still_locked(doctype)) from error
+					frappe.throw(_still_locked(doctype), PartitionError)
 			time.sleep(PAUSE_SECONDS)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+import frappe
 from frappe import _
 
 from memora.exceptions import JournalUnavailable, SubmissionConflict
@@ -107,7 +108,8 @@ def submit(player: str, responses: list[Response], submission_id: str | None = N
 				return _repeated(player, stored, responses, submission_id, season)
 			result, key = _accept(player, season, responses, submission_id)
 	except memory_store.DATABASE_FAILURES as error:
-		raise JournalUnavailable(_("Your answers are not saved. Send them again in a moment.")) from error
+		frappe.logger("memora").error(f"journal not writable: {error}")
+		JournalUnavailable.throw(_("Your answers are not saved. Send them again in a moment."))
 	job_id = srs_persistence.enqueue_fold(key, player, season.name) if key else None
 	return {**result, "persistence_job_id": job_id}
 
@@ -124,14 +126,15 @@ def _repeated(
 	for response in responses:
 		quality, _due = stored.get(response.question_id, (None, None))
 		if response.question_id in known or quality not in (None, response.quality):
-			raise SubmissionConflict(_conflict(submission_id, response.question_id))
+			_refuse_conflict(submission_id, response.question_id)
 	if missing := stored.keys() - {r.question_id for r in responses}:
-		raise SubmissionConflict(_conflict(submission_id, min(missing)))
+		_refuse_conflict(submission_id, min(missing))
 	SRSRedisManager().clear_user_cache(player, season.name)  # the first time may have died before this
 	rejected = [_rejection(r.question_id) for r in responses if r.question_id not in stored]
 	schedule = {question_id: due for question_id, (_quality, due) in stored.items()}
 	result = _result("already_processed", submission_id, season, schedule, rejected)
-	return {**result, "persistence_job_id": None}
+	key = memory_store.submission_key(player, season.name, submission_id)
+	return {**result, "persistence_job_id": srs_persistence.job_id_of(key)}
 
 
 def _accept(
@@ -253,12 +256,12 @@ def _journal_entry(step: _Step, source: str) -> JournalEntry:
 		kind="Review" if before else "Learn",
 		quality=step.response.quality,
 		rating=step.outcome.rating.name,
-		response_time_ms=step.response.response_time_ms,
+		response_time_ms=step.response.response_time_ms or 0,
 		reviewed_at=step.answered_at,
-		stability_before=before and before.stability,
-		difficulty_before=before and before.difficulty,
+		stability_before=before.stability if before else 0,
+		difficulty_before=before.difficulty if before else 0,
 		next_review_date_before=before and before.next_review_date,
-		predicted_recall=step.outcome.predicted_recall,
+		predicted_recall=step.outcome.predicted_recall or 0,
 		stability_after=after.stability,
 		difficulty_after=after.difficulty,
 		next_review_date_after=after.next_review_date,
@@ -289,7 +292,10 @@ def _rejection(question_id: str) -> dict[str, str]:
 	return {"question_id": question_id, "reason": _("There is no such question.")}
 
 
-def _conflict(submission_id: str, question_id: str) -> str:
-	return _(
-		"Submission {0} was stored before with another answer to question {1}. Send new answers under a new submission_id."
-	).format(submission_id, question_id)
+def _refuse_conflict(submission_id: str, question_id: str) -> None:
+	frappe.throw(
+		_(
+			"Submission {0} was stored before with another answer to question {1}. Send new answers under a new submission_id."
+		).format(submission_id, question_id),
+		SubmissionConflict,
+	)

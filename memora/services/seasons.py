@@ -34,7 +34,7 @@ def require_active() -> Season:
 	"""As get_active, but raises NoActiveSeason, saying why there is none."""
 	season = get_active()
 	if not season:
-		raise NoActiveSeason(why_none_is_active())
+		frappe.throw(why_none_is_active(), NoActiveSeason)
 	return season
 
 
@@ -42,7 +42,7 @@ def get(name: str) -> Season:
 	"""A season by name; raises UnknownSeason."""
 	rows = frappe.db.sql(BY_NAME_SQL, (name,))
 	if not rows:
-		raise UnknownSeason(_("There is no season {0}.").format(frappe.bold(name)))
+		frappe.throw(_("There is no season {0}.").format(frappe.bold(name)), UnknownSeason)
 	return Season(*rows[0])
 
 

@@ -58,6 +58,11 @@ def _enqueue(key: str, player: str, season: str) -> str:
 	return job.id
 
 
+def job_id_of(key: str) -> str:
+	"""The RQ id of the job that folds a submission."""
+	return background_jobs.create_job_id(key)
+
+
 def _ping_queue() -> None:
 	RedisQueue.get_connection().ping()
 
