@@ -64,13 +64,16 @@ def _name(args: Arguments) -> str:
 
 
 def _die_with_parent() -> None:
-	"""Ask the kernel for a SIGTERM when ./dev is killed: a new run must not meet a half-done one still at work."""
-	ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+	"""Ask the kernel for a SIGINT when ./dev is killed: a new run must not meet a half-done one still at work."""
+	ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
-	"""End a process started in a session of its own, and what it started: politely, then by force."""
-	_signal_group(process.pid, signal.SIGTERM)
+	"""End a process started in a session of its own, and what it started: politely, then by force.
+
+	By SIGINT, because pip removes its temporary directories then and not on SIGTERM.
+	"""
+	_signal_group(process.pid, signal.SIGINT)
 	try:
 		process.wait(SECONDS_TO_END)
 	except subprocess.TimeoutExpired:
