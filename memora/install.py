@@ -19,6 +19,7 @@ def after_install() -> None:
 def after_migrate() -> None:
 	frappe.db.commit()  # nosemgrep: frappe-manual-commit: DDL on another connection would wait for this one
 	partition_manager.ensure_layout()
+	frappe.db.add_index("Review Outbox", ["creation"], "creation")
 	_keep_lists_light()
 
 

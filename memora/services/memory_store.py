@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass, fields
 from datetime import datetime
 from hashlib import blake2b
+from operator import itemgetter
 
 import frappe
 import pymysql
@@ -25,6 +26,11 @@ DATABASE_FAILURES = (
 	pymysql.err.OperationalError,
 	pymysql.err.InterfaceError,
 )
+
+# Statements that fail with these fail for a reason that waiting may mend: locks, a server that is shutting
+# down or read-only, a full disk, a lost connection (2000 and above).
+TRANSIENT_ERRORS = {1021, 1028, 1040, 1053, 1114, 1180, 1205, 1213, 1290, 1317, 1836, 1927}
+CLIENT_ERRORS_FROM = 2000
 
 KEY_BYTES = 8  # of each hash in a name: learners of one site do not collide before billions of them
 LOCK_WAIT_SECONDS = 5  # for another answer of the same learner; one takes milliseconds
@@ -155,16 +161,22 @@ OUTBOX_INSERT_SQL = """
 	INSERT INTO `tabReview Outbox` (name, player, season, payload, creation, modified)
 	SELECT %(name)s, %(player)s, name, %(payload)s, %(now)s, %(now)s
 	FROM `tabGame Subscription Season` WHERE name = %(season)s AND is_active = 1"""
+OUTBOX_OLDEST_SQL = """
+	SELECT name FROM `tabReview Outbox` WHERE creation <= %(before)s AND parked_at IS NULL
+	ORDER BY creation LIMIT %(limit)s"""
+# By primary key: to lock in the order of creation would lock every row on the way, and keep out new ones.
 OUTBOX_TAKE_SQL = """
 	SELECT name, player, season, payload FROM `tabReview Outbox`
-	WHERE name = %(name)s FOR UPDATE"""
-OUTBOX_OLDER_SQL = """
-	SELECT name FROM `tabReview Outbox` WHERE creation <= %(before)s ORDER BY creation LIMIT %(limit)s"""
-IS_WAITING_SQL = "SELECT 1 FROM `tabReview Outbox` WHERE name = %(name)s"
-IS_FOLDED_SQL = """
-	SELECT 1 FROM `tabPlayer Review Log` WHERE name BETWEEN %(first)s AND %(last)s
-	AND NOT EXISTS (SELECT 1 FROM `tabReview Outbox` WHERE name = %(first)s) LIMIT 1"""
-OUTBOX_DELETE_SQL = "DELETE FROM `tabReview Outbox` WHERE name = %(name)s"
+	WHERE name IN %(names)s FOR UPDATE SKIP LOCKED"""
+OUTBOX_DELETE_SQL = "DELETE FROM `tabReview Outbox` WHERE name IN %(names)s"
+OUTBOX_PARK_SQL = "UPDATE `tabReview Outbox` SET parked_at = %(now)s, error = %(error)s WHERE name = %(name)s"
+OUTBOX_PARKED_SQL = "SELECT name FROM `tabReview Outbox` WHERE parked_at IS NOT NULL LIMIT %(limit)s"
+OUTBOX_UNPARK_SQL = "UPDATE `tabReview Outbox` SET parked_at = NULL, error = NULL WHERE parked_at IS NOT NULL"
+
+OUTBOX_STATUS_SQL = (
+	"SELECT IF(parked_at IS NULL, 'queued', 'parked') FROM `tabReview Outbox` WHERE name = %(name)s"
+)
+IS_JOURNALLED_SQL = "SELECT 1 FROM `tabPlayer Review Log` WHERE name BETWEEN %(first)s AND %(last)s LIMIT 1"
 
 ANY_ROW_SQL = {
 	doctype: f"SELECT 1 FROM `tab{doctype}` WHERE season = %s LIMIT 1"
@@ -204,6 +216,14 @@ def _range(prefix: str) -> dict[str, str]:
 	return {"first": prefix, "last": prefix + "g"}
 
 
+def is_transient(error: Exception) -> bool:
+	"""Whether what failed may succeed when it is tried again unchanged."""
+	if isinstance(error, frappe.QueryDeadlockError | frappe.QueryTimeoutError | pymysql.err.InterfaceError):
+		return True
+	code = error.args[0] if isinstance(error, pymysql.err.MySQLError) and error.args else 0
+	return code in TRANSIENT_ERRORS or code >= CLIENT_ERRORS_FROM
+
+
 # One learner at a time
 
 
@@ -223,7 +243,8 @@ def player_lock(player: str) -> Iterator[None]:
 		new_snapshot()
 		yield
 	finally:
-		frappe.db.sql("SELECT RELEASE_LOCK(%s)", (name,))
+		with suppress(*DATABASE_FAILURES):  # a lost connection has released it
+			frappe.db.sql("SELECT RELEASE_LOCK(%s)", (name,))
 
 
 def new_snapshot() -> None:
@@ -235,6 +256,19 @@ def new_snapshot() -> None:
 		frappe.db.commit()  # nosemgrep: frappe-manual-commit: a snapshot can only be renewed between transactions
 	else:
 		frappe.db.begin()
+
+
+@contextmanager
+def read_committed() -> Iterator[None]:
+	"""Lets the transactions of this block lock rows without the gaps between them, into which others
+	insert meanwhile. For writers that decide nothing by what they read twice."""
+	frappe.db.sql("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+	new_snapshot()  # the level applies from the next transaction on
+	try:
+		yield
+	finally:
+		with suppress(*DATABASE_FAILURES):
+			frappe.db.sql("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 
 
 @contextmanager
@@ -300,7 +334,7 @@ def _overlay(rows: Iterable[tuple]) -> dict[str, MemoryRecord]:
 	"""Merges rows (payload, *record columns): of several records of a question the newest one."""
 	records: dict[str, MemoryRecord] = {}
 	for payload, *values in rows:
-		for record in _unpack(payload) if payload else [MemoryRecord(*values)]:
+		for record in _unpack_readable(payload) if payload else [MemoryRecord(*values)]:
 			known = records.get(record.question_id)
 			if not known or record.age >= known.age:
 				records[record.question_id] = record
@@ -309,6 +343,14 @@ def _overlay(rows: Iterable[tuple]) -> dict[str, MemoryRecord]:
 
 def _unpack(payload: str) -> list[MemoryRecord]:
 	return [MemoryRecord.from_json(values) for values in json.loads(payload)]
+
+
+def _unpack_readable(payload: str) -> list[MemoryRecord]:
+	"""A payload that can't be read is the sweeper's to park; it must not stop a learner's reads."""
+	try:
+		return _unpack(payload)
+	except (ValueError, TypeError):
+		return []
 
 
 def get_submission(player: str, season: str, submission_id: str) -> dict[str, tuple[int, datetime]]:
@@ -351,37 +393,72 @@ def write_submission(
 	return key
 
 
-def upsert_records(player: str, season: str, records: Iterable[MemoryRecord], now: datetime) -> int:
-	"""Writes records to the tracker unless a newer one is there; returns how many were given."""
-	rows = [(tracker_name(player, season, r.question_id), player, season, *_tuple(r), now) for r in records]
+def upsert_records(player: str, season: str, records: Iterable[MemoryRecord], now: datetime) -> None:
+	"""Writes a learner's records to the tracker, each unless a newer one is there."""
+	_upsert([(player, season, record) for record in records], now)
+
+
+def _upsert(records: list[tuple[str, str, MemoryRecord]], now: datetime) -> None:
+	rows = [
+		(tracker_name(player, season, r.question_id), player, season, *_tuple(r), now)
+		for player, season, r in records
+	]
+	rows.sort(
+		key=itemgetter(0)
+	)  # by primary key: neighbours on disk, and an order in which two folds can't deadlock
 	for start in range(0, len(rows), UPSERT_ROWS):
 		_insert(UPSERT_HEAD_SQL, rows[start : start + UPSERT_ROWS], UPSERT_TAIL_SQL)
-	return len(rows)
 
 
-def take_outbox(name: str) -> OutboxRow | None:
-	"""Locks an outbox row until the transaction ends; None if it is gone."""
-	rows = frappe.db.sql(OUTBOX_TAKE_SQL, {"name": name})
-	return OutboxRow(*rows[0][:-1], _unpack(rows[0][-1])) if rows else None
+def take_outbox(names: list[str]) -> list[OutboxRow]:
+	"""Locks outbox rows until the transaction ends, but for those that are gone or locked already.
+
+	Raises ValueError or TypeError where a payload can't be read.
+	"""
+	if not names:
+		return []
+	rows = frappe.db.sql(OUTBOX_TAKE_SQL, {"names": names})
+	return [OutboxRow(*keys, _unpack(payload)) for *keys, payload in rows]
 
 
-def is_waiting(key: str) -> bool:
-	"""Whether a submission is journalled and not yet folded."""
-	return bool(frappe.db.sql(IS_WAITING_SQL, {"name": key}))
+def fold_rows(rows: list[OutboxRow], now: datetime) -> None:
+	"""Moves rows taken from the outbox into the tracker; the caller's transaction makes it one step."""
+	if not rows:
+		return
+	_upsert([(row.player, row.season, record) for row in rows for record in row.records], now)
+	frappe.db.sql(OUTBOX_DELETE_SQL, {"names": [row.name for row in rows]})
 
 
-def is_folded(key: str) -> bool:
-	"""Whether a submission is journalled and folded."""
-	return bool(frappe.db.sql(IS_FOLDED_SQL, _range(key)))
+def park_outbox(name: str, error: str, now: datetime) -> None:
+	"""Takes a row out of the sweeper's way, with the reason it could not be folded."""
+	frappe.db.sql(OUTBOX_PARK_SQL, {"name": name, "error": error, "now": now})
 
 
-def delete_outbox(name: str) -> None:
-	frappe.db.sql(OUTBOX_DELETE_SQL, {"name": name})
+def get_parked(limit: int) -> list[str]:
+	"""Names of parked rows."""
+	return [n for (n,) in frappe.db.sql(OUTBOX_PARKED_SQL, {"limit": limit})]
 
 
-def outbox_names(before: datetime, limit: int) -> list[str]:
-	"""Outbox rows created at or before a naive site time, oldest first."""
-	return [n for (n,) in frappe.db.sql(OUTBOX_OLDER_SQL, {"before": before, "limit": limit})]
+def unpark_outbox() -> int:
+	"""Puts all parked rows back; how many there were."""
+	frappe.db.sql(OUTBOX_UNPARK_SQL)
+	return frappe.db._cursor.rowcount
+
+
+def get_outbox_status(key: str) -> str | None:
+	"""`queued` or `parked` while a submission waits to be folded, else None."""
+	rows = frappe.db.sql(OUTBOX_STATUS_SQL, {"name": key})
+	return rows[0][0] if rows else None
+
+
+def is_journalled(key: str) -> bool:
+	"""Whether there is a submission of this key; costs one lookup in each partition."""
+	return bool(frappe.db.sql(IS_JOURNALLED_SQL, _range(key)))
+
+
+def oldest_outbox(before: datetime, limit: int) -> list[str]:
+	"""Names of the rows created at or before a naive site time, oldest first, parked ones left out."""
+	return [n for (n,) in frappe.db.sql(OUTBOX_OLDEST_SQL, {"before": before, "limit": limit})]
 
 
 def _tuple(record) -> tuple:

@@ -1,9 +1,10 @@
 """Folds journalled answers from the outbox into the tracker, outside the learner's request."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 import frappe
 from frappe import _
@@ -11,17 +12,21 @@ from frappe.utils import background_jobs, get_datetime
 from frappe.utils.redis_queue import RedisQueue
 from redis.exceptions import RedisError
 
-from memora.services import memory_store, scheduling, site_time
+from memora.services import alerts, memory_store, scheduling, site_time
 from memora.services.circuit_breaker import CircuitBreaker, Unavailable
-from memora.services.memory_store import MemoryRecord
+from memora.services.memory_store import MemoryRecord, OutboxRow
 from memora.services.srs_redis_manager import SRSRedisManager
+
+T = TypeVar("T")
 
 QUEUE = "srs_write"
 FALLBACK_QUEUE = "short"  # where the bench's `workers` do not list QUEUE
 JOB = "memora.services.srs_persistence.persist_review_batch"
+JOB_WAITS_SECONDS = 30  # how long a queued job may keep others from being queued, should it get lost
 
+FOLD_SUBMISSIONS = 250  # in one transaction: some 5,000 answers, a few tenths of a second
+DRAIN_SECONDS = 60  # of one job or sweep; a job may take 300
 SWEEP_AFTER_SECONDS = 60  # by then a worker has had its chance
-SWEEP_ROWS = 500  # an upper bound of one run, which takes seconds
 
 _queue_breaker = CircuitBreaker(failures=(RedisError, OSError))
 
@@ -33,75 +38,172 @@ class PersistResult(TypedDict):
 	errors: list[str]
 
 
+# Queueing
+
+
 def enqueue_fold(key: str, player: str, season: str) -> str | None:
 	"""Has a worker fold a committed submission; the job's id, None if the queue is not there.
 
-	In that case it is folded here and now. Never raises because of the queue.
+	In that case it is folded here and now. Never raises: what fails is left to the sweeper.
 	"""
 	try:
 		with _queue_breaker.guard():
-			return _enqueue(key, player, season)
+			_enqueue(key, player, season)
+			return job_id_of(key)
 	except Unavailable as error:
-		frappe.logger("memora").warning(f"queue Redis: folding {key} without it: {error}")
-	fold(key)
+		_logger().warning(f"queue Redis: folding {key} without it: {error}")
+	try:
+		fold(key)
+	except memory_store.DATABASE_FAILURES as error:
+		_logger().warning(f"left {key} to the sweeper: {error}")
 	return None
 
 
-def _enqueue(key: str, player: str, season: str) -> str:
+def _enqueue(key: str, player: str, season: str) -> None:
+	"""Queues a job unless one waits already: that one drains the outbox, this submission included."""
 	if not background_jobs._redis_queue_conn:
-		# Frappe tries for four seconds to make its first connection: make sure that it will succeed
-		_ping_queue()
+		RedisQueue.get_connection().ping()  # Frappe would try for four seconds to make its first connection
+	if not background_jobs.get_redis_conn().set(_job_waits_key(), key, nx=True, ex=JOB_WAITS_SECONDS):
+		return
 	queue = QUEUE if QUEUE in background_jobs.get_queues_timeout() else FALLBACK_QUEUE
-	job = frappe.enqueue(
-		JOB, queue=queue, job_id=key, responses=[], user=player, season=season, submission=key
-	)
-	return job.id
+	frappe.enqueue(JOB, queue=queue, job_id=key, responses=[], user=player, season=season, submission=key)
 
 
 def job_id_of(key: str) -> str:
-	"""The RQ id of the job that folds a submission."""
+	"""The id under which get_persistence_status knows a submission; RQ's, where it has a job of its own."""
 	return background_jobs.create_job_id(key)
 
 
-def _ping_queue() -> None:
-	RedisQueue.get_connection().ping()
+def _job_status(key: str) -> str | None:
+	"""What RQ says of a submission's own job; None where it has none, or can't be asked."""
+	try:
+		with _queue_breaker.guard():
+			job = background_jobs.get_job(key)
+			return job.get_status(refresh=False).value if job else None
+	except Unavailable:
+		return None
+
+
+def _job_waits_key() -> str:
+	return f"memora:{frappe.local.site}:fold-waits"
 
 
 def persist_review_batch(
 	responses: list[dict[str, Any]], user: str, season: str, submission: str | None = None
 ) -> PersistResult:
-	"""The RQ job. `submission` names an outbox row, whose content is then what counts; without one the
-	responses are persisted as SRSPersistenceService.persist_review_batch does."""
+	"""The RQ job. `submission` names an outbox row: that one is folded, and then all others that wait.
+	Without one the responses are persisted as SRSPersistenceService.persist_review_batch does."""
 	if not submission:
 		return SRSPersistenceService().persist_review_batch(responses, user, season)
-	row = fold(submission)
-	return _persisted(len(row.records) if row else 0)
+	# from here on, whoever commits a submission queues another job: this one may have looked already
+	background_jobs.get_redis_conn().delete(_job_waits_key())
+	own = fold(submission)
+	others = drain(_now())
+	return _persisted(sum(len(row.records) for row in [*([own] if own else []), *others]))
 
 
-def fold(key: str) -> memory_store.OutboxRow | None:
+# Folding
+
+
+def fold(key: str) -> OutboxRow | None:
 	"""Moves one submission from outbox to tracker in one transaction and returns it.
 
-	None where another process has done it. Repeating or reordering folds changes nothing.
+	None where another process has done it or is doing it. Repeating or reordering folds changes nothing.
 	"""
-	with memory_store.transaction():
-		row = memory_store.take_outbox(key)
-		if row:
-			memory_store.upsert_records(row.player, row.season, row.records, _now())
-			memory_store.delete_outbox(key)
-	return row
+	rows = _fold_or_park([key])
+	return rows[0] if rows else None
+
+
+def drain(before: datetime, seconds: float = DRAIN_SECONDS) -> list[OutboxRow]:
+	"""Folds the submissions accepted up to a naive site time, oldest first, and returns them.
+
+	Stops when none is left that nobody else is folding, or after so many seconds. One that can't be folded
+	is parked and does not stop the others.
+	"""
+	folded: list[OutboxRow] = []
+	deadline = time.monotonic() + seconds
+	with memory_store.read_committed():
+		while time.monotonic() < deadline:
+			names = memory_store.oldest_outbox(before, FOLD_SUBMISSIONS)
+			rows = _fold_or_park(names)
+			folded += rows
+			if len(names) < FOLD_SUBMISSIONS or not rows:
+				return folded
+	return folded
 
 
 def sweep_outbox() -> int:
-	"""Folds what no worker has folded within SWEEP_AFTER_SECONDS, oldest first; how many submissions.
+	"""Folds what no worker has folded within SWEEP_AFTER_SECONDS; how many submissions.
 
 	Runs every minute. Drops the cached schedule of each learner concerned: whoever did not get as far
-	as enqueueing may not have updated it either.
+	as queueing a job may not have updated it either.
 	"""
-	keys = memory_store.outbox_names(_now() - timedelta(seconds=SWEEP_AFTER_SECONDS), SWEEP_ROWS)
-	for key in keys:
-		if row := fold(key):
-			SRSRedisManager().clear_user_cache(row.player, row.season)
-	return len(keys)
+	rows = drain(_now() - timedelta(seconds=SWEEP_AFTER_SECONDS))
+	manager = SRSRedisManager()
+	for player, season in {(row.player, row.season) for row in rows}:
+		manager.clear_user_cache(player, season)
+	return len(rows)
+
+
+def retry_parked() -> int:
+	"""Puts parked submissions back and folds what waits; how many were parked."""
+	with memory_store.transaction():
+		count = memory_store.unpark_outbox()
+	drain(_now())
+	return count
+
+
+def _fold_or_park(names: list[str]) -> list[OutboxRow]:
+	"""Folds these in one transaction; if that can't be, one by one, and parks each that can't be folded."""
+	try:
+		return _with_retries(lambda: _fold(names))
+	except Exception as error:  # whatever one of them holds must not stop the others
+		if memory_store.is_transient(error):
+			raise
+		if len(names) == 1:
+			_park(names[0], error)
+			return []
+	return [row for name in names for row in _fold_or_park([name])]
+
+
+def _fold(names: list[str]) -> list[OutboxRow]:
+	with memory_store.transaction():
+		rows = memory_store.take_outbox(names)
+		memory_store.fold_rows(rows, _now())
+	return rows
+
+
+def _park(name: str, error: Exception) -> None:
+	reason = f"{type(error).__name__}: {error}"
+	with memory_store.transaction():
+		memory_store.park_outbox(name, reason, _now())
+	_logger().error(f"parked {name}: {reason}")
+	if memory_store.get_parked(limit=2) == [name]:  # the first of what may be many
+		alerts.tell_managers(
+			_("Answers could not be folded"),
+			_("Submission {0} is parked in Review Outbox: {1}").format(name, reason),
+			("Review Outbox", name),
+		)
+
+
+def _with_retries(action: Callable[[], T], attempt: int = 0) -> T:
+	"""Runs a transaction again after a deadlock or a lock wait, as Frappe's own retry does not."""
+	service = SRSPersistenceService
+	while True:
+		try:
+			return action()
+		except (frappe.QueryDeadlockError, frappe.QueryTimeoutError) as error:
+			if attempt >= service.MAX_RETRIES:
+				_logger().error(f"given up after {attempt} retries: {error}")
+				raise
+			delay = min(service.RETRY_DELAY_BASE * 2**attempt, service.RETRY_DELAY_MAX)
+			attempt += 1
+			_logger().warning(f"retry {attempt} of {service.MAX_RETRIES} in {delay} s: {error}")
+			time.sleep(delay)
+
+
+def _logger():
+	return frappe.logger("memora")
 
 
 class SRSPersistenceService:
@@ -131,14 +233,9 @@ class SRSPersistenceService:
 				success=False, processed_count=0, failed_count=len(responses), errors=[problem]
 			)
 		results, errors = _parse_results(responses)
-		for attempt in range(retry_count, self.MAX_RETRIES + 1):
-			try:
-				self._store(results, user, season)
-				break
-			except (frappe.QueryDeadlockError, frappe.QueryTimeoutError):
-				if attempt == self.MAX_RETRIES:
-					raise
-				time.sleep(min(self.RETRY_DELAY_BASE * 2**attempt, self.RETRY_DELAY_MAX))
+		for error in errors:
+			_logger().error(f"persist_review_batch, {user}, {season}: {error}")
+		_with_retries(lambda: self._store(results, user, season), retry_count)
 		return _persisted(len(results), errors)
 
 	def persist_single_review(self, response: dict[str, Any], user: str, season: str) -> bool:
@@ -148,16 +245,13 @@ class SRSPersistenceService:
 	def get_persistence_status(self, job_id: str) -> dict[str, Any] | None:
 		"""{job_id, status} of a submission's job; None for an id that no submission has.
 
-		`status` is RQ's (queued, started, failed, …) while the answers wait, `finished` once they are in
-		the tracker, also when RQ has forgotten the job; `waiting` where it forgot one that is not done.
+		`finished` once its answers are in the tracker, also when RQ has forgotten the job; `queued`, or what
+		RQ says of a job of its own (started, failed), while they wait; `parked` where they can't be folded.
 		"""
 		key = job_id.rpartition("::")[2]
-		if memory_store.is_folded(key):
-			return {"job_id": job_id, "status": "finished"}
-		if not memory_store.is_waiting(key):
-			return None
-		job = background_jobs.get_job(key)
-		return {"job_id": job_id, "status": str(job.get_status(refresh=False)) if job else "waiting"}
+		if status := memory_store.get_outbox_status(key):
+			return {"job_id": job_id, "status": (status == "queued" and _job_status(key)) or status}
+		return {"job_id": job_id, "status": "finished"} if memory_store.is_journalled(key) else None
 
 	def _store(self, results: list["_Result"], user: str, season: str) -> None:
 		with memory_store.player_lock(user):
