@@ -3,10 +3,13 @@
 from typing import Any
 
 import frappe
+from frappe import _
 
 from memora.api.parsing import parse_limit, parse_responses, parse_submission_id
-from memora.api.utils import current_player
-from memora.services import review_session
+from memora.api.utils import current_player, is_manager
+from memora.exceptions import UnknownSubmission
+from memora.services import memory_store, review_session
+from memora.services.srs_persistence import SRSPersistenceService
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -34,3 +37,21 @@ def submit_review_session(
 	"""
 	answers, submission = parse_responses(responses), parse_submission_id(submission_id)
 	return review_session.submit(current_player(), answers, submission)
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def get_persistence_status(job_id: str) -> dict[str, Any]:
+	"""Whether a submission, named by its `persistence_job_id`, has reached the tracker.
+
+	Answers {job_id, status}; see SRSPersistenceService. For the learner herself and for managers. Errors:
+	UnknownSubmission 404, PermissionError 403.
+	"""
+	player = current_player()
+	if not memory_store.is_of_player(job_id.rpartition("::")[2], player) and not is_manager():
+		frappe.throw(_("This submission is another learner's."), frappe.PermissionError)
+	status = SRSPersistenceService().get_persistence_status(job_id)
+	if not status:
+		frappe.throw(
+			_("There is no submission {0}.").format(frappe.utils.escape_html(job_id)), UnknownSubmission
+		)
+	return status

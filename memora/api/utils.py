@@ -5,6 +5,7 @@ from frappe import _
 from werkzeug.wrappers import Request, Response
 
 from memora.services import seasons
+from memora.services.alerts import MANAGER_ROLES
 
 
 def get_active_season() -> str | None:
@@ -18,6 +19,11 @@ def current_player() -> str:
 	if frappe.session.user == "Guest":
 		frappe.throw(_("Log in to learn."), frappe.PermissionError)
 	return frappe.session.user
+
+
+def is_manager() -> bool:
+	"""Whether the signed-in user administers Memora."""
+	return bool({*MANAGER_ROLES} & {*frappe.get_roles()})
 
 
 def set_retry_after(response: Response, request: Request) -> None:

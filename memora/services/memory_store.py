@@ -34,6 +34,8 @@ CLIENT_ERRORS_FROM = 2000
 
 KEY_BYTES = 8  # of each hash in a name: learners of one site do not collide before billions of them
 LOCK_WAIT_SECONDS = 5  # for another answer of the same learner; one takes milliseconds
+NAME_LENGTH = 6 * KEY_BYTES  # hex digits of a journal row's name, the longest
+PAGE_ROWS = 5000  # of a walk through a table, some MB
 UPSERT_ROWS = 1000  # a statement of about 300 KB, far below any max_allowed_packet
 
 
@@ -149,8 +151,15 @@ UPSERT_TAIL_SQL = " ON DUPLICATE KEY UPDATE " + ", ".join(
 	)
 )
 
+OVERWRITE_TAIL_SQL = " ON DUPLICATE KEY UPDATE " + ", ".join(
+	f"{column} = VALUES({column})" for column in (*RECORD_COLUMNS.split(", "), "modified")
+)
+
 JOURNAL_HEAD_SQL = f"""
 	INSERT INTO `tabPlayer Review Log` (name, player, season, submission_id, creation, {JOURNAL_COLUMNS}) VALUES """
+JOURNAL_PAGE_SQL = f"""
+	SELECT name, player, {JOURNAL_COLUMNS} FROM `tabPlayer Review Log`
+	WHERE season = %(season)s AND name > %(after)s AND name <= %(last)s ORDER BY name LIMIT %(limit)s"""
 JOURNAL_OF_SUBMISSION_SQL = """
 	SELECT question_id, quality, next_review_date_after FROM `tabPlayer Review Log`
 	WHERE season = %(season)s AND name BETWEEN %(first)s AND %(last)s"""
@@ -205,6 +214,11 @@ def tracker_name(player: str, season: str, question_id: str) -> str:
 def submission_key(player: str, season: str, submission_id: str) -> str:
 	"""The name of a submission's outbox row, and how the names of its journal rows begin."""
 	return digest(player) + digest(season, submission_id)
+
+
+def is_of_player(key: str, player: str) -> bool:
+	"""Whether a submission key is one of this learner's."""
+	return key.startswith(digest(player))
 
 
 def journal_name(player: str, season: str, submission_id: str, question_id: str) -> str:
@@ -359,6 +373,20 @@ def get_submission(player: str, season: str, submission_id: str) -> dict[str, tu
 	return {q: (quality, due) for q, quality, due in frappe.db.sql(JOURNAL_OF_SUBMISSION_SQL, values)}
 
 
+def iterate_journal(season: str, player: str | None = None) -> Iterator[tuple[str, JournalEntry]]:
+	"""(player, answer) of a season, or of one learner in it; each learner's answers in one run, unsorted."""
+	first = digest(player) if player else ""
+	after, last = first, (first or "f" * NAME_LENGTH) + "g"
+	while True:
+		new_snapshot()  # a long one would keep partitions from being made
+		values = {"season": season, "after": after, "last": last, "limit": PAGE_ROWS}
+		rows = frappe.db.sql(JOURNAL_PAGE_SQL, values)
+		yield from ((player_of_row, JournalEntry(*fields_)) for _name, player_of_row, *fields_ in rows)
+		if len(rows) < PAGE_ROWS:
+			return
+		after = rows[-1][0]
+
+
 def has_rows(doctype: str, season: str) -> bool:
 	"""Whether a season has any row in one of the four tables; costs one lookup."""
 	return bool(frappe.db.sql(ANY_ROW_SQL[doctype], (season,)))
@@ -398,7 +426,12 @@ def upsert_records(player: str, season: str, records: Iterable[MemoryRecord], no
 	_upsert([(player, season, record) for record in records], now)
 
 
-def _upsert(records: list[tuple[str, str, MemoryRecord]], now: datetime) -> None:
+def overwrite_records(player: str, season: str, records: Iterable[MemoryRecord], now: datetime) -> None:
+	"""Writes a learner's records to the tracker whatever is there; for repairs."""
+	_upsert([(player, season, record) for record in records], now, OVERWRITE_TAIL_SQL)
+
+
+def _upsert(records: list[tuple[str, str, MemoryRecord]], now: datetime, tail: str = UPSERT_TAIL_SQL) -> None:
 	rows = [
 		(tracker_name(player, season, r.question_id), player, season, *_tuple(r), now)
 		for player, season, r in records
@@ -407,7 +440,7 @@ def _upsert(records: list[tuple[str, str, MemoryRecord]], now: datetime) -> None
 		key=itemgetter(0)
 	)  # by primary key: neighbours on disk, and an order in which two folds can't deadlock
 	for start in range(0, len(rows), UPSERT_ROWS):
-		_insert(UPSERT_HEAD_SQL, rows[start : start + UPSERT_ROWS], UPSERT_TAIL_SQL)
+		_insert(UPSERT_HEAD_SQL, rows[start : start + UPSERT_ROWS], tail)
 
 
 def take_outbox(names: list[str]) -> list[OutboxRow]:

@@ -1,0 +1,74 @@
+"""bench --site <site> memora …: what operators do by hand."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import wraps
+
+import click
+import frappe
+from frappe.commands import get_site, pass_context
+
+SECONDS_TO_DRAIN = 3600
+
+
+@click.group()
+def memora():
+	"""The spaced-repetition engine: its outbox and its journal."""
+
+
+def on_site(command: Callable) -> Callable:
+	"""Connects to the bench's --site; prints what the command returns, with --json as JSON."""
+
+	@wraps(command)
+	def run(context, as_json: bool, **options):
+		frappe.init(site=get_site(context))
+		frappe.connect()
+		try:
+			result = command(**options)
+		finally:
+			frappe.destroy()
+		_print(result, as_json)
+		if result.get("differences", 0) > result.get("repaired", 0):
+			raise SystemExit(1)
+
+	return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(pass_context(run))
+
+
+def _print(result: dict, as_json: bool) -> None:
+	if as_json:
+		click.echo(json.dumps(result, default=str))
+		return
+	for name, value in result.items():
+		click.echo(
+			f"{name.replace('_', ' '):>14}  {value}" if not isinstance(value, list) else "\n".join(value)
+		)
+
+
+@memora.command()
+@click.option("--parked", is_flag=True, help="Try the parked submissions again, too.")
+@on_site
+def drain(parked: bool) -> dict:
+	"""Fold all answers that wait in the outbox, as the worker does."""
+	from memora.services import site_time, srs_persistence
+
+	retried = srs_persistence.retry_parked() if parked else 0
+	rows = srs_persistence.drain(site_time.to_naive(site_time.now()), SECONDS_TO_DRAIN)
+	return {"retried": retried, "submissions": len(rows), "answers": sum(len(r.records) for r in rows)}
+
+
+@memora.command()
+@click.option("--season", required=True, help="The season to replay.")
+@click.option("--player", help="One learner only.")
+@click.option("--repair", is_flag=True, help="Write what the journal says wherever the tracker differs.")
+@on_site
+def replay(season: str, player: str | None, repair: bool) -> dict:
+	"""Compare the tracker with the journal. Exits with 1 while they differ."""
+	from memora.services import replay as service
+	from memora.services import seasons
+
+	seasons.get(season)
+	return asdict(service.replay(season, player, repair))
+
+
+commands = [memora]
