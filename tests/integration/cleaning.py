@@ -1,0 +1,116 @@
+"""Removes what tests made, from MariaDB and both Redis. Nothing but the tests' own site is touched."""
+
+import frappe
+import redis
+from frappe.utils import add_days, getdate
+
+from memora.services import partition_manager, settings
+from tests.integration.factories import BANK, DOMAIN, STANDING_SEASON
+
+ANSWER_TABLES = ("Player Memory Tracker", "Player Review Log", "Archived Memory Tracker", "Review Outbox")
+LOG_TABLES = ("Error Log", "Notification Log", "Safe Mode Incident", "Activity Log")
+
+
+def srs_redis() -> redis.Redis:
+	"""The schedules' Redis, as the site's configuration on disk names it."""
+	return redis.Redis.from_url(frappe.get_site_config()["srs_redis_cache"], decode_responses=True)
+
+
+def queue_redis() -> redis.Redis:
+	return redis.Redis.from_url(frappe.get_site_config()["redis_queue"])
+
+
+def begin() -> None:
+	frappe.db.rollback()
+	frappe.set_user("Administrator")
+	frappe.clear_messages()
+
+
+def remove_what_a_test_made() -> None:
+	begin()
+	_restore_configuration()
+	_delete_rows()
+	_remove_seasons(keep=STANDING_SEASON)
+	_restore_standing_season()
+	frappe.db.commit()
+	_empty_redis()
+
+
+def empty_site() -> None:
+	"""Also what an earlier run left behind that was killed."""
+	begin()
+	_delete_rows()
+	for doctype in ("Game Question Option", "Game Question", "Game Topic", "Game Subject"):
+		frappe.db.delete(doctype)
+	_remove_seasons(keep=None)
+	frappe.db.commit()
+	drop_stray_partitions(keep=None)
+	_empty_redis()
+
+
+def drop_stray_partitions(keep: str | None = STANDING_SEASON) -> None:
+	"""Partitions of no season; for tests that make some."""
+	frappe.db.commit()
+	for doctype in partition_manager.INDEXES:
+		names = [
+			p["name"] for p in partition_manager.list_partitions(doctype) if p["season"] not in ("", keep)
+		]
+		frappe.db.commit()
+		if names:
+			frappe.db.sql_ddl(f"ALTER TABLE `tab{doctype}` DROP PARTITION {', '.join(names)}")
+
+
+def _delete_rows() -> None:
+	for doctype in (*ANSWER_TABLES, *LOG_TABLES):
+		frappe.db.delete(doctype)
+	users = frappe.get_all("User", filters={"name": ("like", f"%@{DOMAIN}")}, pluck="name")
+	if users:
+		frappe.db.delete("Has Role", {"parent": ("in", users)})
+		frappe.db.delete("User", {"name": ("in", users)})
+		frappe.db.delete("__Auth", {"name": ("in", users)})
+		frappe.db.delete("Sessions", {"user": ("in", users)})
+	frappe.db.delete("Game Question Option", {"parent": ("not like", "bank-%")})
+	frappe.db.delete("Game Question", {"name": ("not like", "bank-%")})
+	frappe.db.delete("Game Topic", {"subject": ("not in", list(BANK))})
+	frappe.db.delete("Game Subject", {"name": ("not in", list(BANK))})
+	frappe.db.delete("Singles", {"doctype": "Memora Settings"})
+
+
+def _restore_configuration() -> None:
+	"""Tests may point this process at other servers."""
+	frappe.local.conf.clear()
+	frappe.local.conf.update(frappe.get_site_config())
+	settings.forget_settings()
+	frappe.clear_document_cache("Memora Settings", "Memora Settings")
+
+
+def _remove_seasons(keep: str | None) -> None:
+	names = frappe.get_all("Game Subscription Season", filters={"name": ("!=", keep or "")}, pluck="name")
+	if names:
+		frappe.db.delete("Game Subscription Season", {"name": ("in", names)})
+		drop_stray_partitions(keep)
+
+
+def _restore_standing_season() -> None:
+	values = {
+		"is_active": 1,
+		"enable_redis": 1,
+		"auto_archive": 0,
+		"archived_at": None,
+		"archived_records": 0,
+		"partition_created": 1,
+		"start_date": add_days(getdate(), -30),
+		"end_date": add_days(getdate(), 300),
+	}
+	frappe.db.set_value("Game Subscription Season", STANDING_SEASON, values, update_modified=False)
+
+
+def _empty_redis() -> None:
+	"""All but the generation, which processes remember for a while, and the workers' own records."""
+	srs, queue = srs_redis(), queue_redis()
+	for key in srs.keys("*"):
+		if not key.endswith("srs:generation"):
+			srs.delete(key)
+	for key in queue.keys("*"):
+		if not key.startswith((b"rq:worker", b"rq:clean")):
+			queue.delete(key)

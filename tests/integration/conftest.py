@@ -1,0 +1,73 @@
+"""The tests' own site, with one active season and a question bank that all tests share.
+
+Whatever else a test makes goes when it ends; see cleaning.py.
+"""
+
+import os
+
+import frappe
+import pytest
+
+from devtools import processes
+from tests.integration import cleaning, factories
+from tests.integration.client import Client
+from tests.integration.connections import exclusive_run
+from tests.integration.factories import Learner
+
+
+@pytest.fixture(scope="session", autouse=True)
+def site():
+	"""Frappe on the test site, as Administrator. Frappe finds its logs from the sites directory only."""
+	sites_path, before = os.environ["MEMORA_SITES_PATH"], os.getcwd()
+	os.chdir(sites_path)
+	frappe.init(os.environ["MEMORA_SITE"], sites_path=sites_path)
+	assert frappe.conf.allow_tests, f"{frappe.local.site} is not a site for tests: they would empty it"
+	frappe.connect()
+	frappe.set_user("Administrator")
+	with exclusive_run():
+		cleaning.empty_site()
+		factories.make_standing_data()
+		yield frappe.local.site
+		cleaning.empty_site()
+	frappe.destroy()
+	os.chdir(before)
+
+
+@pytest.fixture(autouse=True)
+def clean(site):
+	cleaning.begin()
+	yield
+	cleaning.remove_what_a_test_made()
+
+
+@pytest.fixture
+def season() -> str:
+	return factories.STANDING_SEASON
+
+
+@pytest.fixture
+def learner() -> Learner:
+	return factories.make_learner()
+
+
+@pytest.fixture
+def player(learner) -> str:
+	return learner.name
+
+
+@pytest.fixture(scope="session")
+def web(site):
+	"""Gunicorn on the test site."""
+	with processes.web(site) as handle:
+		yield handle
+
+
+@pytest.fixture
+def guest(web) -> Client:
+	return Client(web.url)
+
+
+@pytest.fixture
+def client(web, learner) -> Client:
+	"""The learner's, by token."""
+	return Client(web.url, learner.token)

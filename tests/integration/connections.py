@@ -1,0 +1,75 @@
+"""Work on a connection of its own, as another process or device would."""
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import TypeVar
+
+import frappe
+import pymysql
+import pytest
+
+T = TypeVar("T")
+
+OTHER_RUN_SECONDS = 300
+
+
+def in_other_connection(action: Callable[[], T]) -> "Future[T]":
+	"""Runs the action in a thread with its own frappe.local, as Administrator."""
+	site, sites_path = frappe.local.site, frappe.local.sites_path
+	future: Future[T] = Future()
+
+	def run() -> None:
+		try:
+			frappe.init(site, sites_path=sites_path)
+			frappe.connect()
+			frappe.set_user("Administrator")
+			future.set_result(action())
+		except BaseException as error:
+			future.set_exception(error)
+		finally:
+			frappe.destroy()
+
+	threading.Thread(target=run, daemon=True).start()
+	return future
+
+
+def at_once(*actions: Callable[[], T], seconds: float = 30) -> list[T]:
+	"""Runs actions at the same moment, each on its own connection; their results in order."""
+	barrier = threading.Barrier(len(actions))
+
+	def waiting(action: Callable[[], T]) -> Callable[[], T]:
+		def run() -> T:
+			barrier.wait(seconds)
+			return action()
+
+		return run
+
+	futures = [in_other_connection(waiting(action)) for action in actions]
+	return [future.result(seconds) for future in futures]
+
+
+@contextmanager
+def raw_connection(**options) -> Iterator[pymysql.Connection]:
+	"""A plain connection to the site's database."""
+	conf = frappe.conf
+	connection = pymysql.connect(
+		host=conf.db_host, port=int(conf.db_port), user=conf.db_name, password=conf.db_password, **options
+	)
+	connection.select_db(conf.db_name)
+	try:
+		yield connection
+	finally:
+		connection.close()
+
+
+@contextmanager
+def exclusive_run() -> Iterator[None]:
+	"""Two runs of the tests on one site would empty it under each other: the second one waits."""
+	with raw_connection(autocommit=True) as connection, connection.cursor() as cursor:
+		cursor.execute("SET SESSION wait_timeout = 3600")
+		cursor.execute("SELECT GET_LOCK('memora:tests', %s)", (OTHER_RUN_SECONDS,))
+		if not cursor.fetchone()[0]:
+			pytest.exit(f"Another run of the tests has been using {frappe.local.site} for too long", 1)
+		yield

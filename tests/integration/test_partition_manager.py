@@ -1,0 +1,179 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import frappe
+import pymysql
+import pytest
+
+from memora.exceptions import PartitionError, SeasonStateError
+from memora.services import memory_store, partition_manager
+from tests.integration import cleaning, state
+from tests.integration.connections import at_once, raw_connection
+from tests.integration.factories import make_records, make_season
+
+DOCTYPES = ("Player Memory Tracker", "Player Review Log", "Archived Memory Tracker")
+NAMES = [
+	"2024-2025",
+	"SEASON-2027",
+	'it\'s "quoted"',
+	"back`tick",
+	"back\\slash",
+	"100% %s %(name)s",
+	"semi; DROP TABLE x; --",
+	"موسم ٢٠٢٥",
+	"сезон 🎓",
+	"x" * 140,
+]
+
+
+@pytest.fixture(autouse=True)
+def partitions_go():
+	yield
+	cleaning.drop_stray_partitions()
+
+
+def layout() -> dict[str, str]:
+	frappe.db.rollback()
+	return {d: frappe.db.sql(f"SHOW CREATE TABLE `tab{d}`")[0][1] for d in DOCTYPES}
+
+
+def seasons_of(doctype: str) -> list[str]:
+	return [p["season"] for p in partition_manager.list_partitions(doctype)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_partition_is_made_in_all_three_tables_and_listed_with_its_season(name):
+	partition_manager.create_partition(name)
+	assert all(name in seasons_of(doctype) for doctype in DOCTYPES)
+	assert partition_manager.has_partitions(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_partition_takes_rows_of_its_season_and_goes_when_they_are_gone(name, player):
+	before = layout()
+	partition_manager.create_partition(name)
+	make_records(player, season=name)
+	assert [row.season for row in state.rows("Player Memory Tracker")] == [name]
+	assert memory_store.has_rows("Player Memory Tracker", name)
+	frappe.db.delete("Player Memory Tracker")
+	frappe.db.commit()
+	partition_manager.drop_partition(name)
+	assert layout() == before
+
+
+def test_creating_twice_changes_nothing():
+	partition_manager.create_partition("twice")
+	before = layout()
+	partition_manager.create_partition("twice")
+	assert layout() == before
+
+
+def test_creating_completes_what_a_dead_process_left_half_done():
+	partition_manager.create_partition("half")
+	name = partition_manager.partition_name("half")
+	frappe.db.sql_ddl(f"ALTER TABLE `tabPlayer Review Log` DROP PARTITION {name}")
+	assert not partition_manager.has_partitions("half")
+	partition_manager.create_partition("half")
+	assert partition_manager.has_partitions("half")
+
+
+def test_creating_at_once_from_four_connections():
+	at_once(*[lambda: partition_manager.create_partition("together")] * 4)
+	assert all(seasons_of(doctype).count("together") == 1 for doctype in DOCTYPES)
+
+
+def test_listing_gives_name_season_rows_and_bytes(player, season):
+	make_records(player, 5)
+	partitions = {p["season"]: p for p in partition_manager.list_partitions("Player Memory Tracker")}
+	assert partitions.keys() == {"", season}
+	assert partitions[season]["name"] == partition_manager.partition_name(season)
+	assert set(partitions[season]) == {"name", "season", "rows", "bytes"}
+	assert all(isinstance(p["rows"], int) and p["bytes"] > 0 for p in partitions.values())
+
+
+@pytest.mark.parametrize("doctype", ["User", "Review Outbox", "x`; DROP TABLE tabUser; --"])
+def test_listing_another_table_is_refused(doctype):
+	with pytest.raises(PartitionError, match="not partitioned"):
+		partition_manager.list_partitions(doctype)
+
+
+@pytest.mark.parametrize("doctype", DOCTYPES)
+def test_a_partition_with_rows_is_not_dropped(doctype):
+	partition_manager.create_partition("full")
+	frappe.db.sql(f"INSERT INTO `tab{doctype}` (name, season) VALUES ('row', 'full')")
+	frappe.db.commit()
+	before = layout()
+	with pytest.raises(SeasonStateError, match="full"):
+		partition_manager.drop_partition("full")
+	assert layout() == before
+	assert len(state.rows(doctype)) == 1
+
+
+def test_dropping_what_is_not_there_changes_nothing():
+	before = layout()
+	partition_manager.drop_partition("never made")
+	assert layout() == before
+
+
+@pytest.mark.parametrize(("one", "other"), [("seas-a", "SEAS-A"), ("seas-a", "seas-a "), ("cafe", "café")])
+def test_a_name_that_mariadb_takes_for_another_leaves_the_other_alone(one, other):
+	partition_manager.create_partition(one)
+	before = layout()
+	with pytest.raises((PartitionError, pymysql.err.MySQLError)):
+		partition_manager.create_partition(other)
+	assert layout() == before
+
+
+def test_rows_of_a_season_without_partition_are_refused(player):
+	with pytest.raises(pymysql.err.MySQLError) as caught:
+		make_records(player, season="nowhere")
+	assert caught.value.args[0] == 1526
+	assert state.rows("Player Memory Tracker") == []
+
+
+@pytest.fixture
+def impatience(monkeypatch) -> None:
+	monkeypatch.setattr(partition_manager, "DEADLINE_SECONDS", 0)
+	monkeypatch.setattr(partition_manager, "LOCK_WAIT_SECONDS", 1)
+
+
+def test_a_locked_table_leads_to_a_partition_error(impatience):
+	before = layout()
+	frappe.db.rollback()
+	with reader_of("Player Review Log"), pytest.raises(PartitionError) as caught:
+		partition_manager.create_partition("locked")
+	assert caught.value.http_status_code == 503
+	assert layout()["Player Review Log"] == before["Player Review Log"]
+	partition_manager.create_partition("locked")
+	assert partition_manager.has_partitions("locked")
+
+
+def test_a_season_whose_partitions_could_not_be_made_says_so(impatience, season):
+	frappe.db.set_value("Game Subscription Season", season, "is_active", 0)
+	with reader_of("Player Memory Tracker"):
+		unlucky = make_season(season_name="unlucky")
+	unlucky.reload()
+	assert not unlucky.partition_created
+	assert not partition_manager.has_partitions("unlucky")
+	assert [row.method for row in state.rows("Error Log")] == ["Season without partitions"]
+	unlucky.is_active = 1
+	with pytest.raises(SeasonStateError, match="no partitions"):
+		unlucky.save()
+	frappe.db.rollback()
+	assert not frappe.db.get_value("Game Subscription Season", "unlucky", "is_active")
+
+
+def test_an_active_season_whose_partitions_could_not_be_made_is_not_made_either(impatience, season):
+	frappe.db.set_value("Game Subscription Season", season, "is_active", 0)
+	with reader_of("Player Memory Tracker"), pytest.raises(PartitionError):
+		make_season(season_name="unlucky", is_active=1)
+	frappe.db.rollback()
+	assert not frappe.db.exists("Game Subscription Season", "unlucky")
+
+
+@contextmanager
+def reader_of(doctype: str) -> Iterator[None]:
+	"""A transaction elsewhere that has read a table and goes on: DDL waits for it."""
+	with raw_connection() as connection, connection.cursor() as cursor:
+		cursor.execute(f"SELECT COUNT(*) FROM `tab{doctype}`")
+		yield

@@ -1,0 +1,199 @@
+"""The rules of DESIGN §2: each is refused, and nothing has changed then."""
+
+from contextlib import suppress
+
+import frappe
+import pytest
+from frappe.utils import add_days, getdate
+
+from memora.exceptions import InvalidSeason, NoActiveSeason, SeasonStateError, UnknownSeason
+from memora.services import partition_manager, seasons
+from tests.integration import state
+from tests.integration.factories import make_records, make_season
+
+DOCTYPE = "Game Subscription Season"
+
+
+def names() -> set[str]:
+	return {row.name for row in state.rows(DOCTYPE)}
+
+
+def test_a_new_season_has_its_partitions_and_the_defaults(season):
+	made = make_season(season_name="2024-2025")
+	made.reload()
+	assert made.name == "2024-2025"
+	assert (made.partition_created, made.enable_redis, made.is_active, made.auto_archive) == (1, 1, 0, 0)
+	assert partition_manager.has_partitions("2024-2025")
+	assert names() == {season, "2024-2025"}
+
+
+@pytest.mark.parametrize("name", ["2024-2025", "SEASON-2027", "موسم ٢٠٢٥", "it's", "a: b {c} *"])
+def test_ordinary_and_odd_names(name):
+	assert make_season(season_name=name).name == name
+
+
+@pytest.mark.parametrize(
+	("given", "name"), [("  Spring \t 2026 ", "Spring 2026"), ("Cafe\u0301 1", "Caf\u00e9 1")]
+)
+def test_names_are_made_canonical(given, name):
+	made = make_season(season_name=given)
+	assert (made.name, made.season_name) == (name, name)
+	assert partition_manager.has_partitions(name)
+
+
+@pytest.mark.parametrize("name", ["", "   ", None])
+def test_a_season_needs_a_name(name):
+	before = names()
+	with pytest.raises(frappe.ValidationError):
+		make_season(season_name=name)
+	assert names() == before
+
+
+@pytest.mark.parametrize("other", ["autumn", "AUTUMN", " Autumn ", "Aútumn"])
+def test_names_that_the_collation_takes_for_one_clash(other):
+	make_season(season_name="Autumn")
+	before = names()
+	with pytest.raises(frappe.DuplicateEntryError):
+		make_season(season_name=other)
+	frappe.db.rollback()
+	assert names() == before
+
+
+def test_a_season_can_not_be_renamed():
+	made = make_season(season_name="before")
+	with pytest.raises(frappe.ValidationError):
+		frappe.rename_doc(DOCTYPE, "before", "after", force=False)
+	frappe.db.rollback()
+	with suppress(frappe.ValidationError):  # an older Frappe refuses, a newer one puts the name back
+		made.update({"season_name": "after"}).save()
+	frappe.db.commit()
+	made.reload()
+	assert (made.name, made.season_name) == ("before", "before")
+	assert "after" not in names()
+
+
+def test_a_season_may_last_one_day():
+	assert make_season(start_date="2026-05-01", end_date="2026-05-01").name in names()
+
+
+def test_a_season_can_not_end_before_it_starts():
+	before = names()
+	with pytest.raises(InvalidSeason, match="2026-04-30"):
+		make_season(start_date="2026-05-01", end_date="2026-04-30")
+	assert names() == before
+
+
+def test_one_season_is_active_at_most(season):
+	with pytest.raises(SeasonStateError, match=season):
+		make_season(season_name="second", is_active=1)
+	frappe.db.rollback()
+	assert "second" not in names()
+	other = make_season(season_name="second")
+	other.is_active = 1
+	with pytest.raises(SeasonStateError, match=season):
+		other.save()
+	frappe.db.rollback()
+	assert seasons.get_active().name == season
+
+
+def test_activating_after_the_other_was_deactivated(season):
+	other = make_season(season_name="second")
+	standing = frappe.get_doc(DOCTYPE, season)
+	standing.update({"is_active": 0}).save()
+	other.update({"is_active": 1}).save()
+	frappe.db.commit()
+	assert seasons.get_active().name == "second"
+
+
+def test_a_season_is_active_only_with_its_partitions(season):
+	frappe.db.set_value(DOCTYPE, season, "is_active", 0)
+	made = make_season(season_name="bare")
+	made.db_set("partition_created", 0)
+	made.is_active = 1
+	with pytest.raises(SeasonStateError, match="partitions"):
+		made.save()
+	frappe.db.rollback()
+	assert seasons.get_active() is None
+
+
+def test_a_season_is_not_archived_automatically_while_it_is_active(season):
+	standing = frappe.get_doc(DOCTYPE, season)
+	standing.auto_archive = 1
+	with pytest.raises(SeasonStateError, match="automatically"):
+		standing.save()
+	frappe.db.rollback()
+	assert not frappe.db.get_value(DOCTYPE, season, "auto_archive")
+	assert make_season(auto_archive=1).auto_archive
+
+
+@pytest.mark.parametrize(
+	"doctype", ["Player Memory Tracker", "Player Review Log", "Archived Memory Tracker", "Review Outbox"]
+)
+def test_a_season_with_records_can_not_be_deleted(doctype):
+	made = make_season(season_name="played")
+	payload = ", payload" if doctype == "Review Outbox" else ""
+	frappe.db.sql(
+		f"INSERT INTO `tab{doctype}` (name, season{payload}) VALUES ('row', 'played'{', %s' if payload else ''})",
+		("[]",) if payload else (),
+	)
+	frappe.db.commit()
+	with pytest.raises((SeasonStateError, frappe.LinkExistsError)):
+		frappe.delete_doc(DOCTYPE, made.name)
+	frappe.db.rollback()
+	assert "played" in names()
+	assert partition_manager.has_partitions("played")
+	assert len(state.rows(doctype)) == 1
+
+
+def test_a_season_without_records_goes_with_its_partitions():
+	made = make_season(season_name="never played")
+	frappe.delete_doc(DOCTYPE, made.name)
+	frappe.db.commit()
+	assert "never played" not in names()
+	seasons_left = [p["season"] for p in partition_manager.list_partitions("Player Memory Tracker")]
+	assert "never played" not in seasons_left
+
+
+def test_a_deletion_that_is_rolled_back_keeps_the_partitions():
+	made = make_season(season_name="kept")
+	frappe.delete_doc(DOCTYPE, made.name)
+	frappe.db.rollback()
+	frappe.db.commit()
+	assert "kept" in names()
+	assert partition_manager.has_partitions("kept")
+
+
+def test_the_active_season(season):
+	active = seasons.get_active()
+	assert (active.name, active.enable_redis) == (season, True)
+	assert active.end_date == add_days(getdate(), 300)
+	assert seasons.get(season) == active
+
+
+def test_an_unknown_season_is_named():
+	with pytest.raises(UnknownSeason, match="nowhere") as caught:
+		seasons.get("nowhere")
+	assert caught.value.http_status_code == 404
+
+
+def test_why_none_is_active_names_the_latest_season(season):
+	frappe.db.set_value(DOCTYPE, season, {"is_active": 0})
+	assert seasons.get_active() is None
+	assert season in seasons.why_none_is_active()
+	with pytest.raises(NoActiveSeason, match=season) as caught:
+		seasons.require_active()
+	assert caught.value.http_status_code == 409
+
+
+def test_why_none_is_active_when_the_latest_is_archived(season):
+	frappe.db.set_value(DOCTYPE, season, {"is_active": 0, "archived_at": frappe.utils.now()})
+	assert seasons.why_none_is_active() == f"Season {season} has ended and its data is archived."
+
+
+def test_records_of_another_season_do_not_keep_a_season(player):
+	make_records(player)
+	made = make_season(season_name="empty")
+	frappe.delete_doc(DOCTYPE, made.name)
+	frappe.db.commit()
+	assert "empty" not in names()
+	assert len(state.tracker(player)) == 1
