@@ -4,15 +4,18 @@ Whatever else a test makes goes when it ends; see cleaning.py.
 """
 
 import os
+from collections.abc import Iterator
 
 import frappe
 import pytest
 
 from devtools import processes
+from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import cleaning, factories
 from tests.integration.client import Client
 from tests.integration.connections import exclusive_run
 from tests.integration.factories import Learner
+from tests.integration.redis_proxy import RedisProxy
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -53,6 +56,20 @@ def learner() -> Learner:
 @pytest.fixture
 def player(learner) -> str:
 	return learner.name
+
+
+@pytest.fixture
+def proxy(site) -> Iterator[RedisProxy]:
+	"""This process reaches the schedules' Redis by way of it, with a breaker that has seen nothing yet."""
+	proxy = RedisProxy(frappe.conf.srs_redis_cache)
+	frappe.local.conf.srs_redis_cache = proxy.url
+	yield proxy
+	proxy.stop()
+
+
+@pytest.fixture
+def manager() -> SRSRedisManager:
+	return SRSRedisManager()
 
 
 @pytest.fixture(scope="session")

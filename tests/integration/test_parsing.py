@@ -94,7 +94,7 @@ def test_a_quality_other_than_0_to_5_is_refused(quality):
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e400", "4.0", '"4"', "null", "true"])
 def test_a_quality_other_than_0_to_5_is_refused_in_json_too(text):
-	refused('[{"question_id": "q-1", "quality": %s}]' % text, "item 0", "quality")
+	refused(f'[{{"question_id": "q-1", "quality": {text}}}]', "item 0", "quality")
 
 
 def test_a_missing_quality_is_refused():

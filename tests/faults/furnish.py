@@ -1,0 +1,83 @@
+"""Learners, questions and seasons on the fault bench's site; run once per session, in a process of its own.
+
+Prints them as JSON. In every season each learner has answered SEEN questions a month ago, which are due now.
+"""
+
+import json
+import os
+import sys
+from datetime import datetime, timedelta
+
+import frappe
+
+from memora.services import memory_store, site_time, srs_persistence
+from memora.services.memory_store import JournalEntry
+from tests.integration import cleaning, factories
+
+LEARNERS = 20
+QUESTIONS, SEEN = 60, 30
+SEED_SUBMISSION = "a month ago"
+
+
+def main(seasons: int) -> None:
+	frappe.init(os.environ["MEMORA_SITE"], sites_path=".")
+	frappe.connect()
+	frappe.set_user("Administrator")
+	frappe.local.conf.update(frappe.get_site_config())
+	cleaning.empty_site()
+	questions = factories.make_questions(QUESTIONS, prefix="question")
+	learners = [factories.make_learner() for _ in range(LEARNERS)]
+	names = [factories.make_season(season_name=f"Faults-{n}").name for n in range(1, seasons + 1)]
+	for name in names:
+		_seed(name, [learner.name for learner in learners], questions[:SEEN])
+	print(json.dumps(_furniture(learners, questions, names)))
+
+
+def _furniture(learners: list[factories.Learner], questions: list[str], seasons: list[str]) -> dict:
+	return {
+		"time_zone": str(site_time.site_zone()),
+		"learners": {learner.name: learner.token for learner in learners},
+		"questions": questions,
+		"seasons": seasons,
+	}
+
+
+def _seed(season: str, players: list[str], questions: list[str]) -> None:
+	frappe.db.set_value("Game Subscription Season", season, "is_active", 1)
+	now = factories.site_now()
+	for player in players:
+		records = _records(questions, now)
+		entries = [_entry(record) for record in records]
+		memory_store.write_submission(player, season, SEED_SUBMISSION, entries, records, now)
+	frappe.db.set_value("Game Subscription Season", season, "is_active", 0)
+	frappe.db.commit()
+	srs_persistence.drain(now)
+
+
+def _records(questions: list[str], now: datetime) -> list[memory_store.MemoryRecord]:
+	then = now - timedelta(days=29)
+	dates = {"last_review_date": then, "creation": then}
+	return [factories.make_record(q, i, len(questions), **dates) for i, q in enumerate(questions)]
+
+
+def _entry(record: memory_store.MemoryRecord) -> JournalEntry:
+	return JournalEntry(
+		question_id=record.question_id,
+		kind="Learn",
+		quality=4,
+		rating="Good",
+		response_time_ms=0,
+		reviewed_at=record.last_review_date,
+		stability_before=0,
+		difficulty_before=0,
+		next_review_date_before=None,
+		predicted_recall=0,
+		stability_after=record.stability,
+		difficulty_after=record.difficulty,
+		next_review_date_after=record.next_review_date,
+		source="Normal",
+	)
+
+
+if __name__ == "__main__":
+	main(int(sys.argv[1]))

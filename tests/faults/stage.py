@@ -1,0 +1,168 @@
+"""The servers that get killed: a MariaDB, three Redis, gunicorn and a worker of the fault bench."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import redis
+
+from devtools import fault_bench, ports, processes, services, sites
+from devtools import redis as redis_servers
+from devtools.paths import MAIN_SITE, PROJECT, Bench
+from devtools.processes import Handle
+
+SECONDS_BETWEEN_LOOKS = 0.02
+COMMAND_SECONDS = 60
+
+
+class Stage:
+	"""Servers by the names that services.PORTS has, and `web` and `worker`."""
+
+	def __init__(self, bench: Bench, stack: ExitStack) -> None:
+		self.bench, self.stack = bench, stack
+		self.site = MAIN_SITE
+		self.servers: dict[str, subprocess.Popen[bytes]] = {}
+		self.web: Handle | None = None
+		self.worker: Handle | None = None
+
+	# Starting
+
+	def start_all(self, main_bench: Bench) -> None:
+		fault_bench.claim_ports(self.bench)
+		for name in services.PORTS:
+			shutil.rmtree(self.data(name), ignore_errors=True) if name != "mariadb" else None
+			self.start(name)
+			self.stack.callback(self.stop, name)
+		fault_bench.fill(self.bench, main_bench)
+
+	def start(self, name: str) -> None:
+		self.servers[name] = fault_bench.daemon(self.bench, name).start()
+
+	def stop(self, name: str) -> None:
+		"""Also one that is stopped by SIGSTOP."""
+		if self.servers[name].poll() is None:
+			self.servers[name].send_signal(signal.SIGCONT)
+		fault_bench.daemon(self.bench, name).stop(self.servers[name])
+
+	def start_web(self) -> None:
+		with self.being_current():
+			self.web = self.stack.enter_context(processes.web(self.site, env=self.env))
+
+	def start_worker(self) -> None:
+		with self.being_current():
+			self.worker = self.stack.enter_context(processes.worker(env=self.env))
+
+	@property
+	def env(self) -> dict[str, str]:
+		return {
+			"MEMORA_BENCH": str(self.bench.root),
+			"MEMORA_SITE": self.site,
+			"MEMORA_SITES_PATH": str(self.bench.sites),
+			"FRAPPE_REDIS_QUEUE": redis_servers.url(self.bench, "queue"),
+		}
+
+	@contextmanager
+	def being_current(self) -> Iterator[None]:
+		"""devtools.processes starts what it starts in the bench that MEMORA_BENCH names."""
+		before = os.environ.get("MEMORA_BENCH")
+		os.environ["MEMORA_BENCH"] = str(self.bench.root)
+		try:
+			yield
+		finally:
+			if before is None:
+				del os.environ["MEMORA_BENCH"]
+			else:
+				os.environ["MEMORA_BENCH"] = before
+
+	# Killing
+
+	def kill(self, name: str) -> None:
+		"""SIGKILL, and proof that it is gone."""
+		process = self.servers[name]
+		assert process.poll() is None, f"{name} had stopped by itself"
+		process.kill()
+		assert process.wait() == -signal.SIGKILL
+
+	def kill_worker(self) -> None:
+		assert self.worker.alive()
+		os.kill(self.worker.pid, signal.SIGKILL)
+		assert self.worker.process.wait() == -signal.SIGKILL
+
+	def ensure_worker(self) -> None:
+		"""What supervisor or systemd does for a worker that has died of its Redis."""
+		if not self.worker.alive():
+			self.start_worker()
+
+	def data(self, name: str) -> Path:
+		return self.bench.redis_data(services.PORTS[name])
+
+	# Asking
+
+	def redis(self, name: str) -> redis.Redis:
+		return redis.Redis(
+			port=ports.known(self.bench)[name], decode_responses=name != "queue", socket_timeout=10
+		)
+
+	def sql(self, statement: str, *values: Any) -> list[tuple]:
+		"""Rows of a statement on a connection of its own, committed."""
+		config = json.loads((self.bench.site(self.site) / "site_config.json").read_text())
+		connection = pymysql.connect(
+			host="127.0.0.1",
+			port=ports.known(self.bench)["mariadb"],
+			user=config["db_name"],
+			password=config["db_password"],
+			database=config["db_name"],
+			autocommit=True,
+		)
+		with connection, connection.cursor() as cursor:
+			cursor.execute(statement, values)
+			return list(cursor.fetchall())
+
+	def bench_command(self, *args: str) -> dict[str, Any]:
+		"""The JSON that a bench command on the site prints."""
+		return self._run(sites.bench_command(self.bench, "--site", self.site, *args, "--json"))
+
+	def python(self, module: str, *args: str) -> dict[str, Any]:
+		"""The JSON that a module of this project prints, run with the site's configuration."""
+		return self._run([self.bench.python, "-m", module, *args])
+
+	def _run(self, args: list[str | Path]) -> dict[str, Any]:
+		env = {**os.environ, **self.env, "PYTHONPATH": str(PROJECT)}
+		done = subprocess.run(
+			args, cwd=self.bench.sites, env=env, capture_output=True, text=True, timeout=COMMAND_SECONDS
+		)
+		assert done.returncode == 0, f"{args} exited with {done.returncode}:\n{done.stdout}{done.stderr}"
+		return json.loads(done.stdout.splitlines()[-1])
+
+
+def children(pid: int) -> list[int]:
+	"""The processes that a process has forked and that are still there."""
+	try:
+		return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+	except (FileNotFoundError, ProcessLookupError):
+		return []
+
+
+def kill_process(pid: int) -> bool:
+	"""SIGKILL; whether it was there to be killed."""
+	try:
+		os.kill(pid, signal.SIGKILL)
+	except ProcessLookupError:
+		return False
+	return True
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 20) -> None:
+	"""Polls until the condition holds; fails when it has not come true in time."""
+	deadline = time.monotonic() + seconds
+	while not condition():
+		assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
+		time.sleep(SECONDS_BETWEEN_LOOKS)

@@ -1,0 +1,32 @@
+"""Answers as tests send them, in-process and as a learner's client writes them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import frappe
+
+from memora.services import review_session
+from memora.services.review_session import Response
+from tests.integration.factories import bank_questions
+
+
+def answers(how_many: int = 1, quality: int = 4, questions: Sequence[str] | None = None) -> list[Response]:
+	"""To the first questions of the bank, or to those given."""
+	return [Response(question_id, quality) for question_id in (questions or bank_questions()[:how_many])]
+
+
+def as_sent(responses: Sequence[Response]) -> list[dict[str, Any]]:
+	return [{"question_id": r.question_id, "quality": r.quality} for r in responses]
+
+
+def submit(player: str, responses: Sequence[Response], submission_id: str | None = None) -> dict[str, Any]:
+	return review_session.submit(player, list(responses), submission_id)
+
+
+def read(player: str, subject: str | None = None, limit: int = 20) -> dict[str, Any]:
+	frappe.db.rollback()
+	return review_session.read(player, subject, limit)
+
+
+def ids(session: dict[str, Any]) -> list[str]:
+	return [question["question_id"] for question in session["questions"]]

@@ -1,0 +1,313 @@
+"""get_review_session in-process: what is due for a learner, from Redis and from MariaDB."""
+
+import json
+from datetime import datetime, timedelta
+
+import frappe
+import pytest
+
+from devtools import ports
+from memora.services import review_session, site_time
+from memora.services.srs_redis_manager import SRSRedisManager
+from tests.integration import state
+from tests.integration.cleaning import srs_redis
+from tests.integration.factories import (
+	bank_questions,
+	make_learner,
+	make_questions,
+	make_records,
+	make_season,
+	site_now,
+)
+from tests.integration.submitting import answers, ids, read, submit
+
+SEASON = "Game Subscription Season"
+GEOGRAPHY, BIOLOGY = "Bank Geography", "Bank Biology"
+
+
+def close_redis() -> None:
+	frappe.local.conf.srs_redis_cache = f"redis://127.0.0.1:{ports.any_free()}/0"
+
+
+@pytest.fixture(params=["redis cold", "redis warm", "without redis", "redis down"])
+def source(request, season):
+	"""Every way a read may take. Call it when the rows are there; it answers whether reads are degraded."""
+
+	def prepare(player: str) -> bool:
+		if request.param == "redis warm":
+			read(player)
+		if request.param == "without redis":
+			frappe.db.set_value(SEASON, season, "enable_redis", 0)
+			frappe.db.commit()
+		if request.param == "redis down":
+			close_redis()
+		return request.param == "redis down"
+
+	return prepare
+
+
+def test_a_session_holds_the_due_questions_with_content(source, player, season):
+	(record,) = make_records(player, stability=12.5)
+	is_degraded = source(player)
+	question_id = record.question_id
+	assert read(player) == {
+		"questions": [
+			{
+				"question_id": question_id,
+				"subject": GEOGRAPHY,
+				"topic": "Bank Geography: Africa",
+				"stability": 12.5,
+				"next_review_date": str(record.next_review_date),
+				"question": f"<p>What is {question_id}?</p>",
+				"answer": f"It is {question_id}.",
+				"explanation": None,
+				"options": [],
+			}
+		],
+		"total_due": 1,
+		"season": season,
+		"is_degraded": is_degraded,
+	}
+
+
+def test_the_oldest_due_comes_first(source, player):
+	hours = [3, 9, 1, 7, 5]
+	now = site_now()
+	make_records(player, 5, next_review_date=lambda i: now - timedelta(hours=hours[i]))
+	source(player)
+	questions = bank_questions()
+	assert ids(read(player)) == [questions[i] for i in (1, 3, 4, 0, 2)]
+
+
+def test_what_is_due_later_is_left_out(source, player):
+	now = site_now()
+	make_records(player, 6, next_review_date=lambda i: now + timedelta(hours=i - 2.5))
+	source(player)
+	session = read(player)
+	assert ids(session) == bank_questions()[:3]
+	assert session["total_due"] == 3
+
+
+@pytest.mark.parametrize("limit", [1, 3, 10])
+def test_the_limit_holds_and_the_total_goes_beyond_it(source, player, limit):
+	make_records(player, 8)
+	source(player)
+	session = read(player, limit=limit)
+	assert ids(session) == bank_questions()[:8][:limit]
+	assert session["total_due"] == 8
+
+
+def test_nothing_due(source, player, season):
+	make_records(player, 2, next_review_date=site_now() + timedelta(days=1))
+	is_degraded = source(player)
+	assert read(player) == {"questions": [], "total_due": 0, "season": season, "is_degraded": is_degraded}
+
+
+def test_another_learners_questions_are_not_seen(source, player):
+	make_records(make_learner().name, 5)
+	make_records(player, question_ids=bank_questions()[7:9])
+	source(player)
+	session = read(player)
+	assert ids(session) == bank_questions()[7:9]
+	assert session["total_due"] == 2
+
+
+def test_another_seasons_questions_are_not_seen(source, player):
+	make_records(player, 5, season=make_season().name)
+	make_records(player, question_ids=["of this season"])
+	source(player)
+	assert ids(read(player)) == ["of this season"]
+
+
+def test_a_question_whose_content_is_gone_is_still_asked(source, player):
+	make_records(player, question_ids=["gone"])
+	source(player)
+	(question,) = read(player)["questions"]
+	assert question.keys() == {"question_id", "subject", "topic", "stability", "next_review_date"}
+
+
+def test_answers_that_are_not_folded_yet_count(source, player):
+	make_records(player, 3)
+	source(player)
+	submit(player, answers(2))
+	assert len(state.outbox(player)) <= 1
+	session = read(player)
+	assert ids(session) == bank_questions()[2:3]
+	assert session["total_due"] == 1
+
+
+def test_options_are_part_of_the_content(player):
+	options = [{"option_text": "yes", "is_correct": 1}, {"option_text": "no", "is_correct": 0}]
+	(name,) = make_questions(options=options, explanation="because")
+	make_records(player, question_ids=[name])
+	(question,) = read(player)["questions"]
+	assert question["options"] == [
+		{"option": "yes", "is_correct": True},
+		{"option": "no", "is_correct": False},
+	]
+	assert question["explanation"] == "because"
+
+
+def test_a_session_is_plain_json(source, player):
+	make_records(player, 2)
+	source(player)
+	session = read(player)
+	assert json.loads(json.dumps(session)) == session
+	assert datetime.fromisoformat(session["questions"][0]["next_review_date"])
+
+
+# By subject
+
+
+@pytest.fixture
+def two_subjects(player) -> None:
+	"""Twenty-four due questions: first those of geography, then eight of biology."""
+	make_records(player, question_ids=bank_questions(GEOGRAPHY)[:16])
+	now = site_now()
+	make_records(
+		player,
+		question_ids=bank_questions(BIOLOGY)[:8],
+		subject=BIOLOGY,
+		topic="Bank Biology: Cells",
+		next_review_date=lambda i: now - timedelta(minutes=30 - i),
+	)
+
+
+def test_a_subject_gives_as_many_as_asked_while_more_are_due(source, two_subjects, player):
+	is_degraded = source(player)
+	session = read(player, subject=BIOLOGY, limit=5)
+	assert ids(session) == bank_questions(BIOLOGY)[:5]
+	assert session["total_due"] == 8
+	assert session["is_degraded"] in (False, is_degraded)
+
+
+def test_a_subject_gives_all_there_are(source, two_subjects, player):
+	source(player)
+	session = read(player, subject=BIOLOGY, limit=20)
+	assert ids(session) == bank_questions(BIOLOGY)[:8]
+	assert session["total_due"] == 8
+
+
+def test_all_subjects_together(source, two_subjects, player):
+	source(player)
+	session = read(player, limit=20)
+	assert ids(session) == bank_questions(GEOGRAPHY)[:16] + bank_questions(BIOLOGY)[:4]
+	assert session["total_due"] == 24
+
+
+def test_an_unknown_subject_gives_nothing(source, two_subjects, player):
+	source(player)
+	session = read(player, subject="Alchemy")
+	assert (ids(session), session["total_due"]) == ([], 0)
+
+
+def test_a_subject_counts_answers_that_are_not_folded_yet(source, two_subjects, player):
+	source(player)
+	submit(player, answers(questions=bank_questions(BIOLOGY)[:3]))
+	session = read(player, subject=BIOLOGY, limit=2)
+	assert ids(session) == bank_questions(BIOLOGY)[3:5]
+	assert session["total_due"] == 5
+
+
+# Seasons
+
+
+def test_without_any_season_a_message_says_so(player, season):
+	frappe.db.delete(SEASON)
+	session = review_session.read(player)
+	frappe.db.rollback()
+	assert session == {
+		"questions": [],
+		"total_due": 0,
+		"season": None,
+		"is_degraded": False,
+		"message": "No season has been set up yet.",
+	}
+
+
+def test_without_an_active_season_a_message_names_the_latest(player, season):
+	make_records(player, 2)
+	frappe.db.set_value(SEASON, season, "is_active", 0)
+	frappe.db.commit()
+	session = read(player)
+	assert (session["questions"], session["total_due"], session["season"]) == ([], 0, None)
+	assert session["message"] == f"Season {season} is not active."
+
+
+def test_an_archived_season_says_that_it_is(player, season):
+	frappe.db.set_value(SEASON, season, {"is_active": 0, "archived_at": frappe.utils.now()})
+	frappe.db.commit()
+	assert read(player)["message"] == f"Season {season} has ended and its data is archived."
+
+
+def test_without_redis_nothing_is_cached(player, season):
+	frappe.db.set_value(SEASON, season, "enable_redis", 0)
+	frappe.db.commit()
+	make_records(player, 2)
+	read(player)
+	submit(player, answers(1))
+	read(player)
+	assert srs_redis().keys("srs:*@*") == []
+	assert srs_redis().keys("{*") == []
+
+
+def test_degraded_reads_leave_the_schedule_alone(player, season, proxy):
+	make_records(player, 2)
+	read(player)
+	before = state.everything()
+	proxy.stop()
+	assert read(player)["is_degraded"] is True
+	assert state.everything() == before
+
+
+# What Redis has wrong
+
+
+def test_a_question_that_mariadb_does_not_know_is_not_shown(player, season, manager):
+	make_records(player, 2)
+	read(player)
+	manager.add_item(player, season, "ghost", 1.0)
+	session = read(player)
+	assert ids(session) == bank_questions()[:2]
+	assert session["total_due"] == 2
+	assert session["is_degraded"] is False
+	assert "ghost" not in read_again_from_redis(player, season)
+
+
+def test_a_question_that_is_not_due_in_mariadb_is_not_shown(player, season, manager):
+	make_records(player, 3)
+	read(player)
+	make_records(
+		player,
+		question_ids=bank_questions()[:1],
+		reps=9,
+		last_review_date=site_now(),
+		next_review_date=site_now() + timedelta(days=2),
+	)
+	session = read(player)
+	assert ids(session) == bank_questions()[1:3]
+	assert session["total_due"] == 2
+	assert read_again_from_redis(player, season) == state.scores(player, season)
+
+
+def test_a_flushed_redis_shows_the_same(player, manager):
+	make_records(player, 4)
+	submit(player, answers(1))
+	before = read(player)
+	srs_redis().flushdb()
+	assert read(player) == before
+	assert read(player) == before
+
+
+def test_redis_and_mariadb_agree_about_the_first_second_of_being_due(player, season):
+	"""Scores are floats, columns have microseconds."""
+	due = site_now() - timedelta(seconds=1)
+	make_records(player, next_review_date=due)
+	read(player)
+	(score,) = state.cached(player, season).values()
+	assert site_time.to_naive(score) == due
+
+
+def read_again_from_redis(player: str, season: str) -> dict[str, float]:
+	read(player)
+	return SRSRedisManager().get_all_scores(player, season)

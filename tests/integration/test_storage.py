@@ -1,0 +1,129 @@
+"""The layout of the tables, and that no migration touches it."""
+
+import os
+import subprocess
+import sys
+
+import frappe
+import pytest
+
+from devtools.paths import current_bench
+from memora.services import memory_store, partition_manager
+from tests.integration import state
+from tests.integration.factories import make_learner, make_records
+from tests.integration.submitting import answers, submit
+
+DOCTYPES = ("Player Memory Tracker", "Player Review Log", "Archived Memory Tracker")
+TABLES = (*DOCTYPES, "Review Outbox")
+
+
+def create_statements() -> dict[str, str]:
+	frappe.db.rollback()
+	return {d: frappe.db.sql(f"SHOW CREATE TABLE `tab{d}`")[0][1] for d in TABLES}
+
+
+def checksums() -> dict[str, int]:
+	frappe.db.rollback()
+	return {d: frappe.db.sql(f"CHECKSUM TABLE `tab{d}`")[0][1] for d in TABLES}
+
+
+def indexes(doctype: str) -> dict[str, list[str]]:
+	found: dict[str, list[str]] = {}
+	for row in frappe.db.sql(f"SHOW INDEX FROM `tab{doctype}`", as_dict=True):
+		found.setdefault(row.Key_name, []).append(row.Column_name)
+	return found
+
+
+@pytest.mark.parametrize("doctype", DOCTYPES)
+def test_the_primary_key_is_name_and_season(doctype):
+	assert indexes(doctype)["PRIMARY"] == ["name", "season"]
+
+
+@pytest.mark.parametrize(
+	("doctype", "secondary"),
+	[
+		("Player Memory Tracker", [["player", "season", "next_review_date"]]),
+		("Player Review Log", []),
+		("Archived Memory Tracker", [["archived_at"], ["player", "season", "next_review_date"]]),
+	],
+)
+def test_there_is_no_index_but_those_of_the_design(doctype, secondary):
+	found = indexes(doctype)
+	del found["PRIMARY"]
+	assert sorted(found.values()) == secondary
+
+
+@pytest.mark.parametrize("doctype", DOCTYPES)
+def test_the_tables_are_partitioned_by_season_without_a_default(doctype, season):
+	statement = create_statements()[doctype]
+	assert "PARTITION BY LIST  COLUMNS(`season`)" in statement
+	assert "DEFAULT)" not in statement.partition("PARTITION BY")[2]
+	assert [p["season"] for p in partition_manager.list_partitions(doctype)] == ["", season]
+
+
+def test_the_due_query_uses_the_composite_index(player, season):
+	make_records(player, 15)
+	for other in range(40):
+		make_records(f"other{other}@example.com", question_ids=[f"q-{i}" for i in range(50)])
+	frappe.db.sql_ddl("ANALYZE TABLE `tabPlayer Memory Tracker`")
+	values = memory_store._of_player(
+		player, season, now=frappe.utils.now_datetime(), subject=None, pending=[""], limit=10
+	)
+	(plan,) = frappe.db.sql("EXPLAIN PARTITIONS " + memory_store.DUE_SQL, values, as_dict=True)
+	assert plan.key == "schedule"
+	assert plan.partitions == partition_manager.partition_name(season)
+
+
+@pytest.mark.parametrize("doctype", TABLES)
+def test_lists_in_the_desk_neither_count_nor_sort_big_tables(doctype):
+	meta = frappe.get_meta(doctype)
+	settings = frappe.get_doc("List View Settings", doctype)
+	assert settings.disable_count
+	assert doctype == "Review Outbox" or (meta.sort_field, meta.sort_order) == ("name", "ASC")
+
+
+def test_making_the_layout_again_changes_nothing():
+	before = create_statements()
+	frappe.db.commit()
+	partition_manager.ensure_layout()
+	partition_manager.ensure_layout()
+	assert create_statements() == before
+
+
+def test_a_table_that_was_never_partitioned_gets_the_layout_and_keeps_its_rows(player, season):
+	"""As the patch finds it on a site that had the DocTypes before."""
+	make_records(player, 3)
+	before, rows = create_statements(), state.rows("Player Memory Tracker")
+	frappe.db.sql_ddl("ALTER TABLE `tabPlayer Memory Tracker` REMOVE PARTITIONING")
+	frappe.db.sql_ddl(
+		"""ALTER TABLE `tabPlayer Memory Tracker` DROP PRIMARY KEY, ADD PRIMARY KEY (name), DROP INDEX schedule,
+		ADD INDEX modified (modified)"""
+	)
+	partition_manager.ensure_layout()
+	assert create_statements() == before
+	assert state.rows("Player Memory Tracker") == rows
+
+
+def test_a_full_migrate_on_a_populated_site_changes_nothing(player, season):
+	make_records(player, 10)
+	make_records(make_learner().name, 10)
+	submit(player, answers(3))
+	before = (create_statements(), checksums(), rows_and_schedules())
+	frappe.db.commit()
+	bench = current_bench()
+	migrate = subprocess.run(
+		[sys.executable, "-m", "frappe.utils.bench_helper", "frappe", "--site", frappe.local.site, "migrate"],
+		cwd=bench.sites,
+		env=os.environ,
+		stdout=subprocess.PIPE,
+		stderr=subprocess.STDOUT,
+		text=True,
+	)
+	assert migrate.returncode == 0, migrate.stdout[-3000:]
+	after = (create_statements(), checksums(), rows_and_schedules())
+	assert after == before
+
+
+def rows_and_schedules() -> dict:
+	"""Everything but the queue: Frappe's own migrate has jobs to give."""
+	return {key: value for key, value in state.everything().items() if key != "jobs"}
