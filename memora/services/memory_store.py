@@ -7,9 +7,9 @@ one to the other in a single transaction.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from hashlib import blake2b
 from operator import itemgetter
@@ -57,10 +57,10 @@ class MemoryRecord:
 
 	def as_json(self) -> list:
 		"""The fields in order, datetimes as ISO texts: the outbox's payload is a list of these."""
-		return [v.isoformat() if isinstance(v, datetime) else v for v in astuple(self)]
+		return [v.isoformat() if isinstance(v, datetime) else v for v in _tuple(self)]
 
 	@classmethod
-	def from_json(cls, values: list) -> "MemoryRecord":
+	def from_json(cls, values: Sequence) -> "MemoryRecord":
 		return cls(*values[:-3], *(datetime.fromisoformat(v) for v in values[-3:]))
 
 	@property
@@ -109,12 +109,16 @@ def _placeholders(count: int) -> str:
 
 
 RECORD_COLUMNS = _columns(MemoryRecord)
+# Datetimes as texts, as in the payload: what Frappe makes datetimes of costs more than the query itself.
+RECORD_VALUES = ", ".join(
+	f"CAST({f.name} AS CHAR)" if f.type is datetime else f.name for f in fields(MemoryRecord)
+)
 JOURNAL_COLUMNS = _columns(JournalEntry)
 KEEPS = "IF(VALUES(last_review_date) > last_review_date OR (VALUES(last_review_date) = last_review_date AND VALUES(reps) >= reps)"
 
 # A learner's records of some questions, and her outbox, in one statement.
 RECORDS_BY_NAME_SQL = f"""
-	SELECT NULL AS payload, {RECORD_COLUMNS} FROM `tabPlayer Memory Tracker`
+	SELECT NULL AS payload, {RECORD_VALUES} FROM `tabPlayer Memory Tracker`
 	WHERE season = %(season)s AND name IN %(names)s
 	UNION ALL SELECT payload, {", ".join(["NULL"] * len(fields(MemoryRecord)))} FROM `tabReview Outbox`
 	WHERE name BETWEEN %(first)s AND %(last)s AND season = %(season)s"""
@@ -136,7 +140,7 @@ DUE_WHERE = """
 	FROM `tabPlayer Memory Tracker`
 	WHERE player = %(player)s AND season = %(season)s AND next_review_date <= %(now)s
 	AND name NOT IN %(pending)s AND (%(subject)s IS NULL OR subject = %(subject)s)"""
-DUE_SQL = f"SELECT {RECORD_COLUMNS} {DUE_WHERE} ORDER BY next_review_date, name LIMIT %(limit)s"
+DUE_SQL = f"SELECT {RECORD_VALUES} {DUE_WHERE} ORDER BY next_review_date, name LIMIT %(limit)s"
 DUE_COUNT_SQL = f"SELECT COUNT(*) {DUE_WHERE}"
 
 # Newest answer wins; last_review_date and reps decide that, so they are assigned last.
@@ -321,7 +325,7 @@ def get_due(
 	pending = _get_pending(player, season)
 	names = [tracker_name(player, season, q) for q in pending] or [""]
 	values = _of_player(player, season, now=now, subject=subject, pending=names, limit=limit)
-	stored = [MemoryRecord(*row) for row in frappe.db.sql(DUE_SQL, values)]
+	stored = [MemoryRecord.from_json(row) for row in frappe.db.sql(DUE_SQL, values)]
 	total = frappe.db.sql(DUE_COUNT_SQL, values)[0][0] if len(stored) == limit else len(stored)
 	fresh = [r for r in pending.values() if r.next_review_date <= now and subject in (None, r.subject)]
 	due = sorted([*stored, *fresh], key=lambda r: (r.next_review_date, r.question_id))
@@ -348,7 +352,7 @@ def _overlay(rows: Iterable[tuple]) -> dict[str, MemoryRecord]:
 	"""Merges rows (payload, *record columns): of several records of a question the newest one."""
 	records: dict[str, MemoryRecord] = {}
 	for payload, *values in rows:
-		for record in _unpack_readable(payload) if payload else [MemoryRecord(*values)]:
+		for record in _unpack_readable(payload) if payload else [MemoryRecord.from_json(values)]:
 			known = records.get(record.question_id)
 			if not known or record.age >= known.age:
 				records[record.question_id] = record
@@ -494,8 +498,8 @@ def oldest_outbox(before: datetime, limit: int) -> list[str]:
 	return [n for (n,) in frappe.db.sql(OUTBOX_OLDEST_SQL, {"before": before, "limit": limit})]
 
 
-def _tuple(record) -> tuple:
-	return tuple(getattr(record, f.name) for f in fields(record))
+def _tuple(record: MemoryRecord | JournalEntry) -> tuple:
+	return tuple(vars(record).values())  # dataclasses.astuple copies each value
 
 
 def _insert(head: str, rows: list[tuple], tail: str = "") -> None:
