@@ -9,6 +9,7 @@ import sys
 from datetime import datetime, timedelta
 
 import frappe
+from frappe.utils.password import set_encrypted_password
 
 from memora.services import memory_store, site_time, srs_persistence
 from memora.services.memory_store import JournalEntry
@@ -16,6 +17,7 @@ from tests.integration import cleaning, factories
 
 LEARNERS = 20
 QUESTIONS, SEEN = 60, 30
+API_SECRET = "fault-secret"
 SEED_SUBMISSION = "a month ago"
 
 
@@ -26,17 +28,24 @@ def main(seasons: int) -> None:
 	frappe.local.conf.update(frappe.get_site_config())
 	cleaning.empty_site()
 	questions = factories.make_questions(QUESTIONS, prefix="question")
-	learners = [factories.make_learner() for _ in range(LEARNERS)]
+	learners = dict(_make_learner() for _ in range(LEARNERS))
 	names = [factories.make_season(season_name=f"Faults-{n}").name for n in range(1, seasons + 1)]
 	for name in names:
-		_seed(name, [learner.name for learner in learners], questions[:SEEN])
+		_seed(name, list(learners), questions[:SEEN])
 	print(json.dumps(_furniture(learners, questions, names)))
 
 
-def _furniture(learners: list[factories.Learner], questions: list[str], seasons: list[str]) -> dict:
+def _make_learner() -> tuple[str, str]:
+	"""(user, the token to sign in with)."""
+	learner = factories.make_learner()
+	set_encrypted_password("User", learner.name, API_SECRET, "api_secret")
+	return learner.name, f"token {learner.api_key}:{API_SECRET}"
+
+
+def _furniture(learners: dict[str, str], questions: list[str], seasons: list[str]) -> dict:
 	return {
 		"time_zone": str(site_time.site_zone()),
-		"learners": {learner.name: learner.token for learner in learners},
+		"learners": learners,
 		"questions": questions,
 		"seasons": seasons,
 	}

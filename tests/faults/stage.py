@@ -108,7 +108,9 @@ class Stage:
 
 	def redis(self, name: str) -> redis.Redis:
 		return redis.Redis(
-			port=ports.known(self.bench)[name], decode_responses=name != "queue", socket_timeout=10
+			port=ports.known(self.bench)[services.PORTS[name]],
+			decode_responses=name != "queue",
+			socket_timeout=10,
 		)
 
 	def sql(self, statement: str, *values: Any) -> list[tuple]:

@@ -1,0 +1,153 @@
+"""Learners who answer without pause, each device in a thread, and what they were told."""
+
+import random
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+import requests
+
+API = "/api/method/memora.api.reviews."
+REQUEST_SECONDS = 5  # a device's patience with one request; then it sends it again
+SUBMISSION_SECONDS = 60  # by then a submission must have been acknowledged, whatever happened
+PAUSE_SECONDS = 0.05  # before a request that failed is sent again
+ANSWERS = (1, 5)
+LEARNERS_WITH_TWO_DEVICES = 4
+READ_LIMIT = 50
+
+
+@dataclass
+class Learner:
+	"""A learner and what her devices were told: `due` holds, by question, the latest epoch acknowledged."""
+
+	name: str
+	token: str
+	due: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Ledger:
+	"""What was sent, what came back. Appending to lists and setting keys is safe between threads."""
+
+	sent: dict[str, tuple[str, dict[str, int]]] = field(default_factory=dict)
+	acknowledged: list[str] = field(default_factory=list)
+	repeated: list[str] = field(default_factory=list)  # acknowledged as stored before
+	failures: list[str] = field(default_factory=list)  # requests that had to be sent again
+	degraded: list[str] = field(default_factory=list)  # replies that said so
+	wrong: list[str] = field(default_factory=list)  # what must never happen
+
+
+class Classroom:
+	"""Drives all learners until `stop()`, which lets each finish the submission it has begun."""
+
+	def __init__(self, url: str, learners: dict[str, str], questions: list[str], zone: ZoneInfo) -> None:
+		self.url, self.questions, self.zone = url, questions, zone
+		self.ledger = Ledger()
+		self.learners = [Learner(name, token) for name, token in learners.items()]
+		self.stopping = threading.Event()
+		twice = self.learners[:LEARNERS_WITH_TWO_DEVICES]
+		self.devices = [Device(self, learner) for learner in (*self.learners, *twice)]
+
+	def start(self) -> None:
+		for device in self.devices:
+			device.start()
+
+	def stop(self) -> None:
+		self.stopping.set()
+		for device in self.devices:
+			device.join(SUBMISSION_SECONDS + REQUEST_SECONDS)
+		assert not any(device.is_alive() for device in self.devices), "a device hangs"
+
+	@property
+	def count(self) -> int:
+		return len(self.ledger.acknowledged)
+
+
+class Device(threading.Thread):
+	def __init__(self, room: Classroom, learner: Learner) -> None:
+		super().__init__(daemon=True)
+		self.room, self.learner, self.ledger = room, learner, room.ledger
+		self.random = random.Random()
+		self.session = _session(learner.token)
+
+	def run(self) -> None:
+		try:
+			while not self.room.stopping.is_set():
+				shown = self.read()
+				self.submit(self._answers(shown))
+		except Exception as error:  # a thread's own would go unnoticed
+			self.ledger.wrong.append(f"{self.learner.name}: {type(error).__name__}: {error}")
+
+	def read(self) -> list[str]:
+		"""The questions due; empty where the server did not answer. Notes those that can't be due."""
+		told = dict(self.learner.due)
+		reply = self._request("GET", "get_review_session", params={"limit": READ_LIMIT})
+		if not reply:
+			return []
+		now = time.time()
+		for question in (shown := [q["question_id"] for q in reply["questions"]]):
+			if told.get(question, 0) > now:
+				self.ledger.wrong.append(f"{self.learner.name} was shown {question}, due {told[question]}")
+		return shown
+
+	def submit(self, answers: dict[str, int]) -> None:
+		"""Sends the same submission until it is acknowledged."""
+		submission, deadline = uuid4().hex, time.monotonic() + SUBMISSION_SECONDS
+		self.ledger.sent[submission] = self.learner.name, answers
+		body = {
+			"submission_id": submission,
+			"responses": [{"question_id": q, "quality": quality} for q, quality in answers.items()],
+		}
+		while not (reply := self._request("POST", "submit_review_session", json=body)):
+			assert time.monotonic() < deadline, f"{submission} was not taken in {SUBMISSION_SECONDS} s"
+			time.sleep(PAUSE_SECONDS)
+		self._note(submission, answers, reply)
+
+	def _note(self, submission: str, answers: dict[str, int], reply: dict[str, Any]) -> None:
+		if reply["schedule"].keys() != answers.keys() or reply["submission_id"] != submission:
+			self.ledger.wrong.append(f"{submission} with {answers} was answered {reply}")
+			return
+		for question, due in reply["schedule"].items():
+			self.learner.due[question] = epoch(datetime.fromisoformat(due), self.room.zone)
+		if reply["status"] == "already_processed":
+			self.ledger.repeated.append(submission)
+		self.ledger.acknowledged.append(submission)
+
+	def _answers(self, shown: list[str]) -> dict[str, int]:
+		"""Some of what is due, and some others."""
+		how_many = self.random.randint(*ANSWERS)
+		picked = {*shown[: how_many // 2], *self.random.sample(self.room.questions, how_many)}
+		return {question: self.random.randint(0, 5) for question in sorted(picked)}
+
+	def _request(self, verb: str, method: str, **how: Any) -> dict[str, Any] | None:
+		"""The reply; None where the client has to try again."""
+		try:
+			reply = self.session.request(verb, self.room.url + API + method, timeout=REQUEST_SECONDS, **how)
+			if reply.status_code == 200:
+				return self._looked_at(reply.json()["message"])
+		except (requests.RequestException, ValueError) as error:  # ValueError: half a reply
+			self.ledger.failures.append(type(error).__name__)
+			return None
+		assert reply.status_code >= 500, f"{method} answered {reply.status_code}: {reply.text[:300]}"
+		self.ledger.failures.append(f"HTTP {reply.status_code}")
+		return None
+
+	def _looked_at(self, message: dict[str, Any]) -> dict[str, Any]:
+		if message["is_degraded"]:
+			self.ledger.degraded.append(self.learner.name)
+		return message
+
+
+def _session(token: str) -> requests.Session:
+	session = requests.Session()
+	session.trust_env = False  # no proxy but the tests' own
+	session.headers["Authorization"] = token
+	return session
+
+
+def epoch(site_datetime: datetime, zone: ZoneInfo) -> float:
+	return site_datetime.replace(tzinfo=zone).timestamp()

@@ -1,0 +1,174 @@
+"""Twenty learners answer without pause while something is killed: no answer is lost, none counted twice."""
+
+import random
+import shutil
+import signal
+import time
+
+from tests.faults.proxy import ReplyLosingProxy
+from tests.faults.stage import Stage, children, kill_process, wait_until
+
+LOAD_SECONDS = 2.0  # with the fault, where it is one that lasts
+AFTER = 60  # submissions acknowledged when the fault is over
+HANG_SECONDS = 5
+OPEN_SECONDS = 5  # for which a process leaves a Redis alone that has failed
+FOLDS_BEGUN_MS = 30  # a fold takes about as long
+
+
+def test_work_horses_are_killed_while_they_fold(stage, run):
+	waits, kills = f"memora:{stage.site}:fold-waits", 0
+	with run.under_load(), stage.redis("redis-queue") as queue:
+		deadline = time.monotonic() + 4
+		while time.monotonic() < deadline:
+			for horse in children(stage.worker.pid):
+				# the job deletes or, by another submission, changes this key when it begins to fold
+				before = queue.get(waits)
+				while children(stage.worker.pid) == [horse] and queue.get(waits) == before:
+					pass
+				time.sleep(random.uniform(0, FOLDS_BEGUN_MS) / 1000)
+				kills += kill_process(horse)
+		run.answered(AFTER)
+		assert stage.worker.alive()
+	assert kills >= 5
+	assert "work-horse terminated unexpectedly" in stage.worker.log.read_text()
+
+
+def test_the_worker_is_killed(stage, run):
+	with run.under_load():
+		for _ in range(2):
+			stage.kill_worker()
+			run.answered(AFTER)
+			stage.start_worker()
+			wait_until(lambda: "Job OK" in stage.worker.log.read_text(), "a fold by the new worker", 40)
+
+
+def test_web_processes_are_killed_amid_requests(stage, run):
+	killed = set()
+	with run.under_load() as room:
+		for _ in range(6):
+			victims = children(stage.web.pid)
+			killed.update(pid for pid in victims if kill_process(pid))
+			wait_until(lambda: len(set(children(stage.web.pid)) - killed) == 2, "two new web processes")
+			run.answered(AFTER // 2)
+	assert len(killed) >= 6
+	assert room.ledger.failures
+
+
+def test_the_queue_is_killed_and_comes_back(stage, run):
+	with run.under_load():
+		stage.kill("redis-queue")
+		run.answered(AFTER)
+		load_for(LOAD_SECONDS)
+		stage.start("redis-queue")
+		run.answered(AFTER)
+		stage.ensure_worker()
+
+
+def test_the_queue_comes_back_empty(stage, run):
+	with run.under_load():
+		restart_empty(stage, "redis-queue")
+		assert stage.redis("redis-queue").dbsize() < 10, "it was to come back empty"
+		run.answered(AFTER)
+		load_for(LOAD_SECONDS)
+		stage.ensure_worker()
+
+
+def test_the_schedules_redis_is_killed_and_comes_back(stage, run):
+	with run.under_load() as room:
+		stage.kill("redis-srs")
+		degraded_replies(run, room)
+		stage.start("redis-srs")
+		trusted_again(run, room)
+
+
+def test_the_schedules_redis_comes_back_empty(stage, run):
+	with run.under_load() as room:
+		restart_empty(stage, "redis-srs", lambda: degraded_replies(run, room))
+		trusted_again(run, room)
+
+
+def test_the_schedules_redis_comes_back_with_yesterdays_data(stage, run):
+	yesterday = stage.data("redis-srs").with_name("yesterday")
+	with run.under_load() as room:
+		shutil.copytree(stage.data("redis-srs"), yesterday, dirs_exist_ok=False)
+		copied = stage.redis("redis-srs").dbsize()
+		run.answered(AFTER)
+		stage.kill("redis-srs")
+		degraded_replies(run, room)
+		shutil.rmtree(stage.data("redis-srs"))
+		yesterday.rename(stage.data("redis-srs"))
+		stage.start("redis-srs")
+		assert stage.redis("redis-srs").dbsize() >= min(copied, len(room.learners))
+		trusted_again(run, room)
+
+
+def test_the_schedules_redis_hangs(stage, run):
+	with run.under_load() as room:
+		process = stage.servers["redis-srs"]
+		process.send_signal(signal.SIGSTOP)
+		try:
+			hang_until = time.monotonic() + HANG_SECONDS
+			degraded_replies(run, room)
+			load_for(hang_until - time.monotonic())
+		finally:
+			process.send_signal(signal.SIGCONT)
+		trusted_again(run, room)
+
+
+def test_mariadb_is_killed_and_comes_back(stage, run):
+	with run.under_load() as room:
+		stage.kill("mariadb")
+		wait_until(lambda: len(room.ledger.failures) >= len(room.devices), "requests that fail")
+		stage.start("mariadb")
+		run.answered(AFTER, 40)
+		assert room.ledger.failures
+
+
+def test_the_connection_is_cut_between_commit_and_reply(stage, run):
+	proxy = ReplyLosingProxy(port_of(stage.web.url))
+	try:
+		with run.under_load(proxy.url) as room:
+			proxy.share = 0.3
+			run.answered(3 * AFTER)
+			load_for(LOAD_SECONDS)
+			proxy.share = 0.0
+			run.answered(AFTER)
+	finally:
+		proxy.close()
+	assert proxy.lost >= 20
+	assert len(room.ledger.repeated) >= 20
+
+
+def load_for(seconds: float) -> None:
+	"""A length of load, no wait for anything."""
+	time.sleep(max(0.0, seconds))
+
+
+def degraded_replies(run, room) -> None:
+	"""The load goes on without Redis: acknowledged, and said to be degraded, by every process."""
+	goal = len(room.ledger.degraded) + 2 * len(room.devices)
+	wait_until(lambda: len(room.ledger.degraded) >= goal, "degraded replies")
+	run.answered(AFTER)
+
+
+def trusted_again(run, room) -> None:
+	"""Redis has been back for so long that every process has asked it again, and none has failed since."""
+	load_for(OPEN_SECONDS)
+	wait_until(lambda: _none_degraded_while_answering(run, room), "replies that are not degraded")
+
+
+def _none_degraded_while_answering(run, room) -> bool:
+	before = len(room.ledger.degraded)
+	run.answered(AFTER)
+	return len(room.ledger.degraded) == before
+
+
+def restart_empty(stage: Stage, name: str, meanwhile=lambda: None) -> None:
+	stage.kill(name)
+	meanwhile()
+	shutil.rmtree(stage.data(name))
+	stage.start(name)
+
+
+def port_of(url: str) -> int:
+	return int(url.rpartition(":")[2])
