@@ -81,9 +81,9 @@ def _record(answers: list[JournalEntry]) -> MemoryRecord:
 
 
 def _moved(entry: JournalEntry) -> bool:
-	"""Whether an answer changed the memory: practice does not, nor does one that came too late."""
-	before = (entry.stability_before, entry.difficulty_before, entry.next_review_date_before)
-	return before != (entry.stability_after, entry.difficulty_after, entry.next_review_date_after)
+	"""Whether an answer changed the memory: practice does not, nor does one that came too late, before
+	which no recall was predicted. An answer may count and leave all values as they were."""
+	return entry.kind == "Learn" or (entry.kind == "Review" and entry.predicted_recall > 0)
 
 
 def _journal_by_learner(season: str, player: str | None) -> Iterator[tuple[str, list[JournalEntry]]]:
