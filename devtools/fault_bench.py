@@ -1,0 +1,94 @@
+"""A bench of their own for the tests that kill its servers: private, disposable, a copy of the test site on it."""
+
+import json
+import secrets
+from pathlib import Path
+
+from devtools import config, mariadb, ports, services, sites
+from devtools.daemons import Daemon
+from devtools.paths import MAIN_SITE, TEST_SITE, Bench
+from devtools.pids import PidFile
+from devtools.report import Failure
+from devtools.shell import run
+
+DATABASE = "memora_faults"
+PORTS_ABOVE = 10_000  # the other bench's: neither takes a port that the other has just lost
+DUMP_TRIES = 5  # somebody may be making partitions on the test site
+# Later lines win. Killed and restarted within seconds: small files, little memory
+MARIADB_OPTIONS = "innodb_log_file_size = 64M\ninnodb_buffer_pool_size = 256M\n"
+
+
+def of(bench: Bench) -> Bench:
+	"""Where a bench keeps its fault bench; it may not have been made yet."""
+	return Bench(bench.root / "faults")
+
+
+def make(bench: Bench) -> Bench:
+	"""The fault bench with what needs no server. Stops what a killed run left behind."""
+	own = of(bench)
+	own.make_directories()
+	stop_left_behind(own)
+	for name in ("env", "apps"):
+		_link(own.root / name, bench.root / name)
+	if not (own.run / "ports.json").is_file():
+		above = {name: port + PORTS_ABOVE for name, port in ports.PREFERRED.items()}
+		(own.run / "ports.json").write_text(json.dumps(above))
+	mariadb.ensure_data(own)
+	return own
+
+
+def _link(link: Path, target: Path) -> None:
+	if link.is_symlink():
+		return
+	if link.is_dir():
+		link.rmdir()  # make_directories has made an empty one
+	link.symlink_to(Path("..") / target.name)
+
+
+def stop_left_behind(own: Bench) -> None:
+	for path in sorted(own.run.glob("*.json")):
+		if path.stem != "ports":
+			PidFile(path).stop(seconds=1)
+
+
+def claim_ports(own: Bench) -> None:
+	"""Ports for MariaDB and the three Redis, kept over restarts."""
+	for name in services.PORTS.values():
+		ports.claim(own, name)
+	mariadb.configure(own, ports.known(own)["mariadb"])
+	with (own.root / "config" / "mariadb.cnf").open("a") as file:
+		file.write(MARIADB_OPTIONS)
+	config.write(own)
+
+
+def daemon(own: Bench, name: str) -> Daemon:
+	return services.daemon(own, name)
+
+
+def fill(own: Bench, bench: Bench) -> None:
+	"""The site, anew: a copy of the test site. MariaDB must be running in both benches."""
+	dump = own.root / "test-site.sql"
+	_dump(bench, dump)
+	password = secrets.token_urlsafe(16)
+	mariadb.execute(own, sites.CREATE_USER.format(name=DATABASE, password=password))
+	with dump.open("rb") as statements:
+		run(mariadb.client(own, DATABASE), own.log("site"), stdin=statements)
+	for directory in ("private/files", "public/files", "logs", "locks"):
+		(own.site(MAIN_SITE) / directory).mkdir(parents=True, exist_ok=True)
+	copied = json.loads((bench.site(TEST_SITE) / "site_config.json").read_text())
+	kept = {key: copied[key] for key in ("encryption_key", "db_type") if key in copied}
+	values = {**kept, "db_name": DATABASE, "db_password": password, "allow_tests": True}
+	(own.site(MAIN_SITE) / "site_config.json").write_text(json.dumps(values, indent=1))
+
+
+def _dump(bench: Bench, path: Path) -> None:
+	name = json.loads((bench.site(TEST_SITE) / "site_config.json").read_text())["db_name"]
+	args = mariadb.client(bench, "--single-transaction", name, program="mariadb-dump")
+	for attempt in range(1, DUMP_TRIES + 1):
+		try:
+			with path.open("wb") as dump:
+				run(args, bench.log("sites"), stdout=dump)
+			return
+		except Failure:
+			if attempt == DUMP_TRIES:
+				raise
