@@ -1,0 +1,127 @@
+"""Whether journal, tracker and cache tell the same story of a learner, and it is the one that HTTP told."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import frappe
+
+from benchmarks.classroom import GET_REVIEW, Pupil
+from memora.services import memory_store, site_time
+from memora.services.srs_redis_manager import SRSRedisManager
+
+# By the columns, not by the names of rows that the app itself goes by.
+JOURNAL_SQL = """
+	SELECT question_id, kind, rating, reviewed_at, stability_after, difficulty_after, next_review_date_after
+	FROM `tabPlayer Review Log` WHERE season = %s AND player = %s ORDER BY reviewed_at"""
+TRACKER_SQL = """
+	SELECT question_id, reps, lapses, last_review_date, stability, difficulty, next_review_date
+	FROM `tabPlayer Memory Tracker` WHERE season = %s AND player = %s"""
+OUTBOX_SQL = "SELECT COUNT(*) FROM `tabReview Outbox` WHERE season = %s AND player = %s"
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Account:
+	"""What each store holds of one learner."""
+
+	user: str
+	acknowledged: Counter[str]  # answers by question, as HTTP confirmed them
+	journal: dict[str, list[Row]]  # by question, oldest first
+	tracker: dict[str, Row]
+	scores: dict[str, float]
+	waiting: int  # submissions in the outbox
+	due_redis: int
+	due_mariadb: int
+	due_http: int
+
+	@property
+	def answers_journalled(self) -> int:
+		return sum(map(len, self.journal.values()))
+
+	@property
+	def answers_folded(self) -> int:
+		return sum(row["reps"] for row in self.tracker.values())
+
+
+def account(season: str, pupil: Pupil) -> Account:
+	"""Reads Redis first, as the learner's answers have left it: the request over HTTP would mend it."""
+	redis, of_learner = SRSRedisManager(), (season, pupil.user)
+	scores = redis.get_all_scores(pupil.user, season)
+	due_redis = redis.count_due_items(pupil.user, season)
+	frappe.db.rollback()  # ends the snapshot of the last look
+	now = site_time.to_naive(site_time.now())
+	journal: dict[str, list[Row]] = {}
+	for row in frappe.db.sql(JOURNAL_SQL, of_learner, as_dict=True):
+		journal.setdefault(row["question_id"], []).append(row)
+	return Account(
+		user=pupil.user,
+		acknowledged=pupil.acknowledged.copy(),
+		journal=journal,
+		tracker={row["question_id"]: row for row in frappe.db.sql(TRACKER_SQL, of_learner, as_dict=True)},
+		scores=scores,
+		waiting=frappe.db.sql(OUTBOX_SQL, of_learner)[0][0],
+		due_redis=due_redis,
+		due_mariadb=memory_store.get_due(pupil.user, season, now, limit=1)[1],
+		due_http=pupil.client.look(GET_REVIEW)["total_due"],
+	)
+
+
+def disagreements(account: Account) -> Iterator[str]:
+	"""Each a sentence that names learner, question and values."""
+	if account.waiting:
+		yield f"{account.user}: {account.waiting} submissions still wait in the outbox"
+	if not account.due_http == account.due_redis == account.due_mariadb:
+		yield (
+			f"{account.user}: due over HTTP {account.due_http}, in Redis {account.due_redis}, "
+			f"in MariaDB {account.due_mariadb}"
+		)
+	for what, values in _stories(account):
+		yield from _different(account.user, what, values)
+
+
+def _stories(account: Account) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
+	"""(what, {store: {question: value}}): two stores that must hold the same of every question."""
+	journal, tracker = account.journal, account.tracker
+	counted = _each(journal, len)
+	yield "answers", {"HTTP": dict(account.acknowledged), "journal": counted}
+	yield "answers", {"journal": counted, "tracker": _each(tracker, lambda row: row["reps"])}
+	yield "lapses", {"journal": _each(journal, _lapses), "tracker": _each(tracker, lambda row: row["lapses"])}
+	yield "first sights", {"journal": _each(journal, _first_sights), "tracker": dict.fromkeys(tracker, 1)}
+	for of_answer, of_record in (
+		("reviewed_at", "last_review_date"),
+		("stability_after", "stability"),
+		("difficulty_after", "difficulty"),
+		("next_review_date_after", "next_review_date"),
+	):
+		last = {question: rows[-1][of_answer] for question, rows in journal.items()}
+		yield of_record, {"journal": last, "tracker": {q: row[of_record] for q, row in tracker.items()}}
+	due = _each(tracker, lambda row: site_time.to_epoch(row["next_review_date"]))
+	yield "due moments", {"tracker": due, "Redis": account.scores}
+
+
+def _each(of_questions: dict[str, Any], value: Callable[[Any], Any]) -> dict[str, Any]:
+	return {question_id: value(of_question) for question_id, of_question in of_questions.items()}
+
+
+def _lapses(rows: list[Row]) -> int:
+	"""Not to know a question at first sight is no lapse."""
+	return sum(row["rating"] == "Again" for row in rows[1:])
+
+
+def _first_sights(rows: list[Row]) -> int:
+	"""1 if the first answer, and no other, is journalled as Learn."""
+	kinds = [row["kind"] for row in rows]
+	return kinds.count("Learn") if kinds[0] == "Learn" else 0
+
+
+def _different(user: str, what: str, stores: dict[str, dict[str, Any]]) -> Iterator[str]:
+	(one, left), (other, right) = stores.items()
+	for question_id in sorted(left.keys() | right.keys()):
+		if left.get(question_id) != right.get(question_id):
+			yield (
+				f"{user}, {question_id}, {what}: {left.get(question_id)} in {one}, "
+				f"{right.get(question_id)} in {other}"
+			)

@@ -1,0 +1,135 @@
+"""A real learner's answers of half a year, given again through HTTP."""
+
+import csv
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import frappe
+
+from benchmarks.classroom import GET_REVIEW, SUBMIT_REVIEW, Pupil
+from benchmarks.site import PROJECT
+from devtools.report import say
+
+DEFAULT_FILE = "../shared/data/review_logs.csv"
+DAY_START = timedelta(hours=9)  # UTC, in the small hours of this learner
+QUALITIES = {"1": 1, "2": 3, "3": 4, "4": 5}  # of the ratings Again, Hard, Good, Easy
+ANSWERS_A_SUBMISSION = 50
+SUBJECT, TOPIC = "Replay", "Replay: Replay"
+DAYS_A_LINE = 10  # of progress, and from one comparison of all stores to the next
+
+
+@dataclass(frozen=True)
+class Answer:
+	"""One row of the file: what was answered how, on which learning day."""
+
+	day: date
+	question_id: str
+	quality: int
+	response_time_ms: int
+
+	def as_response(self) -> dict[str, Any]:
+		return {
+			"question_id": self.question_id,
+			"quality": self.quality,
+			"response_time_ms": self.response_time_ms,
+		}
+
+
+@dataclass
+class Submission:
+	answers: dict[str, Answer] = field(default_factory=dict)  # by question: it holds each once
+
+	@property
+	def is_full(self) -> bool:
+		return len(self.answers) == ANSWERS_A_SUBMISSION
+
+
+def find_file() -> Path | None:
+	"""The file that MEMORA_REVIEW_LOGS names, or the default; None where there is none."""
+	path = PROJECT / os.environ.get("MEMORA_REVIEW_LOGS", DEFAULT_FILE)
+	return path if path.is_file() else None
+
+
+def read_answers(path: Path) -> list[Answer]:
+	"""All answers, oldest first."""
+	with path.open(newline="") as file:
+		rows = sorted(csv.DictReader(file), key=lambda row: row["review_time"])
+	return [
+		Answer(
+			day=(datetime.fromisoformat(row["review_time"]) - DAY_START).date(),
+			question_id=f"replay-{row['card_id']}",
+			quality=QUALITIES[row["review_rating"]],
+			response_time_ms=int(row["review_duration"]),
+		)
+		for row in rows
+	]
+
+
+def submissions(answers: list[Answer]) -> list[list[dict[str, Any]]]:
+	"""One day's answers as few submissions: no question twice in one, each question's answers in their order."""
+	made: list[Submission] = []
+	last: dict[str, int] = {}  # where each question was answered last
+	for answer in answers:
+		first = last.get(answer.question_id, -1) + 1
+		open_ones = (n for n in range(first, len(made)) if not made[n].is_full)
+		index = next(open_ones, len(made))
+		if index == len(made):
+			made.append(Submission())
+		made[index].answers[answer.question_id] = answer
+		last[answer.question_id] = index
+	return [[a.as_response() for a in submission.answers.values()] for submission in made]
+
+
+def ensure_questions(answers: list[Answer]) -> int:
+	"""Makes a question of each card, which no lesson teaches; how many were missing. Commits."""
+	_insert_missing("Game Subject", SUBJECT, subject_name=SUBJECT)
+	_insert_missing("Game Topic", TOPIC, subject=SUBJECT, topic_name=SUBJECT, position=1)
+	known = set(frappe.get_all("Game Question", filters={"topic": TOPIC}, pluck="name"))
+	names = [name for name in dict.fromkeys(a.question_id for a in answers) if name not in known]
+	now = frappe.utils.now()
+	constant = {"owner": "Administrator", "modified_by": "Administrator", "creation": now, "modified": now}
+	constant |= {"topic": TOPIC, "subject": SUBJECT, "enabled": 0, "answer": "The file has no texts."}
+	rows = [(name, f"Card {name}", *constant.values()) for name in names]
+	frappe.db.bulk_insert("Game Question", ["name", "question", *constant], rows)
+	frappe.db.commit()
+	return len(names)
+
+
+def _insert_missing(doctype: str, name: str, **values: Any) -> None:
+	if not frappe.db.exists(doctype, name):
+		frappe.get_doc({"doctype": doctype, **values}).insert()
+
+
+def run(pupil: Pupil, answers: list[Answer], nights: Callable[[int, int], None]) -> float:
+	"""Sends all answers, a day's after a look at what is due; seconds spent on requests.
+
+	Before the second and each later day with answers, `nights(number of that day, nights since the last)`
+	is called.
+	"""
+	seconds = 0.0
+	days = [(day, list(of_day)) for day, of_day in groupby(answers, key=lambda answer: answer.day)]
+	for number, (wait, of_day) in enumerate(_with_waits(days), start=1):
+		if wait:
+			nights(number, wait)
+		begin = time.perf_counter()
+		pupil.client.get(GET_REVIEW)
+		for responses in submissions(of_day):
+			pupil.submit(SUBMIT_REVIEW, responses)
+		seconds += time.perf_counter() - begin
+		if number % DAYS_A_LINE == 0:
+			say(f"           day {number} of {len(days)}: {pupil.acknowledged.total():,} answers so far")
+	return seconds
+
+
+def _with_waits(days: list[tuple[date, list[Answer]]]) -> Iterator[tuple[int, list[Answer]]]:
+	"""(days since the last one with answers, answers)."""
+	before = None
+	for day, answers in days:
+		yield (day - before).days if before else 0, answers
+		before = day

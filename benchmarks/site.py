@@ -1,0 +1,117 @@
+"""This process on the site that `./dev` names, and the seasons that demo and benchmarks own there."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+
+import frappe
+
+from devtools.report import Failure
+from memora.services.srs_redis_manager import SRSRedisManager
+
+PROJECT = Path(__file__).resolve().parent.parent
+DEMO_SEASON, PERF_SEASON = "Demo Season", "Perf Season"
+SEASON_YEARS = 5  # no learner's intervals come near its end
+FOLD_SECONDS = 60  # without any progress: no worker is there
+SECONDS_BETWEEN_LOOKS = 0.05
+
+WAITING_SQL = "SELECT COUNT(*) FROM `tabReview Outbox` WHERE season = %s AND player IN %s"
+
+
+@contextmanager
+def connected() -> Iterator[None]:
+	"""Frappe in this process, as Administrator, until the block ends; SIGTERM ends it in good order."""
+	signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+	os.chdir(os.environ["MEMORA_SITES_PATH"])  # Frappe writes its logs to ../logs of where it runs
+	frappe.init(os.environ["MEMORA_SITE"], sites_path=".")
+	frappe.connect()
+	try:
+		yield
+	finally:
+		frappe.destroy()
+
+
+def url() -> str:
+	"""Of the web server under test."""
+	return os.environ["MEMORA_URL"]
+
+
+def active_season() -> str | None:
+	return frappe.db.get_value("Game Subscription Season", {"is_active": 1})
+
+
+def activate(season: str) -> None:
+	"""Makes a season of ours if need be, and makes it the active one; commits.
+
+	Another active season is deactivated only if it is ours, too.
+	"""
+	frappe.db.commit()  # partitions are made on another connection, which would wait for this transaction
+	active = active_season()
+	if active and active not in (season, DEMO_SEASON, PERF_SEASON):
+		raise Failure(f"Season {active} is active on this site and not ours to deactivate: do that first")
+	if active and active != season:
+		deactivate(active)
+	_save_season(season)
+	frappe.db.commit()
+
+
+def deactivate(season: str) -> None:
+	document = frappe.get_doc("Game Subscription Season", season)
+	document.is_active = 0
+	document.save()
+	frappe.db.commit()
+
+
+def _save_season(name: str) -> None:
+	today = date.today()
+	values = {"start_date": today, "end_date": today + timedelta(days=365 * SEASON_YEARS), "is_active": 1}
+	if not frappe.db.exists("Game Subscription Season", name):
+		frappe.get_doc({"doctype": "Game Subscription Season", "season_name": name, **values}).insert()
+		return
+	season = frappe.get_doc("Game Subscription Season", name)
+	season.update(values)
+	season.save()
+
+
+def delete_answers(season: str, players: list[str]) -> int:
+	"""Deletes all that these learners have in a season, Redis included; how many answers that were. Commits.
+
+	The outbox goes first: a worker that folds just now holds its row, and none can begin afterwards.
+	"""
+	rows = {"season": season, "player": ("in", players)}
+	frappe.db.delete("Review Outbox", rows)
+	frappe.db.commit()
+	answers = frappe.db.count("Player Review Log", rows)
+	frappe.db.delete("Player Memory Tracker", rows)
+	frappe.db.delete("Player Review Log", rows)
+	frappe.db.commit()
+	for player in players:
+		if not SRSRedisManager().clear_user_cache(player, season):
+			raise Failure(f"Redis did not drop the schedule of {player}")
+	return answers
+
+
+def wait_until_folded(season: str, players: list[str]) -> None:
+	"""Returns when the worker has moved all that these learners answered to the tracker."""
+
+	def waiting() -> int:
+		frappe.db.rollback()  # ends the snapshot that the last look was taken in
+		return frappe.db.sql(WAITING_SQL, (season, players))[0][0]
+
+	wait_for_zero(waiting, FOLD_SECONDS, "submissions wait to be folded; does a worker serve srs_write?")
+
+
+def wait_for_zero(count: Callable[[], int], seconds: float, what: str) -> None:
+	"""Polls until `count()` is 0; a Failure when it has not fallen for so many seconds."""
+	lowest, deadline = count(), time.monotonic() + seconds
+	while left := count():
+		if left < lowest:
+			lowest, deadline = left, time.monotonic() + seconds
+		if time.monotonic() > deadline:
+			raise Failure(f"{left} {what}")
+		time.sleep(SECONDS_BETWEEN_LOOKS)
