@@ -67,6 +67,7 @@ def _delete_rows() -> None:
 	if users:
 		frappe.db.delete("Has Role", {"parent": ("in", users)})
 		frappe.db.delete("User", {"name": ("in", users)})
+		frappe.db.delete("Notification Settings", {"name": ("in", users)})
 		frappe.db.delete("__Auth", {"name": ("in", users)})
 		frappe.db.delete("Sessions", {"user": ("in", users)})
 	frappe.db.delete("Game Question Option", {"parent": ("not like", "bank-%")})

@@ -17,7 +17,7 @@ STANDING_SEASON = "SEASON-2026"
 BANK = {"Bank Geography": ("Africa", "Asia"), "Bank Biology": ("Cells",)}  # subjects and their topics
 BANK_QUESTIONS_A_TOPIC = 15
 DOMAIN = "learners.example"
-API_SECRET = "a secret of the tests"
+API_SECRET = "secret-of-the-tests"
 
 _serial = count(1)
 

@@ -1,0 +1,391 @@
+"""The drain: many submissions in few statements, the poisoned ones aside, deadlocks tried again."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from types import SimpleNamespace
+
+import frappe
+import pytest
+from frappe.utils import background_jobs
+
+from memora.services import memory_store, srs_persistence
+from memora.services.memory_store import MemoryRecord
+from memora.services.srs_persistence import FOLD_SUBMISSIONS, SRSPersistenceService
+from tests.integration import factories
+from tests.integration.client import Client, message
+from tests.integration.connections import in_other_connection, raw_connection
+from tests.integration.state import outbox, rows, tracker
+from tests.integration.waiting import wait_until
+
+STATUS = "memora.api.reviews.get_persistence_status"
+SUBMIT = "memora.api.reviews.submit_review_session"
+OUTBOX_SQL = """
+	INSERT INTO `tabReview Outbox` (name, player, season, payload, creation, modified)
+	VALUES (%s, %s, %s, %s, %s, %s)"""
+
+
+def put(player: str, season: str, submission: str, records: list[MemoryRecord], payload: str = "") -> str:
+	"""A submission in the outbox as memory_store writes it, or with a payload of its own; its key."""
+	key = memory_store.submission_key(player, season, submission)
+	payload = payload or json.dumps([record.as_json() for record in records])
+	now = factories.site_now()
+	frappe.db.sql(OUTBOX_SQL, (key, player, season, payload, now, now))
+	frappe.db.commit()
+	return key
+
+
+def put_many(season: str, how_many: int, answers: int = 3) -> None:
+	for number in range(how_many):
+		put(f"player{number}", season, "a", [record(f"q{n}") for n in range(answers)])
+
+
+def record(question: str, **overrides) -> MemoryRecord:
+	return factories.make_record(question, **overrides)
+
+
+def drain() -> int:
+	return len(srs_persistence.drain(factories.site_now()))
+
+
+@contextmanager
+def statements(monkeypatch) -> Iterator[list[str]]:
+	"""The SQL that this connection sends in the block."""
+	sent: list[str] = []
+	execute = frappe.db.execute_query
+
+	def counting(query, values=None):
+		sent.append(" ".join(str(query).split())[:60])
+		return execute(query, values)
+
+	with monkeypatch.context() as patch:
+		patch.setattr(frappe.db, "execute_query", counting)
+		yield sent
+
+
+# Many in few statements
+
+
+def test_a_full_batch_takes_as_many_statements_as_a_small_one(season, monkeypatch):
+	counts = []
+	for how_many in (1, FOLD_SUBMISSIONS - 1):
+		put_many(season, how_many)
+		with statements(monkeypatch) as sent:
+			assert drain() == how_many
+		counts.append(len(sent))
+	assert counts[0] == counts[1] <= 12, counts
+
+
+def test_batches_follow_one_another_until_nothing_waits(season, monkeypatch):
+	put_many(season, 2 * FOLD_SUBMISSIONS + 10, answers=1)
+	with statements(monkeypatch) as sent:
+		assert drain() == 2 * FOLD_SUBMISSIONS + 10
+	assert sum(s.startswith("DELETE") for s in sent) == 3
+	assert not rows("Review Outbox")
+	assert len(rows("Player Memory Tracker")) == 2 * FOLD_SUBMISSIONS + 10
+
+
+def test_the_job_folds_what_others_left(season, player):
+	own = put(player, season, "own", [record("q1")])
+	other = put("other", season, "other", [record("q1"), record("q2")])
+	result = srs_persistence.persist_review_batch([], player, season, own)
+	assert result == {"success": True, "processed_count": 3, "failed_count": 0, "errors": []}
+	assert not outbox(player) and not outbox("other") and own != other
+	assert tracker(player).keys() == {"q1"}
+	assert tracker("other").keys() == {"q1", "q2"}
+
+
+def test_what_another_process_folds_just_now_is_left_to_it(season, player):
+	mine, theirs = put(player, season, "a", [record("q1")]), put("other", season, "b", [record("q2")])
+	with raw_connection() as connection, connection.cursor() as cursor:
+		cursor.execute("SELECT name FROM `tabReview Outbox` WHERE name = %s FOR UPDATE", (theirs,))
+		assert [row.name for row in srs_persistence.drain(factories.site_now())] == [mine]
+	assert drain() == 1
+
+
+# The newest answer wins
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_the_newest_answer_stays_in_whatever_order_they_are_folded(season, player, order):
+	keys = [put(player, season, f"s{n}", [answered(n)]) for n in range(3)]
+	for index in order:
+		assert srs_persistence.fold(keys[index])
+	assert_is(tracker(player)["q1"], answered(2))
+
+
+def test_the_newest_answer_stays_within_a_batch(season, player):
+	for n in (1, 2, 0):
+		put(player, season, f"s{n}", [answered(n)])
+	assert drain() == 3
+	assert_is(tracker(player)["q1"], answered(2))
+
+
+def test_folding_again_changes_nothing(season, player):
+	put(player, season, "s2", [answered(2)])
+	drain()
+	before = tracker(player)
+	put(player, season, "s0", [answered(0)])
+	put(player, season, "s2", [answered(2)])
+	drain()
+	assert {q: {**row, "modified": None} for q, row in tracker(player).items()} == {
+		q: {**row, "modified": None} for q, row in before.items()
+	}
+
+
+def answered(n: int) -> MemoryRecord:
+	"""What the nth answer to one question led to."""
+	moment = factories.site_now().replace(microsecond=0, second=0, minute=0) - timedelta(hours=10 - n)
+	return record(
+		"q1",
+		reps=n + 1,
+		lapses=n,
+		stability=10.5 - n,
+		difficulty=5.25 + n,
+		last_review_date=moment,
+		next_review_date=moment + timedelta(days=9 - n),
+		creation=moment.replace(hour=0) - timedelta(days=3),
+	)
+
+
+def assert_is(row, expected: MemoryRecord) -> None:
+	fields = ("stability", "difficulty", "reps", "lapses", "last_review_date", "next_review_date", "creation")
+	assert {f: row[f] for f in fields} == {f: getattr(expected, f) for f in fields}
+
+
+# What can't be folded
+
+POISON = "[1]"
+
+
+def put_poison(season: str, good: int = 3) -> tuple[str, str]:
+	"""Two submissions that can't be folded, between good ones; a season that has no partition, a payload."""
+	put_many(season, good)
+	no_partition = put("lost", "Nowhere", "a", [record("q1")])
+	unreadable = put("garbled", season, "a", [], POISON)
+	put("last", season, "a", [record("q1")])
+	return no_partition, unreadable
+
+
+def test_poison_is_parked_with_its_error_and_does_not_stop_the_others(season):
+	no_partition, unreadable = put_poison(season)
+	assert drain() == 4
+	parked = {row.name: row.error for row in rows("Review Outbox")}
+	assert parked.keys() == {no_partition, unreadable}
+	assert "1526" in parked[no_partition]
+	assert "TypeError" in parked[unreadable]
+	assert tracker("last") and tracker("player2")
+
+
+def test_poison_alerts_once(season):
+	put_poison(season)
+	drain()
+	put("more poison", season, "a", [], POISON)
+	drain()
+	assert len(rows("Review Outbox")) == 3
+	alerts = rows("Notification Log", subject="Answers could not be folded")
+	assert len(alerts) == len({alert.for_user for alert in alerts}) >= 1
+	assert len(rows("Error Log", method="Answers could not be folded")) == 1
+
+
+def test_parked_submissions_do_not_come_back_by_themselves(season, monkeypatch):
+	put_poison(season)
+	drain()
+	with statements(monkeypatch) as sent:
+		assert drain() == 0
+	assert not any("UPDATE" in s for s in sent)
+
+
+def test_parked_submissions_are_folded_when_the_cause_is_mended(season):
+	no_partition, unreadable = put_poison(season)
+	drain()
+	factories.make_season(season_name="Nowhere")
+	assert srs_persistence.retry_parked() == 2
+	assert [row.name for row in rows("Review Outbox")] == [unreadable]
+	assert tracker("lost").keys() == {"q1"}
+	assert rows("Review Outbox")[0].parked_at
+
+
+def test_a_parked_submission_does_not_stop_a_learners_reads(season, player):
+	put(player, season, "a", [], POISON)
+	put(player, season, "b", [record("q1")])
+	assert memory_store.get_all_records(player, season).keys() == {"q1"}
+
+
+# Locks
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+	"""Lock waits of a second, retries without much delay; how often it slept is counted."""
+	frappe.db.sql("SET SESSION innodb_lock_wait_timeout = 1")
+	monkeypatch.setattr(SRSPersistenceService, "RETRY_DELAY_BASE", 0.01)
+	delays: list[float] = []
+
+	def sleep(seconds: float) -> None:
+		delays.append(seconds)
+		time.sleep(seconds)
+
+	own_time = SimpleNamespace(monotonic=time.monotonic, sleep=sleep)
+	monkeypatch.setattr(srs_persistence, "time", own_time)  # not the module that everybody shares
+	yield delays
+	frappe.db.rollback()
+	frappe.db.sql("SET SESSION innodb_lock_wait_timeout = DEFAULT")
+
+
+def test_a_lock_wait_that_times_out_is_tried_again(season, player, impatient):
+	[stored] = factories.make_records(player)
+	key = put(player, season, "a", [newer(stored)])
+	held, released = threading.Event(), threading.Event()
+
+	def hold() -> None:
+		frappe.db.sql("SELECT name FROM `tabPlayer Memory Tracker` WHERE player = %s FOR UPDATE", (player,))
+		held.set()
+		wait_until(lambda: 0.01 in impatient or released.is_set(), "a first retry")
+		frappe.db.rollback()
+
+	holder = in_other_connection(hold)
+	try:
+		assert held.wait(10)
+		assert srs_persistence.fold(key).name == key
+	finally:
+		released.set()
+		holder.result(10)
+	assert impatient[0] == 0.01
+	assert tracker(player)[stored.question_id].reps == stored.reps + 1
+	assert not outbox(player)
+
+
+def test_a_lock_that_stays_raises_and_leaves_the_submission(season, player, impatient):
+	[stored] = factories.make_records(player)
+	key = put(player, season, "a", [newer(stored)])
+	with raw_connection() as connection, connection.cursor() as cursor:
+		cursor.execute("SELECT name FROM `tabPlayer Memory Tracker` WHERE player = %s FOR UPDATE", (player,))
+		with pytest.raises(frappe.QueryTimeoutError):
+			srs_persistence.fold(key)
+	assert impatient == [0.01, 0.02, 0.04]
+	assert [row.name for row in outbox(player)] == [key]
+	assert not outbox(player)[0].parked_at
+	assert tracker(player)[stored.question_id].reps == stored.reps
+	assert drain() == 1
+
+
+def test_a_deadlock_is_tried_again(season, player, impatient):
+	"""The other one holds a row that the fold wants, then wants one that the fold holds, and has written more:
+	InnoDB rolls the fold back."""
+	stored = sorted(factories.make_records(player, 2), key=lambda r: name_of(player, season, r))
+	key = put(player, season, "a", [newer(r) for r in stored])
+	frappe.db.sql("SET SESSION innodb_lock_wait_timeout = 20")
+	with raw_connection() as connection, connection.cursor() as cursor:
+		cursor.execute("SET SESSION innodb_lock_wait_timeout = 20")
+		cursor.execute(
+			"UPDATE `tabPlayer Memory Tracker` SET topic = 'other' WHERE name = %s",
+			(name_of(player, season, stored[1]),),
+		)
+		make_heavy(cursor)
+		folding = in_other_connection(lambda: srs_persistence.fold(key))
+		wait_until(is_waiting_for_a_lock, "a fold that waits")
+		cursor.execute(
+			"SELECT name FROM `tabPlayer Memory Tracker` WHERE name = %s FOR UPDATE",
+			(name_of(player, season, stored[0]),),
+		)
+		connection.rollback()
+	assert folding.result(20).name == key
+	assert impatient[:1] == [0.01], "there was no deadlock"
+	assert all(row.reps == 2 for row in tracker(player).values())
+
+
+def make_heavy(cursor) -> None:
+	"""InnoDB picks as victim whoever has written less."""
+	for n in range(50):
+		cursor.execute("INSERT INTO `tabError Log` (name, method) VALUES (%s, 'heavy')", (f"heavy {n}",))
+
+
+def is_waiting_for_a_lock() -> bool:
+	frappe.db.rollback()
+	sql = "SELECT 1 FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'"
+	with raw_connection() as connection, connection.cursor() as cursor:
+		return bool(cursor.execute(sql))
+
+
+def name_of(player: str, season: str, record: MemoryRecord) -> str:
+	return memory_store.tracker_name(player, season, record.question_id)
+
+
+def newer(stored: MemoryRecord) -> MemoryRecord:
+	return factories.make_record(
+		stored.question_id, reps=stored.reps + 1, last_review_date=factories.site_now()
+	)
+
+
+# What became of a submission
+
+
+def status(job_id: str) -> str | None:
+	found = SRSPersistenceService().get_persistence_status(job_id)
+	frappe.db.rollback()
+	assert found is None or found["job_id"] == job_id
+	return found and found["status"]
+
+
+def submitted(client: Client, submission: str = "a") -> str:
+	answer = {"question_id": factories.bank_questions()[0], "quality": 4}
+	return message(client.post(SUBMIT, responses=[answer], submission_id=submission))["persistence_job_id"]
+
+
+def test_status_of_a_submission_on_its_way(client, learner):
+	job_id = submitted(client)
+	assert status(job_id) == "queued"
+	assert background_jobs.get_job(job_id.rpartition("::")[2])
+	drain()
+	assert status(job_id) == "finished"
+
+
+def test_status_of_a_submission_whose_job_rq_has_forgotten(client):
+	job_id = submitted(client)
+	background_jobs.get_job(job_id.rpartition("::")[2]).delete()
+	assert status(job_id) == "queued"
+	drain()
+	assert status(job_id) == "finished"
+
+
+def test_status_of_a_submission_that_another_ones_job_folds(client):
+	submitted(client)
+	job_id = submitted(client, "b")  # one job waits already
+	assert status(job_id) == "queued"
+	drain()
+	assert status(job_id) == "finished"
+
+
+def test_status_of_a_parked_submission(client, player):
+	job_id = submitted(client)
+	frappe.db.sql("UPDATE `tabReview Outbox` SET payload = %s WHERE player = %s", (POISON, player))
+	frappe.db.commit()
+	drain()
+	assert status(job_id) == "parked"
+	assert message(client.get(STATUS, job_id=job_id))["status"] == "parked"
+
+
+@pytest.mark.parametrize("job_id", ["", "nothing", "::", "test.memora.localhost::0123456789abcdef"])
+def test_status_of_what_never_was(job_id):
+	assert status(job_id) is None
+
+
+def test_a_learner_may_ask_after_her_own_submissions_only(client, guest, web):
+	job_id = submitted(client)
+	stranger = Client(web.url, factories.make_learner().token)
+	manager = Client(web.url, factories.make_learner(roles=["Memora Manager"]).token)
+	assert message(client.get(STATUS, job_id=job_id))["job_id"] == job_id
+	assert message(manager.get(STATUS, job_id=job_id))["job_id"] == job_id
+	for other in (stranger, guest):
+		assert other.get(STATUS, job_id=job_id).status_code == 403
+
+
+def test_a_submission_of_her_own_that_never_was_is_not_found(client, player, season):
+	job_id = srs_persistence.job_id_of(memory_store.submission_key(player, season, "never sent"))
+	reply = client.get(STATUS, job_id=job_id)
+	assert reply.status_code == 404
+	assert reply.json()["exc_type"] == "UnknownSubmission"

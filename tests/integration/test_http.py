@@ -1,0 +1,309 @@
+"""The endpoints as an app on a learner's phone meets them: gunicorn, tokens, cookies, JSON."""
+
+import json
+import re
+from datetime import datetime, timedelta
+
+import frappe
+import pytest
+from frappe.desk.doctype.notification_settings.notification_settings import create_notification_settings
+from frappe.utils.password import update_password
+
+from devtools import ports
+from memora.services import memory_store
+from memora.services.srs_persistence import fold
+from memora.services.srs_redis_manager import SRSRedisManager
+from tests.integration import state
+from tests.integration.client import Client, message
+from tests.integration.connections import raw_connection
+from tests.integration.factories import bank_questions, make_learner, make_records, site_now
+from tests.integration.site_config import site_config
+from tests.integration.submitting import answers, as_sent, ids
+
+READ = "memora.api.reviews.get_review_session"
+SUBMIT = "memora.api.reviews.submit_review_session"
+LESSON = "memora.api.sessions.get_lesson_session"
+SUBMIT_LESSON = "memora.api.sessions.submit_lesson_session"
+
+SEASON = "Game Subscription Season"
+PASSWORD = "correct horse battery staple"
+
+FIRST, SECOND = bank_questions()[:2]
+GOOD = {"question_id": FIRST, "quality": 4}
+
+
+def refused(response, status: int, exception: str, *named: str) -> None:
+	assert response.status_code == status, response.text
+	assert response.json()["exc_type"] == exception
+	for part in named:
+		assert part in response.text
+
+
+def advance(player: str, days: int) -> None:
+	"""Makes a learner's schedule so many days older."""
+	step = timedelta(days=days)
+	frappe.db.sql(
+		"""UPDATE `tabPlayer Memory Tracker` SET next_review_date = next_review_date - INTERVAL %s SECOND,
+		last_review_date = last_review_date - INTERVAL %s SECOND WHERE player = %s""",
+		(step.total_seconds(), step.total_seconds(), player),
+	)
+	frappe.db.commit()
+	SRSRedisManager().clear_user_cache(player, frappe.db.get_value(SEASON, {"is_active": 1}))
+
+
+# Who may
+
+
+@pytest.mark.parametrize("method", [READ, LESSON])
+def test_guests_may_not_read(guest, method):
+	with state.nothing_changes():
+		refused(guest.get(method), 403, "PermissionError")
+		refused(guest.post(method), 403, "PermissionError")
+
+
+@pytest.mark.parametrize("method", [SUBMIT, SUBMIT_LESSON])
+def test_guests_may_not_answer(guest, method):
+	with state.nothing_changes():
+		refused(guest.post(method, responses=[GOOD]), 403, "PermissionError")
+		assert guest.get(method, responses=json.dumps([GOOD])).status_code == 403
+
+
+@pytest.mark.parametrize("method", [SUBMIT, SUBMIT_LESSON])
+def test_answers_are_not_taken_by_get(client, method):
+	with state.nothing_changes():
+		response = client.get(method, responses=json.dumps([GOOD]))
+		assert response.status_code == 403
+
+
+@pytest.mark.parametrize("token", ["token wrong:wrong", "token nonsense", "Bearer x"])
+def test_a_wrong_token_is_not_let_in(web, token):
+	with state.nothing_changes():
+		response = Client(web.url, token).post(SUBMIT, responses=[GOOD])
+		assert response.status_code in (401, 403)
+
+
+def test_a_learner_reads_her_own_questions_whatever_she_asks_for(client, player):
+	other = make_learner().name
+	make_records(other, 3)
+	make_records(player, question_ids=bank_questions()[5:6])
+	for extra in ({"user": other}, {"player": other}, {"season": "x"}):
+		assert ids(message(client.get(READ, **extra))) == bank_questions()[5:6]
+
+
+def test_a_learner_answers_for_herself_alone(client, player):
+	other = make_learner().name
+	make_records(other, 1)
+	before = state.tracker(other)
+	message(client.post(SUBMIT, responses=[GOOD], user=other, player=other))
+	assert [row.player for row in state.rows("Player Review Log")] == [player]
+	assert state.tracker(other) == before
+
+
+# The loop
+
+
+def test_from_the_first_lesson_to_the_second_review_by_token(client, player, season):
+	lesson = message(client.get(LESSON, subject="Bank Geography", limit=3))
+	assert ids(lesson) == bank_questions()[:3]
+	learnt = message(client.post(SUBMIT_LESSON, responses=as_sent(answers(3)), submission_id="lesson 1"))
+	assert (learnt["status"], learnt["processed"]) == ("success", 3)
+	assert ids(message(client.get(READ))) == []
+	assert ids(message(client.get(LESSON, subject="Bank Geography", limit=1))) == bank_questions()[3:4]
+	fold_all(player)
+	advance(player, days=5)
+	due = message(client.get(READ, limit="2"))
+	assert set(ids(due)) < set(bank_questions()[:3])
+	assert (due["total_due"], due["is_degraded"], due["season"]) == (3, False, season)
+	reviewed = message(
+		client.post(SUBMIT, responses=[{"question_id": q, "is_correct": True} for q in ids(due)])
+	)
+	assert reviewed["processed"] == 2
+	assert message(client.get(READ))["total_due"] == 1
+	assert {row.kind for row in state.journal(player)} == {"Learn", "Review"}
+	assert state.cached(player, season) == state.scores(player, season)
+
+
+def fold_all(player: str) -> None:
+	for row in state.outbox(player):
+		fold(row.name)
+
+
+def test_with_cookie_and_csrf_token(web):
+	"""A desk user's page carries the token; from then on the session's requests must, too."""
+	player = make_learner(roles=["Memora Manager"]).name
+	create_notification_settings(player)
+	update_password(player, PASSWORD)
+	frappe.db.commit()
+	browser = Client(web.url)
+	login = browser.request("POST", "/api/method/login", data={"usr": player, "pwd": PASSWORD})
+	assert login.status_code == 200, login.text
+	assert message(browser.get(READ))["total_due"] == 0
+	page = browser.request("GET", "/app")
+	(csrf_token,) = re.findall(r'frappe\.csrf_token = "(\w+)"', page.text)
+	with state.nothing_changes():
+		refused(browser.post(SUBMIT, responses=[GOOD]), 400, "CSRFTokenError")
+	browser.session.headers["X-Frappe-CSRF-Token"] = csrf_token
+	assert message(browser.post(SUBMIT, responses=[GOOD]))["processed"] == 1
+	assert [row.player for row in state.rows("Player Review Log")] == [player]
+
+
+def test_with_a_learners_cookie(web, player):
+	update_password(player, PASSWORD)
+	frappe.db.commit()
+	browser = Client(web.url)
+	browser.request("POST", "/api/method/login", data={"usr": player, "pwd": PASSWORD})
+	assert message(browser.post(SUBMIT, responses=[GOOD]))["processed"] == 1
+	assert [row.player for row in state.rows("Player Review Log")] == [player]
+
+
+def test_arguments_as_a_form(client, player):
+	data = {"responses": json.dumps([GOOD]), "submission_id": "form"}
+	response = client.request("POST", f"/api/method/{SUBMIT}", data=data)
+	assert message(response)["submission_id"] == "form"
+	assert len(state.journal(player)) == 1
+
+
+def test_reading_by_post(client, player):
+	make_records(player, 3)
+	assert len(ids(message(client.post(READ, limit=2)))) == 2
+	assert ids(message(client.post(LESSON, limit=1))) == bank_questions("Bank Biology")[:1]
+
+
+def test_a_partly_rejected_submission(client, player):
+	result = message(client.post(SUBMIT, responses=[GOOD, {"question_id": "no such", "quality": 4}]))
+	assert result["processed"] == 1
+	assert [r["question_id"] for r in result["rejected"]] == ["no such"]
+	assert [row.question_id for row in state.journal(player)] == [FIRST]
+
+
+def test_a_repeat(client, player):
+	first = message(client.post(SUBMIT, responses=[GOOD], submission_id="s-1"))
+	again = message(client.post(SUBMIT, responses=[GOOD], submission_id="s-1"))
+	assert (first["status"], again["status"]) == ("success", "already_processed")
+	assert again["schedule"] == first["schedule"]
+	assert len(state.journal(player)) == 1
+
+
+# Named errors
+
+
+@pytest.mark.parametrize("method", [READ, LESSON])
+@pytest.mark.parametrize("limit", [0, 51, -1, "abc", ""])
+@pytest.mark.parametrize("verb", ["get", "post"])
+def test_a_limit_outside_1_to_50(client, method, limit, verb):
+	with state.nothing_changes():
+		refused(getattr(client, verb)(method, limit=limit), 400, "InvalidLimit", "limit", "50")
+
+
+BAD_RESPONSES = {
+	"empty": [],
+	"51 long": [{"question_id": f"q-{i}", "quality": 4} for i in range(51)],
+	"an object": GOOD,
+	"a text": "not json",
+	"a number": 5,
+	"null": None,
+	"a list of texts": [FIRST],
+	"missing question": [{"quality": 4}],
+	"question null": [{"question_id": None, "quality": 4}],
+	"quality missing": [{"question_id": FIRST}],
+	"quality 6": [{**GOOD, "quality": 6}],
+	"quality -1": [{**GOOD, "quality": -1}],
+	"quality 3.5": [{**GOOD, "quality": 3.5}],
+	"quality NaN": [{**GOOD, "quality": float("nan")}],
+	"quality null": [{**GOOD, "quality": None}],
+	"quality '4'": [{**GOOD, "quality": "4"}],
+	"quality true": [{**GOOD, "quality": True}],
+	"is_correct 1": [{"question_id": FIRST, "is_correct": 1}],
+	"response_time_ms -5": [{**GOOD, "response_time_ms": -5}],
+	"response_time_ms 1e12": [{**GOOD, "response_time_ms": 1e12}],
+	"duplicate": [GOOD, {**GOOD, "quality": 1}],
+	"one bad among good": [GOOD, {"question_id": SECOND, "quality": 9}],
+}
+
+
+@pytest.mark.parametrize("method", [SUBMIT, SUBMIT_LESSON])
+@pytest.mark.parametrize("responses", BAD_RESPONSES.values(), ids=BAD_RESPONSES)
+def test_malformed_responses(client, method, responses):
+	body = json.dumps({"responses": responses})  # requests' own json refuses NaN
+	with state.nothing_changes():
+		response = client.request(
+			"POST", f"/api/method/{method}", data=body, headers={"Content-Type": "application/json"}
+		)
+		refused(response, 400, "InvalidResponses", "responses")
+
+
+@pytest.mark.parametrize("text", ["[", "{]", "", "[{]", "nope"])
+def test_responses_that_are_no_json(client, text):
+	with state.nothing_changes():
+		response = client.request("POST", f"/api/method/{SUBMIT}", data={"responses": text})
+		refused(response, 400, "InvalidResponses", "responses")
+
+
+def test_no_arguments_at_all(client):
+	with state.nothing_changes():
+		refused(client.post(SUBMIT), 400, "InvalidResponses", "responses")
+
+
+@pytest.mark.parametrize("submission_id", ["", "x" * 65, 5, ["s"]])
+def test_a_malformed_submission_id(client, submission_id):
+	with state.nothing_changes():
+		response = client.post(SUBMIT, responses=[GOOD], submission_id=submission_id)
+		refused(response, 400, "InvalidSubmissionId", "submission_id")
+
+
+def test_an_id_that_was_used_for_other_answers(client):
+	message(client.post(SUBMIT, responses=[GOOD], submission_id="s-1"))
+	with state.nothing_changes():
+		response = client.post(SUBMIT, responses=[{**GOOD, "quality": 1}], submission_id="s-1")
+		refused(response, 409, "SubmissionConflict", "s-1", FIRST)
+
+
+def test_no_active_season(client, season):
+	frappe.db.set_value(SEASON, season, {"is_active": 0, "archived_at": frappe.utils.now()})
+	frappe.db.commit()
+	explained = f"Season {season} has ended and its data is archived."
+	with state.nothing_changes():
+		for method in (SUBMIT, SUBMIT_LESSON):
+			refused(client.post(method, responses=[GOOD]), 409, "NoActiveSeason", explained)
+		for method in (READ, LESSON):
+			session = message(client.get(method))
+			assert (session["questions"], session["season"]) == ([], None)
+			assert session["message"] == explained
+
+
+def test_answers_that_can_not_be_saved_now_may_be_sent_again(client, player):
+	name = "memora:" + memory_store.digest(frappe.conf.db_name, player)
+	with raw_connection() as connection, connection.cursor() as cursor:
+		cursor.execute("SELECT GET_LOCK(%s, 0)", (name,))
+		with state.nothing_changes():
+			response = client.post(SUBMIT, responses=[GOOD])
+			refused(response, 503, "JournalUnavailable")
+	assert int(response.headers["Retry-After"]) > 0
+	assert message(client.post(SUBMIT, responses=[GOOD]))["processed"] == 1
+
+
+def test_an_error_says_what_would_be_right(client):
+	response = client.post(SUBMIT, responses=[GOOD, {"question_id": SECOND, "quality": 7}])
+	(text,) = (json.loads(m)["message"] for m in json.loads(response.json()["_server_messages"]))
+	assert text == "responses, item 1, quality: must be a whole number from 0 to 5, not 7."
+
+
+# Without Redis
+
+
+def test_without_redis_learners_go_on(client, player, season):
+	make_records(player, 3)
+	with site_config(srs_redis_cache=f"redis://127.0.0.1:{ports.any_free()}/0"):
+		session = message(client.get(READ))
+		assert (ids(session), session["is_degraded"]) == (bank_questions()[:3], True)
+		assert session["questions"][0]["question"] == f"<p>What is {FIRST}?</p>"
+		assert message(client.post(SUBMIT, responses=[GOOD]))["is_degraded"] is True
+		assert [row.question_id for row in state.journal(player)] == [FIRST]
+	assert state.cached(player, season) == {}
+
+
+def test_what_a_read_returns_is_in_site_time(client, player):
+	due = site_now().replace(microsecond=0) - timedelta(minutes=5)
+	make_records(player, next_review_date=due)
+	(question,) = message(client.get(READ))["questions"]
+	assert datetime.fromisoformat(question["next_review_date"]) == due
