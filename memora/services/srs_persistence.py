@@ -11,6 +11,7 @@ from frappe import _
 from frappe.utils import background_jobs, get_datetime
 from frappe.utils.redis_queue import RedisQueue
 from redis.exceptions import RedisError
+from rq.job import JobStatus
 
 from memora.services import alerts, memory_store, scheduling, site_time
 from memora.services.circuit_breaker import CircuitBreaker, Unavailable
@@ -79,7 +80,7 @@ def _job_status(key: str) -> str | None:
 	try:
 		with _queue_breaker.guard():
 			job = background_jobs.get_job(key)
-			return job.get_status(refresh=False).value if job else None
+			return JobStatus(job.get_status(refresh=False)).value if job else None  # a text in older RQs
 	except Unavailable:
 		return None
 
