@@ -64,9 +64,10 @@ class MemoryRecord:
 		return cls(*values[:-3], *(datetime.fromisoformat(v) for v in values[-3:]))
 
 	@property
-	def age(self) -> tuple[datetime, int]:
-		"""Orders the records of one question: the newest answer wins."""
-		return self.last_review_date, self.reps
+	def age(self) -> tuple[int, datetime]:
+		"""Orders the records of one question: the newest answer wins. Each that moves the memory adds one
+		repetition under the learner's lock, so that no clock that is set back can confuse the order."""
+		return self.reps, self.last_review_date
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ RECORD_VALUES = ", ".join(
 	f"CAST({f.name} AS CHAR)" if f.type is datetime else f.name for f in fields(MemoryRecord)
 )
 JOURNAL_COLUMNS = _columns(JournalEntry)
-KEEPS = "IF(VALUES(last_review_date) > last_review_date OR (VALUES(last_review_date) = last_review_date AND VALUES(reps) >= reps)"
+KEEPS = "IF(VALUES(reps) > reps OR (VALUES(reps) = reps AND VALUES(last_review_date) >= last_review_date)"
 
 # A learner's records of some questions, and her outbox, in one statement.
 RECORDS_BY_NAME_SQL = f"""
@@ -143,7 +144,7 @@ DUE_WHERE = """
 DUE_SQL = f"SELECT {RECORD_VALUES} {DUE_WHERE} ORDER BY next_review_date, name LIMIT %(limit)s"
 DUE_COUNT_SQL = f"SELECT COUNT(*) {DUE_WHERE}"
 
-# Newest answer wins; last_review_date and reps decide that, so they are assigned last.
+# The newest answer wins, as MemoryRecord.age has it; what decides that is assigned last.
 UPSERT_HEAD_SQL = f"""
 	INSERT INTO `tabPlayer Memory Tracker`
 	(name, player, season, {RECORD_COLUMNS}, modified) VALUES """
@@ -151,7 +152,7 @@ UPSERT_TAIL_SQL = " ON DUPLICATE KEY UPDATE " + ", ".join(
 	f"{column} = {KEEPS}, VALUES({column}), {column})"
 	for column in (
 		*("subject", "topic", "stability", "difficulty", "state", "lapses", "next_review_date", "modified"),
-		*("reps", "last_review_date"),
+		*("last_review_date", "reps"),
 	)
 )
 

@@ -104,7 +104,8 @@ def review(
 	if reviewed_at.tzinfo is None:
 		raise ValueError(f"reviewed_at must be aware, not {reviewed_at!r}")
 	rating = RATINGS[Quality(quality)]
-	if before and reviewed_at < before.last_review:
+	# by epoch: within one zone Python compares wall clocks, which an autumn clock change sets back
+	if before and reviewed_at.timestamp() < before.last_review.timestamp():
 		return Outcome(before, rating, None, moved=False)
 	today = calendar.day_of(reviewed_at)
 	scheduler = _scheduler(desired_retention)
