@@ -1,6 +1,7 @@
 """Figures as a person reads them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import ceil
 
 
@@ -19,3 +20,11 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def number(value: float, decimals: int = 0) -> str:
 	return f"{value:,.{decimals}f}"
+
+
+@dataclass(frozen=True)
+class Section:
+	"""What one section of ./dev perf found: figures by names that stay, and the same for people."""
+
+	figures: dict[str, float]
+	text: str

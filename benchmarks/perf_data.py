@@ -1,0 +1,190 @@
+"""What the endpoint benchmark works on: a question bank and learners of its own, gone when it ends."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import frappe
+from frappe.utils.password import remove_encrypted_password, set_encrypted_password
+
+from benchmarks import site
+from devtools.report import Failure, step
+from memora.services import memory_store, site_time
+from memora.services.memory_store import MemoryRecord
+from memora.services.srs_redis_manager import SRSRedisManager
+
+SUBJECT, TOPIC = "perf", "perf: perf"
+OPTIONS = 4
+QUESTIONS = 1000  # in the bank, each of them scheduled for each learner
+DUE = 400  # of a learner's questions, at the start of each round
+LEARNERS = 8
+STABILITY_DAYS, DIFFICULTY = 20.0, 5.0
+REPS, LAPSES = 5, 1
+
+
+@dataclass
+class Learner:
+	"""A learner with an API key, and which of her due questions she answers next."""
+
+	user: str
+	key: str
+	secret: str
+	cursor: int = 0
+	answered: list[str] = field(default_factory=list)
+
+	def next_questions(self, count: int) -> list[str]:
+		"""Due ones that she has not answered in this round."""
+		ids = [question_id(number) for number in range(self.cursor, self.cursor + count)]
+		self.cursor += count
+		self.answered += ids
+		return ids
+
+
+@contextmanager
+def prepared() -> Iterator[tuple[str, list[Learner]]]:
+	"""(season, learners) for the block: the active season, or one of ours that is active only meanwhile."""
+	active = site.active_season()
+	is_ours = active in (None, site.PERF_SEASON)
+	season = site.PERF_SEASON if is_ours else active
+	if is_ours:
+		site.activate(season)
+	_remove(season)  # what a killed run has left
+	try:
+		with step(f"Making {QUESTIONS:,} questions and {LEARNERS} learners who have them all scheduled"):
+			learners = _make(season)
+		yield season, learners
+	finally:
+		with step("Removing them"):
+			_remove(season)
+			if is_ours:
+				site.deactivate(season)
+
+
+def question_id(number: int) -> str:
+	return f"perf-{number:04}"
+
+
+def make_due_again(season: str, learners: list[Learner]) -> None:
+	"""Puts back what was answered: once it is folded, a newer record makes it due as it was.
+
+	No round begins with a backlog in the outbox, which would slow down its reads.
+	"""
+	site.wait_until_folded(season, [learner.user for learner in learners])
+	now = site_time.to_naive(site_time.now())
+	for learner in learners:
+		stored = memory_store.get_records(learner.user, season, learner.answered)
+		records = [
+			replace(record, reps=record.reps + 1, last_review_date=now, next_review_date=_due_at(number, now))
+			for number in range(learner.cursor)
+			if (record := stored.get(question_id(number)))
+		]
+		_store(learner.user, season, records, now)
+		learner.cursor, learner.answered = 0, []
+
+
+# Making
+
+
+def _make(season: str) -> list[Learner]:
+	_insert_questions()
+	now = site_time.to_naive(site_time.now())
+	learners = [_make_learner(number) for number in range(1, LEARNERS + 1)]
+	for learner in learners:
+		_store(learner.user, season, [_record(number, now) for number in range(QUESTIONS)], now)
+		SRSRedisManager().rehydrate(learner.user, season)
+	return learners
+
+
+def _insert_questions() -> None:
+	_insert("Game Subject", [{"name": SUBJECT, "subject_name": SUBJECT}])
+	_insert("Game Topic", [{"name": TOPIC, "topic_name": SUBJECT, "subject": SUBJECT}])
+	numbers = range(QUESTIONS)
+	_insert("Game Question", [_question(number) for number in numbers])
+	_insert("Game Question Option", [_option(number, idx) for number in numbers for idx in range(OPTIONS)])
+	frappe.db.commit()
+
+
+def _question(number: int) -> dict[str, Any]:
+	return {
+		"name": question_id(number),
+		"topic": TOPIC,
+		"subject": SUBJECT,
+		"enabled": 0,  # no lesson of a real learner teaches it
+		"question": f"What is <b>{number}</b> times two?",
+		"answer": str(2 * number),
+		"explanation": "Doubling a number adds it to itself.",
+	}
+
+
+def _option(number: int, idx: int) -> dict[str, Any]:
+	parent = {"parent": question_id(number), "parenttype": "Game Question", "parentfield": "options"}
+	text = {"option_text": str(2 * number + idx), "is_correct": int(idx == 0)}
+	return {"name": f"{question_id(number)}-{idx}", "idx": idx + 1, **parent, **text}
+
+
+def _insert(doctype: str, rows: list[dict[str, Any]]) -> None:
+	now = frappe.utils.now()
+	origin = {"owner": "Administrator", "modified_by": "Administrator", "creation": now, "modified": now}
+	frappe.db.bulk_insert(doctype, [*rows[0], *origin], [(*row.values(), *origin.values()) for row in rows])
+
+
+def _make_learner(number: int) -> Learner:
+	"""A row of a user and a key, without all that belongs to a real one and takes half a second."""
+	learner = Learner(f"perf{number}@example.com", frappe.generate_hash(length=15), frappe.generate_hash())
+	names = {"name": learner.user, "email": learner.user, "username": f"perf{number}"}
+	kind = {"first_name": "perf", "full_name": "perf", "enabled": 1, "user_type": "Website User"}
+	_insert("User", [{**names, **kind, "api_key": learner.key}])
+	set_encrypted_password("User", learner.user, learner.secret, "api_secret")
+	frappe.db.commit()
+	return learner
+
+
+def _record(number: int, now: datetime) -> MemoryRecord:
+	return MemoryRecord(
+		question_id=question_id(number),
+		subject=SUBJECT,
+		topic=TOPIC,
+		stability=STABILITY_DAYS,
+		difficulty=DIFFICULTY,
+		state="Review",
+		reps=REPS,
+		lapses=LAPSES,
+		next_review_date=_due_at(number, now),
+		last_review_date=now - timedelta(days=STABILITY_DAYS),
+		creation=now - timedelta(days=4 * STABILITY_DAYS),
+	)
+
+
+def _due_at(number: int, now: datetime) -> datetime:
+	"""The first DUE questions have been due for an hour and more, the others follow from tomorrow on."""
+	if number < DUE:
+		return now - timedelta(hours=1, minutes=number)
+	return now + timedelta(days=1, minutes=number)
+
+
+def _store(player: str, season: str, records: list[MemoryRecord], now: datetime) -> None:
+	with memory_store.transaction():
+		memory_store.upsert_records(player, season, records, now)
+	scores = {record.question_id: site_time.to_epoch(record.next_review_date) for record in records}
+	if not SRSRedisManager().add_batch(player, season, scores):
+		raise Failure(f"Redis did not take the schedule of {player}")
+
+
+# Removing
+
+
+def _remove(season: str) -> None:
+	users = [f"perf{number}@example.com" for number in range(1, LEARNERS + 1)]
+	site.delete_answers(season, users)
+	questions = [question_id(number) for number in range(QUESTIONS)]
+	frappe.db.delete("Game Question Option", {"parenttype": "Game Question", "parent": ("in", questions)})
+	frappe.db.delete("Game Question", {"name": ("in", questions)})
+	frappe.db.delete("Game Topic", {"name": TOPIC})
+	frappe.db.delete("Game Subject", {"name": SUBJECT})
+	for user in users:
+		remove_encrypted_password("User", user, "api_secret")
+		frappe.db.delete("User", {"name": user})
+		frappe.clear_cache(user=user)
+	frappe.db.commit()

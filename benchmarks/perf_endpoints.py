@@ -1,0 +1,196 @@
+"""Section `endpoints`: a read and a submit of 20 beside an authenticated no-op, over HTTP.
+
+All three kinds take turns within each round, one client first and then four at once, so that what else the
+machine does hits all alike. A ratio is one of medians with one client: p50 of the kind by p50 of the no-op.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from itertools import cycle, islice
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from benchmarks import perf_data, site
+from benchmarks.perf_data import Learner
+from benchmarks.report import Section, number, percentile, table
+from devtools.report import Failure, step
+
+NOOP, READ, SUBMIT = "noop", "read", "submit20"
+ANSWERS = 20  # of one submission, and questions of one read
+ROUNDS, LEAST_ROUNDS = 12, 5
+ENOUGH_SECONDS = 40  # after which, on a busy machine, the least number of rounds has to do
+REQUESTS_ALONE = 30  # of each kind in a round, with one client
+CLIENTS, REQUESTS_EACH = 4, 10  # of each kind in a round, side by side
+WARM_UP_REQUESTS = 10  # of each kind and client: so that every server process has had some
+TIMEOUT_SECONDS = 30
+LIMITS = {READ: 1.6, SUBMIT: 3.0}  # of the ratios, as the project's first issue sets them
+
+
+class Connection:
+	"""One client's keep-alive connection. Of http.client, as a library's own milliseconds would count, too."""
+
+	def __init__(self) -> None:
+		address = urlsplit(site.url())
+		self._http = HTTPConnection(address.hostname, address.port, timeout=TIMEOUT_SECONDS)
+
+	def request(self, learner: Learner, kind: str) -> tuple[float, int, bytes]:
+		"""(milliseconds until the whole answer was here, status, body)."""
+		verb, path, body = _REQUESTS[kind](learner)
+		headers = {"Authorization": f"token {learner.key}:{learner.secret}"}
+		if body:
+			headers["Content-Type"] = "application/json"
+		begin = time.perf_counter()
+		self._http.request(verb, path, body, headers)
+		response = self._http.getresponse()
+		content = response.read()
+		return (time.perf_counter() - begin) * 1000, response.status, content
+
+
+def _noop(learner: Learner) -> tuple[str, str, str | None]:
+	return "GET", "/api/method/frappe.auth.get_logged_user", None
+
+
+def _read(learner: Learner) -> tuple[str, str, str | None]:
+	return "GET", f"/api/method/memora.api.reviews.get_review_session?limit={ANSWERS}", None
+
+
+def _submit(learner: Learner) -> tuple[str, str, str | None]:
+	answers = [
+		{"question_id": question_id, "quality": 3 + index % 3, "response_time_ms": 4000 + index}
+		for index, question_id in enumerate(learner.next_questions(ANSWERS))
+	]
+	body = json.dumps({"responses": answers, "submission_id": uuid4().hex})
+	return "POST", "/api/method/memora.api.reviews.submit_review_session", body
+
+
+_REQUESTS: dict[str, Callable[[Learner], tuple[str, str, str | None]]] = {
+	NOOP: _noop,
+	READ: _read,
+	SUBMIT: _submit,
+}
+
+
+def _check(kind: str, learner: Learner, status: int, content: bytes) -> None:
+	"""An answer that is not what was asked for would be measured as a fast one."""
+	message = json.loads(content).get("message") if status == 200 else None
+	right = (
+		message
+		and {
+			NOOP: lambda: message == learner.user,
+			READ: lambda: len(message["questions"]) == ANSWERS and not message["is_degraded"],
+			SUBMIT: lambda: message["processed"] == ANSWERS and not message["is_degraded"],
+		}[kind]()
+	)
+	if not right:
+		raise Failure(f"{kind} of {learner.user} was answered {status}: {content[:300].decode()}")
+
+
+@dataclass
+class Measured:
+	"""One kind with one number of clients: milliseconds of each request, seconds of all rounds."""
+
+	ms: list[float] = field(default_factory=list)
+	seconds: float = 0.0
+
+	@property
+	def rps(self) -> float:
+		return len(self.ms) / self.seconds
+
+
+Results = dict[tuple[str, int], Measured]  # by kind and number of clients
+
+
+def measure(arguments: argparse.Namespace) -> Section:
+	results: Results = {(kind, clients): Measured() for kind in _REQUESTS for clients in (1, CLIENTS)}
+	with perf_data.prepared() as (season, learners):
+		with step("Warming up"):
+			for kind in _REQUESTS:
+				_run(Measured(), kind, _shares(learners), WARM_UP_REQUESTS)
+			perf_data.make_due_again(season, learners)
+		with step(f"Measuring in up to {ROUNDS} rounds"):
+			for number_of_round in _rounds():
+				_round(results, learners, number_of_round)
+				perf_data.make_due_again(season, learners)
+	return Section(_figures(results), _text(results))
+
+
+def _rounds() -> Iterator[int]:
+	deadline = time.monotonic() + ENOUGH_SECONDS
+	for number_of_round in range(ROUNDS):
+		if number_of_round < LEAST_ROUNDS or time.monotonic() < deadline:
+			yield number_of_round
+
+
+def _round(results: Results, learners: list[Learner], number_of_round: int) -> None:
+	"""Every kind, each round in another order: none always follows the same one."""
+	kinds = list(islice(cycle(_REQUESTS), number_of_round, number_of_round + len(_REQUESTS)))
+	for kind in kinds:
+		_run(results[kind, 1], kind, [learners], REQUESTS_ALONE)
+	for kind in kinds:
+		_run(results[kind, CLIENTS], kind, _shares(learners), REQUESTS_EACH)
+
+
+def _shares(learners: list[Learner]) -> list[list[Learner]]:
+	"""Each client has learners of its own: answers of one learner wait for each other."""
+	return [learners[client::CLIENTS] for client in range(CLIENTS)]
+
+
+def _run(measured: Measured, kind: str, clients: Sequence[list[Learner]], requests: int) -> None:
+	"""Each client sends so many requests of one kind, for its learners in turn."""
+	begin = time.perf_counter()
+	with ThreadPoolExecutor(len(clients)) as pool:
+		runs = list(pool.map(lambda learners: _client(kind, learners, requests), clients))
+	measured.seconds += time.perf_counter() - begin
+	for run in runs:
+		for learner, (ms, status, content) in run:
+			_check(kind, learner, status, content)
+			measured.ms.append(ms)
+
+
+def _client(
+	kind: str, learners: list[Learner], requests: int
+) -> list[tuple[Learner, tuple[float, int, bytes]]]:
+	connection = Connection()
+	return [(learner, connection.request(learner, kind)) for learner in islice(cycle(learners), requests)]
+
+
+# Figures
+
+
+def _ratio(results: Results, kind: str) -> float:
+	return percentile(results[kind, 1].ms, 0.5) / percentile(results[NOOP, 1].ms, 0.5)
+
+
+def _figures(results: Results) -> dict[str, float]:
+	figures = {f"{kind}_p50_ratio": _ratio(results, kind) for kind in (READ, SUBMIT)}
+	for kind in _REQUESTS:
+		figures[f"{kind}_rps"] = results[kind, CLIENTS].rps
+	for (kind, clients), measured in results.items():
+		suffix = "" if clients == 1 else f"_{clients}_clients"
+		figures[f"{kind}_p50_ms{suffix}"] = percentile(measured.ms, 0.5)
+		figures[f"{kind}_p99_ms{suffix}"] = percentile(measured.ms, 0.99)
+	return {name: round(value, 3) for name, value in figures.items()}
+
+
+def _text(results: Results) -> str:
+	rows = [["endpoints", "clients", "requests", "p50 ms", "p99 ms", "requests/s", "p50 ratio", "at most"]]
+	for (kind, clients), measured in results.items():
+		alone = clients == 1 and kind in LIMITS
+		rows.append(
+			[
+				kind,
+				str(clients),
+				number(len(measured.ms)),
+				number(percentile(measured.ms, 0.5), 2),
+				number(percentile(measured.ms, 0.99), 2),
+				number(measured.rps),
+				number(_ratio(results, kind), 2) if alone else "",
+				number(LIMITS[kind], 1) if alone else "",
+			]
+		)
+	return table(rows)
