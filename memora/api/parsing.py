@@ -35,7 +35,7 @@ def parse_submission_id(value: Any) -> str | None:
 	"""A text of 1 to 64 characters, or None where the client names none; raises InvalidSubmissionId."""
 	if value is None:
 		return None
-	if not isinstance(value, str) or not 1 <= len(value) <= MAX_SUBMISSION_ID_LENGTH or "\0" in value:
+	if not _is_text(value, MAX_SUBMISSION_ID_LENGTH):
 		frappe.throw(
 			_("submission_id must be a text of 1 to {0} characters, not {1}.").format(
 				MAX_SUBMISSION_ID_LENGTH, _shown(value)
@@ -83,7 +83,7 @@ def _parse_response(index: int, item: Any) -> Response:
 
 
 def _parse_question_id(index: int, value: Any) -> str:
-	if not isinstance(value, str) or not 1 <= len(value) <= MAX_QUESTION_ID_LENGTH:
+	if not _is_text(value, MAX_QUESTION_ID_LENGTH):
 		rule = _("must be a text of 1 to {0} characters").format(MAX_QUESTION_ID_LENGTH)
 		_refuse_field(index, "question_id", rule, value)
 	return value
@@ -109,6 +109,14 @@ def _parse_response_time(index: int, value: Any) -> int | None:
 	return value
 
 
+def _is_text(value: Any, max_length: int) -> bool:
+	"""Whether it is a text that a database can hold: no NUL, and none of the halves of a character that
+	JSON's escapes can write."""
+	if not isinstance(value, str) or not 1 <= len(value) <= max_length:
+		return False
+	return "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
 def _is_int(value: Any) -> bool:
 	return isinstance(value, int) and not isinstance(value, bool)
 
@@ -124,4 +132,5 @@ def _refuse(message: str) -> None:
 
 def _shown(value: Any) -> str:
 	"""The value as the client wrote it, short, and harmless where the message is shown as HTML."""
-	return frappe.utils.escape_html(json.dumps(value, default=str, ensure_ascii=False)[:80])
+	text = json.dumps(value, default=str, ensure_ascii=False)[:80]
+	return frappe.utils.escape_html(text.encode("utf-8", "backslashreplace").decode())

@@ -113,10 +113,10 @@ def test_any_record_survives_the_outbox_as_json(record):
 	assert MemoryRecord.from_json(json.loads(json.dumps(record.as_json()))) == record
 
 
-def test_of_two_records_the_later_answer_is_newer_then_the_higher_count():
-	later = MemoryRecord(**{**vars(RECORD), "last_review_date": datetime(2025, 3, 29), "reps": 1})
-	again = MemoryRecord(**{**vars(RECORD), "reps": 4})
-	assert RECORD.age < again.age < later.age
+def test_of_two_records_the_higher_count_is_newer_then_the_later_answer():
+	later = MemoryRecord(**{**vars(RECORD), "last_review_date": datetime(2025, 3, 29)})
+	again = MemoryRecord(**{**vars(RECORD), "reps": 4, "last_review_date": datetime(2024, 3, 29)})
+	assert RECORD.age < later.age < again.age
 
 
 @pytest.mark.parametrize(
