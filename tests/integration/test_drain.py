@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import frappe
 import pytest
+from frappe.database.database import Database
 from frappe.utils import background_jobs
 
 from memora.services import memory_store, srs_persistence
@@ -55,14 +56,14 @@ def drain() -> int:
 def statements(monkeypatch) -> Iterator[list[str]]:
 	"""The SQL that this connection sends in the block."""
 	sent: list[str] = []
-	execute = frappe.db.execute_query
+	sql = Database.sql
 
-	def counting(query, values=None):
+	def counting(self, query, *values, **options):
 		sent.append(" ".join(str(query).split())[:60])
-		return execute(query, values)
+		return sql(self, query, *values, **options)
 
 	with monkeypatch.context() as patch:
-		patch.setattr(frappe.db, "execute_query", counting)
+		patch.setattr(Database, "sql", counting)
 		yield sent
 
 
@@ -301,12 +302,13 @@ def test_a_deadlock_is_tried_again(season, player, impatient):
 def make_heavy(cursor) -> None:
 	"""InnoDB picks as victim whoever has written less."""
 	for n in range(50):
-		cursor.execute("INSERT INTO `tabError Log` (name, method) VALUES (%s, 'heavy')", (f"heavy {n}",))
+		cursor.execute("INSERT INTO `tabGame Subject` (name) VALUES (%s)", (f"heavy {n}",))
 
 
 def is_waiting_for_a_lock() -> bool:
-	frappe.db.rollback()
-	sql = "SELECT 1 FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'"
+	"""An upsert of two rows takes a millisecond; one that has run for 200 waits."""
+	sql = """SELECT 1 FROM information_schema.PROCESSLIST
+		WHERE INFO LIKE '%INSERT INTO `tabPlayer Memory Tracker`%' AND TIME_MS > 200 AND ID <> CONNECTION_ID()"""
 	with raw_connection() as connection, connection.cursor() as cursor:
 		return bool(cursor.execute(sql))
 

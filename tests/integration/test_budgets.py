@@ -1,0 +1,116 @@
+"""How many queries, commits and Redis round trips a read and a submission may cost."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import frappe
+import pytest
+
+from memora.services import review_session
+from memora.services.settings import get_settings
+from tests.integration.factories import bank_questions, make_questions, make_records, make_season
+from tests.integration.submitting import answers, ids, submit
+
+
+class Queries:
+	"""What the server counted on this connection."""
+
+	total = 0
+	commits = 0
+	begins = 0
+
+
+def counters() -> dict[str, int]:
+	rows = frappe.db.sql(
+		"SHOW SESSION STATUS WHERE Variable_name IN ('Questions', 'Com_commit', 'Com_begin', 'Com_rollback')"
+	)
+	return {name: int(value) for name, value in rows}
+
+
+@contextmanager
+def counted() -> Iterator[Queries]:
+	queries, before = Queries(), counters()
+	yield queries
+	after = counters()
+	queries.total = after["Questions"] - before["Questions"] - 1  # the second look itself
+	queries.commits = after["Com_commit"] - before["Com_commit"]
+	queries.begins = after["Com_begin"] - before["Com_begin"]
+
+
+@pytest.fixture
+def warm(proxy, player) -> str:
+	"""A learner with 200 scheduled questions, all of them known to this process and to Redis."""
+	make_records(player, question_ids=[*bank_questions(), *[f"other-{i:03}" for i in range(170)]])
+	review_session.read(player, None, 20)
+	submit(player, answers(questions=["other-169"]))
+	review_session.read(player, None, 20)
+	frappe.db.rollback()
+	get_settings()
+	return player
+
+
+def test_a_warm_read_costs_four_queries_and_one_round_trip(warm, proxy):
+	with proxy.counted() as redis, counted() as queries:
+		session = review_session.read(warm, None, 20)
+	assert ids(session) == bank_questions()[:20]
+	assert redis.round_trips == 1
+	assert queries.total <= 4
+	assert queries.commits == 0
+
+
+def test_a_warm_read_costs_the_same_whatever_the_limit(warm, proxy):
+	costs = []
+	for limit in (1, 50):
+		with proxy.counted() as redis, counted() as queries:
+			review_session.read(warm, None, limit)
+		costs.append((queries.total, redis.round_trips))
+	assert costs[0] == costs[1]
+
+
+def test_a_submission_of_twenty_costs_eight_queries_one_commit_and_two_round_trips(warm, proxy):
+	responses = answers(questions=bank_questions()[:20])
+	with proxy.counted() as redis, counted() as queries:
+		result = submit(warm, responses)
+	assert (result["processed"], result["is_degraded"]) == (20, False)
+	assert redis.round_trips <= 2
+	assert queries.commits == 1
+	begin_after_commit = 1  # Frappe's own
+	assert queries.total - queries.commits - begin_after_commit <= 8
+
+
+def test_a_first_sight_of_twenty_costs_one_query_more_for_their_content(warm, proxy):
+	names = make_questions(20)
+	with proxy.counted() as redis, counted() as queries:
+		result = submit(warm, answers(questions=names))
+	assert result["processed"] == 20
+	assert redis.round_trips <= 2
+	assert queries.commits == 1
+	assert queries.total - queries.commits - 1 <= 9
+
+
+def test_a_read_without_redis_costs_no_more_queries_the_more_is_due(player, season):
+	frappe.db.set_value("Game Subscription Season", season, "enable_redis", 0)
+	frappe.db.commit()
+	costs = []
+	for how_many in (25, 200):
+		make_records(player, question_ids=[f"q-{i}" for i in range(how_many)])
+		with counted() as queries:
+			review_session.read(player, None, 20)
+		costs.append(queries.total)
+	assert costs[0] == costs[1] <= 6
+
+
+def test_a_repeat_costs_no_commit(warm):
+	submit(warm, answers(20), "s-1")
+	with counted() as queries:
+		assert submit(warm, answers(20), "s-1")["status"] == "already_processed"
+	assert queries.commits == 0
+
+
+def test_a_refused_submission_costs_no_commit(player, season):
+	make_season()
+	frappe.db.set_value("Game Subscription Season", season, "is_active", 0)
+	frappe.db.commit()
+	with counted() as queries, pytest.raises(frappe.ValidationError):
+		submit(player, answers(1))
+	assert (queries.commits, queries.begins) == (0, 0)

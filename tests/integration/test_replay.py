@@ -1,0 +1,188 @@
+"""The tracker, rebuilt from the journal: no difference after real answers, any damage found and mended."""
+
+import json
+import subprocess
+
+import frappe
+import pytest
+
+from devtools import sites
+from devtools.paths import current_bench
+from memora.services import replay as service
+from memora.services import review_session, srs_persistence
+from memora.services.review_session import Response
+from memora.services.srs_redis_manager import SRSRedisManager
+from tests.integration import factories
+from tests.integration.state import cached, is_loaded, scores, tracker
+
+QUESTIONS = 4
+ROUNDS = 3  # each question is answered so often
+
+SET_SQL = "UPDATE `tabPlayer Memory Tracker` SET {} = %s WHERE player = %s AND question_id = %s"
+
+
+@pytest.fixture
+def questions() -> list[str]:
+	return factories.bank_questions()[:QUESTIONS]
+
+
+@pytest.fixture
+def answered(player, questions) -> str:
+	"""A learner whose answers are all in the tracker; her schedule is cached."""
+	for quality in (1, 4, 0)[:ROUNDS]:
+		submit(player, {question: quality for question in questions})
+	fold()
+	SRSRedisManager().load_due(player, factories.STANDING_SEASON)
+	return player
+
+
+def submit(player: str, answers: dict[str, int]) -> None:
+	review_session.submit(player, [Response(q, quality) for q, quality in answers.items()])
+
+
+def fold() -> None:
+	srs_persistence.drain(factories.site_now())
+	frappe.db.commit()
+
+
+def replay(season: str, *options: str) -> tuple[int, dict]:
+	"""(exit code, report) of the bench command, in a process of its own."""
+	bench = current_bench()
+	args = ["--site", frappe.local.site, "memora", "replay", "--season", season, "--json", *options]
+	done = subprocess.run(sites.bench_command(bench, *args), cwd=bench.sites, capture_output=True, text=True)
+	assert done.stdout, done.stderr
+	return done.returncode, json.loads(done.stdout)
+
+
+def damage(player: str, question: str, column: str, value: object) -> None:
+	frappe.db.sql(SET_SQL.format(column), (value, player, question))
+	frappe.db.commit()
+
+
+def test_answers_and_folds_leave_no_difference(answered, season, questions):
+	report = service.replay(season)
+	assert (report.learners, report.answers, report.questions) == (1, ROUNDS * QUESTIONS, QUESTIONS)
+	assert (report.differences, report.unjournalled, report.repaired) == (0, 0, 0)
+
+
+def test_what_waits_in_the_outbox_counts(answered, season, questions):
+	submit(answered, {questions[0]: 5})
+	assert service.replay(season).differences == 0
+
+
+def test_answers_that_change_no_value_count(player, season, questions):
+	"""Stability, difficulty and date may stay as they were when a question is answered twice on a day."""
+	for _ in range(12):
+		submit(player, {questions[0]: 4})
+	fold()
+	assert tracker(player)[questions[0]].reps == 12
+	assert service.replay(season).differences == 0
+
+
+def test_one_learner(answered, season, questions):
+	other = factories.make_learner().name
+	submit(other, {questions[0]: 4})
+	fold()
+	damage(other, questions[0], "reps", 7)
+	assert service.replay(season, answered).differences == 0
+	assert service.replay(season, other).differences == 1
+	assert service.replay(season).learners == 2
+
+
+DAMAGE = {
+	"stability": 99.5,
+	"difficulty": 9.5,
+	"state": "Learning",
+	"reps": 1,
+	"lapses": 17,
+	"next_review_date": "2026-01-01 04:00:00",
+	"last_review_date": "2026-01-01 05:00:00.123456",
+	"creation": "2025-01-01 05:00:00",
+}
+
+
+@pytest.mark.parametrize("column", DAMAGE)
+def test_a_damaged_value_is_found_and_mended(answered, season, questions, column):
+	before = tracker(answered)
+	damage(answered, questions[1], column, DAMAGE[column])
+	report = service.replay(season)
+	assert (report.differences, report.repaired) == (1, 0)
+	assert f"{questions[1]}: {column} is" in report.examples[0]
+	assert service.replay(season, repair=True).repaired == 1
+	assert_same(tracker(answered), before)
+	assert service.replay(season).differences == 0
+
+
+def test_a_missing_row_is_found_and_mended(answered, season, questions):
+	before = tracker(answered)
+	frappe.db.delete("Player Memory Tracker", {"player": answered, "question_id": questions[2]})
+	frappe.db.commit()
+	report = service.replay(season)
+	assert report.differences == 1
+	assert report.examples == [f"{answered}, {questions[2]}: is not in the tracker"]
+	service.replay(season, repair=True)
+	assert_same(tracker(answered), before)
+
+
+def test_a_whole_tracker_is_rebuilt(answered, season, questions):
+	before = tracker(answered)
+	frappe.db.delete("Player Memory Tracker", {"season": season})
+	frappe.db.commit()
+	assert service.replay(season, repair=True).repaired == QUESTIONS
+	assert_same(tracker(answered), before)
+
+
+def test_a_repair_drops_the_cached_schedule(answered, season, questions):
+	assert is_loaded(answered, season)
+	damage(answered, questions[0], "next_review_date", "2026-01-01 04:00:00")
+	service.replay(season)
+	assert is_loaded(answered, season)
+	service.replay(season, repair=True)
+	assert not is_loaded(answered, season)
+	SRSRedisManager().load_due(answered, season)
+	assert cached(answered, season) == scores(answered, season)
+
+
+def test_rows_that_no_answer_explains_stay(answered, season, questions):
+	other = factories.bank_questions()[QUESTIONS]
+	factories.make_records(answered, question_ids=[other])
+	before = tracker(answered)
+	report = service.replay(season, repair=True)
+	assert (report.unjournalled, report.differences, report.repaired) == (1, 0, 0)
+	assert tracker(answered) == before
+
+
+def test_a_repair_keeps_what_the_journal_does_not_settle(answered, season, questions):
+	damage(answered, questions[0], "topic", "A topic of long ago")
+	damage(answered, questions[0], "reps", 55)
+	service.replay(season, repair=True)
+	assert tracker(answered)[questions[0]].topic == "A topic of long ago"
+
+
+def test_answers_given_while_it_runs_are_no_differences(answered, season, questions, monkeypatch):
+	"""She answers between the look at her journal and the look at her tracker."""
+	check = service._check
+
+	def answering(player, entries, report):
+		submit(player, {questions[0]: 4})
+		check(player, entries, report)
+
+	monkeypatch.setattr(service, "_check", answering)
+	assert service.replay(season).differences == 0
+
+
+def test_the_command_exits_with_1_until_all_is_mended(answered, season, questions):
+	damage(answered, questions[0], "stability", 77.5)
+	code, report = replay(season)
+	assert (code, report["differences"], report["repaired"]) == (1, 1, 0)
+	code, report = replay(season, "--player", answered, "--repair")
+	assert (code, report["differences"], report["repaired"]) == (0, 1, 1)
+	code, report = replay(season)
+	assert (code, report["differences"], report["answers"]) == (0, 0, ROUNDS * QUESTIONS)
+
+
+def assert_same(found: dict, expected: dict) -> None:
+	"""But for `modified`, which says when it was mended."""
+	assert found.keys() == expected.keys()
+	for question, row in found.items():
+		assert {**row, "modified": None} == {**expected[question], "modified": None}

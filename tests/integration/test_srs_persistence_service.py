@@ -1,0 +1,182 @@
+"""SRSPersistenceService as in the seeds, for callers that schedule on their own."""
+
+from datetime import datetime, timedelta
+
+import frappe
+import pytest
+
+from memora.services import memory_store
+from memora.services.srs_persistence import SRSPersistenceService, fold, persist_review_batch
+from tests.integration import state
+from tests.integration.factories import make_learner, make_records, make_season, site_now
+from tests.integration.submitting import answers, read, submit
+
+DUE = datetime(2026, 1, 21)
+GOOD = {"question_id": "q-123", "new_stability": 2.5, "new_next_review_date": DUE}
+BAD = {
+	"no question": {"new_stability": 2.5, "new_next_review_date": DUE},
+	"question null": {**GOOD, "question_id": None},
+	"no stability": {"question_id": "q-1", "new_next_review_date": DUE},
+	"stability zero": {**GOOD, "new_stability": 0},
+	"stability negative": {**GOOD, "new_stability": -1},
+	"stability NaN": {**GOOD, "new_stability": float("nan")},
+	"stability infinite": {**GOOD, "new_stability": float("inf")},
+	"stability a word": {**GOOD, "new_stability": "long"},
+	"no date": {"question_id": "q-1", "new_stability": 2.5},
+	"date null": {**GOOD, "new_next_review_date": None},
+	"date a word": {**GOOD, "new_next_review_date": "tomorrow"},
+	"a text": "q-1",
+	"null": None,
+}
+
+
+@pytest.fixture
+def service() -> SRSPersistenceService:
+	return SRSPersistenceService()
+
+
+def test_the_example_of_the_seeds():
+	make_learner(name="user@learners.example")
+	make_season(season_name="2024-2025")
+	service = SRSPersistenceService()
+	responses = [
+		{
+			"question_id": "q-123",
+			"new_stability": 2.5,
+			"new_next_review_date": datetime(2026, 1, 21),
+			"subject": "mathematics",
+			"topic": "algebra",
+		}
+	]
+	result = service.persist_review_batch(
+		responses=responses, user="user@learners.example", season="2024-2025"
+	)
+	assert result == {"success": True, "processed_count": 1, "failed_count": 0, "errors": []}
+	(row,) = state.rows("Player Memory Tracker")
+	assert row.name == memory_store.tracker_name("user@learners.example", "2024-2025", "q-123")
+	assert (row.player, row.season, row.question_id) == ("user@learners.example", "2024-2025", "q-123")
+	assert (row.stability, row.next_review_date) == (2.5, datetime(2026, 1, 21))
+	assert (row.subject, row.topic, row.reps) == ("mathematics", "algebra", 1)
+
+
+def test_dates_may_be_texts(service, player, season):
+	service.persist_review_batch([{**GOOD, "new_next_review_date": "2026-01-21 04:00:00"}], player, season)
+	assert state.tracker(player)["q-123"].next_review_date == datetime(2026, 1, 21, 4)
+
+
+def test_a_known_question_is_updated(service, player, season):
+	(before,) = make_records(player, reps=3, lapses=1, difficulty=6.5)
+	response = {"question_id": before.question_id, "new_stability": 40.0, "new_next_review_date": DUE}
+	assert service.persist_review_batch([response], player, season)["success"]
+	(row,) = state.tracker(player).values()
+	assert (row.stability, row.next_review_date, row.reps, row.lapses) == (40.0, DUE, 4, 1)
+	assert (row.difficulty, row.subject, row.topic) == (6.5, before.subject, before.topic)
+	assert row.creation == before.creation
+
+
+def test_a_loaded_schedule_in_redis_follows(service, player, season):
+	make_records(player, 2)
+	read(player)
+	service.persist_review_batch([GOOD], player, season)
+	assert "q-123" in state.cached(player, season)
+	assert state.cached(player, season) == state.scores(player, season)
+
+
+def test_the_same_result_again_within_the_window_changes_nothing(service, player, season):
+	service.persist_review_batch([GOOD], player, season)
+	before = state.everything()
+	again = service.persist_review_batch([GOOD], player, season)
+	assert again["success"]
+	assert state.everything() == before
+
+
+def test_the_same_result_after_the_window_counts(service, player, season):
+	service.persist_review_batch([GOOD], player, season)
+	older = site_now() - timedelta(seconds=SRSPersistenceService.IDEMPOTENCY_WINDOW + 1)
+	frappe.db.sql("UPDATE `tabPlayer Memory Tracker` SET last_review_date = %s", (older,))
+	frappe.db.commit()
+	service.persist_review_batch([GOOD], player, season)
+	assert state.tracker(player)["q-123"].reps == 2
+
+
+@pytest.mark.parametrize(
+	"change", [{"new_stability": 2.6}, {"new_next_review_date": DUE + timedelta(days=1)}]
+)
+def test_another_result_within_the_window_is_never_skipped(service, player, season, change):
+	service.persist_review_batch([GOOD], player, season)
+	service.persist_review_batch([{**GOOD, **change}], player, season)
+	row = state.tracker(player)["q-123"]
+	assert row.reps == 2
+	assert row.stability == change.get("new_stability", 2.5)
+	assert row.next_review_date == change.get("new_next_review_date", DUE)
+
+
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+def test_a_result_that_can_not_be_read_is_counted_and_the_others_are_stored(service, player, season, bad):
+	good = {**GOOD, "question_id": "q-9"}
+	result = service.persist_review_batch([good, bad], player, season)
+	assert (result["success"], result["processed_count"], result["failed_count"]) == (False, 1, 1)
+	(error,) = result["errors"]
+	assert "2" in error
+	assert state.tracker(player).keys() == {"q-9"}
+
+
+def test_nothing_to_persist(service, player, season):
+	with state.nothing_changes():
+		result = service.persist_review_batch([], player, season)
+	assert result == {"success": True, "processed_count": 0, "failed_count": 0, "errors": []}
+
+
+@pytest.mark.parametrize("user", ["nobody@learners.example", "", None])
+def test_an_unknown_user_is_named(service, season, user):
+	with state.nothing_changes():
+		result = service.persist_review_batch([GOOD, GOOD], user, season)
+	assert (result["success"], result["processed_count"], result["failed_count"]) == (False, 0, 2)
+	assert str(user) in result["errors"][0]
+
+
+@pytest.mark.parametrize("season", ["nowhere", "", None])
+def test_an_unknown_season_is_named(service, player, season):
+	with state.nothing_changes():
+		result = service.persist_review_batch([GOOD], player, season)
+	assert (result["success"], result["failed_count"]) == (False, 1)
+	assert str(season) in result["errors"][0]
+
+
+def test_users_and_seasons_are_taken_literally(service, player, season):
+	with state.nothing_changes():
+		assert not service.persist_review_batch([GOOD], player.upper(), season)["success"]
+		assert not service.persist_review_batch([GOOD], player, season.lower())["success"]
+
+
+def test_a_single_result(service, player, season):
+	assert service.persist_single_review(GOOD, player, season) is True
+	assert state.tracker(player).keys() == {"q-123"}
+	with state.nothing_changes():
+		assert service.persist_single_review({"question_id": "q-1"}, player, season) is False
+		assert service.persist_single_review(GOOD, "nobody@learners.example", season) is False
+
+
+def test_two_results_of_one_question_in_a_batch_leave_the_last(service, player, season):
+	later = {**GOOD, "new_stability": 9.0}
+	assert service.persist_review_batch([GOOD, later], player, season)["success"]
+	assert state.tracker(player)["q-123"].stability == 9.0
+
+
+def test_the_job_without_a_submission_does_the_same(player, season):
+	result = persist_review_batch(responses=[GOOD], user=player, season=season)
+	assert result == {"success": True, "processed_count": 1, "failed_count": 0, "errors": []}
+	assert state.tracker(player).keys() == {"q-123"}
+
+
+def test_the_status_of_a_job(service, player):
+	result = submit(player, answers(1))
+	job_id = result["persistence_job_id"]
+	assert service.get_persistence_status(job_id)["status"] == "queued"
+	fold(state.outbox(player)[0].name)
+	assert service.get_persistence_status(job_id)["status"] == "finished"
+
+
+@pytest.mark.parametrize("job_id", ["", "unknown", "site::unknown", "f" * 32])
+def test_the_status_of_an_unknown_job(service, job_id):
+	assert service.get_persistence_status(job_id) is None
