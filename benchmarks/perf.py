@@ -9,12 +9,13 @@ import json
 import sys
 from collections.abc import Callable
 
-from benchmarks import perf_endpoints, site
+from benchmarks import perf_drain, perf_endpoints, site
 from benchmarks.report import Section
 from devtools.report import Failure, keep_stdout_clean, say_failure
 
 SECTIONS: dict[str, Callable[[argparse.Namespace], Section]] = {
 	"endpoints": perf_endpoints.measure,
+	"drain": perf_drain.measure,
 }
 
 

@@ -86,6 +86,20 @@ Runs pytest on the real site test.memora.localhost, so that your own data on mem
   ./dev test -k review --durations=10
 """,
 	),
+	"faults": Command(
+		commands.faults,
+		"kill servers while learners answer: is an answer lost, or counted twice?",
+		"""\
+Runs tests/faults, on a MariaDB, three Redis, a web server and a worker of their own in .bench/faults: one
+server after the other is killed, hung or brought back empty while 20 learners answer without pause. A line
+tells how each round went; the logs are .bench/logs/faults-<round>.log. ./dev test runs one round, too.
+Other arguments go to pytest.
+
+  ./dev faults
+  ./dev faults --rounds 20
+  ./dev faults -k mariadb --rounds 5
+""",
+	),
 	"lint": Command(
 		commands.lint,
 		"ruff's checks and formatting, without changing anything",

@@ -1,5 +1,6 @@
 """What each command of `./dev` does. A command takes the bench and its arguments and returns an exit code."""
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from devtools import (
 	assets,
 	config,
 	environment,
+	fault_bench,
 	mariadb,
 	packages,
 	ports,
@@ -102,6 +104,7 @@ def stop(bench: Bench, args: list[str]) -> int:
 		if file.pid():
 			with step(f"Stopping {file.name}"):
 				file.stop(seconds=60)
+	fault_bench.stop_left_behind(fault_bench.of(bench))
 	if not alive:
 		say("Nothing of this bench is running.")
 	for left_behind in bench.run.glob("command-*.json"):
@@ -127,6 +130,38 @@ def test(bench: Bench, args: list[str]) -> int:
 		# a database of its own: a running worker must not take the tests' jobs
 		env["FRAPPE_REDIS_QUEUE"] = redis.url(bench, "queue", config.QUEUE_TEST_DATABASE)
 		return shell.foreground([bench.python, "-m", "pytest", *args], cwd=PROJECT, env=env)
+
+
+def faults(bench: Bench, args: list[str]) -> int:
+	"""Every round is a run of pytest, so that one that went wrong can't spoil the next."""
+	parser = argparse.ArgumentParser(prog="./dev faults", add_help=False)
+	parser.add_argument("--rounds", type=int, default=1)
+	options, for_pytest = parser.parse_known_args(args)
+	_ensure(bench)
+	with services.running(bench):
+		rounds = range(1, options.rounds + 1)
+		results = [_faults_round(bench, n, options.rounds, for_pytest) for n in rounds]
+	return 0 if all(results) else 1
+
+
+def _faults_round(bench: Bench, number: int, rounds: int, for_pytest: list[str]) -> bool:
+	"""Whether it went well; a line for it, and the tests that failed."""
+	log = bench.log(f"faults-{number}")
+	log.unlink(missing_ok=True)
+	args = [bench.python, "-m", "pytest", "tests/faults", *for_pytest]
+	try:
+		shell.run(args, log, cwd=PROJECT, env=_site_env(bench, TEST_SITE))
+		passed = True
+	except Failure:
+		passed = False
+	lines = log.read_text(errors="replace").splitlines()
+	say(f"round {number} of {rounds}: {lines[-1].strip('= ')}")
+	for line in lines:
+		if line.startswith(("FAILED", "ERROR")):
+			say(f"  {line}")
+	if not passed:
+		say(f"  The whole log: {log}")
+	return passed
 
 
 def demo(bench: Bench, args: list[str]) -> int:

@@ -2,10 +2,13 @@
 
 import json
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from devtools import config, mariadb, ports, services, sites
 from devtools.daemons import Daemon
+from devtools.locks import exclusive
 from devtools.paths import MAIN_SITE, TEST_SITE, Bench
 from devtools.pids import PidFile
 from devtools.report import Failure
@@ -23,10 +26,16 @@ def of(bench: Bench) -> Bench:
 	return Bench(bench.root / "faults")
 
 
-def make(bench: Bench) -> Bench:
-	"""The fault bench with what needs no server. Stops what a killed run left behind."""
+@contextmanager
+def made(bench: Bench) -> Iterator[Bench]:
+	"""The fault bench, for this block alone, with what needs no server; another run waits."""
 	own = of(bench)
 	own.make_directories()
+	with exclusive(own.run / "in-use.lock", "another run of the fault tests"):
+		yield _make(own, bench)
+
+
+def _make(own: Bench, bench: Bench) -> Bench:
 	stop_left_behind(own)
 	for name in ("env", "apps"):
 		_link(own.root / name, bench.root / name)
@@ -46,6 +55,7 @@ def _link(link: Path, target: Path) -> None:
 
 
 def stop_left_behind(own: Bench) -> None:
+	"""What a killed run has left running."""
 	for path in sorted(own.run.glob("*.json")):
 		if path.stem != "ports":
 			PidFile(path).stop(seconds=1)

@@ -21,7 +21,7 @@ ACTIVATE_SQL = "UPDATE `tabGame Subscription Season` SET is_active = (name = %s)
 def stage() -> Iterator[Stage]:
 	main_bench = current_bench()
 	with ExitStack() as stack:
-		stage = Stage(fault_bench.make(main_bench), stack)
+		stage = Stage(stack.enter_context(fault_bench.made(main_bench)), stack)
 		stage.start_all(main_bench)
 		stage.furniture = stage.python("tests.faults.furnish", str(SEASONS))
 		stage.start_web()

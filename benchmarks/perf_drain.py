@@ -1,0 +1,157 @@
+"""Section `drain`: one process folds a backlog of submissions, beside the same kind of rows through the ORM.
+
+The backlog lies in a season of its own, dated so that no worker or sweeper of the site takes a part of it.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from datetime import datetime, timedelta
+from itertools import islice
+
+import frappe
+
+from benchmarks.report import Section, number, table
+from devtools.report import Failure, step
+from memora.services import memory_store, partition_manager, site_time, srs_persistence
+from memora.services.memory_store import MemoryRecord
+
+SEASON = "Perf Drain Season"
+SUBMISSIONS, ANSWERS = 10_000, 20
+LEARNERS = 500
+INSERT_ROWS = 500  # of the backlog in a statement of 1.5 MB
+ORM_SUBMISSIONS = 50  # a sample: all of them would take minutes
+AHEAD = timedelta(days=1)  # of now, where no sweeper looks
+ENOUGH_SECONDS = 600
+LEAST_PER_SECOND, LEAST_RATIO = 5000, 20  # as the project's third issue sets them
+
+OUTBOX_SQL = "INSERT INTO `tabReview Outbox` (name, player, season, payload, creation, modified) VALUES "
+
+
+def measure(arguments: argparse.Namespace) -> Section:
+	with _season():
+		with step(f"Making a backlog of {SUBMISSIONS:,} submissions of {ANSWERS} answers"):
+			_write_backlog()
+		with step("Folding it"):
+			drained_per_s = _drain()
+		with step(f"Inserting {ORM_SUBMISSIONS * ANSWERS:,} such rows through the ORM"):
+			orm_per_s = _insert_by_orm()
+	figures = {
+		"drain_answers_per_s": round(drained_per_s),
+		"orm_rows_per_s": round(orm_per_s),
+		"drain_vs_orm_ratio": round(drained_per_s / orm_per_s, 1),
+	}
+	return Section(figures, _text(figures))
+
+
+def _text(figures: dict[str, float]) -> str:
+	drained, inserted, ratio = figures.values()
+	rows = [
+		["drain", "rows", "rows/s", "at least"],
+		["outbox to tracker", number(SUBMISSIONS * ANSWERS), number(drained), number(LEAST_PER_SECOND)],
+		["through the ORM", number(ORM_SUBMISSIONS * ANSWERS), number(inserted), ""],
+		["ratio", "", number(ratio, 1), number(LEAST_RATIO)],
+	]
+	return table(rows)
+
+
+@contextmanager
+def _season() -> Iterator[None]:
+	"""A season with partitions and without learners, gone with all its rows when the block ends."""
+	_remove()  # what a killed run has left
+	dates = {"start_date": frappe.utils.today(), "end_date": frappe.utils.add_days(frappe.utils.today(), 365)}
+	frappe.get_doc({"doctype": "Game Subscription Season", "season_name": SEASON, **dates}).insert()
+	partition_manager.create_partition(SEASON)
+	frappe.db.commit()
+	try:
+		yield
+	finally:
+		with step("Removing it"):
+			_remove()
+
+
+def _remove() -> None:
+	frappe.db.rollback()
+	frappe.db.delete("Review Outbox", {"season": SEASON})
+	frappe.db.delete("Game Subscription Season", {"name": SEASON})
+	frappe.db.commit()
+	for doctype in partition_manager.INDEXES:
+		if any(p["season"] == SEASON for p in partition_manager.list_partitions(doctype)):
+			name = partition_manager.partition_name(SEASON)
+			frappe.db.commit()
+			frappe.db.sql_ddl(f"ALTER TABLE `tab{doctype}` TRUNCATE PARTITION {name}")
+	partition_manager.drop_partition(SEASON)
+
+
+# The backlog
+
+
+def _write_backlog() -> None:
+	"""Learners take turns, as they do: neighbours in time are none on disk."""
+	now = site_time.to_naive(site_time.now())
+	rows = (
+		_outbox_row(f"learner{learner:04}@example.com", round_, now)
+		for round_ in range(SUBMISSIONS // LEARNERS)
+		for learner in range(LEARNERS)
+	)
+	while some := list(islice(rows, INSERT_ROWS)):
+		marks = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(some))
+		frappe.db.sql(OUTBOX_SQL + marks, [value for row in some for value in row])
+		frappe.db.commit()
+
+
+def _outbox_row(player: str, round_: int, now: datetime) -> tuple:
+	"""As memory_store.write_submission writes it."""
+	key = memory_store.submission_key(player, SEASON, f"submission {round_}")
+	payload = json.dumps([r.as_json() for r in _records(round_, now)], separators=(",", ":"))
+	return key, player, SEASON, payload, now + AHEAD, now
+
+
+def _records(round_: int, now: datetime) -> Iterable[MemoryRecord]:
+	for n in range(round_ * ANSWERS, (round_ + 1) * ANSWERS):
+		yield MemoryRecord(
+			question_id=f"geography-capital-{n:05}",
+			subject="Geography",
+			topic="Geography: Capitals",
+			stability=2.3065 + n / 7,
+			difficulty=2.118104 + n % 8,
+			state="Review",
+			reps=1 + n % 9,
+			lapses=n % 3,
+			next_review_date=(now + timedelta(days=1 + n % 60)).replace(
+				hour=4, minute=0, second=0, microsecond=0
+			),
+			last_review_date=now,
+			creation=now - timedelta(days=n % 90),
+		)
+
+
+# The two ways
+
+
+def _drain() -> float:
+	"""Answers per second of what a worker's job does."""
+	begin = time.perf_counter()
+	rows = srs_persistence.drain(site_time.to_naive(site_time.now()) + 2 * AHEAD, ENOUGH_SECONDS)
+	seconds = time.perf_counter() - begin
+	answers = sum(len(row.records) for row in rows if row.season == SEASON)
+	stored = frappe.db.count("Player Memory Tracker", {"season": SEASON})
+	if not answers == stored == SUBMISSIONS * ANSWERS:
+		raise Failure(f"{answers} answers were folded and {stored} are stored, of {SUBMISSIONS * ANSWERS}")
+	return answers / seconds
+
+
+def _insert_by_orm() -> float:
+	"""Rows per second of the same kind, committed by submission. The ORM wants a player who is a user."""
+	now = site_time.to_naive(site_time.now())
+	begin = time.perf_counter()
+	for submission in range(ORM_SUBMISSIONS):
+		for record in _records(submission, now):
+			values = {f.name: getattr(record, f.name) for f in fields(record)}
+			key = {"doctype": "Player Memory Tracker", "player": "Administrator", "season": SEASON}
+			frappe.get_doc({**key, **values}).insert()
+		frappe.db.commit()
+	return ORM_SUBMISSIONS * ANSWERS / (time.perf_counter() - begin)
