@@ -15,4 +15,7 @@ scheduler_events = {
 	"cron": {
 		"* * * * *": ["memora.services.srs_persistence.sweep_outbox"],
 	},
+	"hourly": ["memora.services.partition_manager.heal_partitions"],
+	"daily": ["memora.services.srs_archiver.process_auto_archive"],
+	"weekly": ["memora.services.srs_archiver.flag_eligible_for_deletion"],
 }

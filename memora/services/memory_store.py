@@ -182,6 +182,9 @@ OUTBOX_OLDEST_SQL = """
 OUTBOX_TAKE_SQL = """
 	SELECT name, player, season, payload FROM `tabReview Outbox`
 	WHERE name IN %(names)s FOR UPDATE SKIP LOCKED"""
+OUTBOX_OF_SEASON_SQL = """
+	SELECT name FROM `tabReview Outbox` WHERE season = %(season)s AND parked_at IS NULL
+	ORDER BY creation LIMIT %(limit)s"""
 OUTBOX_DELETE_SQL = "DELETE FROM `tabReview Outbox` WHERE name IN %(names)s"
 OUTBOX_PARK_SQL = "UPDATE `tabReview Outbox` SET parked_at = %(now)s, error = %(error)s WHERE name = %(name)s"
 OUTBOX_PARKED_SQL = "SELECT name FROM `tabReview Outbox` WHERE parked_at IS NOT NULL LIMIT %(limit)s"
@@ -253,17 +256,29 @@ def player_lock(player: str) -> Iterator[None]:
 	Inside it a new transaction has begun, so that reads see what the last holder committed. Raises
 	JournalUnavailable when another request of the same learner holds it for LOCK_WAIT_SECONDS.
 	"""
-	name = "memora:" + digest(frappe.conf.db_name, player)
-	if not frappe.db.sql("SELECT GET_LOCK(%s, %s)", (name, LOCK_WAIT_SECONDS))[0][0]:
-		JournalUnavailable.throw(
-			frappe._("Another answer of yours is still being saved. Send this one again.")
-		)
-	try:
+	with named_lock(player, LOCK_WAIT_SECONDS) as is_mine:
+		if not is_mine:
+			JournalUnavailable.throw(
+				frappe._("Another answer of yours is still being saved. Send this one again.")
+			)
 		new_snapshot()
 		yield
+
+
+@contextmanager
+def named_lock(name: str, wait_seconds: int) -> Iterator[bool]:
+	"""A lock of this site that one connection holds at a time, across all hosts; yields whether it does.
+
+	It goes with its connection, so that nobody who has died keeps it.
+	"""
+	key = "memora:" + digest(frappe.conf.db_name, name)
+	is_mine = bool(frappe.db.sql("SELECT GET_LOCK(%s, %s)", (key, wait_seconds))[0][0])
+	try:
+		yield is_mine
 	finally:
-		with suppress(*DATABASE_FAILURES):  # a lost connection has released it
-			frappe.db.sql("SELECT RELEASE_LOCK(%s)", (name,))
+		if is_mine:
+			with suppress(*DATABASE_FAILURES):  # a lost connection has released it
+				frappe.db.sql("SELECT RELEASE_LOCK(%s)", (key,))
 
 
 def new_snapshot() -> None:
@@ -497,6 +512,11 @@ def is_journalled(key: str) -> bool:
 def oldest_outbox(before: datetime, limit: int) -> list[str]:
 	"""Names of the rows created at or before a naive site time, oldest first, parked ones left out."""
 	return [n for (n,) in frappe.db.sql(OUTBOX_OLDEST_SQL, {"before": before, "limit": limit})]
+
+
+def outbox_of_season(season: str, limit: int) -> list[str]:
+	"""Names of a season's rows, oldest first, parked ones left out."""
+	return [n for (n,) in frappe.db.sql(OUTBOX_OF_SEASON_SQL, {"season": season, "limit": limit})]
 
 
 def _tuple(record: MemoryRecord | JournalEntry) -> tuple:

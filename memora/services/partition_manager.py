@@ -28,12 +28,21 @@ SCHEDULE_INDEX = {"schedule": ("player", "season", "next_review_date")}
 INDEXES: dict[str, dict[str, tuple[str, ...]]] = {
 	"Player Memory Tracker": SCHEDULE_INDEX,
 	"Player Review Log": {},
-	"Archived Memory Tracker": {**SCHEDULE_INDEX, "archived_at": ("archived_at",)},
+	"Archived Memory Tracker": SCHEDULE_INDEX,
 }
+
+# Frappe's own; and that of a season's rows, which are all archived at the same moment: an index of it finds
+# nothing that the partition does not, and takes longer to build than all the rest of archiving.
+USELESS_INDEXES = {"modified", "archived_at"}
 
 # Another process has made or dropped the same partition first.
 DONE_MEANWHILE = {1517, 1507}  # ER_SAME_NAME_PARTITION, ER_DROP_PARTITION_NON_EXISTENT
 LOCK_WAIT_TIMEOUT = 1205
+
+# Other connections of this site, those longest in their present state first.
+OTHERS_SQL = """
+	SELECT ID, COMMAND, TIME, LEFT(INFO, 80) FROM information_schema.PROCESSLIST
+	WHERE DB = DATABASE() AND ID != CONNECTION_ID() ORDER BY TIME_MS DESC LIMIT 3"""
 
 PARTITIONS_SQL = """
 	SELECT PARTITION_NAME, PARTITION_DESCRIPTION, TABLE_ROWS, DATA_LENGTH + INDEX_LENGTH
@@ -65,13 +74,28 @@ def create_partition(season: str) -> None:
 			_alter(doctype, f"ADD PARTITION (PARTITION {_definition(season)})")
 
 
+def heal_partitions() -> list[str]:
+	"""Makes the partitions that any season lacks and brings `partition_created` in line with the tables;
+	the names of the seasons that changed. Runs hourly; raises PartitionError as create_partition does."""
+	healed = []
+	for name, created in frappe.db.sql("SELECT name, partition_created FROM `tabGame Subscription Season`"):
+		if not has_partitions(name):
+			create_partition(name)
+			healed.append(name)
+		elif not created:
+			healed.append(name)
+	for name in healed:
+		frappe.db.set_value("Game Subscription Season", name, "partition_created", 1, update_modified=False)
+	return healed
+
+
 def drop_partition(season: str) -> None:
 	"""Drops the season's partitions from all three tables.
 
 	Raises SeasonStateError while any of them holds a row, PartitionError when a table stays locked.
 	"""
 	for doctype in INDEXES:
-		if _query(memory_store.ANY_ROW_SQL[doctype], (season,)):
+		if query(memory_store.ANY_ROW_SQL[doctype], (season,)):
 			frappe.throw(
 				_("Season {0} still has rows in {1}: its partitions stay.").format(season, _(doctype)),
 				SeasonStateError,
@@ -79,6 +103,11 @@ def drop_partition(season: str) -> None:
 	for doctype in INDEXES:
 		if season in _seasons(doctype):
 			_alter(doctype, f"DROP PARTITION {partition_name(season)}")
+
+
+def empty_partition(doctype: str, season: str) -> None:
+	"""Drops all rows of a season from one table at once; its partition stays."""
+	_alter(doctype, f"TRUNCATE PARTITION {partition_name(season)}")
 
 
 def list_partitions(doctype: str) -> list[Partition]:
@@ -113,9 +142,7 @@ def ensure_layout() -> None:
 
 def _missing_layout(doctype: str) -> list[str]:
 	keys = dict(frappe.db.sql(INDEXES_SQL, (_table(doctype),)))
-	changes = []
-	if "modified" in keys:
-		changes.append("DROP INDEX `modified`")
+	changes = [f"DROP INDEX `{name}`" for name in keys.keys() & USELESS_INDEXES]
 	for name, columns in INDEXES[doctype].items():
 		if keys.get(name) != ",".join(columns):
 			changes += [f"DROP INDEX `{name}`"] if name in keys else []
@@ -124,7 +151,7 @@ def _missing_layout(doctype: str) -> list[str]:
 		changes.append("DROP PRIMARY KEY, ADD PRIMARY KEY (name, season)")
 	if not list_partitions(doctype):
 		# the clause that partitions is not parted from the others by a comma
-		seasons = {"", *(s for (s,) in _query(f"SELECT DISTINCT season FROM `{_table(doctype)}`"))}
+		seasons = {"", *(s for (s,) in query(f"SELECT DISTINCT season FROM `{_table(doctype)}`"))}
 		partitions = ", ".join(f"PARTITION {_definition(s)}" for s in sorted(seasons))
 		changes = [", ".join(changes) + f" PARTITION BY LIST COLUMNS(season) ({partitions})"]
 	return changes
@@ -150,39 +177,57 @@ def _table(doctype: str) -> str:
 
 
 def _alter(doctype: str, change: str) -> None:
+	try:
+		execute_ddl(f"ALTER TABLE `{_table(doctype)}` {change}")
+	except pymysql.err.MySQLError as error:
+		if error.args[0] not in DONE_MEANWHILE:
+			raise
+
+
+def execute_ddl(statement: str) -> None:
+	"""Runs one statement, waiting for its lock as the module's docstring says.
+
+	Raises PartitionError when it does not get the lock, and pymysql's error for anything else.
+	"""
 	deadline = time.monotonic() + DEADLINE_SECONDS
-	with _connection() as connection, connection.cursor() as cursor:
+	with connection() as own, own.cursor() as cursor:
 		while True:
 			try:
-				cursor.execute(f"ALTER TABLE `{_table(doctype)}` {change}")
+				cursor.execute(statement)
 				return
-			except pymysql.err.MySQLError as error:
-				if error.args[0] in DONE_MEANWHILE:
-					return
+			except pymysql.err.OperationalError as error:
 				if error.args[0] != LOCK_WAIT_TIMEOUT:
 					raise
-				if time.monotonic() > deadline:
-					frappe.throw(_still_locked(doctype), PartitionError)
+			if time.monotonic() > deadline:
+				cursor.execute(OTHERS_SQL)
+				frappe.throw(_still_locked(statement, cursor.fetchall()), PartitionError)
 			time.sleep(PAUSE_SECONDS)
 
 
-def _query(sql: str, values: tuple = ()) -> tuple[tuple, ...]:
-	"""Reads one of the tables without keeping it locked, as a read in frappe's transaction would."""
-	with _connection() as connection, connection.cursor() as cursor:
+def query(sql: str, values: tuple = ()) -> tuple[tuple, ...]:
+	"""Reads a table without keeping it locked, as a read in frappe's transaction would."""
+	with connection() as own, own.cursor() as cursor:
 		cursor.execute(sql, values)
 		return cursor.fetchall()
 
 
-def _still_locked(doctype: str) -> str:
-	return _("{0} stayed locked for {1} seconds by a long transaction; try again later.").format(
-		_(doctype), DEADLINE_SECONDS
+def _still_locked(statement: str, others: tuple[tuple, ...]) -> str:
+	"""Names the connections that may hold the lock: those that have been at it for as long as this waited."""
+	holders = "; ".join(
+		_("connection {0}, {1} for {2} s: {3}").format(
+			number, command, seconds, text or _("between statements")
+		)
+		for number, command, seconds, text in others
+	)
+	return _("Not done, because the table stayed locked for {0} seconds: {1}. Open the longest: {2}").format(
+		DEADLINE_SECONDS, statement[:80], holders
 	)
 
 
 @contextmanager
-def _connection() -> Iterator[pymysql.Connection]:
+def connection() -> Iterator[pymysql.Connection]:
 	conf = frappe.conf
-	connection = pymysql.connect(
+	own = pymysql.connect(
 		host=conf.db_host or "127.0.0.1",
 		port=int(conf.db_port or 3306),
 		unix_socket=conf.get("db_socket"),
@@ -194,6 +239,6 @@ def _connection() -> Iterator[pymysql.Connection]:
 		init_command=f"SET lock_wait_timeout = {LOCK_WAIT_SECONDS}",
 	)
 	try:
-		yield connection
+		yield own
 	finally:
-		connection.close()
+		own.close()

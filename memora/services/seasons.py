@@ -6,12 +6,16 @@ from datetime import date
 
 import frappe
 from frappe import _
+from frappe.model.document import Document
 
 from memora.exceptions import NoActiveSeason, UnknownSeason
 
 COLUMNS = "name, end_date, enable_redis"
 ACTIVE_SQL = f"SELECT {COLUMNS} FROM `tabGame Subscription Season` WHERE is_active = 1 LIMIT 1"
 BY_NAME_SQL = f"SELECT {COLUMNS} FROM `tabGame Subscription Season` WHERE name = %s"
+TO_ARCHIVE_SQL = """
+	SELECT name FROM `tabGame Subscription Season`
+	WHERE auto_archive = 1 AND is_active = 0 AND archived_at IS NULL AND end_date < %s ORDER BY end_date"""
 LATEST_SQL = """
 	SELECT name, archived_at IS NOT NULL FROM `tabGame Subscription Season`
 	ORDER BY end_date DESC, name LIMIT 1"""
@@ -42,8 +46,19 @@ def get(name: str) -> Season:
 	"""A season by name; raises UnknownSeason."""
 	rows = frappe.db.sql(BY_NAME_SQL, (name,))
 	if not rows:
-		frappe.throw(_("There is no season {0}.").format(frappe.bold(name)), UnknownSeason)
+		frappe.throw(_("There is no season {0}.").format(name), UnknownSeason)
 	return Season(*rows[0])
+
+
+def get_document(name: str, for_update: bool = False) -> Document:
+	"""A season's document; raises UnknownSeason."""
+	get(name)
+	return frappe.get_doc("Game Subscription Season", name, for_update=for_update)
+
+
+def get_to_archive(today: date) -> list[str]:
+	"""The seasons to be archived on their own: over, not active, not archived yet."""
+	return [name for (name,) in frappe.db.sql(TO_ARCHIVE_SQL, (today,))]
 
 
 def why_none_is_active() -> str:

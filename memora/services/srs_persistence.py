@@ -121,11 +121,20 @@ def drain(before: datetime, seconds: float = DRAIN_SECONDS) -> list[OutboxRow]:
 	Stops when none is left that nobody else is folding, or after so many seconds. One that can't be folded
 	is parked and does not stop the others.
 	"""
+	return _drain(lambda: memory_store.oldest_outbox(before, FOLD_SUBMISSIONS), seconds)
+
+
+def drain_season(season: str) -> list[OutboxRow]:
+	"""As drain, for one season."""
+	return _drain(lambda: memory_store.outbox_of_season(season, FOLD_SUBMISSIONS), DRAIN_SECONDS)
+
+
+def _drain(next_names: Callable[[], list[str]], seconds: float) -> list[OutboxRow]:
 	folded: list[OutboxRow] = []
 	deadline = time.monotonic() + seconds
 	with memory_store.read_committed():
 		while time.monotonic() < deadline:
-			names = memory_store.oldest_outbox(before, FOLD_SUBMISSIONS)
+			names = next_names()
 			rows = _fold_or_park(names)
 			folded += rows
 			if len(names) < FOLD_SUBMISSIONS or not rows:
@@ -329,8 +338,11 @@ def _parse_result(response: dict[str, Any]) -> _Result:
 def _unknown(user: str, season: str) -> str | None:
 	if frappe.db.get_value("User", user) != user:
 		return _("There is no user {0}.").format(user)
-	if frappe.db.get_value("Game Subscription Season", season) != season:
+	found = frappe.db.get_value("Game Subscription Season", season, ["name", "archive_started_at"])
+	if not found or found[0] != season:
 		return _("There is no season {0}.").format(season)
+	if found[1]:
+		return _("Season {0} is being archived or is archived.").format(season)
 	return None
 
 

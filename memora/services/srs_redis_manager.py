@@ -34,6 +34,7 @@ from memora.services.settings import get_settings
 
 CONNECT_TIMEOUT_SECONDS = 0.25
 READ_TIMEOUT_SECONDS = 0.5
+SCAN_KEYS = 1000  # looked at in one round trip
 LOADING_TTL_SECONDS = 30  # after which a load that died no longer keeps others from loading
 FIRST_GENERATION = "0"  # while no outage has been counted
 GENERATION_SECONDS = 5  # how long a process may go on with the generation it has read
@@ -185,6 +186,17 @@ class SRSRedisManager:
 	def clear_user_cache(self, user: str, season: str) -> bool:
 		"""Drops a learner's schedule; the next read loads it from MariaDB."""
 		return self._try(lambda client: client.delete(*self._keys(user, season)))
+
+	def clear_season_cache(self, season: str) -> bool:
+		"""Drops the schedules of all learners in a season; walks through the keys without blocking Redis."""
+		pattern = f"{self.prefix}srs:*:{quote(season, safe='')}"
+
+		def clear(client: redis.Redis) -> None:
+			for match in (pattern, f"{{{pattern}}}:loaded"):
+				for key in client.scan_iter(match=match, count=SCAN_KEYS):
+					client.unlink(key)
+
+		return self._try(clear)
 
 	# Reads
 

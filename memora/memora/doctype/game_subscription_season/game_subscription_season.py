@@ -65,6 +65,13 @@ class GameSubscriptionSeason(Document):
 			)
 
 	def _check_may_be_active(self) -> None:
+		if self.archive_started_at:
+			frappe.throw(
+				_("Season {0} is being archived or is archived, so it can't be active.").format(
+					frappe.bold(self.name)
+				),
+				SeasonStateError,
+			)
 		others = {"is_active": 1, "name": ("!=", self.name)}
 		if other := frappe.db.get_value(self.doctype, others, for_update=True):
 			frappe.throw(

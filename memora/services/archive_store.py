@@ -1,0 +1,66 @@
+"""Reads and ends the rows of the archive; how they get there is partition_swap's."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from memora.services import memory_store, partition_manager
+from memora.services.partition_manager import query
+
+CHUNK_ROWS = 10_000  # of one transaction: some tenths of a second
+
+ARCHIVE = "`tabArchived Memory Tracker`"
+COUNT_ACTIVE_SQL = "SELECT COUNT(*) FROM `tabPlayer Memory Tracker` WHERE season = %s"
+COUNT_ARCHIVED_SQL = (
+	f"SELECT COUNT(*), COALESCE(SUM(eligible_for_deletion), 0) FROM {ARCHIVE} WHERE season = %s"
+)
+NEXT_NAME_SQL = f"SELECT name FROM {ARCHIVE} WHERE season = %s AND name > %s ORDER BY name LIMIT 1 OFFSET %s"
+CHUNK = "WHERE season = %(season)s AND name > %(after)s AND name <= %(last)s"
+FLAG_SQL = f"""
+	UPDATE {ARCHIVE} SET eligible_for_deletion = 1
+	{CHUNK} AND archived_at < %(cutoff)s AND eligible_for_deletion = 0"""
+DELETE_SQL = f"DELETE FROM {ARCHIVE} {CHUNK} AND eligible_for_deletion = 1"
+
+
+def get_seasons() -> list[str]:
+	"""The seasons that have a partition in the archive and rows in it."""
+	names = [p["season"] for p in partition_manager.list_partitions("Archived Memory Tracker")]
+	return [name for name in names if query(memory_store.ANY_ROW_SQL["Archived Memory Tracker"], (name,))]
+
+
+def count(season: str) -> tuple[int, int, int]:
+	"""(rows in the tracker, rows in the archive, of these flagged); reads the season's partitions."""
+	((active,),) = query(COUNT_ACTIVE_SQL, (season,))
+	((archived, eligible),) = query(COUNT_ARCHIVED_SQL, (season,))
+	return active, archived, int(eligible)
+
+
+def flag(season: str, cutoff: datetime) -> int:
+	"""Flags what was archived before a naive site time, in bounded transactions; how many rows."""
+	return _in_chunks(FLAG_SQL, season, cutoff=cutoff)
+
+
+def delete_eligible(season: str) -> int:
+	"""Deletes what is flagged; how many rows. All of them at once where nothing else is in the partition."""
+	_active, archived, eligible = count(season)
+	if eligible < archived:
+		return _in_chunks(DELETE_SQL, season)
+	partition_manager.empty_partition("Archived Memory Tracker", season)
+	return eligible
+
+
+def _in_chunks(statement: str, season: str, **values) -> int:
+	with partition_manager.connection() as own, own.cursor() as cursor:  # which commits each statement
+		return sum(
+			cursor.execute(statement, {"season": season, "after": after, "last": last, **values})
+			for after, last in _bounds(cursor, season)
+		)
+
+
+def _bounds(cursor, season: str) -> Iterator[tuple[str, str]]:
+	"""Ranges of names, after the one and up to the other, that hold at most CHUNK_ROWS rows."""
+	after = ""
+	while cursor.execute(NEXT_NAME_SQL, (season, after, CHUNK_ROWS - 1)):
+		((last,),) = cursor.fetchall()
+		yield after, last
+		after = last
+	yield after, "g"  # beyond every hex digit
