@@ -6,7 +6,7 @@ from typing import Any
 
 import frappe
 
-from memora.services import memory_store, site_time
+from memora.services import memory_store, review_session, site_time
 from tests.integration.cleaning import ANSWER_TABLES, queue_redis, srs_redis
 
 
@@ -52,7 +52,14 @@ def scores(player: str, season: str) -> dict[str, float]:
 def everything() -> dict[str, Any]:
 	"""All answers, schedules and jobs of the site."""
 	tables = {doctype: rows(doctype) for doctype in (*ANSWER_TABLES, "Game Subscription Season")}
-	return {**tables, "srs": _content(srs_redis()), "jobs": sorted(queue_redis().keys("rq:job:*"))}
+	return {**tables, "srs": _content(srs_redis()), "jobs": queued_jobs()}
+
+
+def queued_jobs() -> dict[str, list[str]]:
+	"""Ids of the jobs that wait, by queue."""
+	server = queue_redis()
+	queues = [key for key in server.keys("rq:queue:*") if server.type(key) == b"list"]
+	return {key.decode(): [job.decode() for job in server.lrange(key, 0, -1)] for key in queues}
 
 
 def _content(server) -> dict[str, Any]:
@@ -67,3 +74,16 @@ def nothing_changes() -> Iterator[None]:
 	before = everything()
 	yield
 	assert everything() == before
+
+
+def assert_agreement(player: str, season: str) -> None:
+	"""Journal, tracker and cache say the same."""
+	newest = {row.question_id: row for row in sorted(journal(player), key=lambda r: r.reviewed_at)}
+	stored = tracker(player)
+	assert stored.keys() >= newest.keys()
+	for question_id, row in newest.items():
+		assert stored[question_id].next_review_date == row.next_review_date_after
+		assert stored[question_id].stability == row.stability_after
+		assert stored[question_id].last_review_date == row.reviewed_at
+	review_session.read(player)
+	assert cached(player, season) == scores(player, season)

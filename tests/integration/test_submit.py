@@ -12,7 +12,6 @@ from memora.services import memory_store, scheduling, site_time
 from memora.services.review_session import Response
 from memora.services.srs_persistence import fold
 from tests.integration import state
-from tests.integration.cleaning import queue_redis
 from tests.integration.connections import in_other_connection, raw_connection
 from tests.integration.factories import (
 	bank_questions,
@@ -357,10 +356,10 @@ def test_without_redis_enabled_an_answer_is_not_degraded(player, season):
 
 
 def test_a_submission_queues_a_job(player):
-	submit(player, answers(2))
-	assert len(queue_redis().keys("rq:job:*")) == 1
-	(queue,) = queue_redis().keys("rq:queue:*")
-	assert queue.endswith(b"srs_write")
+	result = submit(player, answers(2))
+	((queue, jobs),) = state.queued_jobs().items()
+	assert queue.endswith(":srs_write")
+	assert jobs == [result["persistence_job_id"]]
 
 
 def test_an_interrupted_submission_leaves_nothing(player, season):

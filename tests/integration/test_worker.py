@@ -1,21 +1,16 @@
-"""What happens behind the answer: a real worker, the sweeper, and a queue that is not there."""
+"""A real worker, which takes the jobs of submissions and folds them."""
 
 from datetime import timedelta
 
 import frappe
 import pytest
-from frappe.utils import background_jobs
 
-from devtools import ports, processes
+from devtools import processes
 from memora.services import memory_store, srs_persistence
-from memora.services.circuit_breaker import CircuitBreaker
-from memora.services.srs_persistence import SRSPersistenceService, fold, sweep_outbox
+from memora.services.srs_persistence import SRSPersistenceService
 from tests.integration import state
-from tests.integration.cleaning import queue_redis
 from tests.integration.client import Client, message
-from tests.integration.connections import raw_connection
 from tests.integration.factories import make_learner, make_records, site_now
-from tests.integration.redis_proxy import RedisProxy
 from tests.integration.submitting import answers, as_sent, read, submit
 from tests.integration.test_http import SUBMIT
 from tests.integration.waiting import wait_until
@@ -27,35 +22,8 @@ def worker(site):
 		yield handle
 
 
-@pytest.fixture
-def queue_url(monkeypatch):
-	"""Points this process at another queue Redis, as if it had never asked one."""
-	monkeypatch.setattr(background_jobs, "_redis_queue_conn", None)
-	monkeypatch.setattr(
-		srs_persistence, "_queue_breaker", CircuitBreaker(srs_persistence._queue_breaker.failures)
-	)
-
-	def use(url: str) -> None:
-		frappe.local.conf.redis_queue = url
-
-	return use
-
-
 def wait_until_folded(*players: str) -> None:
 	wait_until(lambda: not any(state.outbox(player) for player in players), "the outbox to be empty")
-
-
-def agree(player: str, season: str) -> None:
-	"""Journal, tracker and cache say the same."""
-	newest = {row.question_id: row for row in sorted(state.journal(player), key=lambda r: r.reviewed_at)}
-	stored = state.tracker(player)
-	assert stored.keys() >= newest.keys()
-	for question_id, row in newest.items():
-		assert stored[question_id].next_review_date == row.next_review_date_after
-		assert stored[question_id].stability == row.stability_after
-		assert stored[question_id].last_review_date == row.reviewed_at
-	read(player)
-	assert state.cached(player, season) == state.scores(player, season)
 
 
 def test_a_worker_folds_what_was_answered(worker, player, season):
@@ -63,7 +31,7 @@ def test_a_worker_folds_what_was_answered(worker, player, season):
 	read(player)
 	result = submit(player, answers(5))
 	wait_until_folded(player)
-	agree(player, season)
+	state.assert_agreement(player, season)
 	assert {q: str(row.next_review_date) for q, row in state.tracker(player).items()} == result["schedule"]
 	wait_until(
 		lambda: SRSPersistenceService().get_persistence_status(result["persistence_job_id"])["status"]
@@ -80,7 +48,7 @@ def test_a_worker_folds_what_came_over_http(worker, web, season):
 			message(client.post(SUBMIT, responses=as_sent(answers(4, quality=3 + round_ % 3))))
 	wait_until_folded(*(learner.name for learner in learners))
 	for learner in learners:
-		agree(learner.name, season)
+		state.assert_agreement(learner.name, season)
 		assert len(state.journal(learner.name)) == 12
 		assert {row.reps for row in state.tracker(learner.name).values()} == {3}
 
@@ -115,129 +83,3 @@ def test_a_worker_takes_the_jobs_of_callers_that_schedule_on_their_own(worker, p
 	wait_until(lambda: job.get_status(refresh=True) in ("finished", "failed"), "the job's end")
 	assert job.get_status() == "finished"
 	assert state.tracker(player)["q-1"].next_review_date == due
-
-
-# Folding by hand
-
-
-def test_folding_twice_changes_nothing(player):
-	submit(player, answers(3))
-	(row,) = state.outbox(player)
-	assert fold(row.name).name == row.name
-	before = state.everything()
-	assert fold(row.name) is None
-	assert state.everything() == before
-
-
-def test_what_another_process_is_folding_is_left_to_it(player):
-	submit(player, answers(2))
-	(row,) = state.outbox(player)
-	with raw_connection() as connection, connection.cursor() as cursor:
-		cursor.execute("SELECT name FROM `tabReview Outbox` WHERE name = %s FOR UPDATE", (row.name,))
-		assert fold(row.name) is None
-		assert state.tracker(player) == {}
-	assert fold(row.name)
-	assert len(state.tracker(player)) == 2
-
-
-# The sweeper
-
-
-def make_older(player: str, seconds: int) -> None:
-	frappe.db.sql(
-		"UPDATE `tabReview Outbox` SET creation = creation - INTERVAL %s SECOND WHERE player = %s",
-		(seconds, player),
-	)
-	frappe.db.commit()
-
-
-def test_the_sweeper_folds_what_waits_for_more_than_a_minute(player, season):
-	make_records(player, 3)
-	read(player)
-	submit(player, answers(2))
-	make_older(player, 61)
-	assert sweep_outbox() == 1
-	assert state.outbox(player) == []
-	assert not state.is_loaded(player, season)
-	agree(player, season)
-
-
-def test_the_sweeper_leaves_what_is_younger_to_the_workers(player, season):
-	read(player)
-	submit(player, answers(2))
-	make_older(player, 30)
-	with state.nothing_changes():
-		assert sweep_outbox() == 0
-	assert state.is_loaded(player, season)
-
-
-def test_the_sweeper_leaves_other_learners_schedules_alone(player, season):
-	other = make_learner().name
-	for one in (player, other):
-		read(one)
-		submit(one, answers(2))
-	make_older(player, 120)
-	assert sweep_outbox() == 1
-	assert not state.is_loaded(player, season)
-	assert state.is_loaded(other, season)
-	assert len(state.outbox(other)) == 1
-
-
-def test_the_sweeper_works_without_redis(player):
-	submit(player, answers(2))
-	make_older(player, 120)
-	frappe.local.conf.srs_redis_cache = f"redis://127.0.0.1:{ports.any_free()}/0"
-	assert sweep_outbox() == 1
-	assert len(state.tracker(player)) == 2
-
-
-def test_the_sweeper_is_a_scheduled_job_of_every_minute():
-	jobs = frappe.get_all(
-		"Scheduled Job Type",
-		filters={"method": "memora.services.srs_persistence.sweep_outbox"},
-		fields=["frequency", "cron_format", "stopped"],
-	)
-	assert jobs == [{"frequency": "Cron", "cron_format": "* * * * *", "stopped": 0}]
-
-
-# Without a queue
-
-
-def test_without_a_queue_answers_are_folded_at_once(queue_url, player, season):
-	queue_url(f"redis://127.0.0.1:{ports.any_free()}/0")
-	make_records(player, 3)
-	read(player)
-	result = submit(player, answers(2))
-	assert (result["status"], result["persistence_job_id"], result["is_degraded"]) == ("success", None, False)
-	assert state.outbox(player) == []
-	agree(player, season)
-	assert queue_redis().keys("rq:job:*") == []
-
-
-def test_a_queue_that_hangs_is_no_queue(queue_url, player, season):
-	proxy = RedisProxy(frappe.conf.redis_queue)
-	queue_url(proxy.url)
-	submit(player, answers(1))
-	proxy.hang()
-	result = submit(player, answers(2))
-	proxy.stop()
-	assert (result["status"], result["persistence_job_id"]) == ("success", None)
-	agree_after_folding(player, season)
-
-
-def agree_after_folding(player: str, season: str) -> None:
-	for row in state.outbox(player):
-		fold(row.name)
-	agree(player, season)
-
-
-def test_after_a_failure_the_queue_is_not_asked_for_a_while(queue_url, player):
-	proxy = RedisProxy(frappe.conf.redis_queue)
-	queue_url(proxy.url)
-	proxy.stop()
-	assert submit(player, answers(1))["persistence_job_id"] is None
-	proxy.start()
-	before = proxy.connections
-	assert submit(player, answers(1))["persistence_job_id"] is None
-	assert proxy.connections == before
-	proxy.stop()

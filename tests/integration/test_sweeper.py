@@ -1,0 +1,155 @@
+"""What folds answers when no worker does: the sweeper, and the submission itself where there is no queue."""
+
+import frappe
+import pytest
+from frappe.utils import background_jobs
+
+from devtools import ports
+from memora.services import srs_persistence
+from memora.services.circuit_breaker import CircuitBreaker
+from memora.services.srs_persistence import fold, sweep_outbox
+from tests.integration import state
+from tests.integration.connections import raw_connection
+from tests.integration.factories import make_learner, make_records
+from tests.integration.redis_proxy import RedisProxy
+from tests.integration.submitting import answers, read, submit
+
+
+@pytest.fixture
+def queue_url(monkeypatch):
+	"""Points this process at another queue Redis, as if it had never asked one."""
+	monkeypatch.setattr(background_jobs, "_redis_queue_conn", None)
+	monkeypatch.setattr(
+		srs_persistence, "_queue_breaker", CircuitBreaker(srs_persistence._queue_breaker.failures)
+	)
+
+	def use(url: str) -> None:
+		frappe.local.conf.redis_queue = url
+
+	return use
+
+
+# Folding by hand
+
+
+def test_folding_twice_changes_nothing(player):
+	submit(player, answers(3))
+	(row,) = state.outbox(player)
+	assert fold(row.name).name == row.name
+	before = state.everything()
+	assert fold(row.name) is None
+	assert state.everything() == before
+
+
+def test_what_another_process_is_folding_is_left_to_it(player):
+	submit(player, answers(2))
+	(row,) = state.outbox(player)
+	with raw_connection() as connection, connection.cursor() as cursor:
+		cursor.execute("SELECT name FROM `tabReview Outbox` WHERE name = %s FOR UPDATE", (row.name,))
+		assert fold(row.name) is None
+		assert state.tracker(player) == {}
+	assert fold(row.name)
+	assert len(state.tracker(player)) == 2
+
+
+# The sweeper
+
+
+def make_older(player: str, seconds: int) -> None:
+	frappe.db.sql(
+		"UPDATE `tabReview Outbox` SET creation = creation - INTERVAL %s SECOND WHERE player = %s",
+		(seconds, player),
+	)
+	frappe.db.commit()
+
+
+def test_the_sweeper_folds_what_waits_for_more_than_a_minute(player, season):
+	make_records(player, 3)
+	read(player)
+	submit(player, answers(2))
+	make_older(player, 61)
+	assert sweep_outbox() == 1
+	assert state.outbox(player) == []
+	assert not state.is_loaded(player, season)
+	state.assert_agreement(player, season)
+
+
+def test_the_sweeper_leaves_what_is_younger_to_the_workers(player, season):
+	read(player)
+	submit(player, answers(2))
+	make_older(player, 30)
+	with state.nothing_changes():
+		assert sweep_outbox() == 0
+	assert state.is_loaded(player, season)
+
+
+def test_the_sweeper_leaves_other_learners_schedules_alone(player, season):
+	other = make_learner().name
+	for one in (player, other):
+		read(one)
+		submit(one, answers(2))
+	make_older(player, 120)
+	assert sweep_outbox() == 1
+	assert not state.is_loaded(player, season)
+	assert state.is_loaded(other, season)
+	assert len(state.outbox(other)) == 1
+
+
+def test_the_sweeper_works_without_redis(player):
+	submit(player, answers(2))
+	make_older(player, 120)
+	frappe.local.conf.srs_redis_cache = f"redis://127.0.0.1:{ports.any_free()}/0"
+	assert sweep_outbox() == 1
+	assert len(state.tracker(player)) == 2
+
+
+def test_the_sweeper_is_a_scheduled_job_of_every_minute():
+	jobs = frappe.get_all(
+		"Scheduled Job Type",
+		filters={"method": "memora.services.srs_persistence.sweep_outbox"},
+		fields=["frequency", "cron_format", "stopped"],
+	)
+	assert jobs == [{"frequency": "Cron", "cron_format": "* * * * *", "stopped": 0}]
+
+
+# Without a queue
+
+
+def test_without_a_queue_answers_are_folded_at_once(queue_url, player, season):
+	queue_url(f"redis://127.0.0.1:{ports.any_free()}/0")
+	make_records(player, 3)
+	read(player)
+	result = submit(player, answers(2))
+	assert (result["status"], result["persistence_job_id"], result["is_degraded"]) == ("success", None, False)
+	assert state.outbox(player) == []
+	state.assert_agreement(player, season)
+	assert state.queued_jobs() == {}
+
+
+def test_a_queue_that_hangs_is_no_queue(queue_url, player, season):
+	proxy = RedisProxy(frappe.conf.redis_queue)
+	queue_url(proxy.url)
+	submit(player, answers(1))
+	proxy.hang()
+	result = submit(player, answers(2))
+	proxy.stop()
+	assert (result["status"], result["persistence_job_id"]) == ("success", None)
+	agree_after_folding(player, season)
+
+
+def agree_after_folding(player: str, season: str) -> None:
+	for row in state.outbox(player):
+		fold(row.name)
+	state.assert_agreement(player, season)
+
+
+def test_after_a_failure_the_queue_is_not_asked_for_a_while(queue_url, player):
+	proxy = RedisProxy(frappe.conf.redis_queue)
+	queue_url(proxy.url)
+	proxy.stop()
+	assert submit(player, answers(1))["persistence_job_id"] is None
+	proxy.start()
+	before = proxy.connections
+	assert submit(player, answers(1))["persistence_job_id"] is None
+	assert proxy.connections == before
+	proxy.stop()
