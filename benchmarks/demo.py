@@ -6,6 +6,7 @@ nothing else of the site is changed. Exits with 1 if journal, tracker and cache 
 """
 
 import argparse
+import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,6 +58,8 @@ def main() -> int:
 	except Failure as failure:
 		say_failure(failure)
 		return 1
+	except KeyboardInterrupt:
+		return 128 + signal.SIGINT
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,18 +69,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _days(text: str) -> int:
-	if not 1 <= int(text) <= 365:
-		raise argparse.ArgumentTypeError(f"{text} is not from 1 to 365")
+	if not text.isdecimal() or not 1 <= int(text) <= 365:
+		raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 to 365")
 	return int(text)
 
 
 def _run(days: int) -> int:
 	groups = [_prepare_class()]
 	_study(groups[0], days)
-	if path := replay.find_file():
-		groups.append(_replay(path))
+	if replay.file().is_file():
+		groups.append(_replay(replay.file()))
 	else:
-		say(f"           no replay: there is no {replay.DEFAULT_FILE} (MEMORA_REVIEW_LOGS names another)")
+		say(f"           no replay: there is no {replay.file()} (MEMORA_REVIEW_LOGS names another)")
 	say(f"\n{_answers_table(groups)}\n\n{_requests_table(groups)}\n")
 	return _verdict([sentence for group in groups for sentence in group.disagreements])
 

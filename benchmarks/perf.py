@@ -6,6 +6,7 @@ figures is all there is on stdout; what is going on is told on stderr in any cas
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable
 
@@ -28,6 +29,8 @@ def main() -> int:
 	except Failure as failure:
 		say_failure(failure)
 		return 1
+	except KeyboardInterrupt:
+		return 128 + signal.SIGINT
 	_print(results, arguments.json)
 	return 0
 

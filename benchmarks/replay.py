@@ -50,16 +50,15 @@ class Submission:
 		return len(self.answers) == ANSWERS_A_SUBMISSION
 
 
-def find_file() -> Path | None:
-	"""The file that MEMORA_REVIEW_LOGS names, or the default; None where there is none."""
-	path = PROJECT / os.environ.get("MEMORA_REVIEW_LOGS", DEFAULT_FILE)
-	return path if path.is_file() else None
+def file() -> Path:
+	"""The file that MEMORA_REVIEW_LOGS names, or the default; it need not be there."""
+	return (PROJECT / os.environ.get("MEMORA_REVIEW_LOGS", DEFAULT_FILE)).resolve()
 
 
 def read_answers(path: Path) -> list[Answer]:
 	"""All answers, oldest first."""
-	with path.open(newline="") as file:
-		rows = sorted(csv.DictReader(file), key=lambda row: row["review_time"])
+	with path.open(newline="") as text:
+		rows = sorted(csv.DictReader(text), key=lambda row: row["review_time"])
 	return [
 		Answer(
 			day=(datetime.fromisoformat(row["review_time"]) - DAY_START).date(),
