@@ -58,6 +58,19 @@ def drain(parked: bool) -> dict:
 
 
 @memora.command()
+@click.option("--heal", is_flag=True, help="Make the partitions that seasons lack.")
+@on_site
+def partitions(heal: bool) -> dict:
+	"""List the partitions of the tracker, or make missing ones."""
+	from memora.services import partition_manager
+
+	healed = partition_manager.heal_partitions() if heal else []
+	frappe.db.commit()  # nosemgrep: frappe-manual-commit: a command is its own transaction
+	found = partition_manager.list_partitions("Player Memory Tracker")
+	return {"healed": healed, "partitions": found}
+
+
+@memora.command()
 @click.option("--season", required=True, help="The season to replay.")
 @click.option("--player", help="One learner only.")
 @click.option("--repair", is_flag=True, help="Write what the journal says wherever the tracker differs.")

@@ -43,6 +43,13 @@ class GameSubscriptionSeason(Document):
 			return
 		self.db_set("partition_created", 1, update_modified=False)
 
+	@frappe.whitelist()
+	def create_partitions(self) -> None:
+		"""The form's button for a season whose partitions could not be made; raises PartitionError."""
+		self.check_permission("write")
+		partition_manager.create_partition(self.name)
+		self.db_set("partition_created", 1, update_modified=False)
+
 	def on_trash(self) -> None:
 		for doctype in memory_store.ANY_ROW_SQL:
 			if memory_store.has_rows(doctype, self.name):
