@@ -8,6 +8,9 @@ from functools import wraps
 import click
 import frappe
 from frappe.commands import get_site, pass_context
+from frappe.utils import strip_html
+
+from memora.exceptions import MemoraError
 
 SECONDS_TO_DRAIN = 3600
 
@@ -26,6 +29,8 @@ def on_site(command: Callable) -> Callable:
 		frappe.connect()
 		try:
 			result = command(**options)
+		except MemoraError as error:
+			raise click.ClickException(strip_html(str(error))) from error
 		finally:
 			frappe.destroy()
 		_print(result, as_json)
@@ -40,9 +45,8 @@ def _print(result: dict, as_json: bool) -> None:
 		click.echo(json.dumps(result, default=str))
 		return
 	for name, value in result.items():
-		click.echo(
-			f"{name.replace('_', ' '):>14}  {value}" if not isinstance(value, list) else "\n".join(value)
-		)
+		for line in value if isinstance(value, list) else [value]:
+			click.echo(f"{name.replace('_', ' '):>14}  {line}")
 
 
 @memora.command()
