@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 from tests.faults.classroom import READ_LIMIT, Classroom, Device, Learner, epoch
 from tests.faults.furnish import SEED_SUBMISSION
-from tests.faults.stage import Stage, wait_until
+from tests.faults.stage import Stage
+from tests.integration.waiting import wait_until
 
 SECONDS_TO_FOLD = 30
 SECONDS_TO_HEAL = 20  # a process asks a Redis that failed again after 5 s

@@ -10,7 +10,8 @@ from devtools import fault_bench
 from devtools.paths import current_bench
 from tests.faults.audit import Audit
 from tests.faults.classroom import Classroom
-from tests.faults.stage import Stage, wait_until
+from tests.faults.stage import Stage
+from tests.integration.waiting import wait_until
 
 SEASONS = 20  # more than there are faults
 WARM_UP_ANSWERED, WARM_UP_SECONDS = 100, 30

@@ -5,8 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from devtools import redis as redis_servers
 from devtools.paths import MAIN_SITE, PROJECT, Bench
 from devtools.processes import Handle
 
-SECONDS_BETWEEN_LOOKS = 0.02
 COMMAND_SECONDS = 60
 
 
@@ -30,6 +28,7 @@ class Stage:
 		self.bench, self.stack = bench, stack
 		self.site = MAIN_SITE
 		self.servers: dict[str, subprocess.Popen[bytes]] = {}
+		self.furniture: dict[str, Any] = {}  # what furnish has made
 		self.web: Handle | None = None
 		self.worker: Handle | None = None
 
@@ -38,7 +37,8 @@ class Stage:
 	def start_all(self, main_bench: Bench) -> None:
 		fault_bench.claim_ports(self.bench)
 		for name in services.PORTS:
-			shutil.rmtree(self.data(name), ignore_errors=True) if name != "mariadb" else None
+			if name != "mariadb":
+				shutil.rmtree(self.data(name), ignore_errors=True)
 			self.start(name)
 			self.stack.callback(self.stop, name)
 		fault_bench.fill(self.bench, main_bench)
@@ -160,11 +160,3 @@ def kill_process(pid: int) -> bool:
 	except ProcessLookupError:
 		return False
 	return True
-
-
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 20) -> None:
-	"""Polls until the condition holds; fails when it has not come true in time."""
-	deadline = time.monotonic() + seconds
-	while not condition():
-		assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
-		time.sleep(SECONDS_BETWEEN_LOOKS)

@@ -6,7 +6,8 @@ import signal
 import time
 
 from tests.faults.proxy import ReplyLosingProxy
-from tests.faults.stage import Stage, children, kill_process, wait_until
+from tests.faults.stage import Stage, children, kill_process
+from tests.integration.waiting import wait_until
 
 LOAD_SECONDS = 2.0  # with the fault, where it is one that lasts
 AFTER = 60  # submissions acknowledged when the fault is over
@@ -40,7 +41,7 @@ def test_the_worker_is_killed(stage, run):
 			stage.kill_worker()
 			run.answered(AFTER)
 			stage.start_worker()
-			wait_until(lambda: "Job OK" in stage.worker.log.read_text(), "a fold by the new worker")
+			folds_again(stage)
 
 
 def test_web_processes_are_killed_amid_requests(stage, run):
@@ -62,7 +63,7 @@ def test_the_queue_is_killed_and_comes_back(stage, run):
 		load_for(LOAD_SECONDS)
 		stage.start("redis-queue")
 		run.answered(AFTER)
-		stage.ensure_worker()
+		folds_again(stage)
 
 
 def test_the_queue_comes_back_empty(stage, run):
@@ -70,8 +71,7 @@ def test_the_queue_comes_back_empty(stage, run):
 		restart_empty(stage, "redis-queue")
 		assert stage.redis("redis-queue").dbsize() < 10, "it was to come back empty"
 		run.answered(AFTER)
-		load_for(LOAD_SECONDS)
-		stage.ensure_worker()
+		folds_again(stage)
 
 
 def test_the_schedules_redis_is_killed_and_comes_back(stage, run):
@@ -154,6 +154,23 @@ def begun_to_fold(stage: Stage) -> int:
 
 		wait_until(begins, "a fold that begins", 40)
 	return begun[0]
+
+
+def folds_again(stage: Stage) -> None:
+	"""The worker, or the one that supervisor starts in its place, does jobs. It asks a queue that was gone
+	again after 1, 2, 4, … s, and web processes after OPEN_SECONDS."""
+	stage.ensure_worker()
+	log, before = stage.worker.log, jobs_done(stage)
+
+	def does() -> bool:
+		stage.ensure_worker()
+		return jobs_done(stage) > (before if stage.worker.log == log else 0)
+
+	wait_until(does, "a job that is done", 40)
+
+
+def jobs_done(stage: Stage) -> int:
+	return stage.worker.log.read_text().count("Job OK")
 
 
 def load_for(seconds: float) -> None:
