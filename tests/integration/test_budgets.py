@@ -5,10 +5,12 @@ from contextlib import contextmanager
 
 import frappe
 import pytest
+from frappe.utils import background_jobs
 
 from memora.services import review_session
 from memora.services.settings import get_settings
 from tests.integration.factories import bank_questions, make_questions, make_records, make_season
+from tests.integration.redis_proxy import RedisProxy
 from tests.integration.submitting import answers, ids, submit
 
 
@@ -76,6 +78,18 @@ def test_a_submission_of_twenty_costs_eight_queries_one_commit_and_two_round_tri
 	assert queries.commits == 1
 	begin_after_commit = 1  # Frappe's own
 	assert queries.total - queries.commits - begin_after_commit <= 8
+
+
+def test_of_its_two_round_trips_one_goes_to_the_queue(warm, proxy, monkeypatch):
+	"""While a job waits: it folds this submission, too. Queueing one costs what RQ makes of it."""
+	queue = RedisProxy(frappe.conf.redis_queue)
+	monkeypatch.setattr(background_jobs, "_redis_queue_conn", None)
+	frappe.local.conf.redis_queue = queue.url
+	submit(warm, answers(questions=["other-168"]))
+	with proxy.counted() as schedules, queue.counted() as jobs:
+		submit(warm, answers(20))
+	queue.stop()
+	assert (schedules.round_trips, jobs.round_trips) == (1, 1)
 
 
 def test_a_first_sight_of_twenty_costs_one_query_more_for_their_content(warm, proxy):

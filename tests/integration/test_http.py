@@ -239,6 +239,21 @@ def test_responses_that_are_no_json(client, text):
 		refused(response, 400, "InvalidResponses", "responses")
 
 
+@pytest.mark.parametrize("body", [b'{"responses": [', b"[]", b"5", b"null", b"", b"\xff\xfe"])
+def test_a_body_that_frappe_itself_can_not_read(client, body):
+	"""It does not reach the app: the status is Frappe's."""
+	with state.nothing_changes():
+		response = client.request(
+			"POST", f"/api/method/{SUBMIT}", data=body, headers={"Content-Type": "application/json"}
+		)
+		assert response.status_code >= 400
+
+
+@pytest.mark.parametrize(("method", "argument"), [(READ, "subject"), (LESSON, "subject"), (LESSON, "topic")])
+def test_a_subject_or_topic_that_is_no_unicode(client, method, argument):
+	assert client.post(method, **{argument: "\ud800"}).status_code == 400
+
+
 def test_no_arguments_at_all(client):
 	with state.nothing_changes():
 		refused(client.post(SUBMIT), 400, "InvalidResponses", "responses")

@@ -78,6 +78,7 @@ def test_fifty_responses_are_taken():
 		("", "JSON"),
 		('{"question_id": "q-1", "quality": 4}', "list"),
 		("null", "list"),
+		pytest.param("[" * 100_000, "JSON", id="deeper than can be read"),
 		([None], "item 0"),
 		([GOOD, "q-2"], "item 1"),
 		([[GOOD]], "item 0"),

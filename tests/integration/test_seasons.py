@@ -6,6 +6,7 @@ import frappe
 import pytest
 from frappe.utils import add_days, getdate
 
+from memora.api.utils import get_active_season
 from memora.exceptions import InvalidSeason, NoActiveSeason, SeasonStateError, UnknownSeason
 from memora.services import partition_manager, seasons
 from tests.integration import state
@@ -168,6 +169,12 @@ def test_the_active_season(season):
 	assert (active.name, active.enable_redis) == (season, True)
 	assert active.end_date == add_days(getdate(), 300)
 	assert seasons.get(season) == active
+
+
+def test_the_active_season_by_the_name_of_the_seeds(season):
+	assert get_active_season() == season
+	frappe.db.set_value(DOCTYPE, season, "is_active", 0)
+	assert get_active_season() is None
 
 
 def test_an_unknown_season_is_named():
