@@ -41,7 +41,7 @@ from tests.integration.connections import at_once, in_other_connection
 SEASON = factories.STANDING_SEASON
 QUESTIONS = 6  # few, so that answers meet
 LIMIT = 50
-EXAMPLES = int(os.environ.get("MEMORA_STATEFUL_EXAMPLES", "50"))  # about 20 s
+EXAMPLES = int(os.environ.get("MEMORA_STATEFUL_EXAMPLES", "80"))  # about 20 s
 STEPS = 25
 FIELDS = [f.name for f in fields(MemoryRecord)]
 
