@@ -123,6 +123,14 @@ def make_record(question_id: str, index: int = 0, how_many: int = 1, **overrides
 	return MemoryRecord(question_id=question_id, **values)
 
 
+def make_waiting_submission(player: str, season: str, *records: MemoryRecord) -> str:
+	"""An outbox row: a submission that led to these records and is not folded yet."""
+	submission_id = f"submission-{next(_serial)}-{RUN}"
+	name = memory_store.write_submission(player, season, submission_id, [], list(records), site_now())
+	frappe.db.commit()
+	return name
+
+
 def make_standing_data() -> None:
 	"""What conftest makes once for all tests."""
 	make_season(season_name=STANDING_SEASON, is_active=1)

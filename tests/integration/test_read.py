@@ -7,6 +7,7 @@ import frappe
 import pytest
 
 from devtools import ports
+from memora.api import reviews, sessions
 from memora.services import review_session, site_time
 from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import state
@@ -15,11 +16,13 @@ from tests.integration.factories import (
 	bank_questions,
 	make_learner,
 	make_questions,
+	make_record,
 	make_records,
 	make_season,
+	make_waiting_submission,
 	site_now,
 )
-from tests.integration.submitting import answers, ids, read, submit
+from tests.integration.submitting import answers, as_sent, ids, read, submit
 
 SEASON = "Game Subscription Season"
 GEOGRAPHY, BIOLOGY = "Bank Geography", "Bank Biology"
@@ -136,6 +139,30 @@ def test_answers_that_are_not_folded_yet_count(source, player):
 	assert session["total_due"] == 1
 
 
+def test_what_waits_to_be_folded_and_is_due_counts(source, player, season):
+	"""Its worker has been away for days."""
+	make_records(player, 3)
+	now = site_now().replace(microsecond=0)
+	fresh = make_record("fresh", next_review_date=now - timedelta(minutes=90))
+	again = make_record(
+		bank_questions()[0], reps=2, last_review_date=now, next_review_date=now - timedelta(minutes=5)
+	)
+	make_waiting_submission(player, season, fresh, again)
+	source(player)
+	session = read(player, limit=3)
+	assert ids(session) == [bank_questions()[1], "fresh", bank_questions()[2]]
+	assert session["total_due"] == 4
+	assert ids(read(player)) == [bank_questions()[1], "fresh", bank_questions()[2], bank_questions()[0]]
+
+
+def test_what_waits_to_be_folded_counts_for_its_subject_alone(source, player, season):
+	make_records(player, 2)
+	make_waiting_submission(player, season, make_record("fresh", subject=BIOLOGY))
+	source(player)
+	assert read(player, subject=GEOGRAPHY)["total_due"] == 2
+	assert ids(read(player, subject=BIOLOGY)) == ["fresh"]
+
+
 def test_options_are_part_of_the_content(player):
 	options = [{"option_text": "yes", "is_correct": 1}, {"option_text": "no", "is_correct": 0}]
 	(name,) = make_questions(options=options, explanation="because")
@@ -154,6 +181,21 @@ def test_a_session_is_plain_json(source, player):
 	session = read(player)
 	assert json.loads(json.dumps(session)) == session
 	assert datetime.fromisoformat(session["questions"][0]["next_review_date"])
+
+
+def test_a_guest_is_no_learner():
+	frappe.set_user("Guest")
+	for endpoint in (reviews.get_review_session, sessions.get_lesson_session):
+		with pytest.raises(frappe.PermissionError):
+			endpoint()
+	with state.nothing_changes(), pytest.raises(frappe.PermissionError):
+		reviews.submit_review_session(as_sent(answers(1)))
+
+
+def test_the_endpoint_reads_for_the_signed_in_learner(player):
+	make_records(player, 3)
+	frappe.set_user(player)
+	assert ids(reviews.get_review_session(limit="2")) == bank_questions()[:2]
 
 
 # By subject

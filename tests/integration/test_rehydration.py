@@ -5,19 +5,20 @@ from datetime import timedelta
 import frappe
 import pytest
 
-from memora.services import memory_store, site_time
+from memora.services import site_time
 from memora.services.srs_redis_manager import LOADING_TTL_SECONDS, SRSRedisManager
 from tests.integration import state
 from tests.integration.cleaning import srs_redis
 from tests.integration.connections import in_other_connection
-from tests.integration.factories import bank_questions, make_learner, make_record, make_records, site_now
+from tests.integration.factories import (
+	bank_questions,
+	make_learner,
+	make_record,
+	make_records,
+	make_waiting_submission,
+	site_now,
+)
 from tests.integration.test_srs_redis_manager import THIRTY_DAYS
-
-
-def write_outbox(player: str, season: str, *records) -> None:
-	"""A submission that is accepted and not folded."""
-	memory_store.write_submission(player, season, frappe.generate_hash(), [], list(records), site_now())
-	frappe.db.commit()
 
 
 def test_a_miss_loads_the_schedule_from_mariadb(manager, player, season):
@@ -73,7 +74,7 @@ def test_the_outbox_overlays_the_tracker(manager, player, season):
 		next_review_date=site_now() + timedelta(days=3),
 	)
 	new = make_record("brand new")
-	write_outbox(player, season, answered, new)
+	make_waiting_submission(player, season, answered, new)
 	ids, _ = manager.get_due_items_with_rehydration(player, season)
 	assert set(ids) == {kept.question_id, "brand new"}
 	assert state.cached(player, season)[old.question_id] == site_time.to_epoch(answered.next_review_date)
@@ -81,7 +82,7 @@ def test_the_outbox_overlays_the_tracker(manager, player, season):
 
 def test_an_outbox_row_that_was_overtaken_does_not_set_the_schedule_back(manager, player, season):
 	(stored,) = make_records(player, reps=5, last_review_date=site_now())
-	write_outbox(
+	make_waiting_submission(
 		player,
 		season,
 		make_record(
