@@ -15,6 +15,10 @@ class InvalidLimit(MemoraError):
 	"""A limit that is not a whole number in its range."""
 
 
+class InvalidFilter(MemoraError):
+	"""A subject or topic that is not a text of at most 140 characters."""
+
+
 class InvalidResponses(MemoraError):
 	"""Answers that can't be read; the message names the item and the field."""
 

@@ -6,12 +6,12 @@ from typing import Any
 import frappe
 from frappe import _
 
-from memora.exceptions import InvalidLimit, InvalidResponses, InvalidSubmissionId
+from memora.exceptions import InvalidFilter, InvalidLimit, InvalidResponses, InvalidSubmissionId
 from memora.services.review_session import Response
 
 MAX_LIMIT = 50
 MAX_RESPONSES = 50
-MAX_QUESTION_ID_LENGTH = 140  # of the column
+MAX_QUESTION_ID_LENGTH = MAX_NAME_LENGTH = 140  # of the columns
 MAX_SUBMISSION_ID_LENGTH = 64  # of the column
 MAX_RESPONSE_TIME_MS = 24 * 60 * 60 * 1000  # longer is a broken clock
 QUALITY_RIGHT, QUALITY_WRONG = 4, 1  # what `is_correct` stands for
@@ -29,6 +29,20 @@ def parse_limit(value: Any, maximum: int = MAX_LIMIT) -> int:
 			InvalidLimit,
 		)
 	return limit
+
+
+def parse_filter(field: str, value: Any) -> str | None:
+	"""A subject's or topic's name, None where the client names none; raises InvalidFilter."""
+	if value in (None, ""):
+		return None
+	if not _is_text(value, MAX_NAME_LENGTH):
+		frappe.throw(
+			_("{0} must be a text of at most {1} characters, not {2}.").format(
+				field, MAX_NAME_LENGTH, _shown(value)
+			),
+			InvalidFilter,
+		)
+	return value
 
 
 def parse_submission_id(value: Any) -> str | None:

@@ -5,7 +5,7 @@ from typing import Any
 import frappe
 from frappe import _
 
-from memora.api.parsing import parse_limit, parse_responses, parse_submission_id
+from memora.api.parsing import parse_filter, parse_limit, parse_responses, parse_submission_id
 from memora.api.utils import current_player, is_manager
 from memora.exceptions import UnknownSubmission
 from memora.services import memory_store, review_session
@@ -18,9 +18,9 @@ def get_review_session(subject: str | None = None, limit: int | str = 20) -> dic
 
 	`subject` narrows to one subject, `limit` is 1 to 50. Answers {questions: [{question_id, subject, topic,
 	stability (days), next_review_date (site time), …content}], total_due, season, is_degraded, message?}.
-	`message` says why there is no active season. Errors: InvalidLimit 400.
+	`message` says why there is no active season. Errors: InvalidLimit, InvalidFilter 400.
 	"""
-	return review_session.read(current_player(), subject or None, parse_limit(limit))
+	return review_session.read(current_player(), parse_filter("subject", subject), parse_limit(limit))
 
 
 @frappe.whitelist(methods=["POST"])

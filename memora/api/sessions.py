@@ -4,7 +4,7 @@ from typing import Any
 
 import frappe
 
-from memora.api.parsing import parse_limit
+from memora.api.parsing import parse_filter, parse_limit
 from memora.api.reviews import submit_review_session
 from memora.api.utils import current_player
 from memora.services import lesson_session
@@ -17,9 +17,11 @@ def get_lesson_session(
 	"""Questions that the signed-in learner has never seen in the active season, in order of teaching.
 
 	`limit` is 1 to 50, and no more than are left of `new_per_day` (Memora Settings) on this learning day.
-	Answers {questions: [{question_id, …content}], new_left_today, season, message?}. Errors: InvalidLimit 400.
+	Answers {questions: [{question_id, …content}], new_left_today, season, message?}. Errors: InvalidLimit, InvalidFilter
+	400.
 	"""
-	return lesson_session.read(current_player(), topic or None, subject or None, parse_limit(limit))
+	filters = parse_filter("topic", topic), parse_filter("subject", subject)
+	return lesson_session.read(current_player(), *filters, parse_limit(limit))
 
 
 @frappe.whitelist(methods=["POST"])

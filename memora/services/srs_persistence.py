@@ -145,14 +145,10 @@ def _drain(next_names: Callable[[], list[str]], seconds: float) -> list[OutboxRo
 def sweep_outbox() -> int:
 	"""Folds what no worker has folded within SWEEP_AFTER_SECONDS; how many submissions.
 
-	Runs every minute. Drops the cached schedule of each learner concerned: whoever did not get as far
-	as queueing a job may not have updated it either.
+	Runs every minute.
 	"""
-	rows = drain(_now() - timedelta(seconds=SWEEP_AFTER_SECONDS))
-	manager = SRSRedisManager()
-	for player, season in {(row.player, row.season) for row in rows}:
-		manager.clear_user_cache(player, season)
-	return len(rows)
+	SRSRedisManager().is_available()  # if an outage is over that nobody else has noticed to be over
+	return len(drain(_now() - timedelta(seconds=SWEEP_AFTER_SECONDS)))
 
 
 def retry_parked() -> int:
@@ -180,7 +176,17 @@ def _fold(names: list[str]) -> list[OutboxRow]:
 	with memory_store.transaction():
 		rows = memory_store.take_outbox(names)
 		memory_store.fold_rows(rows, _now())
+	_check_cache(rows)
 	return rows
+
+
+def _check_cache(rows: list[OutboxRow]) -> None:
+	"""Whoever stored these may have died before the cache knew of them: then the schedule is dropped."""
+	manager, zone = SRSRedisManager(), site_time.site_zone()
+	for row in rows:
+		scores = {r.question_id: site_time.to_epoch(r.next_review_date, zone) for r in row.records}
+		if not manager.drop_outdated(row.player, row.season, scores):
+			return  # Redis is not there: what it holds is not believed when it is back
 
 
 def _park(name: str, error: Exception) -> None:

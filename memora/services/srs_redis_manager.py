@@ -3,8 +3,9 @@
 Keys, all of them optional and rebuilt from MariaDB when missing:
 
 	srs:{user}:{season}            ZSET, member question_id, score Unix epoch of next_review_date
-	{srs:{user}:{season}}:loaded   STRING, the marker: the cache generation in which the ZSET was loaded
-	                               whole, or `loading:<token>` while somebody loads it
+	{srs:{user}:{season}}:loaded   STRING, the marker: the generation in which the ZSET was loaded whole, with
+	                               `:empty` behind it where nothing was to be loaded; `loading:<token>` while
+	                               somebody loads it
 	srs:generation                 STRING, counts the outages after which no ZSET is believed any more
 
 User and season are percent-encoded, so that neither can reach another learner's key; the marker's
@@ -12,7 +13,9 @@ braces put it into the ZSET's slot of a Redis Cluster. ZSET and marker expire TT
 last use. `srs_redis_namespace` in the site's configuration, for sites that share a Redis, stands before
 all of them.
 
-A ZSET is believed only while its marker holds the present generation. Whoever changes a schedule does so
+A generation is the server's run id and that count. So what a restarted server has read back from its files,
+of yesterday maybe, is not believed, nor what it held while processes could not reach it. A ZSET is believed
+only if it is there and its marker holds the present generation. Whoever changes a schedule does so
 in one script with a look at the marker: a ZSET that is not whole is dropped instead of patched, and with
 it the token of a load in flight, whose rows are then older than the change. So a loaded ZSET never misses
 an answer, whatever the order in which loads and answers meet.
@@ -27,8 +30,9 @@ from uuid import uuid4
 import frappe
 import redis
 from redis.exceptions import RedisError
+from redis.utils import str_if_bytes
 
-from memora.services import memory_store, site_time
+from memora.services import incidents, memory_store, site_time
 from memora.services.circuit_breaker import CircuitBreaker, Unavailable
 from memora.services.settings import get_settings
 
@@ -36,7 +40,7 @@ CONNECT_TIMEOUT_SECONDS = 0.25
 READ_TIMEOUT_SECONDS = 0.5
 SCAN_KEYS = 1000  # looked at in one round trip
 LOADING_TTL_SECONDS = 30  # after which a load that died no longer keeps others from loading
-FIRST_GENERATION = "0"  # while no outage has been counted
+RUN_ID_DIGITS = 12  # of 40, in a generation
 GENERATION_SECONDS = 5  # how long a process may go on with the generation it has read
 
 # Claims the loading of a schedule. A ZSET left from another generation goes.
@@ -44,7 +48,8 @@ GENERATION_SECONDS = 5  # how long a process may go on with the generation it ha
 # Returns 1 if the caller shall load, 0 if the schedule is whole or somebody else loads it.
 BEGIN_LOAD = """
 local marker = redis.call('GET', KEYS[2])
-if marker == ARGV[1] or (marker and string.sub(marker, 1, 8) == 'loading:') then return 0 end
+if marker == ARGV[1] .. ':empty' or (marker and string.sub(marker, 1, 8) == 'loading:') then return 0 end
+if marker == ARGV[1] and redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 if marker then redis.call('DEL', KEYS[1]) end
 redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
 return 1
@@ -59,7 +64,8 @@ for i = 4, #ARGV, 1000 do
 	redis.call('ZADD', KEYS[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
 end
 redis.call('EXPIRE', KEYS[1], ARGV[3])
-redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[3])
+local state = redis.call('EXISTS', KEYS[1]) == 1 and '' or ':empty'
+redis.call('SET', KEYS[2], ARGV[1] .. state, 'EX', ARGV[3])
 return 1
 """
 
@@ -79,7 +85,9 @@ return 1
 # KEYS: zset, marker. ARGV: generation, ttl seconds, then score and member of each item.
 # Returns 1 if applied, 0 if dropped (the next read loads it).
 RESCHEDULE = """
-if redis.call('GET', KEYS[2]) ~= ARGV[1] then
+local marker = redis.call('GET', KEYS[2])
+local is_whole = marker == ARGV[1] and redis.call('EXISTS', KEYS[1]) == 1
+if not is_whole and marker ~= ARGV[1] .. ':empty' then
 	redis.call('DEL', KEYS[1], KEYS[2])
 	return 0
 end
@@ -87,8 +95,20 @@ for i = 3, #ARGV, 1000 do
 	redis.call('ZADD', KEYS[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
 end
 redis.call('EXPIRE', KEYS[1], ARGV[2])
-redis.call('EXPIRE', KEYS[2], ARGV[2])
+redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2])
 return 1
+"""
+
+# Drops a schedule that does not hold these dates: an answer that has been folded did not reach it, or a
+# newer one has since (then it is dropped for nothing, and loaded again).
+# KEYS: zset, marker. ARGV: score and member of each item.
+DROP_IF_OUTDATED = """
+for i = 1, #ARGV, 2 do
+	if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[i + 1])) ~= tonumber(ARGV[i]) then
+		return redis.call('DEL', KEYS[1], KEYS[2])
+	end
+end
+return 0
 """
 
 
@@ -119,9 +139,10 @@ class SRSRedisManager:
 	DEFAULT_REDIS_URL = "redis://localhost:13000"
 
 	def __init__(self) -> None:
-		self.server = _server(redis_url(frappe.conf), bool(frappe.conf.get("srs_redis_cluster")))
 		namespace = frappe.conf.get("srs_redis_namespace")
 		self.prefix = f"{quote(namespace, safe='')}:" if namespace else ""
+		is_cluster = bool(frappe.conf.get("srs_redis_cluster"))
+		self.server = _server(frappe.local.site, redis_url(frappe.conf), is_cluster)
 
 	# Keys
 
@@ -143,7 +164,7 @@ class SRSRedisManager:
 	def is_available(self) -> bool:
 		"""Whether Redis answers; asks it at most once per breaker period while it does not."""
 		try:
-			return bool(self.server.run(lambda client: client.ping()))
+			return bool(self.server.run(self._trusting(lambda client: client.ping())))
 		except Unavailable:
 			return False
 
@@ -178,6 +199,11 @@ class SRSRedisManager:
 			self.server.reschedule(keys=keys, args=arguments)
 
 		return self._try(apply)
+
+	def drop_outdated(self, user: str, season: str, items: dict[str, float]) -> bool:
+		"""Drops a learner's schedule unless it holds these dates, {question_id: next_review_ts}."""
+		keys, arguments = self._keys(user, season), _flat(items)
+		return self._try(lambda client: self.server.drop_if_outdated(keys=keys, args=arguments))
 
 	def remove_item(self, user: str, season: str, question_id: str) -> bool:
 		"""Removes one question from the schedule; True also when it was not there."""
@@ -231,10 +257,10 @@ class SRSRedisManager:
 			pipeline.expire(marker, self._ttl())
 			return pipeline.execute()
 
-		loaded, generation, question_ids, total, *_renewed = self.server.run(self._trusting(read))
-		generation = generation or FIRST_GENERATION
-		self.server.remember_generation(self.generation_key, generation)
-		return DueItems(question_ids=question_ids, total_due=total, is_loaded=loaded == generation)
+		loaded, count, question_ids, total, is_there, _renewed = self.server.run(self._trusting(read))
+		generation = self.server.remember_generation(count)
+		is_loaded = loaded == f"{generation}:empty" or (loaded == generation and bool(is_there))
+		return DueItems(question_ids=question_ids, total_due=total, is_loaded=is_loaded)
 
 	def load_due(self, user: str, season: str, limit: int = 20) -> tuple[DueItems, bool]:
 		"""As read_due, but loads a schedule that is not whole; (what is due, whether it was loaded)."""
@@ -305,17 +331,22 @@ class SRSRedisManager:
 		try:
 			self.server.run(self._trusting(action))
 		except Unavailable as error:
-			self.server.has_missed_writes = True
-			frappe.logger("memora").warning(f"srs Redis: a write was missed: {error}")
+			if not self.server.has_missed_writes:
+				frappe.logger("memora").warning(f"srs Redis: a write was missed: {error}")
+				incidents.open_incident(str(error))
+				self.server.has_missed_writes = True
 			return False
 		return True
 
 	def _trusting(self, action):
-		"""The action, preceded by a new generation if this process has missed a write."""
+		"""The action, preceded by a new generation if this process, or one before it, has missed a write."""
 
 		def run(client: redis.Redis):
+			if self.server.has_missed_writes is None:
+				self.server.has_missed_writes = incidents.is_open()
 			if self.server.has_missed_writes:
-				self.server.remember_generation(self.generation_key, str(client.incr(self.generation_key)))
+				self.server.remember_generation(client.incr(self.generation_key))
+				incidents.close_incidents()
 				self.server.has_missed_writes = False
 			return action(client)
 
@@ -324,50 +355,67 @@ class SRSRedisManager:
 	def _generation(self, client: redis.Redis) -> str:
 		"""The generation, at most GENERATION_SECONDS old. An older one does no harm: what it leads to is
 		a schedule that the next read loads again."""
-		known = self.server.generation(self.generation_key)
-		if known is None:
-			known = client.get(self.generation_key) or FIRST_GENERATION
-			self.server.remember_generation(self.generation_key, known)
-		return known
+		return self.server.generation or self.server.remember_generation(client.get(self.generation_key))
 
 
 class _Server:
-	"""One Redis as this process sees it: connections, breaker, scripts, and what it knows of generations."""
+	"""One site's Redis as this process sees it: connections, breaker, scripts, and the generation.
 
-	def __init__(self, client: redis.Redis) -> None:
-		self.client = client
+	`has_missed_writes` is None while the process has not looked whether others have.
+	"""
+
+	def __init__(self, url: str, is_cluster: bool) -> None:
+		self.run_id = ""
+		self.client = client = self._connect(url, is_cluster)
 		self.breaker = CircuitBreaker(failures=(RedisError, OSError))
-		self.has_missed_writes = False
-		self._generations: dict[str, tuple[float, str]] = {}
+		self.has_missed_writes: bool | None = None
+		self._generation = (0.0, "")
 		self.begin_load = client.register_script(BEGIN_LOAD)
 		self.finish_load = client.register_script(FINISH_LOAD)
 		self.reschedule = client.register_script(RESCHEDULE)
 		self.add = client.register_script(ADD)
+		self.drop_if_outdated = client.register_script(DROP_IF_OUTDATED)
+
+	def _connect(self, url: str, is_cluster: bool) -> redis.Redis:
+		timeouts = {
+			"decode_responses": True,
+			"socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
+			"socket_timeout": READ_TIMEOUT_SECONDS,
+		}
+		if is_cluster:
+			return redis.RedisCluster.from_url(url, **timeouts)
+		return redis.Redis.from_url(url, redis_connect_func=self._greet, **timeouts)
+
+	def _greet(self, connection: redis.Connection) -> None:
+		"""What a new connection begins with: who is there now. A restarted server has another run id."""
+		connection.on_connect()
+		connection.send_command("INFO", "server")
+		lines = str_if_bytes(connection.read_response()).splitlines()
+		run_id = next((line[7:] for line in lines if line.startswith("run_id:")), "")
+		if run_id != self.run_id:
+			self.run_id, self._generation = run_id, (0.0, "")
 
 	def run(self, action):
 		"""Runs action(client) behind the breaker; raises Unavailable."""
 		with self.breaker.guard():
 			return action(self.client)
 
-	def generation(self, key: str) -> str | None:
-		read_at, generation = self._generations.get(key, (0.0, None))
+	@property
+	def generation(self) -> str | None:
+		"""The generation, if it was read a moment ago."""
+		read_at, generation = self._generation
 		return generation if time.monotonic() - read_at < GENERATION_SECONDS else None
 
-	def remember_generation(self, key: str, generation: str) -> None:
-		self._generations[key] = (time.monotonic(), generation)
+	def remember_generation(self, count: str | int | None) -> str:
+		"""The generation of a count of outages as read from Redis, None while there was none."""
+		generation = f"{self.run_id[:RUN_ID_DIGITS]}.{count or 0}"
+		self._generation = (time.monotonic(), generation)
+		return generation
 
 
 @lru_cache(maxsize=32)
-def _server(url: str, is_cluster: bool) -> _Server:
-	factory = redis.RedisCluster if is_cluster else redis.Redis
-	return _Server(
-		factory.from_url(
-			url,
-			decode_responses=True,
-			socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
-			socket_timeout=READ_TIMEOUT_SECONDS,
-		)
-	)
+def _server(site: str, url: str, is_cluster: bool) -> _Server:
+	return _Server(url, is_cluster)
 
 
 def redis_url(conf: dict) -> str:

@@ -116,7 +116,9 @@ class Audit:
 	def _cached(self, learner: Learner) -> dict[str, float]:
 		key = f"srs:{quote(learner.name, safe='@+')}:{quote(self.season, safe='')}"
 		client = self.stage.redis("redis-srs")
-		assert client.get(f"{{{key}}}:loaded") == (
-			client.get("srs:generation") or "0"
+		generation = f"{client.info('server')['run_id'][:12]}.{client.get('srs:generation') or 0}"
+		assert client.get(f"{{{key}}}:loaded") in (
+			generation,
+			f"{generation}:empty",
 		), "is not marked as whole"
 		return dict(client.zrange(key, 0, -1, withscores=True))

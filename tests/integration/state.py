@@ -87,3 +87,9 @@ def assert_agreement(player: str, season: str) -> None:
 		assert stored[question_id].last_review_date == row.reviewed_at
 	review_session.read(player)
 	assert cached(player, season) == scores(player, season)
+
+
+def generation() -> str:
+	"""What the marker of a schedule holds that is to be believed now."""
+	client = srs_redis()
+	return f"{client.info('server')['run_id'][:12]}.{client.get('srs:generation') or 0}"

@@ -131,7 +131,7 @@ def claim(manager, player, season):
 	make_records(player, 2)
 	scores = state.scores(player, season)
 	keys, token = manager._keys(player, season), "loading:by hand"
-	generation = srs_redis().get("srs:generation") or "0"
+	generation = state.generation()
 	assert manager.server.begin_load(keys=keys, args=[generation, token, LOADING_TTL_SECONDS]) == 1
 
 	def finish() -> bool:
