@@ -18,7 +18,7 @@ from memora.services.srs_redis_manager import SRSRedisManager
 SUBJECT, TOPIC = "perf", "perf: perf"
 OPTIONS = 4
 QUESTIONS = 1000  # in the bank, each of them scheduled for each learner
-DUE = 400  # of a learner's questions, at the start of each round
+DUE = 500  # of a learner's questions, at the start of each round
 LEARNERS = 8
 STABILITY_DAYS, DIFFICULTY = 20.0, 5.0
 REPS, LAPSES = 5, 1

@@ -1,17 +1,18 @@
 """Section `endpoints`: a read and a submit of 20 beside an authenticated no-op, over HTTP.
 
-All three kinds take turns within each round, one client first and then four at once, so that what else the
-machine does hits all alike. A ratio is one of medians with one client: p50 of the kind by p50 of the no-op.
+All three kinds take turns, a few requests each, so that what else the machine does hits all alike; in each
+round first with one client, then with four at once. A ratio is one of medians with one client: p50 of the
+kind by p50 of the no-op.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
-from itertools import cycle, islice
+from itertools import chain, cycle, islice, permutations
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -24,19 +25,27 @@ NOOP, READ, SUBMIT = "noop", "read", "submit20"
 ANSWERS = 20  # of one submission, and questions of one read
 ROUNDS, LEAST_ROUNDS = 12, 5
 ENOUGH_SECONDS = 40  # after which, on a busy machine, the least number of rounds has to do
-REQUESTS_ALONE = 30  # of each kind in a round, with one client
+TURNS, REQUESTS_A_TURN = 6, 5  # of each kind in a round, with one client
 CLIENTS, REQUESTS_EACH = 4, 10  # of each kind in a round, side by side
 WARM_UP_REQUESTS = 10  # of each kind and client: so that every server process has had some
 TIMEOUT_SECONDS = 30
 LIMITS = {READ: 1.6, SUBMIT: 3.0}  # of the ratios, as the project's first issue sets them
 
 
-class Connection:
-	"""One client's keep-alive connection. Of http.client, as a library's own milliseconds would count, too."""
+class Client:
+	"""One client with a keep-alive connection, for some learners in turn.
 
-	def __init__(self) -> None:
+	Of http.client, as a library's own milliseconds would count, too.
+	"""
+
+	def __init__(self, learners: list[Learner]) -> None:
 		address = urlsplit(site.url())
 		self._http = HTTPConnection(address.hostname, address.port, timeout=TIMEOUT_SECONDS)
+		self._learners = cycle(learners)
+
+	def run(self, kind: str, requests: int) -> list[tuple[Learner, tuple[float, int, bytes]]]:
+		"""So many requests of one kind, one after the other."""
+		return [(learner, self.request(learner, kind)) for learner in islice(self._learners, requests)]
 
 	def request(self, learner: Learner, kind: str) -> tuple[float, int, bytes]:
 		"""(milliseconds until the whole answer was here, status, body)."""
@@ -110,7 +119,7 @@ def measure(arguments: argparse.Namespace) -> Section:
 	with perf_data.prepared() as (season, learners):
 		with step("Warming up"):
 			for kind in _REQUESTS:
-				_run(Measured(), kind, _shares(learners), WARM_UP_REQUESTS)
+				_run(Measured(), kind, _clients(learners), WARM_UP_REQUESTS)
 			perf_data.make_due_again(season, learners)
 		with step(f"Measuring in up to {ROUNDS} rounds"):
 			for number_of_round in _rounds():
@@ -127,36 +136,35 @@ def _rounds() -> Iterator[int]:
 
 
 def _round(results: Results, learners: list[Learner], number_of_round: int) -> None:
-	"""Every kind, each round in another order: none always follows the same one."""
-	kinds = list(islice(cycle(_REQUESTS), number_of_round, number_of_round + len(_REQUESTS)))
-	for kind in kinds:
-		_run(results[kind, 1], kind, [learners], REQUESTS_ALONE)
-	for kind in kinds:
-		_run(results[kind, CLIENTS], kind, _shares(learners), REQUESTS_EACH)
+	"""Every kind, each time in another order: none always follows the same one."""
+	alone = [Client(learners)]
+	for turn in range(TURNS):
+		for kind in _kinds(number_of_round + turn):
+			_run(results[kind, 1], kind, alone, REQUESTS_A_TURN)
+	together = _clients(learners)
+	for kind in _kinds(number_of_round):
+		_run(results[kind, CLIENTS], kind, together, REQUESTS_EACH)
 
 
-def _shares(learners: list[Learner]) -> list[list[Learner]]:
-	"""Each client has learners of its own: answers of one learner wait for each other."""
-	return [learners[client::CLIENTS] for client in range(CLIENTS)]
+def _kinds(turn: int) -> tuple[str, ...]:
+	orders = list(permutations(_REQUESTS))
+	return orders[turn % len(orders)]
 
 
-def _run(measured: Measured, kind: str, clients: Sequence[list[Learner]], requests: int) -> None:
-	"""Each client sends so many requests of one kind, for its learners in turn."""
+def _clients(learners: list[Learner]) -> list[Client]:
+	"""Each has learners of its own: answers of one learner wait for each other."""
+	return [Client(learners[number::CLIENTS]) for number in range(CLIENTS)]
+
+
+def _run(measured: Measured, kind: str, clients: list[Client], requests: int) -> None:
+	"""Each client sends so many requests of one kind, all clients at once."""
 	begin = time.perf_counter()
 	with ThreadPoolExecutor(len(clients)) as pool:
-		runs = list(pool.map(lambda learners: _client(kind, learners, requests), clients))
+		runs = list(pool.map(lambda client: client.run(kind, requests), clients))
 	measured.seconds += time.perf_counter() - begin
-	for run in runs:
-		for learner, (ms, status, content) in run:
-			_check(kind, learner, status, content)
-			measured.ms.append(ms)
-
-
-def _client(
-	kind: str, learners: list[Learner], requests: int
-) -> list[tuple[Learner, tuple[float, int, bytes]]]:
-	connection = Connection()
-	return [(learner, connection.request(learner, kind)) for learner in islice(cycle(learners), requests)]
+	for learner, (ms, status, content) in chain(*runs):
+		_check(kind, learner, status, content)
+		measured.ms.append(ms)
 
 
 # Figures
