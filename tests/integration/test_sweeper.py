@@ -70,7 +70,6 @@ def test_the_sweeper_folds_what_waits_for_more_than_a_minute(player, season):
 	make_older(player, 61)
 	assert sweep_outbox() == 1
 	assert state.outbox(player) == []
-	assert not state.is_loaded(player, season)
 	state.assert_agreement(player, season)
 
 
@@ -83,14 +82,18 @@ def test_the_sweeper_leaves_what_is_younger_to_the_workers(player, season):
 	assert state.is_loaded(player, season)
 
 
-def test_the_sweeper_leaves_other_learners_schedules_alone(player, season):
-	other = make_learner().name
-	for one in (player, other):
+def test_the_sweeper_drops_the_schedule_that_an_answer_did_not_reach(player, season):
+	"""As when a process dies between COMMIT and Redis. Right ones, and other learners', stay."""
+	other, third = make_learner().name, make_learner().name
+	for one in (player, other, third):
 		read(one)
 		submit(one, answers(2))
+	srs_redis().zincrby(f"srs:{player}:{season}", -60, bank_questions()[0])
 	make_older(player, 120)
-	assert sweep_outbox() == 1
+	make_older(third, 120)
+	assert sweep_outbox() == 2
 	assert not state.is_loaded(player, season)
+	assert state.is_loaded(third, season)
 	assert state.is_loaded(other, season)
 	assert len(state.outbox(other)) == 1
 
