@@ -1,0 +1,85 @@
+"""What installation and migration do besides the tables' layout."""
+
+import json
+from pathlib import Path
+
+import frappe
+import pytest
+from frappe.utils.background_jobs import get_queues_timeout
+
+from devtools.paths import MAIN_SITE
+from memora import install
+from memora.services.srs_redis_manager import SRSRedisManager, redis_url
+from tests.integration import state
+from tests.integration.site_config import site_config
+from tests.integration.submitting import answers, submit
+
+
+def config_on_disk() -> dict:
+	path = Path(frappe.local.sites_path) / frappe.local.site / "site_config.json"
+	return json.loads(path.read_text())
+
+
+@pytest.fixture
+def shared_redis():
+	"""The test site keeps its schedules where the main site has its own."""
+	main = frappe.get_site_config(site_path=str(Path(frappe.local.sites_path) / MAIN_SITE))
+	with site_config(srs_redis_cache=redis_url(main)):
+		frappe.local.conf.srs_redis_cache = redis_url(main)
+		yield
+
+
+def test_a_site_with_a_redis_of_its_own_has_no_namespace():
+	install._set_redis_namespace()
+	assert "srs_redis_namespace" not in config_on_disk()
+	assert SRSRedisManager().prefix == ""
+
+
+def test_a_site_that_shares_its_redis_gets_its_name_for_a_namespace(shared_redis):
+	install._set_redis_namespace()
+	assert config_on_disk()["srs_redis_namespace"] == frappe.local.site
+	assert SRSRedisManager()._make_key("user", "season") == f"{frappe.local.site}:srs:user:season"
+
+
+def test_a_namespace_that_was_chosen_stays(shared_redis):
+	frappe.local.conf.srs_redis_namespace = "chosen"
+	install._set_redis_namespace()
+	assert "srs_redis_namespace" not in config_on_disk()
+	assert SRSRedisManager().prefix == "chosen:"
+
+
+def test_after_migrate_changes_nothing_the_second_time(season):
+	def layout() -> list:
+		names = ("Player Memory Tracker", "Player Review Log", "Archived Memory Tracker", "Review Outbox")
+		return [frappe.db.sql(f"SHOW CREATE TABLE `tab{name}`")[0][1] for name in names]
+
+	before = (layout(), state.rows("List View Settings"), state.everything())
+	install.after_migrate()
+	frappe.db.commit()
+	assert (layout(), state.rows("List View Settings"), state.everything()) == before
+
+
+@pytest.fixture
+def without_queue():
+	"""A bench whose `workers` do not list the queue; Frappe reads them once in a process."""
+	frappe.local.conf.workers = {}
+	get_queues_timeout.cache_clear()
+	yield
+	get_queues_timeout.cache_clear()
+
+
+def test_a_bench_with_the_queue_is_told_nothing(capsys):
+	install._look_for_queue()
+	assert capsys.readouterr().out == ""
+
+
+def test_a_bench_without_the_queue_is_told_what_is_missing(without_queue, capsys):
+	install._look_for_queue()
+	assert "srs_write" in capsys.readouterr().out
+
+
+def test_a_bench_without_the_queue_uses_another(without_queue, player):
+	assert submit(player, answers(1))["persistence_job_id"]
+	((queue, jobs),) = state.queued_jobs().items()
+	assert queue.endswith(":short")
+	assert len(jobs) == 1
