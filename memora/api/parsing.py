@@ -82,7 +82,7 @@ def _from_json(value: Any) -> Any:
 		return value
 	try:
 		return json.loads(value)
-	except ValueError as error:
+	except (ValueError, RecursionError) as error:
 		_refuse(_("responses is not valid JSON: {0}.").format(error))
 
 

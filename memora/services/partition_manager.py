@@ -158,7 +158,7 @@ def _missing_layout(doctype: str) -> list[str]:
 
 
 def _definition(season: str) -> str:
-	return f"{partition_name(season)} VALUES IN ({frappe.db.escape(season)})"
+	return f"{partition_name(season)} VALUES IN ({frappe.db.escape(season, percent=False)})"
 
 
 def _seasons(doctype: str) -> set[str]:
@@ -166,7 +166,9 @@ def _seasons(doctype: str) -> set[str]:
 
 
 def _unquote(literal: str) -> str:
-	"""The value of the one SQL string that describes a partition."""
+	"""The value of the one SQL string that describes a partition; MariaDB shows what is not Latin in hex."""
+	if literal.startswith("_utf8mb4 0x"):
+		return bytes.fromhex(literal.removeprefix("_utf8mb4 0x")).decode()
 	return re.sub(r"\\(.)|''", lambda m: m[1] or "'", literal[1:-1])
 
 

@@ -4,6 +4,7 @@ A host app with questions of its own names, under the hook `memora_question_sour
 object with the two functions of QuestionSource. Without one, Memora's own question bank serves.
 """
 
+import json
 from typing import Any, Protocol
 
 import frappe
@@ -28,11 +29,12 @@ def get_source() -> QuestionSource:
 	return frappe.get_attr(paths[-1]) if paths else QuestionBank
 
 
+# One row a question, its options as JSON: of rows, not of bytes, the driver makes the cost.
 QUESTIONS_SQL = """
-	SELECT q.name, q.subject, q.topic, q.question, q.answer, q.explanation, o.option_text, o.is_correct
-	FROM `tabGame Question` q
-	LEFT JOIN `tabGame Question Option` o ON o.parent = q.name AND o.parenttype = 'Game Question'
-	WHERE q.name IN %(names)s ORDER BY q.name, o.idx"""
+	SELECT q.name, q.subject, q.topic, q.question, q.answer, q.explanation,
+		(SELECT JSON_ARRAYAGG(JSON_ARRAY(o.option_text, o.is_correct) ORDER BY o.idx)
+		FROM `tabGame Question Option` o WHERE o.parent = q.name AND o.parenttype = 'Game Question')
+	FROM `tabGame Question` q WHERE q.name IN %(names)s"""
 
 FIND_SQL = """
 	SELECT q.name FROM `tabGame Question` q JOIN `tabGame Topic` t ON t.name = q.topic
@@ -50,26 +52,24 @@ class QuestionBank:
 		"""One query for all of them."""
 		if not question_ids:
 			return {}
-		found: dict[str, dict[str, Any]] = {}
-		for name, subject, topic, question, answer, explanation, option, is_correct in frappe.db.sql(
-			QUESTIONS_SQL, {"names": question_ids}
-		):
-			content = found.setdefault(
-				name,
-				{
-					"subject": subject,
-					"topic": topic,
-					"question": question,
-					"answer": answer,
-					"explanation": explanation,
-					"options": [],
-				},
-			)
-			if option is not None:
-				content["options"].append({"option": option, "is_correct": bool(is_correct)})
-		return found
+		rows = frappe.db.sql(QUESTIONS_SQL, {"names": question_ids})
+		return {name: _content(*values) for name, *values in rows}
 
 	@staticmethod
 	def find_questions(subject: str | None, topic: str | None, offset: int, limit: int) -> list[str]:
 		values = {"subject": subject, "topic": topic, "offset": offset, "limit": limit}
 		return [name for (name,) in frappe.db.sql(FIND_SQL, values)]
+
+
+def _content(
+	subject: str, topic: str, question: str, answer: str, explanation: str | None, options: str | None
+) -> dict[str, Any]:
+	pairs = json.loads(options) if options else []
+	return {
+		"subject": subject,
+		"topic": topic,
+		"question": question,
+		"answer": answer,
+		"explanation": explanation,
+		"options": [{"option": text, "is_correct": bool(is_correct)} for text, is_correct in pairs],
+	}

@@ -100,10 +100,10 @@ def submit(player: str, responses: list[Response], submission_id: str | None = N
 	Commits. Raises NoActiveSeason, SubmissionConflict, or JournalUnavailable when nothing was stored.
 	"""
 	season = seasons.require_active()
-	submission_id = submission_id or uuid4().hex
+	is_new, submission_id = not submission_id, submission_id or uuid4().hex
 	try:
 		with memory_store.player_lock(player):
-			stored = memory_store.get_submission(player, season.name, submission_id)
+			stored = not is_new and memory_store.get_submission(player, season.name, submission_id)
 			if stored:
 				return _repeated(player, stored, responses, submission_id, season)
 			result, key = _accept(player, season, responses, submission_id)

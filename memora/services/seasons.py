@@ -31,7 +31,7 @@ class Season:
 def get_active() -> Season | None:
 	"""The season that learners play in; one query, never cached."""
 	rows = frappe.db.sql(ACTIVE_SQL)
-	return Season(*rows[0]) if rows else None
+	return _season(rows[0]) if rows else None
 
 
 def require_active() -> Season:
@@ -47,7 +47,12 @@ def get(name: str) -> Season:
 	rows = frappe.db.sql(BY_NAME_SQL, (name,))
 	if not rows:
 		frappe.throw(_("There is no season {0}.").format(name), UnknownSeason)
-	return Season(*rows[0])
+	return _season(rows[0])
+
+
+def _season(row: tuple) -> Season:
+	name, end_date, enable_redis = row
+	return Season(name, end_date, bool(enable_redis))
 
 
 def get_document(name: str, for_update: bool = False) -> Document:

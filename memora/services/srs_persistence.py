@@ -333,16 +333,16 @@ def _parse_result(response: dict[str, Any]) -> _Result:
 	stability = float(response["new_stability"])
 	if not 0 < stability < float("inf"):
 		raise ValueError(f"new_stability must be a positive number of days, not {stability}")
-	question_id, due = response["question_id"], get_datetime(response["new_next_review_date"])
+	question_id, due = response["question_id"], response["new_next_review_date"]
 	if not question_id or not isinstance(question_id, str):
 		raise ValueError(f"question_id must be a text, not {question_id!r}")
 	if not due:
 		raise ValueError("new_next_review_date is missing")
-	return _Result(question_id, stability, due, response.get("subject"), response.get("topic"))
+	return _Result(question_id, stability, get_datetime(due), response.get("subject"), response.get("topic"))
 
 
 def _unknown(user: str, season: str) -> str | None:
-	if frappe.db.get_value("User", user) != user:
+	if not isinstance(user, str) or frappe.db.get_value("User", user) != user:
 		return _("There is no user {0}.").format(user)
 	found = frappe.db.get_value("Game Subscription Season", season, ["name", "archive_started_at"])
 	if not found or found[0] != season:

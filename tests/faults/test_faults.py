@@ -88,6 +88,18 @@ def test_the_schedules_redis_comes_back_empty(stage, run):
 		trusted_again(run, room)
 
 
+def test_the_web_processes_that_missed_writes_are_killed_before_redis_is_back(stage, run):
+	"""None of those that could have said what Redis lacks is there any more."""
+	with run.under_load() as room:
+		stage.kill("redis-srs")
+		degraded_replies(run, room)
+		room.stop()
+		witnesses = children(stage.web.pid)
+		assert all(kill_process(pid) for pid in witnesses)
+		wait_until(lambda: len(set(children(stage.web.pid)) - {*witnesses}) == 2, "two new web processes")
+		stage.start("redis-srs")
+
+
 def test_the_schedules_redis_comes_back_with_yesterdays_data(stage, run):
 	yesterday = stage.data("redis-srs").with_name("yesterday")
 	with run.under_load() as room:

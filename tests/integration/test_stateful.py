@@ -220,11 +220,11 @@ class Machine(RuleBasedStateMachine):
 	def flush(self):
 		self.redis.flushdb()
 
-	@rule(who=who, what=st.sampled_from(["both", "marker"]), expires=st.booleans())
+	@rule(who=who, what=st.sampled_from(["both", "marker", "key"]), expires=st.booleans())
 	def lose(self, who, what, expires):
 		player = self.players[who]
-		keys = [player.marker] if what == "marker" else [player.marker, player.key]
-		for key in keys:
+		lost = {"marker": [player.marker], "key": [player.key], "both": [player.marker, player.key]}
+		for key in lost[what]:
 			if expires:
 				self.redis.pexpire(key, 0)
 			else:

@@ -44,7 +44,7 @@ def test_the_primary_key_is_name_and_season(doctype):
 	[
 		("Player Memory Tracker", [["player", "season", "next_review_date"]]),
 		("Player Review Log", []),
-		("Archived Memory Tracker", [["archived_at"], ["player", "season", "next_review_date"]]),
+		("Archived Memory Tracker", [["player", "season", "next_review_date"]]),
 	],
 )
 def test_there_is_no_index_but_those_of_the_design(doctype, secondary):

@@ -9,8 +9,9 @@ from memora.services import srs_persistence
 from memora.services.circuit_breaker import CircuitBreaker
 from memora.services.srs_persistence import fold, sweep_outbox
 from tests.integration import state
+from tests.integration.cleaning import srs_redis
 from tests.integration.connections import raw_connection
-from tests.integration.factories import make_learner, make_records
+from tests.integration.factories import bank_questions, make_learner, make_records
 from tests.integration.redis_proxy import RedisProxy
 from tests.integration.submitting import answers, read, submit
 
