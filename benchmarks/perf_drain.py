@@ -137,7 +137,7 @@ def _drain() -> float:
 	begin = time.perf_counter()
 	rows = srs_persistence.drain(site_time.to_naive(site_time.now()) + 2 * AHEAD, ENOUGH_SECONDS)
 	seconds = time.perf_counter() - begin
-	answers = sum(len(row.records) for row in rows if row.season == SEASON)
+	answers = sum(row.answers for row in rows if row.season == SEASON)
 	stored = frappe.db.count("Player Memory Tracker", {"season": SEASON})
 	if not answers == stored == SUBMISSIONS * ANSWERS:
 		raise Failure(f"{answers} answers were folded and {stored} are stored, of {SUBMISSIONS * ANSWERS}")

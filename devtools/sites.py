@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from devtools import mariadb, shell
+from devtools import config, mariadb, shell
 from devtools.paths import MAIN_SITE, PROJECT, TEST_SITE, Bench
 from devtools.report import step
 
@@ -42,6 +42,7 @@ def ensure(bench: Bench) -> None:
 		_make_main_site(bench)
 	if not _made(bench, TEST_SITE).is_file():
 		_make_test_site(bench)
+		config.write(bench)  # before memora is installed, which looks at what the sites share
 	for name in NAMES:
 		_bring_up_to_date(bench, name, fingerprint)
 

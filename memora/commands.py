@@ -58,7 +58,7 @@ def drain(parked: bool) -> dict:
 
 	retried = srs_persistence.retry_parked() if parked else 0
 	rows = srs_persistence.drain(site_time.to_naive(site_time.now()), SECONDS_TO_DRAIN)
-	return {"retried": retried, "submissions": len(rows), "answers": sum(len(r.records) for r in rows)}
+	return {"retried": retried, "submissions": len(rows), "answers": sum(r.answers for r in rows)}
 
 
 @memora.command()

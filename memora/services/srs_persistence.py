@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypedDict, TypeVar
+from typing import Any, NamedTuple, TypedDict, TypeVar
 
 import frappe
 from frappe import _
@@ -23,13 +23,21 @@ T = TypeVar("T")
 QUEUE = "srs_write"
 FALLBACK_QUEUE = "short"  # where the bench's `workers` do not list QUEUE
 JOB = "memora.services.srs_persistence.persist_review_batch"
-JOB_WAITS_SECONDS = 30  # how long a queued job may keep others from being queued, should it get lost
+JOB_WAITS_SECONDS = 5  # how long a queued job may keep others from being queued, should it get lost
 
 FOLD_SUBMISSIONS = 250  # in one transaction: some 5,000 answers, a few tenths of a second
 DRAIN_SECONDS = 60  # of one job or sweep; a job may take 300
 SWEEP_AFTER_SECONDS = 60  # by then a worker has had its chance
 
 _queue_breaker = CircuitBreaker(failures=(RedisError, OSError))
+
+
+class Folded(NamedTuple):
+	"""A submission that reached the tracker: its name in the outbox, and how many answers it held."""
+
+	name: str
+	season: str
+	answers: int
 
 
 class PersistResult(TypedDict):
@@ -100,7 +108,7 @@ def persist_review_batch(
 	background_jobs.get_redis_conn().delete(_job_waits_key())
 	own = fold(submission)
 	others = drain(_now())
-	return _persisted(sum(len(row.records) for row in [*([own] if own else []), *others]))
+	return _persisted((len(own.records) if own else 0) + sum(folded.answers for folded in others))
 
 
 # Folding
@@ -115,7 +123,7 @@ def fold(key: str) -> OutboxRow | None:
 	return rows[0] if rows else None
 
 
-def drain(before: datetime, seconds: float = DRAIN_SECONDS) -> list[OutboxRow]:
+def drain(before: datetime, seconds: float = DRAIN_SECONDS) -> list[Folded]:
 	"""Folds the submissions accepted up to a naive site time, oldest first, and returns them.
 
 	Stops when none is left that nobody else is folding, or after so many seconds. One that can't be folded
@@ -124,19 +132,19 @@ def drain(before: datetime, seconds: float = DRAIN_SECONDS) -> list[OutboxRow]:
 	return _drain(lambda: memory_store.oldest_outbox(before, FOLD_SUBMISSIONS), seconds)
 
 
-def drain_season(season: str) -> list[OutboxRow]:
+def drain_season(season: str) -> list[Folded]:
 	"""As drain, for one season."""
 	return _drain(lambda: memory_store.outbox_of_season(season, FOLD_SUBMISSIONS), DRAIN_SECONDS)
 
 
-def _drain(next_names: Callable[[], list[str]], seconds: float) -> list[OutboxRow]:
-	folded: list[OutboxRow] = []
+def _drain(next_names: Callable[[], list[str]], seconds: float) -> list[Folded]:
+	folded: list[Folded] = []
 	deadline = time.monotonic() + seconds
 	with memory_store.read_committed():
 		while time.monotonic() < deadline:
 			names = next_names()
 			rows = _fold_or_park(names)
-			folded += rows
+			folded += [Folded(row.name, row.season, len(row.records)) for row in rows]
 			if len(names) < FOLD_SUBMISSIONS or not rows:
 				return folded
 	return folded
