@@ -47,8 +47,10 @@ class Account:
 
 
 def account(season: str, pupil: Pupil) -> Account:
-	"""Reads Redis first, as the learner's answers have left it: the request over HTTP would mend it."""
+	"""Reads Redis first, as the learner's answers have left it: the request over HTTP would mend it. A
+	schedule that is not whole there says nothing of what is due, and is loaded."""
 	redis, of_learner = SRSRedisManager(), (season, pupil.user)
+	redis.load_due(pupil.user, season)
 	scores = redis.get_all_scores(pupil.user, season)
 	due_redis = redis.count_due_items(pupil.user, season)
 	frappe.db.rollback()  # ends the snapshot of the last look

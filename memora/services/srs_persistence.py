@@ -1,9 +1,10 @@
 """Folds journalled answers from the outbox into the tracker, outside the learner's request."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple, TypedDict, TypeVar
 
 import frappe
@@ -191,9 +192,16 @@ def _fold(names: list[str]) -> list[OutboxRow]:
 def _check_cache(rows: list[OutboxRow]) -> None:
 	"""Whoever stored these may have died before the cache knew of them: then the schedule is dropped."""
 	manager, zone = SRSRedisManager(), site_time.site_zone()
+
+	def scores(records: Iterable[MemoryRecord]) -> dict[str, float]:
+		return {r.question_id: site_time.to_epoch(r.next_review_date, zone) for r in records}
+
+	def present(row: OutboxRow) -> dict[str, float]:
+		ids = [r.question_id for r in row.records]
+		return scores(memory_store.get_records(row.player, row.season, ids).values())
+
 	for row in rows:
-		scores = {r.question_id: site_time.to_epoch(r.next_review_date, zone) for r in row.records}
-		if not manager.drop_outdated(row.player, row.season, scores):
+		if not manager.drop_outdated(row.player, row.season, scores(row.records), partial(present, row)):
 			return  # Redis is not there: what it holds is not believed when it is back
 
 

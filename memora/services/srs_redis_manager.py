@@ -22,6 +22,7 @@ an answer, whatever the order in which loads and answers meet.
 """
 
 import time
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TypedDict
 from urllib.parse import quote
@@ -99,14 +100,15 @@ redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2])
 return 1
 """
 
-# Drops a schedule that does not hold these dates: an answer that has been folded did not reach it, or a
-# newer one has since (then it is dropped for nothing, and loaded again).
-# KEYS: zset, marker. ARGV: score and member of each item.
-DROP_IF_OUTDATED = """
+# Whether a schedule lacks one of these dates, or is being loaded from rows that may lack them.
+# KEYS: zset, marker. ARGV: score and member of each item. Returns 1 or 0.
+IS_OUTDATED = """
+if redis.call('EXISTS', KEYS[1]) == 0 then
+	local marker = redis.call('GET', KEYS[2]) or ''
+	return (string.sub(marker, 1, 8) == 'loading:' or string.sub(marker, -6) == ':empty') and 1 or 0
+end
 for i = 1, #ARGV, 2 do
-	if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[i + 1])) ~= tonumber(ARGV[i]) then
-		return redis.call('DEL', KEYS[1], KEYS[2])
-	end
+	if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[i + 1])) ~= tonumber(ARGV[i]) then return 1 end
 end
 return 0
 """
@@ -200,10 +202,21 @@ class SRSRedisManager:
 
 		return self._try(apply)
 
-	def drop_outdated(self, user: str, season: str, items: dict[str, float]) -> bool:
-		"""Drops a learner's schedule unless it holds these dates, {question_id: next_review_ts}."""
-		keys, arguments = self._keys(user, season), _flat(items)
-		return self._try(lambda client: self.server.drop_if_outdated(keys=keys, args=arguments))
+	def drop_outdated(
+		self, user: str, season: str, items: dict[str, float], truth: Callable[[], dict[str, float]]
+	) -> bool:
+		"""Drops a learner's schedule that lacks one of these dates, {question_id: next_review_ts}.
+
+		Unless a newer answer has replaced them meanwhile: `truth` gives the present ones, if need be.
+		"""
+		keys = self._keys(user, season)
+
+		def check(client: redis.Redis) -> None:
+			if self.server.is_outdated(keys=keys, args=_flat(items)):
+				if self.server.is_outdated(keys=keys, args=_flat(truth())):
+					client.delete(*keys)
+
+		return self._try(check)
 
 	def remove_item(self, user: str, season: str, question_id: str) -> bool:
 		"""Removes one question from the schedule; True also when it was not there."""
@@ -374,7 +387,7 @@ class _Server:
 		self.finish_load = client.register_script(FINISH_LOAD)
 		self.reschedule = client.register_script(RESCHEDULE)
 		self.add = client.register_script(ADD)
-		self.drop_if_outdated = client.register_script(DROP_IF_OUTDATED)
+		self.is_outdated = client.register_script(IS_OUTDATED)
 
 	def _connect(self, url: str, is_cluster: bool) -> redis.Redis:
 		timeouts = {
