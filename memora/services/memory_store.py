@@ -110,22 +110,21 @@ def _placeholders(count: int) -> str:
 
 
 RECORD_COLUMNS = _columns(MemoryRecord)
-# Datetimes as texts, as in the payload: what Frappe makes datetimes of costs more than the query itself.
-RECORD_VALUES = ", ".join(
-	f"CAST({f.name} AS CHAR)" if f.type is datetime else f.name for f in fields(MemoryRecord)
-)
+RECORD_JSON = f"JSON_ARRAY({RECORD_COLUMNS})"  # as MemoryRecord.as_json, so that all reads are of payloads
 JOURNAL_COLUMNS = _columns(JournalEntry)
 KEEPS = "IF(VALUES(reps) > reps OR (VALUES(reps) = reps AND VALUES(last_review_date) >= last_review_date)"
 
-# A learner's records of some questions, and her outbox, in one statement.
+# A learner's records of a few questions, and her outbox, in one statement. All records make one row: of rows
+# and columns, not of bytes, the driver makes the cost.
+FEW_RECORDS = 200  # far less than group_concat_max_len, 1 MiB, where the server would cut the row
 RECORDS_BY_NAME_SQL = f"""
-	SELECT NULL AS payload, {RECORD_VALUES} FROM `tabPlayer Memory Tracker`
+	SELECT JSON_ARRAYAGG({RECORD_JSON}) FROM `tabPlayer Memory Tracker`
 	WHERE season = %(season)s AND name IN %(names)s
-	UNION ALL SELECT payload, {", ".join(["NULL"] * len(fields(MemoryRecord)))} FROM `tabReview Outbox`
+	UNION ALL SELECT payload FROM `tabReview Outbox`
 	WHERE name BETWEEN %(first)s AND %(last)s AND season = %(season)s"""
-
-# All of a learner's records in a season, and her outbox.
-RECORDS_OF_PLAYER_SQL = RECORDS_BY_NAME_SQL.replace(
+# The same of any number of questions, and of all of a season: a row a record.
+RECORDS_BY_MANY_NAMES_SQL = RECORDS_BY_NAME_SQL.replace("JSON_ARRAYAGG", "JSON_ARRAY")
+RECORDS_OF_PLAYER_SQL = RECORDS_BY_MANY_NAMES_SQL.replace(
 	"name IN %(names)s", "name BETWEEN %(first)s AND %(last)s"
 )
 
@@ -141,7 +140,7 @@ DUE_WHERE = """
 	FROM `tabPlayer Memory Tracker`
 	WHERE player = %(player)s AND season = %(season)s AND next_review_date <= %(now)s
 	AND name NOT IN %(pending)s AND (%(subject)s IS NULL OR subject = %(subject)s)"""
-DUE_SQL = f"SELECT {RECORD_VALUES} {DUE_WHERE} ORDER BY next_review_date, name LIMIT %(limit)s"
+DUE_SQL = f"SELECT JSON_ARRAY({RECORD_JSON}) {DUE_WHERE} ORDER BY next_review_date, name LIMIT %(limit)s"
 DUE_COUNT_SQL = f"SELECT COUNT(*) {DUE_WHERE}"
 
 # The newest answer wins, as MemoryRecord.age has it; what decides that is assigned last.
@@ -326,7 +325,8 @@ def get_records(player: str, season: str, question_ids: Iterable[str]) -> dict[s
 	Records of her outbox come along whether asked for or not.
 	"""
 	names = [tracker_name(player, season, q) for q in question_ids] or [""]
-	return _overlay(frappe.db.sql(RECORDS_BY_NAME_SQL, _of_player(player, season, names=names)))
+	statement = RECORDS_BY_NAME_SQL if len(names) <= FEW_RECORDS else RECORDS_BY_MANY_NAMES_SQL
+	return _overlay(frappe.db.sql(statement, _of_player(player, season, names=names)))
 
 
 def get_all_records(player: str, season: str) -> dict[str, MemoryRecord]:
@@ -341,7 +341,7 @@ def get_due(
 	pending = _get_pending(player, season)
 	names = [tracker_name(player, season, q) for q in pending] or [""]
 	values = _of_player(player, season, now=now, subject=subject, pending=names, limit=limit)
-	stored = [MemoryRecord.from_json(row) for row in frappe.db.sql(DUE_SQL, values)]
+	stored = [record for (payload,) in frappe.db.sql(DUE_SQL, values) for record in _unpack(payload)]
 	total = frappe.db.sql(DUE_COUNT_SQL, values)[0][0] if len(stored) == limit else len(stored)
 	fresh = [r for r in pending.values() if r.next_review_date <= now and subject in (None, r.subject)]
 	due = sorted([*stored, *fresh], key=lambda r: (r.next_review_date, r.question_id))
@@ -357,18 +357,18 @@ def get_first_seen(player: str, season: str) -> dict[str, datetime]:
 def _get_pending(player: str, season: str) -> dict[str, MemoryRecord]:
 	"""The records in a learner's outbox."""
 	rows = frappe.db.sql(OUTBOX_OF_PLAYER_SQL, _of_player(player, season))
-	return _overlay((payload, *[None] * len(fields(MemoryRecord))) for (payload,) in rows)
+	return _overlay(rows)
 
 
 def _of_player(player: str, season: str, **more) -> dict:
 	return {"player": player, "season": season, **_range(digest(player)), **more}
 
 
-def _overlay(rows: Iterable[tuple]) -> dict[str, MemoryRecord]:
-	"""Merges rows (payload, *record columns): of several records of a question the newest one."""
+def _overlay(rows: Iterable[tuple[str | None]]) -> dict[str, MemoryRecord]:
+	"""Merges rows of one payload each: of several records of a question the newest one."""
 	records: dict[str, MemoryRecord] = {}
-	for payload, *values in rows:
-		for record in _unpack_readable(payload) if payload else [MemoryRecord.from_json(values)]:
+	for (payload,) in rows:
+		for record in _unpack_readable(payload or "[]"):
 			known = records.get(record.question_id)
 			if not known or record.age >= known.age:
 				records[record.question_id] = record
