@@ -101,8 +101,8 @@ class OutboxRow:
 	records: list[MemoryRecord]
 
 
-def _columns(record: type, prefix: str = "") -> str:
-	return ", ".join(prefix + f.name for f in fields(record))
+def _columns(record: type) -> str:
+	return ", ".join(f.name for f in fields(record))
 
 
 def _placeholders(count: int) -> str:

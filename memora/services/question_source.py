@@ -9,8 +9,6 @@ from typing import Any, Protocol
 
 import frappe
 
-PAGE_ROWS = 200
-
 
 class QuestionSource(Protocol):
 	"""What a host app's source of questions provides. Content is any JSON-able dictionary; its keys
