@@ -39,10 +39,6 @@ class InvalidSettings(MemoraError):
 	"""A setting outside its range."""
 
 
-class UnknownUser(MemoraError):
-	http_status_code = 404
-
-
 class UnknownSeason(MemoraError):
 	http_status_code = 404
 

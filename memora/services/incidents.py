@@ -10,6 +10,7 @@ import frappe
 import pymysql
 
 from memora.services import partition_manager, site_time
+from memora.services.circuit_breaker import Unavailable
 
 OPEN_SQL = """
 	INSERT INTO `tabSafe Mode Incident` (name, started_at, reason, creation, modified, owner, modified_by)
@@ -30,8 +31,11 @@ def close_incidents() -> None:
 
 
 def is_open() -> bool:
-	"""Whether an incident has been noted that nobody has closed."""
-	return bool(partition_manager.query(IS_OPEN_SQL))
+	"""Whether an incident has been noted that nobody has closed; raises Unavailable if MariaDB can't tell."""
+	try:
+		return bool(partition_manager.query(IS_OPEN_SQL))
+	except pymysql.err.MySQLError as error:
+		raise Unavailable(f"nobody knows what Redis has missed: {error}") from error
 
 
 def _write(statement: str, values: dict) -> None:

@@ -63,7 +63,7 @@ def enqueue_fold(key: str, player: str, season: str) -> str | None:
 	except Unavailable as error:
 		_logger().warning(f"queue Redis: folding {key} without it: {error}")
 	try:
-		fold(key)
+		_fold_or_park([key], SRSPersistenceService.MAX_RETRIES)  # at once or not at all: a learner waits
 	except memory_store.DATABASE_FAILURES as error:
 		_logger().warning(f"left {key} to the sweeper: {error}")
 	return None
@@ -168,10 +168,10 @@ def retry_parked() -> int:
 	return count
 
 
-def _fold_or_park(names: list[str]) -> list[OutboxRow]:
+def _fold_or_park(names: list[str], attempt: int = 0) -> list[OutboxRow]:
 	"""Folds these in one transaction; if that can't be, one by one, and parks each that can't be folded."""
 	try:
-		return _with_retries(lambda: _fold(names))
+		return _with_retries(lambda: _fold(names), attempt)
 	except Exception as error:  # whatever one of them holds must not stop the others
 		if memory_store.is_transient(error):
 			raise
@@ -226,7 +226,7 @@ def _with_retries(action: Callable[[], T], attempt: int = 0) -> T:
 			return action()
 		except (frappe.QueryDeadlockError, frappe.QueryTimeoutError) as error:
 			if attempt >= service.MAX_RETRIES:
-				_logger().error(f"given up after {attempt} retries: {error}")
+				_logger().error(f"given up: {error}")
 				raise
 			delay = min(service.RETRY_DELAY_BASE * 2**attempt, service.RETRY_DELAY_MAX)
 			attempt += 1

@@ -358,12 +358,20 @@ class SRSRedisManager:
 			if self.server.has_missed_writes is None:
 				self.server.has_missed_writes = incidents.is_open()
 			if self.server.has_missed_writes:
-				self.server.remember_generation(client.incr(self.generation_key))
-				incidents.close_incidents()
-				self.server.has_missed_writes = False
+				self._declare_stale(client)
 			return action(client)
 
 		return run
+
+	def _declare_stale(self, client: redis.Redis) -> None:
+		"""Counts an outage: no schedule from before it is believed any more."""
+		self.server.has_missed_writes = False  # before, so that what another thread misses meanwhile stays noted
+		try:
+			self.server.remember_generation(client.incr(self.generation_key))
+		except BaseException:
+			self.server.has_missed_writes = True
+			raise
+		incidents.close_incidents()
 
 	def _generation(self, client: redis.Redis) -> str:
 		"""The generation, at most GENERATION_SECONDS old. An older one does no harm: what it leads to is
