@@ -365,7 +365,7 @@ class SRSRedisManager:
 
 	def _declare_stale(self, client: redis.Redis) -> None:
 		"""Counts an outage: no schedule from before it is believed any more."""
-		self.server.has_missed_writes = False  # before, so that what another thread misses meanwhile stays noted
+		self.server.has_missed_writes = False  # first: what another thread misses meanwhile stays noted
 		try:
 			self.server.remember_generation(client.incr(self.generation_key))
 		except BaseException:
