@@ -26,7 +26,7 @@ INSERT_ROWS = 500  # of the backlog in a statement of 1.5 MB
 ORM_SUBMISSIONS = 50  # a sample: all of them would take minutes
 AHEAD = timedelta(days=1)  # of now, where no sweeper looks
 ENOUGH_SECONDS = 600
-LEAST_PER_SECOND, LEAST_RATIO = 5000, 20  # as the project's third issue sets them
+LEAST_PER_SECOND, LEAST_RATIO = 5000, 20  # what the project asks of it
 
 OUTBOX_SQL = "INSERT INTO `tabReview Outbox` (name, player, season, payload, creation, modified) VALUES "
 

@@ -29,7 +29,7 @@ TURNS, REQUESTS_A_TURN = 6, 5  # of each kind in a round, with one client
 CLIENTS, REQUESTS_EACH = 4, 10  # of each kind in a round, side by side
 WARM_UP_REQUESTS = 10  # of each kind and client: so that every server process has had some
 TIMEOUT_SECONDS = 30
-LIMITS = {READ: 1.6, SUBMIT: 3.0}  # of the ratios, as the project's first issue sets them
+LIMITS = {READ: 1.6, SUBMIT: 3.0}  # of the ratios
 
 
 class Client:
