@@ -20,6 +20,8 @@ BUFFER_POOL_SHARE = 0.25  # of the machine's memory: Redis, web and workers live
 CONFIG = """\
 [mariadbd]
 datadir = {data}
+# a server deletes all temporary tables in its tmpdir when it starts, whosever they are; the other server dies of it
+tmpdir = {temporary}
 socket = {socket}
 pid-file = {run}/mariadbd.pid
 bind-address = 127.0.0.1
@@ -62,6 +64,7 @@ def _make_data(bench: Bench) -> None:
 			_program("mariadb-install-db"),
 			"--no-defaults",
 			f"--datadir={part}",
+			f"--tmpdir={bench.temporary}",
 			f"--user={user}",
 			"--auth-root-authentication-method=normal",
 			"--skip-test-db",
@@ -69,21 +72,19 @@ def _make_data(bench: Bench) -> None:
 		log,
 	)
 	password = secrets.token_urlsafe(24)
-	_bootstrap(part, user, SECURE.format(password=password), log)
+	_bootstrap(bench, part, SECURE.format(password=password), log)
 	_write_client_file(bench, password)
 	part.rename(bench.mariadb_data)
 
 
-def _bootstrap(data: Path, user: str, statements: str, log: Path) -> None:
+def _bootstrap(bench: Bench, data: Path, statements: str, log: Path) -> None:
 	"""Run statements without ever opening a port: root has no password yet."""
 	sql = data.with_suffix(".sql")
 	sql.touch(mode=0o600)
 	sql.write_text(statements)
-	server = _program("mariadbd")
+	where = [f"--datadir={data}", f"--tmpdir={bench.temporary}", f"--user={getpass.getuser()}"]
 	with sql.open("rb") as stdin:
-		shell.run(
-			[server, "--no-defaults", f"--datadir={data}", f"--user={user}", "--bootstrap"], log, stdin=stdin
-		)
+		shell.run([_program("mariadbd"), "--no-defaults", *where, "--bootstrap"], log, stdin=stdin)
 	sql.unlink()
 
 
@@ -114,6 +115,7 @@ def daemon(bench: Bench) -> Daemon:
 def configure(bench: Bench, port: int) -> None:
 	config = CONFIG.format(
 		data=bench.mariadb_data,
+		temporary=bench.temporary,
 		socket=bench.socket(),
 		run=bench.run,
 		port=port,

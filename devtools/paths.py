@@ -53,6 +53,11 @@ class Bench:
 		return self.root / "mariadb"
 
 	@property
+	def temporary(self) -> Path:
+		"""MariaDB's temporary tables."""
+		return self.root / "tmp"
+
+	@property
 	def mariadb_client(self) -> Path:
 		"""Option file of the mariadb client: the root login. Readable by its owner only."""
 		return self.run / "mariadb-root.cnf"
@@ -79,7 +84,8 @@ class Bench:
 		return _private_directory(self.root) / "mariadb.sock"
 
 	def make_directories(self) -> None:
-		for directory in (self.apps, self.sites, self.logs, self.run, self.root / "config" / "pids"):
+		pids = self.root / "config" / "pids"
+		for directory in (self.apps, self.sites, self.logs, self.run, self.temporary, pids):
 			directory.mkdir(parents=True, exist_ok=True)
 		self.run.chmod(0o700)
 
