@@ -82,3 +82,15 @@ class JournalUnavailable(MemoraError):
 		"""Raises it, with a Retry-After header on the response to come."""
 		frappe.flags.retry_after_seconds = cls.RETRY_AFTER_SECONDS
 		frappe.throw(message, cls)
+
+
+class RateLimitExceeded(MemoraError):
+	"""Safe Mode admits no more readers at the moment, or not this one again so soon."""
+
+	http_status_code = 429
+
+	@classmethod
+	def throw(cls, wait_seconds: int) -> NoReturn:
+		"""Raises it, with a Retry-After header on the response to come."""
+		frappe.flags.retry_after_seconds = wait_seconds
+		frappe.throw(frappe._("Please wait {0} seconds.").format(wait_seconds), cls)

@@ -9,11 +9,16 @@ required_apps = []
 after_install = "memora.install.after_install"
 after_migrate = "memora.install.after_migrate"
 
-after_request = ["memora.api.utils.set_retry_after"]
+after_request = ["memora.api.utils.set_retry_after", "memora.api.utils.tell_of_incident"]
+
+app_include_js = ["/assets/memora/js/safe_mode_banner.js"]
 
 scheduler_events = {
 	"cron": {
-		"* * * * *": ["memora.services.srs_persistence.sweep_outbox"],
+		"* * * * *": [
+			"memora.services.srs_persistence.sweep_outbox",
+			"memora.services.incidents.tell",
+		],
 	},
 	"hourly": ["memora.services.partition_manager.heal_partitions"],
 	"daily": ["memora.services.srs_archiver.process_auto_archive"],

@@ -6,9 +6,9 @@ import frappe
 from frappe import _
 
 from memora.api.parsing import parse_filter, parse_limit, parse_responses, parse_submission_id
-from memora.api.utils import current_player, is_manager
+from memora.api.utils import current_player, is_manager, refusals_in_html
 from memora.exceptions import UnknownSubmission
-from memora.services import memory_store, review_session
+from memora.services import memory_store, review_session, seasons
 from memora.services.srs_persistence import SRSPersistenceService
 
 
@@ -18,9 +18,30 @@ def get_review_session(subject: str | None = None, limit: int | str = 20) -> dic
 
 	`subject` narrows to one subject, `limit` is 1 to 50. Answers {questions: [{question_id, subject, topic,
 	stability (days), next_review_date (site time), …content}], total_due, season, is_degraded, message?}.
-	`message` says why there is no active season. Errors: InvalidLimit, InvalidFilter 400.
+	`message` says why there is no active season. While Redis is not there `is_degraded` is true and at most
+	10 are shown, to each learner once in 30 seconds. Errors: InvalidLimit, InvalidFilter 400, RateLimitExceeded
+	429 with Retry-After.
 	"""
-	return review_session.read(current_player(), parse_filter("subject", subject), parse_limit(limit))
+	with refusals_in_html():
+		return review_session.read(current_player(), parse_filter("subject", subject), parse_limit(limit))
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def get_reviews_safe_mode(
+	user: str, season: str, subject: str | None = None, limit: int | str = review_session.SAFE_MODE_LIMIT
+) -> dict[str, Any]:
+	"""What get_review_session answers while Redis is not there, whether it is or not; `limit` is 1 to 10.
+
+	For the learner herself and for managers, within the limits of Safe Mode. Errors: as get_review_session,
+	UnknownSeason 404, PermissionError 403.
+	"""
+	if user != current_player() and not is_manager():
+		frappe.throw(_("These reviews are another learner's."), frappe.PermissionError)
+	limit = parse_limit(limit, review_session.SAFE_MODE_LIMIT)
+	with refusals_in_html():
+		return review_session.read_in_safe_mode(
+			user, seasons.get(season).name, parse_filter("subject", subject), limit
+		)
 
 
 @frappe.whitelist(methods=["POST"])

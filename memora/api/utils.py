@@ -1,11 +1,18 @@
 """What the endpoints share."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import frappe
 from frappe import _
+from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Request, Response
 
-from memora.services import seasons
+from memora.exceptions import RateLimitExceeded
+from memora.services import incidents, seasons
 from memora.services.alerts import MANAGER_ROLES
+from memora.services.safe_mode import SafeModeManager
 
 
 def get_active_season() -> str | None:
@@ -26,7 +33,39 @@ def is_manager() -> bool:
 	return bool({*MANAGER_ROLES} & {*frappe.get_roles()})
 
 
-def set_retry_after(response: Response, request: Request) -> None:
+def check_rate_limit(user: str) -> bool:
+	"""Whether a user may read now in Safe Mode; if so, the reading is counted."""
+	return SafeModeManager().check_rate_limit(user)
+
+
+@contextmanager
+def refusals_in_html() -> Iterator[None]:
+	"""For a client that asks for HTML, of which Frappe has none for this status."""
+	try:
+		yield
+	except RateLimitExceeded as error:
+		accept = frappe.get_request_header("Accept") or ""
+		if not accept.startswith("text") or frappe.local.is_ajax:
+			raise
+		raise TooManyRequests(str(error), retry_after=frappe.flags.retry_after_seconds) from error
+
+
+def set_retry_after(response: Response | None, request: Request) -> None:
 	"""Frappe's hook after_request: tells a client that was put off when to come back, in seconds."""
-	if seconds := frappe.flags.retry_after_seconds:
+	if response and (seconds := frappe.flags.retry_after_seconds):
 		response.headers["Retry-After"] = str(seconds)
+
+
+def tell_of_incident(response: Response | None, request: Request) -> None:
+	"""Frappe's hook after_request: if this request has found Redis gone, managers shall know."""
+	if frappe.flags.memora_incident_noted:
+		frappe.db.rollback()  # what is to be kept is committed by now
+		incidents.tell()
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def get_safe_mode() -> dict[str, Any] | None:
+	"""The Safe Mode Incident that is going on, {name, started_at, reason}, or null; for managers."""
+	if not is_manager():
+		frappe.throw(_("Only managers may ask for incidents."), frappe.PermissionError)
+	return incidents.get_open()

@@ -5,20 +5,33 @@ import frappe
 MANAGER_ROLES = ("System Manager", "Memora Manager")
 
 MANAGERS_SQL = """
-	SELECT DISTINCT u.name FROM tabUser u JOIN `tabHas Role` r ON r.parent = u.name AND r.parenttype = 'User'
+	SELECT DISTINCT u.name, u.email FROM tabUser u
+	JOIN `tabHas Role` r ON r.parent = u.name AND r.parenttype = 'User'
 	WHERE u.enabled = 1 AND u.user_type = 'System User' AND r.role IN %(roles)s"""
+SENDS_MAIL = {"enable_outgoing": 1, "default_outgoing": 1}
 
 
-def get_managers() -> list[str]:
-	"""The enabled desk users with one of MANAGER_ROLES."""
-	return [name for (name,) in frappe.db.sql(MANAGERS_SQL, {"roles": MANAGER_ROLES})]
+def get_managers() -> dict[str, str]:
+	"""The enabled desk users with one of MANAGER_ROLES, with their mail addresses."""
+	return dict(frappe.db.sql(MANAGERS_SQL, {"roles": MANAGER_ROLES}))
 
 
-def tell_managers(subject: str, message: str, about: tuple[str, str] | None = None) -> None:
-	"""One Error Log row, and a Notification Log for each manager; `about` is (doctype, name). Commits."""
+def tell_managers(
+	subject: str,
+	message: str,
+	about: tuple[str, str] | None = None,
+	is_error: bool = True,
+	by_mail: bool = False,
+) -> None:
+	"""A Notification Log for each manager, if need be one Error Log row, and a mail where the site sends any.
+
+	`about` is (doctype, name). Commits.
+	"""
 	doctype, name = about or (None, None)
-	frappe.log_error(title=subject, message=message, reference_doctype=doctype, reference_name=name)
-	for user in get_managers():
+	if is_error:
+		frappe.log_error(title=subject, message=message, reference_doctype=doctype, reference_name=name)
+	managers = get_managers()
+	for user in managers:
 		frappe.get_doc(
 			{
 				"doctype": "Notification Log",
@@ -30,4 +43,12 @@ def tell_managers(subject: str, message: str, about: tuple[str, str] | None = No
 				"document_name": name,
 			}
 		).insert(ignore_permissions=True)
+	if by_mail and frappe.db.exists("Email Account", SENDS_MAIL):
+		frappe.sendmail(
+			recipients=sorted({address for address in managers.values() if address}),
+			subject=subject,
+			message=message,
+			reference_doctype=doctype,
+			reference_name=name,
+		)
 	frappe.db.commit()  # nosemgrep: frappe-manual-commit: what follows may fail, and is what they are told of

@@ -1,5 +1,6 @@
 """The two use cases of a learner: what is due for me, here are my answers."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,9 +15,12 @@ from memora.services import memory_store, scheduling, seasons, site_time, srs_pe
 from memora.services.circuit_breaker import Unavailable
 from memora.services.memory_store import JournalEntry, MemoryRecord
 from memora.services.question_source import get_source
+from memora.services.safe_mode import SafeModeManager
 from memora.services.seasons import Season
 from memora.services.settings import get_settings
 from memora.services.srs_redis_manager import SRSRedisManager
+
+SAFE_MODE_LIMIT = 10  # questions of one reading
 
 
 @dataclass(frozen=True)
@@ -36,16 +40,24 @@ def read(player: str, subject: str | None = None, limit: int = 20) -> dict[str, 
 	season = seasons.get_active()
 	if not season:
 		return _session([], 0, None, message=seasons.why_none_is_active())
-	if not season.enable_redis or subject:  # a filter by subject needs the rows of all that is due
-		return _session(*_due_in_database(player, season, subject, limit), season.name)
-	try:
-		return _session(*_due_in_redis(player, season, limit), season.name)
-	except Unavailable:
-		return _session(*_due_in_database(player, season, subject, limit), season.name, is_degraded=True)
+	# a filter by subject needs the rows of all that is due
+	if not season.enable_redis or (subject and SRSRedisManager().is_available()):
+		return _session(*_due_in_database(player, season.name, subject, limit), season.name)
+	if not subject:
+		with suppress(Unavailable):
+			return _session(*_due_in_redis(player, season, limit), season.name)
+	return read_in_safe_mode(player, season.name, subject, limit)
 
 
-def _due_in_database(player: str, season: Season, subject: str | None, limit: int):
-	return memory_store.get_due(player, season.name, site_time.to_naive(site_time.now()), limit, subject)
+def read_in_safe_mode(player: str, season: str, subject: str | None, limit: int) -> dict[str, Any]:
+	"""As read, without Redis: at most SAFE_MODE_LIMIT questions, `is_degraded`. Raises RateLimitExceeded."""
+	SafeModeManager().require(player)
+	due = _due_in_database(player, season, subject, min(limit, SAFE_MODE_LIMIT))
+	return _session(*due, season, is_degraded=True)
+
+
+def _due_in_database(player: str, season: str, subject: str | None, limit: int):
+	return memory_store.get_due(player, season, site_time.to_naive(site_time.now()), limit, subject)
 
 
 def _due_in_redis(player: str, season: Season, limit: int) -> tuple[list[MemoryRecord], int]:
@@ -60,7 +72,7 @@ def _due_in_redis(player: str, season: Season, limit: int) -> tuple[list[MemoryR
 		return wanted, due["total_due"]
 	# Redis shows what MariaDB knows is not due, so a write of its schedule was lost: MariaDB is right
 	manager.clear_user_cache(player, season.name)
-	return _due_in_database(player, season, None, limit)
+	return _due_in_database(player, season.name, None, limit)
 
 
 def _session(

@@ -1,7 +1,9 @@
 """Folds journalled answers from the outbox into the tracker, outside the learner's request."""
 
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -29,6 +31,7 @@ JOB_WAITS_SECONDS = 5  # how long a queued job may keep others from being queued
 FOLD_SUBMISSIONS = 250  # in one transaction: some 5,000 answers, a few tenths of a second
 DRAIN_SECONDS = 60  # of one job or sweep; a job may take 300
 SWEEP_AFTER_SECONDS = 60  # by then a worker has had its chance
+INLINE_SHARE = 0.2  # of a web process's time, for folding while there is no queue; the rest is the sweeper's
 
 _queue_breaker = CircuitBreaker(failures=(RedisError, OSError))
 
@@ -54,19 +57,51 @@ class PersistResult(TypedDict):
 def enqueue_fold(key: str, player: str, season: str) -> str | None:
 	"""Has a worker fold a committed submission; the job's id, None if the queue is not there.
 
-	In that case it is folded here and now. Never raises: what fails is left to the sweeper.
+	In that case it is folded here and now if no others are. Never raises: the rest is left to the sweeper.
 	"""
 	try:
 		with _queue_breaker.guard():
 			_enqueue(key, player, season)
 			return job_id_of(key)
 	except Unavailable as error:
-		_logger().warning(f"queue Redis: folding {key} without it: {error}")
+		_logger().warning(f"queue Redis: {error}")
+	with _inline.turn() as is_mine:
+		if is_mine:
+			_fold_inline(key)
+	return None
+
+
+def _fold_inline(key: str) -> None:
 	try:
 		_fold_or_park([key], SRSPersistenceService.MAX_RETRIES)  # at once or not at all: a learner waits
 	except memory_store.DATABASE_FAILURES as error:
 		_logger().warning(f"left {key} to the sweeper: {error}")
-	return None
+
+
+class _InlineFolds:
+	"""Keeps a storm of submissions from becoming a storm of folds: a process folds one at a time, and for
+	INLINE_SHARE of its time."""
+
+	def __init__(self) -> None:
+		self.lock = threading.Lock()
+		self.next_at = 0.0
+
+	@contextmanager
+	def turn(self) -> Iterator[bool]:
+		"""Whether a fold may begin now."""
+		begin = time.monotonic()
+		if begin < self.next_at or not self.lock.acquire(blocking=False):
+			yield False
+			return
+		try:
+			yield True
+		finally:
+			end = time.monotonic()
+			self.next_at = end + (end - begin) * (1 / INLINE_SHARE - 1)
+			self.lock.release()
+
+
+_inline = _InlineFolds()
 
 
 def _enqueue(key: str, player: str, season: str) -> None:

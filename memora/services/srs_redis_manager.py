@@ -22,15 +22,15 @@ an answer, whatever the order in which loads and answers meet.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TypedDict
+from typing import Any, TypedDict
 from urllib.parse import quote
 from uuid import uuid4
 
 import frappe
 import redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from redis.utils import str_if_bytes
 
 from memora.services import incidents, memory_store, site_time
@@ -114,6 +114,9 @@ return 0
 """
 
 
+Action = Callable[[redis.Redis], Any]
+
+
 class CacheStats(TypedDict):
 	total_items: int
 	due_items: int
@@ -166,7 +169,7 @@ class SRSRedisManager:
 	def is_available(self) -> bool:
 		"""Whether Redis answers; asks it at most once per breaker period while it does not."""
 		try:
-			return bool(self.server.run(self._trusting(lambda client: client.ping())))
+			return bool(self._ask(lambda client: client.ping()))
 		except Unavailable:
 			return False
 
@@ -186,7 +189,7 @@ class SRSRedisManager:
 		if not items:
 			return True
 		keys, arguments = self._keys(user, season), [self._ttl(ttl), *_flat(items)]
-		return self._try(lambda client: self.server.add(keys=keys, args=arguments))
+		return self._try(lambda client: self.server.add(keys=keys, args=arguments), keys)
 
 	def reschedule(self, user: str, season: str, items: dict[str, float]) -> bool:
 		"""Applies the dates that follow from a learner's answers, {question_id: next_review_ts}.
@@ -200,7 +203,7 @@ class SRSRedisManager:
 			arguments = [self._generation(client), self._ttl(), *_flat(items)]
 			self.server.reschedule(keys=keys, args=arguments)
 
-		return self._try(apply)
+		return self._try(apply, keys)
 
 	def drop_outdated(
 		self, user: str, season: str, items: dict[str, float], truth: Callable[[], dict[str, float]]
@@ -216,11 +219,12 @@ class SRSRedisManager:
 				if self.server.is_outdated(keys=keys, args=_flat(truth())):
 					client.delete(*keys)
 
-		return self._try(check)
+		return self._try(check, keys)
 
 	def remove_item(self, user: str, season: str, question_id: str) -> bool:
 		"""Removes one question from the schedule; True also when it was not there."""
-		return self._try(lambda client: client.zrem(self._make_key(user, season), question_id))
+		keys = self._keys(user, season)
+		return self._try(lambda client: client.zrem(keys[0], question_id), keys)
 
 	def clear_user_cache(self, user: str, season: str) -> bool:
 		"""Drops a learner's schedule; the next read loads it from MariaDB."""
@@ -258,7 +262,8 @@ class SRSRedisManager:
 
 	def read_due(self, user: str, season: str, limit: int = 20) -> DueItems:
 		"""What is due now, in one round trip. Renews the schedule's lifetime."""
-		(key, marker), now = self._keys(user, season), time.time()
+		key, marker = keys = self._keys(user, season)
+		now = time.time()
 
 		def read(client: redis.Redis) -> list:
 			pipeline = client.pipeline(transaction=False)
@@ -270,7 +275,7 @@ class SRSRedisManager:
 			pipeline.expire(marker, self._ttl())
 			return pipeline.execute()
 
-		loaded, count, question_ids, total, is_there, _renewed = self.server.run(self._trusting(read))
+		loaded, count, question_ids, total, is_there, _renewed = self._ask(read, keys)
 		generation = self.server.remember_generation(count)
 		is_loaded = loaded == f"{generation}:empty" or (loaded == generation and bool(is_there))
 		return DueItems(question_ids=question_ids, total_due=total, is_loaded=is_loaded)
@@ -281,15 +286,24 @@ class SRSRedisManager:
 		if due["is_loaded"]:
 			return due, False
 		scores = self.rehydrate(user, season)
+		if scores is None:
+			return self._due_in_database(user, season, limit), False
 		now = time.time()
 		ids = sorted((q for q, score in scores.items() if score <= now), key=lambda q: (scores[q], q))
 		return DueItems(question_ids=ids[:limit], total_due=len(ids), is_loaded=True), True
 
-	def rehydrate(self, user: str, season: str) -> dict[str, float]:
+	def _due_in_database(self, user: str, season: str, limit: int) -> DueItems:
+		"""For whoever finds another process loading the schedule: few rows instead of all of them."""
+		now = site_time.to_naive(site_time.now())
+		records, total = memory_store.get_due(user, season, now, limit)
+		return DueItems(question_ids=[r.question_id for r in records], total_due=total, is_loaded=True)
+
+	def rehydrate(self, user: str, season: str) -> dict[str, float] | None:
 		"""Loads a learner's schedule from MariaDB and returns it as {question_id: next_review_ts}.
 
-		Right also while answers of hers are being stored: then the schedule is returned but not kept,
-		and the next read loads it again. Ends the current transaction's view of the past.
+		None, without a look at MariaDB, where it is whole already or another process is loading it. Right also
+		while answers of hers are being stored: then the schedule is returned but not kept, and the next
+		read loads it again. Ends the current transaction's view of the past.
 		"""
 		keys, token = self._keys(user, season), f"loading:{uuid4()}"
 
@@ -298,30 +312,31 @@ class SRSRedisManager:
 			claim = [generation, token, LOADING_TTL_SECONDS]
 			return generation, bool(self.server.begin_load(keys=keys, args=claim))
 
-		generation, shall_store = self.server.run(self._trusting(begin))
+		generation, is_mine = self._ask(begin, keys)
+		if not is_mine:
+			return None
 		memory_store.new_snapshot()
 		zone = site_time.site_zone()
 		records = memory_store.get_all_records(user, season)
 		scores = {q: site_time.to_epoch(r.next_review_date, zone) for q, r in records.items()}
-		if shall_store:
-			# under the generation of the claim: what was missed since then is not in these rows
-			arguments = [generation, token, self._ttl(), *_flat(scores)]
-			self._try(lambda client: self.server.finish_load(keys=keys, args=arguments))
+		# under the generation of the claim: what was missed since then is not in these rows
+		arguments = [generation, token, self._ttl(), *_flat(scores)]
+		self._try(lambda client: self.server.finish_load(keys=keys, args=arguments), keys)
 		return scores
 
 	def get_all_scores(self, user: str, season: str) -> dict[str, float]:
 		"""A learner's whole schedule in Redis, {question_id: next_review_ts}; raises Unavailable."""
-		key = self._make_key(user, season)
-		return dict(self.server.run(lambda client: client.zrange(key, 0, -1, withscores=True)))
+		keys = self._keys(user, season)
+		return dict(self._ask(lambda client: client.zrange(keys[0], 0, -1, withscores=True), keys))
 
 	def count_due_items(self, user: str, season: str) -> int:
 		"""How many questions are due now, of what is in Redis; raises Unavailable."""
-		key = self._make_key(user, season)
-		return self.server.run(lambda client: client.zcount(key, "-inf", time.time()))
+		keys = self._keys(user, season)
+		return self._ask(lambda client: client.zcount(keys[0], "-inf", time.time()), keys)
 
 	def get_cache_stats(self, user: str, season: str) -> CacheStats:
 		"""Size of a learner's schedule: items, items due now, bytes; raises Unavailable."""
-		key = self._make_key(user, season)
+		key, _marker = keys = self._keys(user, season)
 
 		def read(client: redis.Redis) -> list:
 			pipeline = client.pipeline(transaction=False)
@@ -330,7 +345,7 @@ class SRSRedisManager:
 			pipeline.memory_usage(key)
 			return pipeline.execute()
 
-		total, due, size = self.server.run(read)
+		total, due, size = self._ask(read, keys)
 		return CacheStats(total_items=total, due_items=due, memory_usage_bytes=size or 0)
 
 	# How it is done
@@ -338,11 +353,11 @@ class SRSRedisManager:
 	def _ttl(self, ttl: int | None = None) -> int:
 		return int(ttl or get_settings().cache_ttl_days * 24 * 60 * 60)
 
-	def _try(self, action) -> bool:
+	def _try(self, action: Action, keys: Sequence[str] = ()) -> bool:
 		"""Runs a write. One that fails is remembered: before Redis is trusted again, all it holds from
 		before is declared stale."""
 		try:
-			self.server.run(self._trusting(action))
+			self._ask(action, keys)
 		except Unavailable as error:
 			if not self.server.has_missed_writes:
 				frappe.logger("memora").warning(f"srs Redis: a write was missed: {error}")
@@ -351,17 +366,25 @@ class SRSRedisManager:
 			return False
 		return True
 
-	def _trusting(self, action):
-		"""The action, preceded by a new generation if this process, or one before it, has missed a write."""
+	def _ask(self, action: Action, keys: Sequence[str] = ()) -> Any:
+		"""Runs action(client), preceded by a new generation if this process, or one before it, has missed a
+		write. A value of another type at one of the learner's keys is no schedule: both go, and the
+		action is run again. Raises Unavailable."""
 
-		def run(client: redis.Redis):
+		def run(client: redis.Redis) -> Any:
 			if self.server.has_missed_writes is None:
 				self.server.has_missed_writes = incidents.is_open()
 			if self.server.has_missed_writes:
 				self._declare_stale(client)
-			return action(client)
+			try:
+				return action(client)
+			except ResponseError as error:
+				if not keys or "WRONGTYPE" not in str(error):
+					raise
+				client.delete(*keys)
+				return action(client)
 
-		return run
+		return self.server.run(run)
 
 	def _declare_stale(self, client: redis.Redis) -> None:
 		"""Counts an outage: no schedule from before it is believed any more."""
@@ -416,10 +439,20 @@ class _Server:
 		if run_id != self.run_id:
 			self.run_id, self._generation = run_id, (0.0, "")
 
-	def run(self, action):
-		"""Runs action(client) behind the breaker; raises Unavailable."""
-		with self.breaker.guard():
-			return action(self.client)
+	def run(self, action: Action) -> Any:
+		"""Runs action(client) behind the breaker; raises Unavailable. The first failure opens an incident,
+		the first success after one closes it."""
+		was_closed = self.breaker.is_closed
+		try:
+			with self.breaker.guard():
+				result = action(self.client)
+		except Unavailable as error:
+			if was_closed:
+				incidents.open_incident(str(error))
+			raise
+		if not was_closed:
+			incidents.close_incidents()
+		return result
 
 	@property
 	def generation(self) -> str | None:

@@ -4,11 +4,18 @@ import frappe
 import redis
 from frappe.utils import add_days, getdate
 
-from memora.services import partition_manager, settings
+from memora.services import partition_manager, safe_mode, settings
 from tests.integration.factories import BANK, DOMAIN, STANDING_SEASON
 
 ANSWER_TABLES = ("Player Memory Tracker", "Player Review Log", "Archived Memory Tracker", "Review Outbox")
-LOG_TABLES = ("Error Log", "Notification Log", "Safe Mode Incident", "Activity Log")
+LOG_TABLES = (
+	"Error Log",
+	"Notification Log",
+	"Safe Mode Incident",
+	"Safe Mode Admission",
+	"Email Queue",
+	"Activity Log",
+)
 
 
 def srs_redis() -> redis.Redis:
@@ -82,6 +89,7 @@ def _restore_configuration() -> None:
 	frappe.local.conf.clear()
 	frappe.local.conf.update(frappe.get_site_config())
 	settings.forget_settings()
+	safe_mode.forget()
 	frappe.clear_document_cache("Memora Settings", "Memora Settings")
 
 

@@ -140,6 +140,16 @@ def make_standing_data() -> None:
 			make_questions(BANK_QUESTIONS_A_TOPIC, subject=subject, topic=topic, prefix=prefix)
 
 
+def set_limits(user_seconds: int = 30, requests_per_minute: int = 500) -> None:
+	"""Safe Mode's."""
+	limits = {
+		"safe_mode_user_seconds": user_seconds,
+		"safe_mode_requests_per_minute": requests_per_minute,
+	}
+	frappe.get_single("Memora Settings").update(limits).save()
+	frappe.db.commit()
+
+
 def bank_questions(subject: str = "Bank Geography") -> list[str]:
 	"""The bank's questions of a subject, in order of teaching."""
 	prefixes = [f"bank-{subject[5:8]}-{topic}".lower() for topic in BANK[subject]]

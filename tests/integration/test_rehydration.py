@@ -177,7 +177,8 @@ def test_a_second_reader_during_a_load_answers_from_mariadb_and_stores_nothing(
 	claim, manager, player, season
 ):
 	ids, was_rehydrated = manager.get_due_items_with_rehydration(player, season)
-	assert (ids, was_rehydrated) == (bank_questions()[:2], True)
+	assert (ids, was_rehydrated) == (bank_questions()[:2], False)
+	assert manager.rehydrate(player, season) is None
 	assert state.cached(player, season) == {}
 	assert claim()
 	assert state.is_loaded(player, season)

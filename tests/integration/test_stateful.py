@@ -399,6 +399,7 @@ def test_journal_memory_and_cache_follow_the_model(season):
 		suppress_health_check=list(HealthCheck),
 	)
 	open_seconds = SRSRedisManager().server.breaker.open_seconds
+	factories.set_limits(user_seconds=0, requests_per_minute=100_000)
 	try:
 		run_state_machine_as_test(Machine, settings=settled)
 	finally:

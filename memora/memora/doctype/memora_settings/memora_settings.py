@@ -3,6 +3,7 @@ from frappe import _
 from frappe.model.document import Document
 
 from memora.exceptions import InvalidSettings
+from memora.services import safe_mode
 from memora.services.settings import forget_settings
 
 RANGES = {
@@ -10,6 +11,8 @@ RANGES = {
 	"desired_retention": (0.7, 0.97),
 	"new_per_day": (0, 1000),
 	"cache_ttl_days": (1, 3650),
+	"safe_mode_user_seconds": (0, 3600),
+	"safe_mode_requests_per_minute": (1, 100_000),
 }
 
 
@@ -26,3 +29,4 @@ class MemoraSettings(Document):
 
 	def on_update(self) -> None:
 		forget_settings()
+		safe_mode.forget()

@@ -1,0 +1,141 @@
+"""Safe Mode: what learners may read while Redis is not there, so that they do not bring MariaDB down, too.
+
+The limits hold exactly for all processes of all hosts, since the admissions of the last minute are rows of one
+table that are counted and added to under one lock. Whom a process has just refused, or found all
+places taken, it refuses again without asking MariaDB.
+"""
+
+import math
+import random
+import time
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import frappe
+
+from memora.exceptions import RateLimitExceeded
+from memora.services import incidents, memory_store
+from memora.services.settings import get_settings
+from memora.services.srs_redis_manager import SRSRedisManager
+
+WINDOW_SECONDS = 60  # of the limit for the whole system: any sixty seconds, not those of the clock
+LOCK_WAIT_SECONDS = 1  # an admission takes milliseconds
+REMEMBERED_PLAYERS = 10_000  # of a process: then the list is gone through, and those who may come again go
+EXPIRED_ROWS = 10  # removed with each admission, which adds one
+
+# The server's clock in UTC: one for all hosts, and no change to summer time.
+LOOK_SQL = """
+	SELECT COALESCE(SUM(admitted_at > UTC_TIMESTAMP(6) - INTERVAL %(window)s SECOND), 0),
+	TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6) - INTERVAL %(window)s SECOND, MIN(
+		IF(admitted_at > UTC_TIMESTAMP(6) - INTERVAL %(window)s SECOND, admitted_at, NULL))) / 1000000,
+	TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6) - INTERVAL %(pause)s SECOND, MAX(
+		IF(player = %(player)s, admitted_at, NULL))) / 1000000
+	FROM `tabSafe Mode Admission` WHERE admitted_at > UTC_TIMESTAMP(6) - INTERVAL %(longest)s SECOND"""
+ADMIT_SQL = """
+	INSERT INTO `tabSafe Mode Admission` (name, player, admitted_at, creation, modified)
+	VALUES (%(name)s, %(player)s, UTC_TIMESTAMP(6), NOW(6), NOW(6))"""
+EXPIRE_SQL = """
+	DELETE FROM `tabSafe Mode Admission`
+	WHERE admitted_at <= UTC_TIMESTAMP(6) - INTERVAL %(longest)s SECOND LIMIT %(rows)s"""
+
+
+class Verdict(NamedTuple):
+	"""`wait_seconds` is 0 for who is admitted; `is_full` says whether the whole system's limit is the reason."""
+
+	wait_seconds: float
+	is_full: bool = False
+
+
+@dataclass
+class _Memory:
+	"""Whom this process need not ask MariaDB about, as times of the monotonic clock."""
+
+	players: dict[str, float] = field(default_factory=dict)
+	full_until: float = 0.0
+
+	def verdict(self, player: str) -> Verdict:
+		now = time.monotonic()
+		if (wait := self.players.get(player, 0.0) - now) > 0:
+			return Verdict(wait)
+		return Verdict(max(0.0, self.full_until - now), is_full=True)
+
+	def note(self, player: str, verdict: Verdict) -> None:
+		now = time.monotonic()
+		if verdict.is_full:
+			self.full_until = now + verdict.wait_seconds
+			return
+		if len(self.players) >= REMEMBERED_PLAYERS:
+			self.players = {name: until for name, until in self.players.items() if until > now}
+		self.players[player] = now + verdict.wait_seconds
+
+
+_memories: dict[str, _Memory] = {}
+
+
+class SafeModeManager:
+	"""Whether Safe Mode is on, and who may read in it. The limits are in Memora Settings."""
+
+	def __init__(self) -> None:
+		self.memory = _memories.setdefault(frappe.local.site, _Memory())
+
+	def is_safe_mode_active(self) -> bool:
+		"""Whether Redis can't be asked, as this process sees it."""
+		return not SRSRedisManager().is_available()
+
+	def check_rate_limit(self, user: str) -> bool:
+		"""Whether this user may read now; if so, the reading is counted. Commits."""
+		return not self.ask(user).wait_seconds
+
+	def require(self, user: str) -> None:
+		"""As check_rate_limit, but raises RateLimitExceeded with the seconds to wait."""
+		verdict = self.ask(user)
+		if not verdict.wait_seconds:
+			return
+		wait = verdict.wait_seconds
+		if verdict.is_full:  # or all who wait would come back at the same moment
+			wait += random.uniform(0, get_settings().safe_mode_user_seconds)
+		RateLimitExceeded.throw(math.ceil(wait))
+
+	def ask(self, user: str) -> Verdict:
+		"""Admits a user or says how long she has to wait; counted in the incident."""
+		verdict = self.memory.verdict(user)
+		if not verdict.wait_seconds:
+			verdict = self._admit(user)
+		incidents.count(served=int(not verdict.wait_seconds), limited=int(bool(verdict.wait_seconds)))
+		return verdict
+
+	def _admit(self, user: str) -> Verdict:
+		settings = get_settings()
+		with memory_store.named_lock("safe mode", LOCK_WAIT_SECONDS) as is_mine:
+			if not is_mine:
+				return Verdict(LOCK_WAIT_SECONDS, is_full=True)
+			memory_store.new_snapshot()
+			pause = settings.safe_mode_user_seconds
+			values = {
+				"player": user,
+				"pause": pause,
+				"window": WINDOW_SECONDS,
+				"longest": max(pause, WINDOW_SECONDS),
+			}
+			((count, until_free, until_again),) = frappe.db.sql(LOOK_SQL, values)
+			if until_again is not None and until_again > 0:
+				verdict = Verdict(float(until_again))
+			elif count >= settings.safe_mode_requests_per_minute:
+				verdict = Verdict(float(until_free), is_full=True)
+			else:
+				_write(values)
+				self.memory.note(user, Verdict(pause))
+				return Verdict(0)
+		self.memory.note(user, verdict)
+		return verdict
+
+
+def _write(values: dict) -> None:
+	with memory_store.transaction():
+		frappe.db.sql(ADMIT_SQL, {"name": frappe.generate_hash(length=20), **values})
+		frappe.db.sql(EXPIRE_SQL, {"rows": EXPIRED_ROWS, **values})
+
+
+def forget() -> None:
+	"""Ask MariaDB about everybody again; called when the limits are changed."""
+	_memories.pop(frappe.local.site, None)
