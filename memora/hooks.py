@@ -21,6 +21,9 @@ scheduler_events = {
 		],
 	},
 	"hourly": ["memora.services.partition_manager.heal_partitions"],
-	"daily": ["memora.services.srs_archiver.process_auto_archive"],
+	"daily": [
+		"memora.services.srs_archiver.process_auto_archive",
+		"memora.services.srs_reconciliation.reconcile_cache_with_database",
+	],
 	"weekly": ["memora.services.srs_archiver.flag_eligible_for_deletion"],
 }

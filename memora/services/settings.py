@@ -18,6 +18,7 @@ class Settings:
 	desired_retention: float = 0.9
 	new_per_day: int = 20
 	cache_ttl_days: int = 30
+	discrepancy_alert_percent: float = 0.1
 	safe_mode_user_seconds: int = 30
 	safe_mode_requests_per_minute: int = 500
 	time_zone: str = "Asia/Kolkata"  # Frappe's own default

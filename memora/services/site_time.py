@@ -5,6 +5,7 @@ the zone of the host, not of the site.
 """
 
 from datetime import datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from memora.services.settings import get_settings
@@ -27,6 +28,12 @@ def to_epoch(site_datetime: datetime, zone: ZoneInfo | None = None) -> float:
 	that a spring change skips counts as if the clock had not been moved yet.
 	"""
 	return site_datetime.replace(tzinfo=zone or site_zone()).timestamp()
+
+
+@lru_cache(maxsize=100_000)
+def text_to_epoch(site_datetime: str, zone: ZoneInfo) -> float:
+	"""As to_epoch, of an ISO text. Most of what is due is due at the start of one of few learning days."""
+	return to_epoch(datetime.fromisoformat(site_datetime), zone)
 
 
 def to_naive(moment: datetime | float, zone: ZoneInfo | None = None) -> datetime:

@@ -24,12 +24,13 @@ an answer, whatever the order in which loads and answers meet.
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 from urllib.parse import quote
 from uuid import uuid4
 
 import frappe
 import redis
+from redis.commands.core import Script
 from redis.exceptions import RedisError, ResponseError
 from redis.utils import str_if_bytes
 
@@ -45,13 +46,15 @@ RUN_ID_DIGITS = 12  # of 40, in a generation
 GENERATION_SECONDS = 5  # how long a process may go on with the generation it has read
 
 # Claims the loading of a schedule. A ZSET left from another generation goes.
-# KEYS: zset, marker. ARGV: generation, token, seconds until the claim lapses.
+# KEYS: zset, marker. ARGV: generation, token, seconds until the claim lapses, 1 if whatever is there shall go.
 # Returns 1 if the caller shall load, 0 if the schedule is whole or somebody else loads it.
 BEGIN_LOAD = """
-local marker = redis.call('GET', KEYS[2])
-if marker == ARGV[1] .. ':empty' or (marker and string.sub(marker, 1, 8) == 'loading:') then return 0 end
-if marker == ARGV[1] and redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-if marker then redis.call('DEL', KEYS[1]) end
+local marker, is_forced = redis.call('GET', KEYS[2]), ARGV[4] == '1'
+if not is_forced then
+	if marker == ARGV[1] .. ':empty' or (marker and string.sub(marker, 1, 8) == 'loading:') then return 0 end
+	if marker == ARGV[1] and redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+end
+if marker or is_forced then redis.call('DEL', KEYS[1]) end
 redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
 return 1
 """
@@ -121,6 +124,13 @@ class CacheStats(TypedDict):
 	total_items: int
 	due_items: int
 	memory_usage_bytes: int
+
+
+class Comparison(NamedTuple):
+	"""One learner's schedule, {question_id: next_review_ts}, in Redis and in MariaDB."""
+
+	cached: dict[str, float]
+	stored: dict[str, float]
 
 
 class DueItems(TypedDict):
@@ -309,7 +319,7 @@ class SRSRedisManager:
 
 		def begin(client: redis.Redis) -> tuple[str, bool]:
 			generation = self._generation(client)
-			claim = [generation, token, LOADING_TTL_SECONDS]
+			claim = [generation, token, LOADING_TTL_SECONDS, 0]
 			return generation, bool(self.server.begin_load(keys=keys, args=claim))
 
 		generation, is_mine = self._ask(begin, keys)
@@ -323,6 +333,65 @@ class SRSRedisManager:
 		arguments = [generation, token, self._ttl(), *_flat(scores)]
 		self._try(lambda client: self.server.finish_load(keys=keys, args=arguments), keys)
 		return scores
+
+	def reload(self, season: str, players: Sequence[str]) -> tuple[int, int]:
+		"""Loads these learners' schedules anew, whatever is there: (records read, schedules stored).
+
+		One who answers meanwhile is not stored; her next reading loads hers. Raises Unavailable.
+		"""
+		token, keys = f"loading:{uuid4()}", {player: self._keys(player, season) for player in players}
+
+		def begin(client: redis.Redis) -> str:
+			generation = self._generation(client)
+			claim = [generation, token, LOADING_TTL_SECONDS, 1]
+			self.server.run_each(self.server.begin_load, [(pair, claim) for pair in keys.values()])
+			return generation
+
+		generation = self._ask(begin)
+		schedules = self._read_schedules(season, players)
+
+		def finish(client: redis.Redis) -> list[int]:
+			head = [generation, token, self._ttl()]
+			calls = [(keys[player], [*head, *_flat(scores)]) for player, scores in schedules.items()]
+			return self.server.run_each(self.server.finish_load, calls)
+
+		return sum(map(len, schedules.values())), sum(self._ask(finish))
+
+	def compare(self, season: str, players: Sequence[str]) -> dict[str, Comparison]:
+		"""The schedules that Redis says to hold whole beside what MariaDB says, by learner; raises Unavailable.
+
+		Redis is read first: what differs may be an answer that came between.
+		"""
+		keys = {player: self._keys(player, season) for player in players}
+
+		def read(client: redis.Redis) -> list:
+			pipeline = client.pipeline(transaction=False)
+			pipeline.get(self.generation_key)
+			for key, marker in keys.values():
+				pipeline.get(marker)
+				pipeline.zrange(key, 0, -1, withscores=True)
+			count, *answers = pipeline.execute(raise_on_error=False)
+			if isinstance(count, Exception):
+				raise count
+			return [count, *answers]
+
+		count, *answers = self._ask(read)
+		generation = self.server.remember_generation(count)
+		cached = {
+			player: dict(items) if isinstance(items, list) else {}  # an error: the key holds no ZSET
+			for player, marker, items in zip(players, answers[::2], answers[1::2], strict=True)
+			if marker in (generation, f"{generation}:empty")
+		}
+		stored = self._read_schedules(season, list(cached))
+		return {player: Comparison(items, stored[player]) for player, items in cached.items()}
+
+	def _read_schedules(self, season: str, players: Sequence[str]) -> dict[str, dict[str, float]]:
+		memory_store.new_snapshot()
+		zone = site_time.site_zone()
+		return {
+			player: {q: site_time.text_to_epoch(due, zone) for q, due in dates.items()}
+			for player, dates in memory_store.get_schedules(season, players).items()
+		}
 
 	def get_all_scores(self, user: str, season: str) -> dict[str, float]:
 		"""A learner's whole schedule in Redis, {question_id: next_review_ts}; raises Unavailable."""
@@ -409,7 +478,7 @@ class _Server:
 	"""
 
 	def __init__(self, url: str, is_cluster: bool) -> None:
-		self.run_id = ""
+		self.run_id, self.is_cluster = "", is_cluster
 		self.client = client = self._connect(url, is_cluster)
 		self.breaker = CircuitBreaker(failures=(RedisError, OSError))
 		self.has_missed_writes: bool | None = None
@@ -454,6 +523,15 @@ class _Server:
 			incidents.close_incidents()
 		return result
 
+	def run_each(self, script: Script, calls: list[tuple[list[str], list]]) -> list:
+		"""Runs a script once for each (keys, arguments), in one round trip where the keys are on one server."""
+		if self.is_cluster:
+			return [script(keys=keys, args=arguments) for keys, arguments in calls]
+		pipeline = self.client.pipeline(transaction=False)
+		for keys, arguments in calls:
+			script(keys=keys, args=arguments, client=pipeline)
+		return pipeline.execute()
+
 	@property
 	def generation(self) -> str | None:
 		"""The generation, if it was read a moment ago."""
@@ -480,3 +558,10 @@ def redis_url(conf: dict) -> str:
 def _flat(scores: dict[str, float]) -> list:
 	"""ZADD's arguments, score before member."""
 	return [part for question_id, score in scores.items() for part in (score, question_id)]
+
+
+def rebuild_season_cache(season_name: str, batch_size: int = 1000) -> dict[str, Any]:
+	"""Loads the schedules of all learners of a season into Redis; see cache_rebuild.rebuild."""
+	from memora.services import cache_rebuild  # which stands on this module
+
+	return cache_rebuild.rebuild(season_name, batch_size)

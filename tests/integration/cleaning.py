@@ -13,6 +13,8 @@ LOG_TABLES = (
 	"Notification Log",
 	"Safe Mode Incident",
 	"Safe Mode Admission",
+	"Cache Rebuild",
+	"Cache Reconciliation",
 	"Email Queue",
 	"Activity Log",
 )

@@ -11,6 +11,7 @@ RANGES = {
 	"desired_retention": (0.7, 0.97),
 	"new_per_day": (0, 1000),
 	"cache_ttl_days": (1, 3650),
+	"discrepancy_alert_percent": (0, 100),
 	"safe_mode_user_seconds": (0, 3600),
 	"safe_mode_requests_per_minute": (1, 100_000),
 }

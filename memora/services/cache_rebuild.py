@@ -1,0 +1,178 @@
+"""Loads the schedules of a whole season into Redis, so that no learner's first reading has to.
+
+Learner by learner in the order of their names, each claimed before her rows are read: one who answers
+meanwhile is left to her next reading. How far a run is, is kept in its Cache Rebuild document, from
+which the next run goes on where one died or was cancelled.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import frappe
+from frappe import _
+from frappe.model.document import Document
+
+from memora.exceptions import InvalidLimit, SeasonStateError
+from memora.services import memory_store, partition_manager, seasons, site_time
+from memora.services.circuit_breaker import Unavailable
+from memora.services.srs_redis_manager import SRSRedisManager
+
+DOCTYPE = "Cache Rebuild"
+MAX_BATCH_SIZE = 100_000  # records
+PAGE_LEARNERS = 1000
+REPORT_SECONDS = 1  # between two reports of progress, and looks whether to stop
+RESUME_HOURS = 1  # an older run is begun anew: too much of what it stored may have left Redis
+
+Progress = Callable[[Document], None]
+
+LAST_RUN_SQL = """
+	SELECT name FROM `tabCache Rebuild`
+	WHERE season = %(season)s AND modified >= %(since)s AND status != 'Completed'
+	AND started_at = (SELECT MAX(started_at) FROM `tabCache Rebuild` WHERE season = %(season)s)"""
+
+
+def rebuild(
+	season_name: str, batch_size: int = 1000, restart: bool = False, progress: Progress | None = None
+) -> dict[str, Any]:
+	"""Loads all schedules of a season: {total_records, total_users, total_keys, status, error?}.
+
+	`status` is completed, failed or cancelled; `total_keys` counts the schedules stored. `batch_size` is in
+	records, a learner's being never parted. Goes on with a run of the last hour that did not complete, unless
+	`restart`; `progress`, if given, is called with the Cache Rebuild document every second. Raises
+	UnknownSeason, InvalidLimit, and SeasonStateError where the season has no cache or is being rebuilt already.
+	"""
+	if not isinstance(batch_size, int) or not 1 <= batch_size <= MAX_BATCH_SIZE:
+		frappe.throw(
+			_("batch_size must be a whole number from 1 to {0}, not {1}.").format(MAX_BATCH_SIZE, batch_size),
+			InvalidLimit,
+		)
+	_require_cache(season_name)
+	with memory_store.named_lock(f"rebuild {season_name}", wait_seconds=0) as is_mine:
+		if not is_mine:
+			frappe.throw(_("The cache of season {0} is being rebuilt.").format(season_name), SeasonStateError)
+		run = _Run(_resumed(season_name, restart) or _new(season_name), batch_size, progress)
+		return run.go()
+
+
+def cancel(season_name: str) -> bool:
+	"""Has the rebuild of a season stop within seconds; whether there was one. Commits."""
+	with memory_store.transaction():
+		running = {"season": season_name, "status": "Running"}
+		names = frappe.get_all(DOCTYPE, filters=running, pluck="name")
+		for name in names:
+			frappe.db.set_value(DOCTYPE, name, "cancel_requested", 1)
+	return bool(names)
+
+
+class _Run:
+	def __init__(self, doc: Document, batch_size: int, progress: Progress | None) -> None:
+		self.doc, self.batch_size, self.progress = doc, batch_size, progress
+		self.manager = SRSRedisManager()
+		self.report_at = 0.0
+
+	def go(self) -> dict[str, Any]:
+		try:
+			self._end(self._load_all())
+		except Unavailable as error:
+			self._end("Failed", _("The schedules' Redis is not there: {0}").format(error))
+		except BaseException as error:
+			self._end("Failed", f"{type(error).__name__}: {error}")
+			raise
+		doc = self.doc
+		result = {
+			"total_records": doc.records,
+			"total_users": doc.learners,
+			"total_keys": doc.schedules,
+			"status": doc.status.lower(),
+		}
+		return {**result, "error": doc.error} if doc.error else result
+
+	def _load_all(self) -> str:
+		doc = self.doc
+		for players in self._batches():
+			records, stored = self.manager.reload(doc.season, players)
+			doc.records += records
+			doc.learners += len(players)
+			doc.schedules += stored
+			doc.position = players[-1]
+			if time.monotonic() >= self.report_at and self._report():
+				return "Cancelled"
+		return "Completed"
+
+	def _batches(self) -> Iterator[list[str]]:
+		"""Learners whose records together make a batch, or one with more than that."""
+		players, size = [], 0
+		for player, records in _learners(self.doc.season, self.doc.position or ""):
+			if players and size + records > self.batch_size:
+				yield players
+				players, size = [], 0
+			players.append(player)
+			size += records
+		if players:
+			yield players
+
+	def _report(self) -> bool:
+		"""Says how far it is; whether to stop."""
+		self._save()
+		if self.progress:
+			self.progress(self.doc)
+		self.report_at = time.monotonic() + REPORT_SECONDS
+		return bool(frappe.db.get_value(DOCTYPE, self.doc.name, "cancel_requested"))
+
+	def _end(self, status: str, error: str | None = None) -> None:
+		self.doc.status, self.doc.error, self.doc.ended_at = status, error, _now()
+		self._save()
+		if self.progress:
+			self.progress(self.doc)
+
+	def _save(self) -> None:
+		doc = self.doc
+		names = ("status", "error", "ended_at", "records", "learners", "schedules", "position")
+		with memory_store.transaction():
+			frappe.db.set_value(DOCTYPE, doc.name, {name: doc.get(name) for name in names})
+		state = {
+			name: doc.get(name) for name in ("season", "status", "records", "estimated_records", "error")
+		}
+		frappe.publish_realtime("memora_rebuild", state)
+
+
+def _learners(season: str, after: str) -> Iterator[tuple[str, int]]:
+	while page := memory_store.get_learners(season, after, PAGE_LEARNERS):
+		yield from page
+		after = page[-1][0]
+
+
+def _require_cache(season_name: str) -> None:
+	if not seasons.get(season_name).enable_redis:
+		frappe.throw(_("Season {0} does not use Redis.").format(season_name), SeasonStateError)
+	if seasons.get_document(season_name).archive_started_at:
+		frappe.throw(_("Season {0} is being archived or is archived.").format(season_name), SeasonStateError)
+
+
+def _resumed(season_name: str, restart: bool) -> Document | None:
+	since = _now() - timedelta(hours=RESUME_HOURS)
+	names = frappe.db.sql(LAST_RUN_SQL, {"season": season_name, "since": since})
+	if restart or not names:
+		return None
+	doc = frappe.get_doc(DOCTYPE, names[0][0])
+	with memory_store.transaction():
+		doc.db_set({"status": "Running", "cancel_requested": 0, "error": None, "ended_at": None})
+	return doc
+
+
+def _new(season_name: str) -> Document:
+	values = {
+		"season": season_name,
+		"status": "Running",
+		"started_at": _now(),
+		"estimated_records": partition_manager.estimate_rows("Player Memory Tracker", season_name),
+		**dict.fromkeys(("records", "learners", "schedules"), 0),
+	}
+	with memory_store.transaction():
+		return frappe.get_doc({"doctype": DOCTYPE, **values}).insert(ignore_permissions=True)
+
+
+def _now() -> datetime:
+	return site_time.to_naive(site_time.now())

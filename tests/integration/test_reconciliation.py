@@ -1,0 +1,204 @@
+"""What Redis says of schedules, compared with MariaDB and mended: each kind of discrepancy made by hand."""
+
+import frappe
+import pytest
+
+from devtools import ports
+from memora.exceptions import InvalidLimit, UnknownSeason
+from memora.services import memory_store, review_session, srs_reconciliation
+from memora.services.review_session import Response
+from memora.services.srs_reconciliation import reconcile_cache_with_database
+from memora.services.srs_redis_manager import SRSRedisManager
+from tests.integration import state
+from tests.integration.cleaning import srs_redis
+from tests.integration.connections import in_other_connection
+from tests.integration.factories import (
+	bank_questions,
+	make_learner,
+	make_record,
+	make_records,
+	make_waiting_submission,
+)
+
+KINDS = ("cache_misses", "stale", "orphaned", "ghosts")
+HISTORY = "Cache Reconciliation"
+
+
+@pytest.fixture
+def cached(player, season, manager) -> str:
+	"""A learner with five records, whole in Redis; returns the key of her schedule."""
+	make_records(player, 5)
+	manager.load_due(player, season)
+	return f"srs:{player}:{season}"
+
+
+def lose(key: str) -> None:
+	srs_redis().delete(key)
+
+
+def shift(key: str) -> None:
+	srs_redis().zincrby(key, 2, bank_questions()[0])
+
+
+def shift_a_little(key: str) -> None:
+	srs_redis().zincrby(key, 0.5, bank_questions()[0])
+
+
+def drop(key: str) -> None:
+	srs_redis().zrem(key, *bank_questions()[:2])
+
+
+def haunt(key: str) -> None:
+	srs_redis().zadd(key, {"ghost": 1.0})
+
+
+def retype(key: str) -> None:
+	srs_redis().delete(key)
+	srs_redis().set(key, "no sorted set")
+
+
+@pytest.mark.parametrize(
+	("break_it", "kind", "count"),
+	[
+		(lose, "cache_misses", 5),
+		(shift, "stale", 1),
+		(drop, "orphaned", 2),
+		(haunt, "ghosts", 1),
+		(retype, "cache_misses", 5),
+	],
+)
+def test_each_kind_is_counted_and_corrected(break_it, kind, count, cached, player, season):
+	break_it(cached)
+	report = reconcile_cache_with_database()
+	assert {k: report[k] for k in KINDS} == {**dict.fromkeys(KINDS, 0), kind: count}
+	assert (report["sample_size"], report["learners"], report["season"]) == (5, 1, season)
+	assert report["discrepancies_found"] == report["auto_corrected"] == count
+	assert report["discrepancy_rate"] == pytest.approx(count / 5)
+	assert report["alert_triggered"]
+	assert state.cached(player, season) == state.scores(player, season)
+	assert reconcile_cache_with_database()["discrepancies_found"] == 0
+
+
+def test_what_agrees_is_left_alone(cached, player, season):
+	shift_a_little(cached)
+	before = state.everything()["srs"]
+	report = reconcile_cache_with_database()
+	assert (report["sample_size"], report["discrepancies_found"], report["alert_triggered"]) == (5, 0, False)
+	assert state.everything()["srs"] == before
+	assert not state.rows("Error Log")
+
+
+def test_what_waits_to_be_folded_is_not_a_discrepancy(player, season, manager):
+	make_records(player, 2)
+	make_waiting_submission(player, season, make_record("fresh"), make_record(bank_questions()[0], reps=2))
+	manager.load_due(player, season)
+	report = reconcile_cache_with_database()
+	assert (report["sample_size"], report["discrepancies_found"]) == (3, 0)
+
+
+def test_schedules_that_are_not_cached_are_none_of_its_business(player, season):
+	make_records(player, 2)
+	report = reconcile_cache_with_database()
+	assert (report["learners"], report["sample_size"], report["discrepancies_found"]) == (0, 0, 0)
+	assert not state.is_loaded(player, season)
+
+
+def test_history_is_kept_and_managers_are_told(cached, season):
+	manager = make_learner(roles=["Memora Manager"]).name
+	drop(cached)
+	reconcile_cache_with_database()
+	(row,) = state.rows(HISTORY)
+	assert (row.season, row.orphaned, row.sample_size, row.alert_triggered) == (season, 2, 5, 1)
+	assert row.is_complete
+	(told,) = state.rows("Notification Log", for_user=manager)
+	assert "2 of 5 records" in told.email_content
+
+
+def test_below_the_limit_nobody_is_told(cached):
+	frappe.get_single("Memora Settings").update({"discrepancy_alert_percent": 50}).save()
+	drop(cached)
+	assert not reconcile_cache_with_database()["alert_triggered"]
+	assert not state.rows("Notification Log")
+
+
+def test_one_learner_alone(cached, player, season, manager):
+	other = make_learner().name
+	make_records(other, 3)
+	manager.load_due(other, season)
+	report = reconcile_cache_with_database(player=player)
+	assert (report["learners"], report["sample_size"], report["is_complete"]) == (1, 5, False)
+
+
+def test_a_sample_ends_when_it_is_large_enough(season, manager, monkeypatch):
+	monkeypatch.setattr(srs_reconciliation, "BATCH_LEARNERS", 2)
+	for _ in range(8):
+		player = make_learner().name
+		make_records(player, 30)
+		manager.load_due(player, season)
+	frappe.db.sql("ANALYZE TABLE `tabPlayer Memory Tracker`")
+	frappe.db.commit()
+	report = reconcile_cache_with_database(sample_size=50)
+	assert 50 <= report["sample_size"] <= 90, report
+	assert not report["is_complete"]
+	assert reconcile_cache_with_database(sample_size=None)["sample_size"] == 240
+
+
+def test_redis_that_is_not_there_is_said_and_nothing_is_noted(cached):
+	frappe.local.conf.srs_redis_cache = f"redis://127.0.0.1:{ports.any_free()}/0"
+	assert "not there" in reconcile_cache_with_database()["error"]
+	assert not state.rows(HISTORY)
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, "10", 10**12, True])
+def test_a_sample_size_that_makes_no_sense(size):
+	with pytest.raises(InvalidLimit, match=str(size)):
+		reconcile_cache_with_database(sample_size=size)
+
+
+def test_a_season_that_is_not_there():
+	with pytest.raises(UnknownSeason):
+		reconcile_cache_with_database(season="Nowhere")
+
+
+@pytest.mark.parametrize("between", ["redis and mariadb", "mariadb and the second look"])
+def test_an_answer_between_its_looks_is_never_set_back(cached, player, season, monkeypatch, between):
+	"""The answer reaches Redis after Redis was read, or after both were."""
+	question = bank_questions()[0]
+	drop(cached) if between != "redis and mariadb" else None
+	get_schedules, looks = memory_store.get_schedules, []
+
+	def answering(*args) -> dict[str, dict[str, str]]:
+		looks.append(args)
+		if len(looks) > 1:
+			return get_schedules(*args)
+		if between == "redis and mariadb":
+			in_other_connection(lambda: review_session.submit(player, [Response(question, 5)])).result(20)
+			memory_store.new_snapshot()
+			return get_schedules(*args)
+		rows = get_schedules(*args)
+		in_other_connection(lambda: review_session.submit(player, [Response(question, 5)])).result(20)
+		return rows
+
+	monkeypatch.setattr(memory_store, "get_schedules", answering)
+	report = reconcile_cache_with_database()
+	assert len(looks) >= 2
+	assert report["stale"] == 0
+	assert state.cached(player, season) == state.scores(player, season)
+	assert state.cached(player, season)[question] > frappe.utils.now_datetime().timestamp()
+
+
+def test_an_answer_waits_while_her_schedule_is_mended(cached, player, season, monkeypatch):
+	"""Under her lock: the answer comes after the correction, and stays."""
+	drop(cached)
+	reload, answers = SRSRedisManager.reload, []
+
+	def answering(*args):
+		answers.append(
+			in_other_connection(lambda: review_session.submit(player, [Response(bank_questions()[0], 5)]))
+		)
+		return reload(*args)
+
+	monkeypatch.setattr(SRSRedisManager, "reload", answering)
+	assert reconcile_cache_with_database()["orphaned"] == 2
+	assert answers[0].result(20)["status"] == "success"
+	assert state.cached(player, season) == state.scores(player, season)
