@@ -1,6 +1,6 @@
 """The question set that comes with the app: the capitals of the world's countries.
 
-On any site: `bench execute memora.demo_data.load_question_set`.
+On any site: `bench memora seed-demo`.
 """
 
 import csv
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import frappe
+
+from memora.services import seasons
 
 CAPITALS = Path(__file__).parent / "data" / "capitals.csv"
 SUBJECT = "Geography"
@@ -39,6 +41,16 @@ def load_question_set() -> int:
 		by_topic.setdefault(row.topic, []).append(row)
 	_insert_missing("Game Subject", SUBJECT, subject_name=SUBJECT)
 	return sum(_load_topic(position, rows) for position, rows in enumerate(by_topic.values(), start=1))
+
+
+def ensure_season() -> str:
+	"""The active season, made where there is none: a year from today; the caller commits."""
+	if active := seasons.get_active():
+		return active.name
+	begin = frappe.utils.getdate()
+	values = {"start_date": begin, "end_date": frappe.utils.add_days(begin, 365), "is_active": 1}
+	season = {"doctype": "Game Subscription Season", "season_name": f"DEMO-{begin}", **values}
+	return frappe.get_doc(season).insert().name
 
 
 def read_capitals() -> Iterator[Capital]:

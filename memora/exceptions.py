@@ -47,6 +47,10 @@ class UnknownSubmission(MemoraError):
 	http_status_code = 404
 
 
+class UnknownJob(MemoraError):
+	http_status_code = 404
+
+
 class NoActiveSeason(MemoraError):
 	"""No season takes answers at the moment."""
 
@@ -67,6 +71,12 @@ class SubmissionConflict(MemoraError):
 
 class PartitionError(MemoraError):
 	"""A partition could not be made or dropped in time."""
+
+	http_status_code = 503
+
+
+class QueueUnavailable(MemoraError):
+	"""The queue's Redis is not there, so that no job can be started or asked for."""
 
 	http_status_code = 503
 

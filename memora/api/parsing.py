@@ -19,16 +19,36 @@ QUALITY_RIGHT, QUALITY_WRONG = 4, 1  # what `is_correct` stands for
 
 def parse_limit(value: Any, maximum: int = MAX_LIMIT) -> int:
 	"""A whole number from 1 to the maximum, also as text; raises InvalidLimit."""
+	return parse_number("limit", value, maximum)
+
+
+def parse_number(field: str, value: Any, maximum: int) -> int:
+	"""As parse_limit, of another argument."""
 	try:
-		limit = int(value) if isinstance(value, str | int) and not isinstance(value, bool) else 0
+		number = int(value) if isinstance(value, str | int) and not isinstance(value, bool) else 0
 	except ValueError:
-		limit = 0
-	if not 1 <= limit <= maximum:
+		number = 0
+	if not 1 <= number <= maximum:
 		frappe.throw(
-			_("limit must be a whole number from 1 to {0}, not {1}.").format(maximum, _shown(value)),
+			_("{0} must be a whole number from 1 to {1}, not {2}.").format(field, maximum, _shown(value)),
 			InvalidLimit,
 		)
-	return limit
+	return number
+
+
+def parse_name(field: str, value: Any) -> str:
+	"""The name of a season or a job; raises InvalidFilter."""
+	if name := parse_filter(field, value):
+		return name
+	frappe.throw(_("{0} is missing.").format(field), InvalidFilter)
+
+
+def parse_flag(field: str, value: Any) -> bool:
+	"""true or false, also as 1 or 0 and as texts of these; raises InvalidFilter."""
+	flags = {"true": True, "1": True, "false": False, "0": False, "": False}
+	if (text := str(value).strip().lower()) not in flags:
+		frappe.throw(_("{0} must be true or false, not {1}.").format(field, _shown(value)), InvalidFilter)
+	return flags[text]
 
 
 def parse_filter(field: str, value: Any) -> str | None:

@@ -33,6 +33,15 @@ def is_manager() -> bool:
 	return bool({*MANAGER_ROLES} & {*frappe.get_roles()})
 
 
+def require_manager() -> None:
+	"""For the endpoints of administrators; raises PermissionError."""
+	if not is_manager():
+		frappe.throw(
+			_("This is for {0} only.").format(_(" and ").join(_(role) for role in MANAGER_ROLES)),
+			frappe.PermissionError,
+		)
+
+
 def check_rate_limit(user: str) -> bool:
 	"""Whether a user may read now in Safe Mode; if so, the reading is counted."""
 	return SafeModeManager().check_rate_limit(user)
@@ -66,6 +75,5 @@ def tell_of_incident(response: Response | None, request: Request) -> None:
 @frappe.whitelist(methods=["GET", "POST"])
 def get_safe_mode() -> dict[str, Any] | None:
 	"""The Safe Mode Incident that is going on, {name, started_at, reason}, or null; for managers."""
-	if not is_manager():
-		frappe.throw(_("Only managers may ask for incidents."), frappe.PermissionError)
+	require_manager()
 	return incidents.get_open()

@@ -48,7 +48,7 @@ def rebuild(
 			_("batch_size must be a whole number from 1 to {0}, not {1}.").format(MAX_BATCH_SIZE, batch_size),
 			InvalidLimit,
 		)
-	_require_cache(season_name)
+	require_cache(season_name)
 	with memory_store.named_lock(f"rebuild {season_name}", wait_seconds=0) as is_mine:
 		if not is_mine:
 			frappe.throw(_("The cache of season {0} is being rebuilt.").format(season_name), SeasonStateError)
@@ -144,7 +144,8 @@ def _learners(season: str, after: str) -> Iterator[tuple[str, int]]:
 		after = page[-1][0]
 
 
-def _require_cache(season_name: str) -> None:
+def require_cache(season_name: str) -> None:
+	"""Raises UnknownSeason, and SeasonStateError where a season has no cache."""
 	if not seasons.get(season_name).enable_redis:
 		frappe.throw(_("Season {0} does not use Redis.").format(season_name), SeasonStateError)
 	if seasons.get_document(season_name).archive_started_at:

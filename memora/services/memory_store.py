@@ -15,6 +15,7 @@ from datetime import datetime
 from hashlib import blake2b
 from itertools import chain
 from operator import itemgetter
+from typing import NamedTuple
 
 import frappe
 import pymysql
@@ -101,6 +102,14 @@ class OutboxRow:
 	player: str
 	season: str
 	records: list[MemoryRecord]
+
+
+class Backlog(NamedTuple):
+	"""Submissions that wait to be folded, those parked, and since when (naive site time) the oldest waits."""
+
+	waiting: int
+	parked: int
+	oldest: datetime | None
 
 
 def _columns(record: type) -> str:
@@ -208,6 +217,10 @@ OUTBOX_UNPARK_SQL = "UPDATE `tabReview Outbox` SET parked_at = NULL, error = NUL
 OUTBOX_STATUS_SQL = (
 	"SELECT IF(parked_at IS NULL, 'queued', 'parked') FROM `tabReview Outbox` WHERE name = %(name)s"
 )
+HAS_ANSWERS_SQL = "SELECT 1 FROM `tabPlayer Memory Tracker` LIMIT 1"
+OUTBOX_BACKLOG_SQL = """
+	SELECT COUNT(*) - COUNT(parked_at), COUNT(parked_at), MIN(IF(parked_at IS NULL, creation, NULL))
+	FROM `tabReview Outbox`"""
 IS_JOURNALLED_SQL = "SELECT 1 FROM `tabPlayer Review Log` WHERE name BETWEEN %(first)s AND %(last)s LIMIT 1"
 
 ANY_ROW_SQL = {
@@ -560,6 +573,16 @@ def get_outbox_status(key: str) -> str | None:
 	"""`queued` or `parked` while a submission waits to be folded, else None."""
 	rows = frappe.db.sql(OUTBOX_STATUS_SQL, {"name": key})
 	return rows[0][0] if rows else None
+
+
+def has_answers() -> bool:
+	"""Whether anybody has learnt anything that is not archived."""
+	return bool(frappe.db.sql(HAS_ANSWERS_SQL))
+
+
+def get_backlog() -> Backlog:
+	"""What waits in the outbox."""
+	return Backlog(*frappe.db.sql(OUTBOX_BACKLOG_SQL)[0])
 
 
 def is_journalled(key: str) -> bool:

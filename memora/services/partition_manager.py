@@ -145,6 +145,11 @@ def ensure_layout() -> None:
 			_alter(doctype, ", ".join(changes))
 
 
+def lacks_layout() -> bool:
+	"""Whether any of the three tables is not laid out as ensure_layout does."""
+	return any(_missing_layout(doctype) for doctype in INDEXES)
+
+
 def _missing_layout(doctype: str) -> list[str]:
 	keys = dict(frappe.db.sql(INDEXES_SQL, (_table(doctype),)))
 	changes = [f"DROP INDEX `{name}`" for name in keys.keys() & USELESS_INDEXES]

@@ -110,8 +110,14 @@ def _enqueue(key: str, player: str, season: str) -> None:
 		RedisQueue.get_connection().ping()  # Frappe would try for four seconds to make its first connection
 	if not background_jobs.get_redis_conn().set(_job_waits_key(), key, nx=True, ex=JOB_WAITS_SECONDS):
 		return
-	queue = QUEUE if QUEUE in background_jobs.get_queues_timeout() else FALLBACK_QUEUE
-	frappe.enqueue(JOB, queue=queue, job_id=key, responses=[], user=player, season=season, submission=key)
+	frappe.enqueue(
+		JOB, queue=get_queue(), job_id=key, responses=[], user=player, season=season, submission=key
+	)
+
+
+def get_queue() -> str:
+	"""The queue of the folds, as the bench's configuration has it."""
+	return QUEUE if QUEUE in background_jobs.get_queues_timeout() else FALLBACK_QUEUE
 
 
 def job_id_of(key: str) -> str:

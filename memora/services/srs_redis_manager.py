@@ -22,10 +22,11 @@ an answer, whatever the order in which loads and answers meet.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypedDict
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 from uuid import uuid4
 
 import frappe
@@ -41,6 +42,7 @@ from memora.services.settings import get_settings
 CONNECT_TIMEOUT_SECONDS = 0.25
 READ_TIMEOUT_SECONDS = 0.5
 SCAN_KEYS = 1000  # looked at in one round trip
+SURVEY_KEYS = 50_000  # looked at in all, to count them by season
 LOADING_TTL_SECONDS = 30  # after which a load that died no longer keeps others from loading
 RUN_ID_DIGITS = 12  # of 40, in a generation
 GENERATION_SECONDS = 5  # how long a process may go on with the generation it has read
@@ -131,6 +133,16 @@ class Comparison(NamedTuple):
 
 	cached: dict[str, float]
 	stored: dict[str, float]
+
+
+class Survey(NamedTuple):
+	"""Memory and keys of the whole server; `schedules` by season are estimated where not all keys were looked at."""
+
+	memory_bytes: int
+	total_keys: int
+	schedules: dict[str, int]
+	sampled_keys: int
+	is_exact: bool
 
 
 class DueItems(TypedDict):
@@ -384,6 +396,30 @@ class SRSRedisManager:
 		}
 		stored = self._read_schedules(season, list(cached))
 		return {player: Comparison(items, stored[player]) for player, items in cached.items()}
+
+	def survey(self) -> Survey:
+		"""What Redis holds; looks at no more than SURVEY_KEYS keys. Raises Unavailable."""
+
+		def read(client: redis.Redis) -> Survey:
+			memory, total = client.info("memory")["used_memory"], client.dbsize()
+			seasons, sampled, cursor = Counter(), 0, 0
+			while True:
+				cursor, keys = client.scan(cursor, count=SCAN_KEYS)
+				sampled += len(keys)
+				seasons.update(season for key in keys if (season := self._season_of(key)))
+				if not cursor or sampled >= SURVEY_KEYS:
+					break
+			share = sampled / max(total, sampled, 1) if cursor else 1
+			schedules = {season: round(count / share) for season, count in sorted(seasons.items())}
+			return Survey(memory, total, schedules, sampled, is_exact=not cursor)
+
+		return self._ask(read)
+
+	def _season_of(self, key: str) -> str | None:
+		"""The season of a schedule's key, None for any other key."""
+		parts = key.removeprefix(self.prefix).split(":")
+		is_own = key.startswith(f"{self.prefix}srs:") and len(parts) == 3
+		return unquote(parts[2]) if is_own else None
 
 	def _read_schedules(self, season: str, players: Sequence[str]) -> dict[str, dict[str, float]]:
 		memory_store.new_snapshot()

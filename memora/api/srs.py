@@ -1,0 +1,121 @@
+"""What administrators do: caches, archives, retention, and how it all is. For System and Memora Managers."""
+
+from typing import Any
+
+import frappe
+
+from memora.api.parsing import parse_flag, parse_name, parse_number
+from memora.api.utils import require_manager
+from memora.services import admin_jobs, cache_rebuild, cache_status, health, seasons
+from memora.services.partition_manager import estimate_rows
+from memora.services.srs_archiver import SRSArchiver
+from memora.services.srs_reconciliation import MAX_SAMPLE_SIZE, SAMPLE_SIZE
+
+
+@frappe.whitelist(methods=["POST"])
+def rebuild_season_cache(season: str) -> dict[str, Any]:
+	"""Starts a job that loads the schedules of all learners of a season into Redis.
+
+	Answers {status: queued, job_id, estimated_records}; see get_job_status. Errors: UnknownSeason 404,
+	SeasonStateError 409, QueueUnavailable 503.
+	"""
+	require_manager()
+	season = parse_name("season", season)
+	cache_rebuild.require_cache(season)
+	return {
+		**admin_jobs.start(
+			"rebuild", "memora.services.srs_redis_manager.rebuild_season_cache", season_name=season
+		),
+		"estimated_records": estimate_rows("Player Memory Tracker", season),
+	}
+
+
+@frappe.whitelist(methods=["POST"])
+def cancel_rebuild(season: str) -> dict[str, Any]:
+	"""Has the rebuild of a season stop within seconds: {cancelled}, false if none is going on."""
+	require_manager()
+	return {"cancelled": cache_rebuild.cancel(parse_name("season", season))}
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def get_cache_status() -> dict[str, Any]:
+	"""{redis_connected, is_safe_mode, memory_used_mb, total_keys, keys_by_season, is_exact, sampled_keys}.
+
+	`keys_by_season` counts schedules; `is_exact` says whether all keys were looked at, or only `sampled_keys`
+	of them, from which the rest is estimated.
+	"""
+	require_manager()
+	return cache_status.get()
+
+
+@frappe.whitelist(methods=["POST"])
+def trigger_reconciliation(sample_size: int | str = SAMPLE_SIZE, season: str | None = None) -> dict[str, Any]:
+	"""Starts a job that compares Redis with MariaDB and mends it: {status: queued, job_id}.
+
+	`sample_size` is in records; get_job_status gives the report. Errors: InvalidLimit 400, UnknownSeason 404,
+	QueueUnavailable 503.
+	"""
+	require_manager()
+	size = parse_number("sample_size", sample_size, MAX_SAMPLE_SIZE)
+	if season := parse_name("season", season) if season else None:
+		seasons.get(season)
+	method = "memora.services.srs_reconciliation.reconcile_cache_with_database"
+	return admin_jobs.start("reconcile", method, sample_size=size, season=season)
+
+
+@frappe.whitelist(methods=["POST"])
+def archive_season(season: str, confirm: bool | int | str = False) -> dict[str, Any]:
+	"""Starts a job that archives a season; without `confirm`, says what it would move.
+
+	Answers {status: queued, job_id} or {status: dry_run, …get_archive_status}. Errors: UnknownSeason 404,
+	SeasonStateError 409, QueueUnavailable 503.
+	"""
+	require_manager()
+	season = parse_name("season", season)
+	archiver = SRSArchiver()
+	archiver.require_archivable(season)
+	if not parse_flag("confirm", confirm):
+		return {"status": "dry_run", **archiver.get_archive_status(season)}
+	return admin_jobs.start("archive", "memora.services.srs_archiver.archive_season", season_name=season)
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def get_archive_status(season: str) -> dict[str, Any]:
+	"""Counts of a season's records; see SRSArchiver.get_archive_status. Errors: UnknownSeason 404."""
+	require_manager()
+	return SRSArchiver().get_archive_status(parse_name("season", season))
+
+
+@frappe.whitelist(methods=["POST"])
+def delete_eligible_records(season: str | None = None, confirm: bool | int | str = False) -> dict[str, Any]:
+	"""Starts a job that deletes archived records past retention; without `confirm`, says how many of which season.
+
+	Answers {status: queued, job_id} or {status: dry_run, seasons: {season: records}}. Errors: UnknownSeason 404,
+	QueueUnavailable 503.
+	"""
+	require_manager()
+	season = parse_name("season", season) if season else None
+	if not parse_flag("confirm", confirm):
+		return {"status": "dry_run", "seasons": SRSArchiver().delete_eligible_records(season)["seasons"]}
+	if season:
+		seasons.get(season)
+	method = "memora.services.srs_archiver.delete_eligible_records"
+	return admin_jobs.start("retention", method, season_name=season)
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def get_job_status(job_id: str) -> dict[str, Any]:
+	"""{job_id, status, result?, error?} of a job that one of these endpoints has started.
+
+	`status` is queued, started, finished or failed. Errors: UnknownJob 404 (RQ forgets a finished one after ten
+	minutes), QueueUnavailable 503.
+	"""
+	require_manager()
+	return admin_jobs.get_status(parse_name("job_id", job_id))
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def get_health() -> dict[str, Any]:
+	"""{status: ok | warning | critical, checks: {name: {status, value, message}}}; see services.health."""
+	require_manager()
+	return health.get()

@@ -1,0 +1,47 @@
+"""Long work that administrators start: jobs on the queue `long`, known by ids of their own."""
+
+from typing import Any
+from uuid import uuid4
+
+import frappe
+from frappe import _
+from frappe.utils import background_jobs
+from redis.exceptions import RedisError
+from rq.job import JobStatus
+
+from memora.exceptions import QueueUnavailable, UnknownJob
+
+QUEUE = "long"
+TIMEOUT_SECONDS = 6 * 60 * 60
+PREFIX = "memora-"
+WAITING = {"created", "deferred", "scheduled"}  # what RQ has more words for
+
+
+def start(kind: str, method: str, **arguments: Any) -> dict[str, str]:
+	"""Queues a job: {status: queued, job_id}. Raises QueueUnavailable."""
+	job_id = f"{PREFIX}{kind}-{uuid4().hex[:12]}"
+	try:
+		frappe.enqueue(method, queue=QUEUE, timeout=TIMEOUT_SECONDS, job_id=job_id, **arguments)
+	except RedisError as error:
+		_refuse(error)
+	return {"status": "queued", "job_id": job_id}
+
+
+def get_status(job_id: str) -> dict[str, Any]:
+	"""See api.srs.get_job_status. Raises UnknownJob, QueueUnavailable."""
+	try:
+		job = background_jobs.get_job(job_id) if job_id.startswith(PREFIX) else None
+		if not job:
+			frappe.throw(_("There is no job {0}.").format(frappe.utils.escape_html(job_id)), UnknownJob)
+		status = JobStatus(job.get_status()).value
+		result, error = job.return_value(), job.exc_info
+	except RedisError as error:
+		_refuse(error)
+	answer = {"job_id": job_id, "status": "queued" if status in WAITING else status}
+	if status == JobStatus.FINISHED:
+		return {**answer, "result": result}
+	return {**answer, "error": error.strip().splitlines()[-1]} if error else answer
+
+
+def _refuse(error: RedisError) -> None:
+	frappe.throw(_("The queue's Redis is not there: {0}").format(error), QueueUnavailable)

@@ -1,0 +1,102 @@
+"""How the system is, in one word and check by check, against the thresholds of operation."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import frappe
+from frappe import _
+from frappe.utils import background_jobs
+from redis.exceptions import RedisError
+
+from memora.services import incidents, memory_store, site_time
+from memora.services.settings import get_settings
+from memora.services.srs_persistence import get_queue
+from memora.services.srs_redis_manager import SRSRedisManager
+
+OK, WARNING, CRITICAL = "ok", "warning", "critical"
+RANK = {OK: 0, WARNING: 1, CRITICAL: 2}
+
+OUTBOX_SECONDS = (
+	120,
+	600,
+)  # age of the oldest answer not folded: a worker folds at once, the sweeper in two minutes
+QUEUE_JOBS = (1000, 5000)
+
+LAST_RATE_SQL = """
+	SELECT discrepancy_rate FROM `tabCache Reconciliation` ORDER BY started_at DESC LIMIT 1"""
+
+
+class Check(NamedTuple):
+	status: str
+	value: Any
+	message: str
+
+
+def get() -> dict[str, Any]:
+	"""{status, checks: {name: {status, value, message}}}; the status is that of the worst check."""
+	checks = {name: check() for name, check in CHECKS.items()}
+	worst = max((check.status for check in checks.values()), key=RANK.__getitem__)
+	return {"status": worst, "checks": {name: check._asdict() for name, check in checks.items()}}
+
+
+def _schedules_redis() -> Check:
+	if SRSRedisManager().is_available():
+		return Check(OK, True, _("The schedules' Redis answers."))
+	return Check(CRITICAL, False, _("The schedules' Redis is not there: Safe Mode is on."))
+
+
+def _safe_mode() -> Check:
+	incident = incidents.get_open()
+	if not incident:
+		return Check(OK, None, _("No incident is open."))
+	since = incident["started_at"].replace(microsecond=0)
+	return Check(CRITICAL, incident["name"], _("Safe Mode since {0}: {1}").format(since, incident["reason"]))
+
+
+def _queue_depth() -> Check:
+	try:
+		depth = background_jobs.get_queue(get_queue()).count
+	except RedisError as error:
+		return Check(CRITICAL, None, _("The queue's Redis is not there: {0}").format(error))
+	return Check(_rank(depth, QUEUE_JOBS), depth, _("{0} jobs wait.").format(depth))
+
+
+def _outbox() -> Check:
+	backlog = memory_store.get_backlog()
+	now = site_time.to_naive(site_time.now())
+	age = (now - backlog.oldest).total_seconds() if backlog.oldest else 0
+	message = _("{0} submissions wait to be folded, the oldest for {1} s.").format(
+		backlog.waiting, round(age)
+	)
+	return Check(_rank(age, OUTBOX_SECONDS), round(age), message)
+
+
+def _parked() -> Check:
+	parked = memory_store.get_backlog().parked
+	return Check(WARNING if parked else OK, parked, _("{0} submissions are parked.").format(parked))
+
+
+def _discrepancy_rate() -> Check:
+	rows = frappe.db.sql(LAST_RATE_SQL)
+	if not rows:
+		return Check(OK, None, _("The cache has not been compared with the database yet."))
+	percent = rows[0][0] * 100
+	status = WARNING if percent > get_settings().discrepancy_alert_percent else OK
+	return Check(
+		status, rows[0][0], _("{0} % of the records compared last were wrong in Redis.").format(percent)
+	)
+
+
+def _rank(value: float, limits: tuple[float, float]) -> str:
+	warning, critical = limits
+	return CRITICAL if value > critical else WARNING if value > warning else OK
+
+
+CHECKS: dict[str, Callable[[], Check]] = {
+	"schedules_redis": _schedules_redis,
+	"safe_mode": _safe_mode,
+	"queue_depth": _queue_depth,
+	"outbox": _outbox,
+	"parked": _parked,
+	"discrepancy_rate": _discrepancy_rate,
+}
