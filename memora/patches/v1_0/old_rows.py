@@ -10,7 +10,6 @@ from typing import Any
 
 from memora.services import memory_store, scheduling
 
-DEFAULT_SEASON = "SEASON-DEFAULT"  # of rows without one
 STATES = ("Learning", "Review", "Relearning")
 LONGEST_DAYS = 36500  # fsrs's own longest interval
 
@@ -96,7 +95,9 @@ def _difficulty(row: Row) -> float:
 RULES = {
 	"Player Memory Tracker": Rules(memory, ("player", "question_id"), ("last_review_date", "reps")),
 	"Player Review Log": Rules(
-		journalled, ("player", "COALESCE(NULLIF(submission_id, ''), name)", "question_id"), ("reviewed_at",)
+		journalled,
+		("player", "IF(LENGTH(submission_id) > 0, submission_id, name)", "question_id"),
+		("reviewed_at",),
 	),
 	"Archived Memory Tracker": Rules(archived, ("player", "question_id"), ("last_review_date", "reps")),
 }

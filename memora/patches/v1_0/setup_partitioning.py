@@ -15,7 +15,6 @@ next. One that finds other rows than the dead one did starts over. A table that 
 A million rows took {TIME} and {MEMORY} of memory on two cores.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,38 +24,31 @@ from frappe.utils import update_progress_bar
 from pymysql.cursors import Cursor, DictCursor
 
 from memora.exceptions import PartitionError
-from memora.patches.v1_0.old_rows import DEFAULT_SEASON, RULES
-from memora.services import memory_store, partition_manager, seasons, site_time
+from memora.patches.v1_0 import old_seasons
+from memora.patches.v1_0.old_rows import RULES
+from memora.services import memory_store, partition_manager, site_time
 from memora.services.partition_manager import INDEXES, connection, execute_ddl, list_partitions, query
 from memora.services.partition_swap import COLUMNS_SQL, EXISTS_SQL
 from memora.services.srs_redis_manager import SRSRedisManager
 
 CHUNK_ROWS = 2000  # of one transaction; a statement of about 1 MB
 
-# The moment of the start stands in for dates that rows lack: the same in all runs.
+# `started_at` stands in for dates that rows lack: the same in all runs.
 POSITIONS_SQL = """
 	CREATE TABLE IF NOT EXISTS memora_partitioning (
 		name varchar(64) PRIMARY KEY, checksum bigint, last_name varchar(140) NOT NULL DEFAULT '',
 		copied bigint NOT NULL DEFAULT 0, started_at datetime(6) NOT NULL)"""
 START_SQL = """
-	REPLACE INTO memora_partitioning (name, checksum, started_at) VALUES (%(name)s, %(checksum)s, %(now)s)"""
+	INSERT INTO memora_partitioning (name, checksum, started_at) VALUES (%(name)s, %(checksum)s, %(now)s)"""
 AGAIN_SQL = """
 	UPDATE memora_partitioning SET checksum = %(checksum)s, last_name = '', copied = 0 WHERE name = %(name)s"""
 POSITION_SQL = "SELECT checksum, last_name, copied, started_at FROM memora_partitioning WHERE name = %s"
 ADVANCE_SQL = """
 	UPDATE memora_partitioning SET last_name = %(last)s, copied = copied + %(rows)s WHERE name = %(name)s"""
-FINISH_SQL = "DELETE FROM memora_partitioning WHERE name = %(name)s"
+FORGET_SQL = "DELETE FROM memora_partitioning WHERE name = %(name)s"
 
-# Rows without player or question are nobody's memory of nothing.
+# No learner, or no question, could lead to a row without it.
 HAS_KEY = "player > '' AND question_id > ''"
-WEIGHT_SQL = "SELECT HEX(WEIGHT_STRING(CONVERT(%s USING utf8mb4) COLLATE utf8mb4_unicode_ci))"
-SPAN_SQL = """
-	SELECT MIN(creation), MAX(GREATEST(COALESCE({0}, creation), creation)) FROM `tab{1}` WHERE season = %s"""
-LAST_DATES = {
-	"Player Memory Tracker": "next_review_date",
-	"Player Review Log": "reviewed_at",
-	"Archived Memory Tracker": "next_review_date",
-}
 
 
 @dataclass(frozen=True)
@@ -120,42 +112,17 @@ def execute() -> None:
 		partition_manager.ensure_layout()
 		_convert_all()
 		found = {p["season"] for doctype in INDEXES for p in list_partitions(doctype)} - {""}
-		_make_documents(sorted(found))
+		old_seasons.make_documents(sorted(found))
 		partition_manager.heal_partitions()
 
 
 def _convert_all() -> None:
 	execute_ddl(POSITIONS_SQL)
 	conversions = [conversion for doctype in INDEXES if (conversion := Conversion(doctype)).is_needed]
-	names = season_names([c.source for c in conversions])
+	names = old_seasons.settle([c.source for c in conversions])
 	for conversion in conversions:
 		_convert(conversion, names)
 	execute_ddl("DROP TABLE memora_partitioning")
-
-
-def season_names(tables: Iterable[str]) -> dict[str | None, str]:
-	"""What each spelling of a season in these tables becomes: one name for all that MariaDB takes for the
-	same. That of a season's document, else of a partition, else the most frequent."""
-	counts = [
-		row for t in tables for row in query(f"SELECT season, COUNT(*) FROM `{t}` GROUP BY BINARY season")
-	]
-	spellings = [spelling for spelling, _count in sorted(counts, key=lambda row: -row[1])]
-	documents = frappe.get_all("Game Subscription Season", pluck="name")
-	partitions = [p["season"] for doctype in INDEXES for p in list_partitions(doctype) if p["season"]]
-	known: dict[str, str] = {}
-	for name in (*documents, *partitions, *map(_canonical, spellings)):
-		known.setdefault(_weight(name), name)
-	return {spelling: known[_weight(_canonical(spelling))] for spelling in (*documents, *spellings)}
-
-
-def _canonical(spelling: str | None) -> str:
-	return seasons.canonical_name(spelling) or DEFAULT_SEASON
-
-
-def _weight(name: str) -> str:
-	"""The same for names that are one to MariaDB."""
-	((weight,),) = query(WEIGHT_SQL, (name,))
-	return weight
 
 
 def _convert(conversion: Conversion, names: dict[str | None, str]) -> None:
@@ -186,6 +153,7 @@ def _begin(conversion: Conversion, names: dict[str | None, str]) -> None:
 	if position and position.checksum == checksum and _fits(conversion, wanted):
 		print(f"{conversion.doctype}: going on after {position.copied} rows")
 		return
+	_write(FORGET_SQL, name=conversion.doctype)  # first: it would be believed of the empty twin
 	partition_manager.create_twin(conversion.doctype, conversion.twin, wanted)
 	now = site_time.to_naive(site_time.now())
 	_write(START_SQL, name=conversion.doctype, checksum=checksum, now=now)
@@ -301,7 +269,7 @@ def _copy_what_came_late(conversion: Conversion, names: dict[str | None, str]) -
 def _finish(conversion: Conversion, names: dict[str | None, str]) -> None:
 	for season in set(names.values()):  # schedules may have been loaded when no row was found by its name
 		SRSRedisManager().clear_season_cache(season)
-	_write(FINISH_SQL, name=conversion.doctype)
+	_write(FORGET_SQL, name=conversion.doctype)
 
 
 def _report(conversion: Conversion) -> None:
@@ -315,27 +283,6 @@ def _report(conversion: Conversion) -> None:
 		f"merged, {before - with_key} without player or question left out.\n"
 		f"The old table is kept as {conversion.kept}. Drop it when you need it no more."
 	)
-
-
-def _make_documents(found: list[str]) -> None:
-	"""Gives the seasons of rows that have no document one, so that they can be listed and archived."""
-	for name in found:
-		if frappe.db.exists("Game Subscription Season", name) or not (span := _span(name)):
-			continue
-		values = {"season_name": name, "start_date": span[0], "end_date": span[1]}
-		try:
-			frappe.get_doc({"doctype": "Game Subscription Season", **values}).insert()
-		except (frappe.NameError, frappe.ValidationError) as error:
-			print(f"Season {name} has rows, but can't have a document: {error}")
-			continue
-		print(f"Season {name} had rows but no document. It has one now, not active, {span[0]} to {span[1]}.")
-
-
-def _span(season: str) -> tuple | None:
-	"""The days from the first answer of a season's rows to the last review that is due."""
-	spans = [query(SPAN_SQL.format(last, doctype), (season,))[0] for doctype, last in LAST_DATES.items()]
-	moments = [moment for span in spans for moment in span if moment]
-	return (min(moments).date(), max(moments).date()) if moments else None
 
 
 def _write(statement: str, **values) -> None:
