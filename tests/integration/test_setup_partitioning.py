@@ -338,6 +338,24 @@ def test_a_run_that_died_between_the_renaming_and_the_end_is_finished(old_tracke
 	assert {r.question_id: r.stability for r in state.rows(TRACKER)} == {"q-1": 99, "q-2": 7}
 
 
+def test_how_far_a_dead_run_got_is_not_believed_of_the_next_ones_twin(old_tracker, monkeypatch):
+	insert(TRACKER, [old_row(), old_row(name="a", question_id="q-2")])
+
+	def die(*args, **values) -> None:
+		raise KeyboardInterrupt
+
+	with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+		patched.setattr(setup_partitioning, "_verify", die)
+		run_patch()
+	make_season_of_old_site("Another")  # for which the twin has no partition
+	with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+		patched.setattr(setup_partitioning.site_time, "now", die)
+		run_patch()
+	assert setup_partitioning._count("memora_partitioned_player_memory_tracker") == 0
+	run_patch()
+	assert {row.question_id for row in state.rows(TRACKER)} == {"q-1", "q-2"}
+
+
 def test_a_table_that_is_written_to_meanwhile_stays_as_it_is(old_tracker, monkeypatch):
 	insert(TRACKER, [old_row(), old_row(name="a", question_id="q-2")])
 	before = create_statement(f"tab{TRACKER}")

