@@ -18,7 +18,11 @@ def after_install() -> None:
 
 def after_migrate() -> None:
 	frappe.db.commit()  # nosemgrep: frappe-manual-commit: DDL on another connection would wait for this one
-	partition_manager.ensure_layout()
+	if unpartitioned := partition_manager.ensure_layout():
+		print(
+			f"Memora: {', '.join(unpartitioned)} can't be used yet, because the rows are not partitioned by season. "
+			f"Run: {partition_manager.how_to_partition()}"
+		)
 	frappe.db.add_index("Review Outbox", ["creation"], "creation")
 	_keep_lists_light()
 

@@ -7,7 +7,7 @@ tries again until DEADLINE_SECONDS have passed.
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from typing import TypedDict
@@ -38,6 +38,7 @@ USELESS_INDEXES = {"modified", "archived_at"}
 # Another process has made or dropped the same partition first.
 DONE_MEANWHILE = {1517, 1507}  # ER_SAME_NAME_PARTITION, ER_DROP_PARTITION_NON_EXISTENT
 LOCK_WAIT_TIMEOUT = 1205
+NOT_PARTITIONED = 1505
 
 # Other connections of this site, those longest in their present state first.
 OTHERS_SQL = """
@@ -112,7 +113,12 @@ def empty_partition(doctype: str, season: str) -> None:
 
 def list_partitions(doctype: str) -> list[Partition]:
 	"""The partitions of one of the three tables, in their order; empty if it has none."""
-	rows = frappe.db.sql(PARTITIONS_SQL, (_table(doctype),))
+	return partitions_of(_table(doctype))
+
+
+def partitions_of(table: str) -> list[Partition]:
+	"""The same of any table."""
+	rows = frappe.db.sql(PARTITIONS_SQL, (table,))
 	return [
 		Partition(name=name, season=_unquote(values), rows=rows, bytes=size)
 		for name, values, rows, size in rows
@@ -135,14 +141,36 @@ def partition_name(season: str) -> str:
 	return f"p_{readable}_{blake2b(season.encode(), digest_size=4).hexdigest()}"
 
 
-def ensure_layout() -> None:
+def ensure_layout() -> list[str]:
 	"""Gives the three tables their primary key, partitions and indexes; does nothing where they have them.
 
-	Rows already there stay: each season found among them gets its partition.
+	Returns the DocTypes of tables with rows but without partitions, which stay as they are: those rows may
+	contradict the layout. patches/v1_0/setup_partitioning brings them over.
 	"""
+	unpartitioned = [doctype for doctype in INDEXES if is_unpartitioned(doctype)]
 	for doctype in INDEXES:
-		if changes := _missing_layout(doctype):
+		if doctype not in unpartitioned and (changes := _missing_layout(doctype)):
 			_alter(doctype, ", ".join(changes))
+	return unpartitioned
+
+
+def is_unpartitioned(doctype: str) -> bool:
+	"""Whether a table holds rows and has no partitions for them."""
+	return not list_partitions(doctype) and bool(query(f"SELECT 1 FROM `{_table(doctype)}` LIMIT 1"))
+
+
+def create_twin(doctype: str, twin: str, seasons: Iterable[str]) -> None:
+	"""Makes an empty table with the columns of one of the three, in the design's layout, with partitions for
+	these seasons. A table of that name goes."""
+	execute_ddl(f"DROP TABLE IF EXISTS `{twin}`")
+	execute_ddl(f"CREATE TABLE `{twin}` LIKE `{_table(doctype)}`")
+	others = dict(query(INDEXES_SQL, (twin,))).keys() - {"PRIMARY"}
+	changes = [
+		*(f"DROP INDEX `{name}`" for name in others),
+		*(f"ADD INDEX `{name}` ({', '.join(columns)})" for name, columns in INDEXES[doctype].items()),
+		f"DROP PRIMARY KEY, ADD PRIMARY KEY (name, season) {_partition_by(seasons)}",
+	]
+	execute_ddl(f"ALTER TABLE `{twin}` {', '.join(changes)}")
 
 
 def lacks_layout() -> bool:
@@ -161,10 +189,13 @@ def _missing_layout(doctype: str) -> list[str]:
 		changes.append("DROP PRIMARY KEY, ADD PRIMARY KEY (name, season)")
 	if not list_partitions(doctype):
 		# the clause that partitions is not parted from the others by a comma
-		seasons = {"", *(s for (s,) in query(f"SELECT DISTINCT season FROM `{_table(doctype)}`"))}
-		partitions = ", ".join(f"PARTITION {_definition(s)}" for s in sorted(seasons))
-		changes = [", ".join(changes) + f" PARTITION BY LIST COLUMNS(season) ({partitions})"]
+		changes = [f"{', '.join(changes)} {_partition_by([])}"]
 	return changes
+
+
+def _partition_by(seasons: Iterable[str]) -> str:
+	partitions = ", ".join(f"PARTITION {_definition(season)}" for season in sorted({"", *seasons}))
+	return f"PARTITION BY LIST COLUMNS(season) ({partitions})"
 
 
 def _definition(season: str) -> str:
@@ -192,8 +223,18 @@ def _alter(doctype: str, change: str) -> None:
 	try:
 		execute_ddl(f"ALTER TABLE `{_table(doctype)}` {change}")
 	except pymysql.err.MySQLError as error:
+		if error.args[0] == NOT_PARTITIONED:
+			frappe.throw(
+				_("{0} is not partitioned by season yet: {1}").format(_(doctype), how_to_partition()),
+				PartitionError,
+			)
 		if error.args[0] not in DONE_MEANWHILE:
 			raise
+
+
+def how_to_partition() -> str:
+	"""What an operator runs where the patch has failed or was skipped."""
+	return f"bench --site {frappe.local.site} run-patch --force memora.patches.v1_0.setup_partitioning"
 
 
 def execute_ddl(statement: str) -> None:

@@ -126,11 +126,20 @@ def review(
 	return Outcome(memory, rating, predicted)
 
 
-@lru_cache(maxsize=1)
 def initial_difficulty() -> float:
 	"""The difficulty of a question first answered Good."""
+	return round(_first_answered_good().difficulty, DECIMALS)
+
+
+def initial_stability() -> float:
+	"""The stability, in days, of a question first answered Good."""
+	return round(_first_answered_good().stability, DECIMALS)
+
+
+@lru_cache(maxsize=1)
+def _first_answered_good() -> Card:
 	card, _log = _scheduler(0.9).review_card(_card(None), Rating.Good, _EPOCH)
-	return round(card.difficulty, DECIMALS)
+	return card
 
 
 def due_day(today: date, interval_days: int, season_end: date) -> date:

@@ -1,0 +1,103 @@
+"""What a row from before the tables were partitioned becomes. Pure: no database, no clock.
+
+Frappe has added the columns that the old table lacked, so that numbers are 0 where nothing is known.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from memora.services import memory_store, scheduling
+
+STATES = ("Learning", "Review", "Relearning")
+LONGEST_DAYS = 36500  # fsrs's own longest interval
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Rules:
+	"""How the rows of one table are brought over.
+
+	`convert` takes a row whose season is settled, and a moment for rows that know none. Rows that agree in
+	season and `key` (SQL expressions) become one: the newest by `age`, columns that count in this order.
+	"""
+
+	convert: Callable[[Row, datetime], Row]
+	key: tuple[str, ...]
+	age: tuple[str, ...]
+
+
+def memory(row: Row, now: datetime) -> Row:
+	"""A tracker row.
+
+	Without the date of a last review, the row was last touched when it was made. Without a next one, the
+	question is due when recall has fallen to 90 %. A stability that is missing is the interval in days
+	between the two, or that of a question first answered Good, as is a missing difficulty.
+	"""
+	last = _moment(row, "last_review_date", "creation", "modified") or now
+	due = _moment(row, "next_review_date")
+	stability = _stability(row, last, due)
+	return {
+		**row,
+		"name": memory_store.tracker_name(row["player"], row["season"], row["question_id"]),
+		"stability": stability,
+		"difficulty": _difficulty(row),
+		"state": row["state"] if row["state"] in STATES else "Review",
+		"reps": max(row["reps"] or 0, 1),
+		"lapses": max(row["lapses"] or 0, 0),
+		"next_review_date": due or last + timedelta(days=min(stability, LONGEST_DAYS)),
+		"last_review_date": last,
+		"creation": min(_moment(row, "creation") or last, last),
+	}
+
+
+def archived(row: Row, now: datetime) -> Row:
+	"""An archive row. One that does not say since when is kept as long as one archived when last changed."""
+	return {
+		**memory(row, now),
+		"archived_at": _moment(row, "archived_at", "modified", "creation") or now,
+		"eligible_for_deletion": row["eligible_for_deletion"] or 0,
+	}
+
+
+def journalled(row: Row, now: datetime) -> Row:
+	"""A journal row. One of no submission is a submission of its own."""
+	submission_id = row["submission_id"] or row["name"]
+	reviewed_at = _moment(row, "reviewed_at", "creation") or now
+	key = (row["player"], row["season"], submission_id, row["question_id"])
+	return {
+		**row,
+		"name": memory_store.journal_name(*key),
+		"submission_id": submission_id,
+		"reviewed_at": reviewed_at,
+		"creation": _moment(row, "creation") or reviewed_at,
+	}
+
+
+def _moment(row: Row, *columns: str) -> datetime | None:
+	"""The first of the columns that holds a date; pymysql gives a zero date as text."""
+	return next((row[column] for column in columns if isinstance(row[column], datetime)), None)
+
+
+def _stability(row: Row, last: datetime, due: datetime | None) -> float:
+	stored = float(row["stability"] or 0)
+	interval_days = (due - last) / timedelta(days=1) if due else 0
+	return next((days for days in (stored, interval_days) if days > 0), scheduling.initial_stability())
+
+
+def _difficulty(row: Row) -> float:
+	stored = float(row["difficulty"] or 0)
+	return stored if 1 <= stored <= 10 else scheduling.initial_difficulty()
+
+
+RULES = {
+	"Player Memory Tracker": Rules(memory, ("player", "question_id"), ("last_review_date", "reps")),
+	"Player Review Log": Rules(
+		journalled,
+		("player", "IF(LENGTH(submission_id) > 0, submission_id, name)", "question_id"),
+		("reviewed_at",),
+	),
+	"Archived Memory Tracker": Rules(archived, ("player", "question_id"), ("last_review_date", "reps")),
+}

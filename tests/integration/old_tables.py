@@ -1,0 +1,140 @@
+"""Puts tables in the place of the three big ones as they were before they were partitioned."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+import frappe
+
+from memora.services import partition_manager
+from memora.services.partition_swap import EXISTS_SQL
+from tests.integration.factories import STANDING_SEASON
+
+DOCTYPES = tuple(partition_manager.INDEXES)
+ADDED_BY_FRAPPE = ("difficulty", "state", "reps", "lapses")  # columns that the first tracker did not have
+START = datetime(2025, 9, 1, 8)
+
+# Spellings of seasons in old rows, how frequent they are, and what becomes of them.
+SPELLINGS = {
+	STANDING_SEASON: (50, STANDING_SEASON),
+	None: (25, "SEASON-DEFAULT"),
+	"": (5, "SEASON-DEFAULT"),
+	"Spring  2025": (10, "Spring 2025"),
+	"spring 2025": (5, "Spring 2025"),
+	"season-2026 ": (3, STANDING_SEASON),
+	"season-default": (2, "SEASON-DEFAULT"),
+}
+
+Row = dict
+
+
+@contextmanager
+def old_layout(*doctypes: str, without: tuple[str, ...] = ()) -> Iterator[None]:
+	"""Empty tables without partitions, random names, seasons that may be NULL; afterwards all is as before."""
+	frappe.db.commit()
+	for doctype in DOCTYPES:
+		_put_back(doctype)  # what a killed run of the tests has left
+	try:
+		for doctype in doctypes:
+			_make_old(doctype, without)
+		yield
+	finally:
+		frappe.db.rollback()
+		for doctype in DOCTYPES:
+			_put_back(doctype)
+
+
+def kept(doctype: str) -> str:
+	return f"memora_test_kept_{frappe.scrub(doctype)}"
+
+
+def unpartitioned(doctype: str) -> str:
+	return f"memora_unpartitioned_{frappe.scrub(doctype)}"
+
+
+def _make_old(doctype: str, without: tuple[str, ...]) -> None:
+	table = f"tab{doctype}"
+	indexes = [f"DROP INDEX `{name}`" for name in partition_manager.INDEXES[doctype]]
+	changes = [
+		"DROP PRIMARY KEY, ADD PRIMARY KEY (name), MODIFY season varchar(140) NULL",
+		"ADD INDEX modified (modified), ADD INDEX player (player), ADD UNIQUE INDEX once (name, question_id)",
+		*indexes,
+		*(f"DROP COLUMN `{column}`" for column in without),
+	]
+	run("DROP TABLE IF EXISTS memora_test_old")
+	run(f"CREATE TABLE memora_test_old LIKE `{table}`")
+	run("ALTER TABLE memora_test_old REMOVE PARTITIONING")
+	run(f"ALTER TABLE memora_test_old {', '.join(changes)}")
+	run(f"RENAME TABLE `{table}` TO `{kept(doctype)}`, memora_test_old TO `{table}`")
+
+
+def _put_back(doctype: str) -> None:
+	slug = frappe.scrub(doctype)
+	for leftover in (f"memora_partitioned_{slug}", unpartitioned(doctype), "memora_partitioning"):
+		run(f"DROP TABLE IF EXISTS `{leftover}`")
+	if exists(kept(doctype)):
+		run(f"DROP TABLE IF EXISTS `tab{doctype}`")
+		run(f"RENAME TABLE `{kept(doctype)}` TO `tab{doctype}`")
+
+
+def run(statement: str, *values) -> None:
+	"""On a connection of its own, committed at once."""
+	frappe.db.commit()
+	with partition_manager.connection() as own, own.cursor() as cursor:
+		cursor.execute(statement, values or None)
+
+
+def exists(table: str) -> bool:
+	return bool(partition_manager.query(EXISTS_SQL, (table,)))
+
+
+def make_old_rows(how_many: int, seed: int = 1) -> list[Row]:
+	"""Rows of learners' memory as the first tracker held them; about one in ten is one of several of a key."""
+	chance = random.Random(seed)
+	spellings = chance.choices(list(SPELLINGS), [share for share, _name in SPELLINGS.values()], k=how_many)
+	rows = [_old_row(chance, number, spelling) for number, spelling in enumerate(spellings)]
+	for row in chance.sample(rows, how_many // 10):
+		other = chance.choice(rows)
+		row.update({key: other[key] for key in ("player", "season", "question_id")})
+	return rows
+
+
+def _old_row(chance: random.Random, number: int, spelling: str | None) -> Row:
+	reviewed = START + timedelta(minutes=chance.randrange(200_000), microseconds=number)
+	return {
+		"name": f"{chance.getrandbits(40):010x}{number:x}",
+		"player": f"old{chance.randrange(200)}@example.com",
+		"season": spelling,
+		"question_id": f"{chance.choice('Qq')}-{chance.randrange(60)}",
+		"stability": chance.choice((0, 1.5, 12.25)),
+		"next_review_date": chance.choice((None, reviewed + timedelta(days=3))),
+		"last_review_date": reviewed,
+		"creation": reviewed - timedelta(days=chance.randrange(30)),
+		"modified": reviewed,
+	}
+
+
+def insert(doctype: str, rows: list[Row]) -> None:
+	columns = list(rows[0])
+	names, marks = ", ".join(columns), ", ".join(["%s"] * len(columns))
+	with partition_manager.connection() as own, own.cursor() as cursor:
+		own.autocommit(False)
+		cursor.executemany(
+			f"INSERT INTO `tab{doctype}` ({names}) VALUES ({marks})",
+			[tuple(row.values()) for row in rows],
+		)
+		own.commit()
+
+
+def multiply(doctype: str, rows: list[Row], times: int) -> None:
+	"""Gives other learners the same rows: a copy's number stands before names and players."""
+	columns = [column for column in rows[0] if column not in ("name", "player")]
+	others = ", ".join(columns)
+	for number in range(1, times):
+		run(
+			f"INSERT INTO `tab{doctype}` (name, player, {others}) SELECT CONCAT(name, %s), CONCAT(%s, player), "
+			f"{others} FROM `tab{doctype}` WHERE player LIKE 'old%%'",
+			f"-{number}",
+			f"{number}-",
+		)
