@@ -13,6 +13,7 @@ from devtools.report import step
 
 ADMIN_PASSWORD = "admin"
 NAMES = (MAIN_SITE, TEST_SITE)
+TIME_ZONE = "Asia/Kolkata"  # Frappe's default where nobody has chosen one
 # What `bench migrate` acts on. A change in other files needs no migration.
 SCHEMA_FILES = ("**/*.json", "*.txt", "hooks.py", "install.py", "**/*partition*.py", "patches/**/*.py")
 CREATE_USER = """\
@@ -75,6 +76,8 @@ def _make_main_site(bench: Bench) -> None:
 			"execute",
 			"frappe.desk.page.setup_wizard.setup_wizard.disable_future_access",
 		)
+		setting = repr(["System Settings", None, "time_zone", TIME_ZONE])
+		_run(bench, "--site", MAIN_SITE, "execute", "frappe.db.set_value", "--args", setting)
 		_dump(bench)
 		_run(bench, "--site", MAIN_SITE, "enable-scheduler")
 		_made(bench, MAIN_SITE).touch()
