@@ -20,7 +20,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], Section]] = {
 	"seasons": perf_seasons.measure,
 }
 
-ROWS = 1_000_000  # takes a minute
+ROWS, LEAST_ROWS = 1_000_000, 1000
 
 
 def main() -> int:
@@ -49,6 +49,8 @@ def _parse() -> argparse.Namespace:
 	arguments = parser.parse_args()
 	if unknown := [name for name in arguments.sections if name not in SECTIONS]:
 		parser.error(f"there is no section {unknown[0]}; there is {known}")
+	if arguments.rows < LEAST_ROWS:
+		parser.error(f"--rows must be {LEAST_ROWS} or more, not {arguments.rows}")
 	arguments.sections = list(dict.fromkeys(arguments.sections)) or list(SECTIONS)
 	return arguments
 

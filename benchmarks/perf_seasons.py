@@ -29,12 +29,12 @@ QUIET_SECONDS = 10  # of the hammer, before the archive run
 CHUNK_ROWS = 10_000  # of a transaction that copies and deletes
 
 LIMITS = {
-	"fill_rows_per_s": ("at least", 100_000),
-	"archive_seconds": ("at most", 10),
-	"archive_block_ms": ("at most", 50),
-	"due_growth_ratio": ("at most", 1.2),
-	"upsert_growth_ratio": ("at most", 1.2),
-	"tracker_bytes_per_row": ("at most", 300),
+	"fill_rows_per_s": "at least 100,000",
+	"archive_seconds": "at most 10",
+	"archive_block_ms": "at most 50",
+	"due_growth_ratio": "at most 1.2",
+	"upsert_growth_ratio": "at most 1.2",
+	"tracker_bytes_per_row": "at most 300",
 }
 
 BYTES_SQL = """
@@ -59,8 +59,6 @@ def measure(arguments: argparse.Namespace) -> Section:
 	few = SMALL_ROWS // season_data.QUESTIONS_EACH
 	copied = min(learners, COPIED_ROWS // season_data.QUESTIONS_EACH)
 	figures: dict[str, float] = {"rows": learners * season_data.QUESTIONS_EACH}
-	for name in (LARGE, SMALL, OTHER):
-		season_data.remove(name)  # what a killed run has left
 	with season_data.season(SMALL):
 		_fill(SMALL, few)
 		with season_data.season(LARGE):
@@ -144,6 +142,10 @@ class Statement:
 	begin: float
 	end: float = 0.0
 
+	@property
+	def ms(self) -> float:
+		return (self.end - self.begin) * 1000
+
 
 def _archive_under_load(few: int) -> dict[str, float]:
 	with step("Archiving, beside a reader and a writer"):
@@ -153,9 +155,11 @@ def _archive_under_load(few: int) -> dict[str, float]:
 			begin = time.monotonic()
 			_archive(LARGE)
 			end = time.monotonic()
+	on_tracker = [s for s in statements if partition_swap.TRACKER in s.text]
 	return {
 		"archive_seconds": end - begin,
-		"archive_block_ms": _blocked_ms(hammered, statements),
+		"archive_block_ms": _blocked_ms(hammered, on_tracker),
+		"archive_swap_ms": max(statement.ms for statement in on_tracker),
 		**_operation_ms(hammered, "quiet", quiet, begin),
 		**_operation_ms(hammered, "archiving", begin, end),
 	}
@@ -187,9 +191,13 @@ def _noting_ddl() -> Iterator[list[Statement]]:
 
 
 def _blocked_ms(hammered: Hammer, statements: list[Statement]) -> float:
-	"""The longest of all operations that met a statement which takes a lock on the live table."""
-	spans = [(s.begin, s.end) for s in statements if partition_swap.TRACKER in s.text]
-	met = [o.ms for span in spans for done in hammered.within(*span).values() for o in done]
+	"""The longest of all operations that met one of these statements, from its start to its end."""
+	met = [
+		operation.ms
+		for statement in statements
+		for done in hammered.within(statement.begin, statement.end).values()
+		for operation in done
+	]
 	if not met:
 		raise Failure("No operation met the swap: the hammer was too slow to tell")
 	return max(met)
@@ -199,8 +207,10 @@ def _operation_ms(hammered: Hammer, when: str, begin: float, end: float) -> dict
 	figures = {}
 	for kind, done in hammered.within(begin, end).items():
 		ms = [operation.ms for operation in done]
-		figures |= {f"{kind}_{when}_p99_ms": percentile(ms, 0.99), f"{kind}_{when}_max_ms": max(ms)}
-		figures |= {f"{kind}_{when}_operations": len(ms)}
+		prefix = f"{kind}_{when}"
+		figures[f"{prefix}_operations"] = len(ms)
+		figures |= {f"{prefix}_p{share}_ms": percentile(ms, share / 100) for share in (50, 99)}
+		figures[f"{prefix}_max_ms"] = max(ms)
 	return figures
 
 
@@ -263,8 +273,16 @@ def _keep_one_learner(season: str) -> int:
 
 
 def _text(figures: dict[str, float]) -> str:
+	operations = [f"{kind}_{when}" for kind in ("reader", "writer") for when in ("quiet", "archiving")]
 	rows = [["seasons", "", "limit"]]
 	for name, value in figures.items():
-		limit = " ".join(map(str, LIMITS.get(name, ())))
-		rows.append([name, number(value, 0 if value >= 1000 else 2), limit])
-	return table(rows)
+		if not name.startswith(tuple(operations)):
+			rows.append([name, _readable(value), LIMITS.get(name, "")])
+	columns = ("operations", "p50_ms", "p99_ms", "max_ms")
+	beside = [["beside the archive run", *columns]]
+	beside += [[name, *(_readable(figures[f"{name}_{column}"]) for column in columns)] for name in operations]
+	return f"{table(rows)}\n\n{table(beside)}"
+
+
+def _readable(value: float) -> str:
+	return number(value, 2 if value < 100 and value % 1 else 0)

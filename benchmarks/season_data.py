@@ -15,7 +15,7 @@ from random import Random
 
 import frappe
 
-from devtools.report import Failure
+from devtools.report import Failure, step
 from memora.services import memory_store, partition_manager, partition_swap, scheduling, site_time
 
 SEED = 20260904
@@ -82,7 +82,8 @@ def season(name: str) -> Iterator[None]:
 	try:
 		yield
 	finally:
-		remove(name)
+		with step(f"Removing {name}"):
+			remove(name)
 
 
 def remove(name: str) -> None:
