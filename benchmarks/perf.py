@@ -10,14 +10,17 @@ import signal
 import sys
 from collections.abc import Callable
 
-from benchmarks import perf_drain, perf_endpoints, site
+from benchmarks import perf_drain, perf_endpoints, perf_seasons, site
 from benchmarks.report import Section
 from devtools.report import Failure, keep_stdout_clean, say_failure
 
 SECTIONS: dict[str, Callable[[argparse.Namespace], Section]] = {
 	"endpoints": perf_endpoints.measure,
 	"drain": perf_drain.measure,
+	"seasons": perf_seasons.measure,
 }
+
+ROWS, LEAST_ROWS = 1_000_000, 1000
 
 
 def main() -> int:
@@ -40,9 +43,14 @@ def _parse() -> argparse.Namespace:
 	known = ", ".join(SECTIONS)
 	parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of {known}; all of them if left out")
 	parser.add_argument("--json", action="store_true", help="one JSON object on stdout, and nothing else")
+	parser.add_argument(
+		"--rows", type=int, default=ROWS, help="of the large season of `seasons` (%(default)s)"
+	)
 	arguments = parser.parse_args()
 	if unknown := [name for name in arguments.sections if name not in SECTIONS]:
 		parser.error(f"there is no section {unknown[0]}; there is {known}")
+	if arguments.rows < LEAST_ROWS:
+		parser.error(f"--rows must be {LEAST_ROWS} or more, not {arguments.rows}")
 	arguments.sections = list(dict.fromkeys(arguments.sections)) or list(SECTIONS)
 	return arguments
 

@@ -6,17 +6,17 @@ The backlog lies in a season of its own, dated so that no worker or sweeper of t
 import argparse
 import json
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import fields
 from datetime import datetime, timedelta
 from itertools import islice
 
 import frappe
 
+from benchmarks import season_data
 from benchmarks.report import Section, number, table
 from devtools.report import Failure, step
-from memora.services import memory_store, partition_manager, site_time, srs_persistence
+from memora.services import memory_store, site_time, srs_persistence
 from memora.services.memory_store import MemoryRecord
 
 SEASON = "Perf Drain Season"
@@ -32,7 +32,7 @@ OUTBOX_SQL = "INSERT INTO `tabReview Outbox` (name, player, season, payload, cre
 
 
 def measure(arguments: argparse.Namespace) -> Section:
-	with _season():
+	with season_data.season(SEASON):
 		with step(f"Making a backlog of {SUBMISSIONS:,} submissions of {ANSWERS} answers"):
 			_write_backlog()
 		with step("Folding it"):
@@ -56,34 +56,6 @@ def _text(figures: dict[str, float]) -> str:
 		["ratio", "", number(ratio, 1), number(LEAST_RATIO)],
 	]
 	return table(rows)
-
-
-@contextmanager
-def _season() -> Iterator[None]:
-	"""A season with partitions and without learners, gone with all its rows when the block ends."""
-	_remove()  # what a killed run has left
-	dates = {"start_date": frappe.utils.today(), "end_date": frappe.utils.add_days(frappe.utils.today(), 365)}
-	frappe.get_doc({"doctype": "Game Subscription Season", "season_name": SEASON, **dates}).insert()
-	partition_manager.create_partition(SEASON)
-	frappe.db.commit()
-	try:
-		yield
-	finally:
-		with step("Removing it"):
-			_remove()
-
-
-def _remove() -> None:
-	frappe.db.rollback()
-	frappe.db.delete("Review Outbox", {"season": SEASON})
-	frappe.db.delete("Game Subscription Season", {"name": SEASON})
-	frappe.db.commit()
-	for doctype in partition_manager.INDEXES:
-		if any(p["season"] == SEASON for p in partition_manager.list_partitions(doctype)):
-			name = partition_manager.partition_name(SEASON)
-			frappe.db.commit()
-			frappe.db.sql_ddl(f"ALTER TABLE `tab{doctype}` TRUNCATE PARTITION {name}")
-	partition_manager.drop_partition(SEASON)
 
 
 # The backlog

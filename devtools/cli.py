@@ -123,10 +123,10 @@ cache disagree. Arguments go to benchmarks.demo.
 		"measure: ./dev perf SECTION... [--json]",
 		"""\
 Measures against the running ./dev start, or a web server and workers of its own. With --json the standard
-output is one JSON object and nothing else.
+output is one JSON object and nothing else. docs/benchmarks.md tells what each section does.
 
   ./dev perf endpoints
-  ./dev perf endpoints --json
+  ./dev perf seasons --rows 10000000 --json
 """,
 	),
 	"clean": Command(

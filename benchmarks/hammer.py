@@ -1,0 +1,149 @@
+"""A reader and a writer that use a filled season without pause, each in a process of its own."""
+
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from random import Random
+
+import frappe
+
+from benchmarks import season_data, site
+from devtools.report import Failure
+from memora.services import memory_store, site_time
+from memora.services.memory_store import MemoryRecord
+
+ANSWERS = 20  # of one submission, and questions of one read
+READY_SECONDS = 60
+
+WARM_UP = 50  # operations of each
+
+_processes = multiprocessing.get_context("spawn")  # a fork would share this process's connections
+
+
+def read_due(player: str, season: str, now: datetime) -> list[MemoryRecord]:
+	"""The due query, as Safe Mode asks it; ends the transaction, as a request does."""
+	due, _total = memory_store.get_due(player, season, now, ANSWERS)
+	frappe.db.rollback()
+	return due
+
+
+def next_records(player: str, season: str, question_ids: list[str], now: datetime) -> list[MemoryRecord]:
+	"""What a learner's records of some questions are after one more answer to each."""
+	records = memory_store.get_records(player, season, question_ids)
+	frappe.db.rollback()
+	if len(records) != len(question_ids):
+		raise Failure(f"{player} has {len(records)} records of {len(question_ids)} questions in {season}")
+	due = now + timedelta(days=30)
+	return [
+		replace(record, reps=record.reps + 1, last_review_date=now, next_review_date=due)
+		for record in records.values()
+	]
+
+
+def upsert(player: str, season: str, records: list[MemoryRecord], now: datetime) -> None:
+	"""Stores answers as a fold does, committed."""
+	with memory_store.transaction():
+		memory_store.upsert_records(player, season, records, now)
+
+
+def some_questions(random: Random) -> list[str]:
+	numbers = random.sample(range(season_data.QUESTIONS_EACH), ANSWERS)
+	return [season_data.question_id(number) for number in numbers]
+
+
+def _read(random: Random, player: str, season: str, now: datetime) -> None:
+	read_due(player, season, now)
+	memory_store.get_records(player, season, some_questions(random))
+	frappe.db.rollback()
+
+
+def _write(random: Random, player: str, season: str, now: datetime) -> None:
+	upsert(player, season, next_records(player, season, some_questions(random), now), now)
+
+
+WORK = {"reader": _read, "writer": _write}
+
+
+@dataclass(frozen=True)
+class Operation:
+	"""When it began and ended, by time.monotonic(), which all processes of a machine share."""
+
+	begin: float
+	end: float
+
+	@property
+	def ms(self) -> float:
+		return (self.end - self.begin) * 1000
+
+	def overlaps(self, begin: float, end: float) -> bool:
+		return self.begin < end and begin < self.end
+
+
+class Hammer:
+	"""What the processes have done; complete once the block of `hammering` has ended."""
+
+	def __init__(self) -> None:
+		self.operations: dict[str, list[Operation]] = {}
+
+	def within(self, begin: float, end: float) -> dict[str, list[Operation]]:
+		"""Of each kind, the operations that overlap a span of time."""
+		return {kind: [o for o in done if o.overlaps(begin, end)] for kind, done in self.operations.items()}
+
+
+@contextmanager
+def hammering(season: str, learners: int) -> Iterator[Hammer]:
+	"""Reads and writes go on during the block; an error in one of them is a Failure."""
+	hammer, stop = Hammer(), _processes.Event()
+	running = {kind: _start(kind, season, learners, stop) for kind in WORK}
+	try:
+		for kind, (_process, pipe) in running.items():
+			_receive(kind, pipe)  # it has begun
+		yield hammer
+		stop.set()
+		hammer.operations = {kind: _receive(kind, pipe) for kind, (_process, pipe) in running.items()}
+	finally:
+		for process, _pipe in running.values():
+			process.terminate()
+			process.join()
+
+
+def _start(kind: str, season: str, learners: int, stop):
+	pipe, theirs = _processes.Pipe()
+	process = _processes.Process(target=_run, args=(kind, season, learners, stop, theirs), daemon=True)
+	process.start()
+	theirs.close()
+	return process, pipe
+
+
+def _receive(kind: str, pipe) -> list[Operation]:
+	if not pipe.poll(READY_SECONDS):
+		raise Failure(f"The {kind} does not answer")
+	received = pipe.recv()
+	if isinstance(received, str):
+		raise Failure(f"The {kind} met an error: {received}")
+	return received
+
+
+def _run(kind: str, season: str, learners: int, stop, pipe) -> None:
+	signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, who ends this one
+	try:
+		with site.connected():
+			pipe.send(_repeat(WORK[kind], season, learners, lambda done: done >= WARM_UP))
+			pipe.send(_repeat(WORK[kind], season, learners, lambda _done: stop.is_set()))
+	except Exception as error:  # whatever it is, it counts: told by the parent
+		pipe.send(repr(error))
+
+
+def _repeat(work: Callable, season: str, learners: int, is_enough: Callable[[int], bool]) -> list[Operation]:
+	random, done = Random(season_data.SEED), []
+	while not is_enough(len(done)):
+		now = site_time.to_naive(site_time.now())
+		player = season_data.player(random.randrange(learners))
+		begin = time.monotonic()
+		work(random, player, season, now)
+		done.append(Operation(begin, time.monotonic()))
+	return done

@@ -1,0 +1,204 @@
+"""Seasons of benchmarks: made, filled with learners by the million rows, and gone with all that is in them.
+
+To fill one, the server multiplies three small tables: learners, questions, and memories that the app's own
+scheduler has come to. The rows go in order of primary key into a table beside the tracker, its index is built
+in one go, and the whole is swapped in as the season's partition: the layout is the one that answers would have
+made, but that its pages are full. The same seed and day give the same rows.
+"""
+
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from datetime import date, datetime, timedelta
+from random import Random
+
+import frappe
+
+from devtools.report import Failure, step
+from memora.services import memory_store, partition_manager, partition_swap, scheduling, site_time
+
+SEED = 20260904
+QUESTIONS_EACH = 1000  # of a learner: some six new ones on each day of a school year
+WRITERS = 2  # connections that insert; more gain nothing on two cores
+LEARNERS_A_STATEMENT = 100  # some 100,000 rows, which is one transaction's undo
+DISK_BYTES_PER_ROW = 700  # the rows, what sorts their index, and as much again to be safe
+
+SUBJECTS = ("Biology", "Geography", "History", "Mathematics")
+QUESTIONS_A_TOPIC = 25
+MEMORIES = 4096  # that are drawn from
+DAYS = 150  # since the season began
+LATE_DAYS = 2.0  # by which a review comes after it fell due, on average
+QUALITIES, FREQUENCIES = (1, 3, 4, 5), (15, 10, 60, 15)
+
+TABLES = ("memora_fill_learner", "memora_fill_question", "memora_fill_memory", "memora_fill_row")
+LEARNERS, QUESTIONS, MEMORY, ROWS = TABLES
+CREATE_SQL = (
+	f"""CREATE TABLE {LEARNERS} (digest CHAR(16) CHARACTER SET ascii PRIMARY KEY, player VARCHAR(140))
+	ENGINE = Aria""",
+	f"""CREATE TABLE {QUESTIONS} (digest CHAR(16) CHARACTER SET ascii PRIMARY KEY, question_id VARCHAR(140),
+	subject VARCHAR(140), topic VARCHAR(140)) ENGINE = Aria""",
+	f"""CREATE TABLE {MEMORY} (slot INT PRIMARY KEY, stability DECIMAL(21, 9), difficulty DECIMAL(21, 9),
+	state VARCHAR(20), reps INT, lapses INT, next_review_date DATETIME(6), last_review_date DATETIME(6),
+	creation DATETIME(6)) ENGINE = MEMORY""",
+	f"CREATE TABLE {ROWS} LIKE `{partition_swap.TRACKER}`",
+	f"ALTER TABLE {ROWS} REMOVE PARTITIONING",
+	f"ALTER TABLE {ROWS} DROP INDEX schedule",
+)
+INDEX_SQL = (
+	f"ALTER TABLE {ROWS} ADD INDEX schedule ({', '.join(partition_manager.SCHEDULE_INDEX['schedule'])})"
+)
+SESSION_SQL = "SET unique_checks = 0, foreign_key_checks = 0, join_cache_level = 0"
+# Learners and questions lie in their tables in order of digest, and are read in it.
+INSERT_SQL = f"""
+	INSERT INTO {ROWS} (name, player, season, question_id, subject, topic, stability, difficulty, state, reps,
+	lapses, next_review_date, last_review_date, creation, modified)
+	SELECT STRAIGHT_JOIN CONCAT(l.digest, q.digest), l.player, %(season)s, q.question_id, q.subject, q.topic,
+	m.stability, m.difficulty, m.state, m.reps, m.lapses, m.next_review_date, m.last_review_date, m.creation,
+	m.last_review_date
+	FROM {LEARNERS} l JOIN {QUESTIONS} q
+	JOIN {MEMORY} m ON m.slot = CRC32(CONCAT(l.digest, q.digest)) %% {MEMORIES}
+	WHERE l.digest BETWEEN %(first)s AND %(last)s"""
+
+
+def player(number: int) -> str:
+	"""The name of a learner of every filled season: 24 characters."""
+	return f"learner{number:05}@example.com"
+
+
+def question_id(number: int) -> str:
+	"""12 characters."""
+	return f"question{number:04}"
+
+
+@contextmanager
+def season(name: str) -> Iterator[None]:
+	"""An inactive season with partitions and without rows, gone with all it has got when the block ends."""
+	remove(name)  # what a killed run has left
+	today = date.today()
+	dates = {"start_date": today - timedelta(days=DAYS), "end_date": today + timedelta(days=DAYS)}
+	frappe.get_doc({"doctype": "Game Subscription Season", "season_name": name, **dates}).insert()
+	frappe.db.commit()
+	try:
+		yield
+	finally:
+		with step(f"Removing {name}"):
+			remove(name)
+
+
+def remove(name: str) -> None:
+	"""Drops a season and all its rows, wherever a run that died has left them."""
+	frappe.db.rollback()
+	frappe.db.delete("Review Outbox", {"season": name})
+	frappe.db.delete("Game Subscription Season", {"name": name})
+	frappe.db.commit()
+	for table in (*TABLES, partition_swap.staging_table(name)):
+		partition_manager.execute_ddl(f"DROP TABLE IF EXISTS `{table}`")
+	for doctype in partition_manager.INDEXES:
+		if any(p["season"] == name for p in partition_manager.list_partitions(doctype)):
+			partition_manager.empty_partition(doctype, name)
+	partition_manager.drop_partition(name)
+
+
+def fill(name: str, learners: int, questions_each: int = QUESTIONS_EACH, seed: int = SEED) -> int:
+	"""Fills a season that has no rows: each learner has met the same questions; how many rows there are."""
+	rows = learners * questions_each
+	_check_disk(rows)
+	frappe.db.commit()  # a transaction that has read the tracker would keep the swap waiting
+	with ExitStack() as stack:
+		connections = [stack.enter_context(partition_manager.connection()) for _ in range(WRITERS)]
+		stack.callback(_drop_tables)
+		_drop_tables()
+		digests = _create_tables(connections[0], name, learners, questions_each, seed)
+		inserted = _insert(connections, name, digests)
+		if inserted != rows:
+			raise Failure(f"{inserted:,} rows were inserted instead of {rows:,}")
+		partition_manager.execute_ddl(INDEX_SQL)
+		partition = partition_manager.partition_name(name)
+		partition_manager.execute_ddl(
+			f"ALTER TABLE `{partition_swap.TRACKER}` EXCHANGE PARTITION {partition} WITH TABLE {ROWS}"
+		)
+	return rows
+
+
+def _check_disk(rows: int) -> None:
+	((directory,),) = frappe.db.sql("SELECT @@datadir")
+	free, needed = shutil.disk_usage(directory).free, rows * DISK_BYTES_PER_ROW
+	if free < needed:
+		raise Failure(f"{rows:,} rows need {needed:,} bytes in {directory}, where {free:,} are free")
+
+
+def _drop_tables() -> None:
+	for table in TABLES:
+		partition_manager.execute_ddl(f"DROP TABLE IF EXISTS {table}")
+
+
+def _create_tables(connection, name: str, learners: int, questions_each: int, seed: int) -> list[str]:
+	"""Makes the tables that are multiplied and the one for the product; the learners' digests in order."""
+	players = sorted((memory_store.digest(p), p) for p in map(player, range(learners)))
+	with connection.cursor() as cursor:
+		for statement in CREATE_SQL:
+			cursor.execute(statement)
+		_insert_all(cursor, LEARNERS, players)
+		_insert_all(cursor, QUESTIONS, sorted(_questions(name, questions_each)))
+		_insert_all(cursor, MEMORY, list(_memories(seed)))
+	return [digest for digest, _player in players]
+
+
+def _insert_all(cursor, table: str, rows: list[tuple]) -> None:
+	cursor.executemany(f"INSERT INTO {table} VALUES ({', '.join(['%s'] * len(rows[0]))})", rows)
+
+
+def _insert(connections: list, name: str, digests: list[str]) -> int:
+	"""Each connection takes a share of the learners; how many rows that gave."""
+
+	def run(number: int) -> int:
+		share = digests[number * len(digests) // WRITERS : (number + 1) * len(digests) // WRITERS]
+		with connections[number].cursor() as cursor:
+			cursor.execute(SESSION_SQL)
+			chunks = (share[n : n + LEARNERS_A_STATEMENT] for n in range(0, len(share), LEARNERS_A_STATEMENT))
+			return sum(
+				cursor.execute(INSERT_SQL, {"season": name, "first": chunk[0], "last": chunk[-1]})
+				for chunk in chunks
+			)
+
+	with ThreadPoolExecutor(WRITERS) as pool:
+		return sum(pool.map(run, range(WRITERS)))
+
+
+def _questions(name: str, how_many: int) -> Iterator[tuple[str, ...]]:
+	for number in range(how_many):
+		subject = SUBJECTS[number // QUESTIONS_A_TOPIC % len(SUBJECTS)]
+		topic = f"{subject}: Chapter {number // QUESTIONS_A_TOPIC // len(SUBJECTS) + 1:02}"
+		yield memory_store.digest(name, question_id(number)), question_id(number), subject, topic
+
+
+def _memories(seed: int) -> Iterator[tuple]:
+	"""What answers since the season began have led to: some questions are overdue, most come in days to months."""
+	now = site_time.now().replace(hour=12, minute=0, second=0, microsecond=0)
+	calendar = scheduling.LearningCalendar(site_time.site_zone())
+	for slot in range(MEMORIES):
+		random = Random(f"{seed}:{slot}")
+		moment = first = now - timedelta(days=DAYS * random.random())
+		memory = None
+		while moment < now:
+			(quality,) = random.choices(QUALITIES, FREQUENCIES)
+			memory = scheduling.review(
+				memory,
+				quality,
+				moment,
+				seed=f"{seed}:{slot}",
+				calendar=calendar,
+				season_end=(now + timedelta(days=DAYS)).date(),
+			).memory
+			moment = memory.due + timedelta(days=random.expovariate(1 / LATE_DAYS))
+		yield slot, *_values(memory), _naive(first)
+
+
+def _values(memory: scheduling.Memory) -> tuple:
+	figures = (memory.stability, memory.difficulty, memory.state, memory.reps, memory.lapses)
+	return *figures, _naive(memory.due), _naive(memory.last_review)
+
+
+def _naive(moment: datetime) -> datetime:
+	return moment.replace(tzinfo=None)
