@@ -193,7 +193,7 @@ def _close(season_name: str) -> None:
 		if season.archived_at:
 			frappe.throw(_("Season {0} is archived already.").format(season_name), SeasonStateError)
 		started_at = season.archive_started_at or site_time.to_naive(site_time.now())
-		season.db_set("archive_started_at", started_at, update_modified=False)
+		frappe.db.set_value(DOCTYPE, season_name, "archive_started_at", started_at, update_modified=False)
 
 
 def _fold_outbox(season_name: str) -> None:

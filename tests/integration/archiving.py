@@ -1,7 +1,7 @@
 """Seasons to archive, and where their rows are."""
 
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import frappe
@@ -37,13 +37,24 @@ def make_rows(season: str, rows: int, first: int = 0) -> None:
 
 def put_back(season: str) -> None:
 	"""Undoes archiving."""
-	columns = ", ".join(f"`{c}`" for c in frappe.db.get_table_columns("Player Memory Tracker"))
-	frappe.db.sql(
-		f"INSERT INTO `{TRACKER}` ({columns}) SELECT {columns} FROM `{ARCHIVE}` WHERE season = %s", (season,)
-	)
-	frappe.db.delete("Archived Memory Tracker", {"season": season})
+	_move_rows(season, "Archived Memory Tracker", "Player Memory Tracker")
 	nothing = dict.fromkeys(("archived_at", "archive_started_at", "archive_status"))
 	frappe.db.set_value("Game Subscription Season", season, {**nothing, "archived_records": 0})
+	frappe.db.commit()
+
+
+def move_to_archive(season: str) -> None:
+	"""Quicker than archiving it."""
+	_move_rows(season, "Player Memory Tracker", "Archived Memory Tracker")
+
+
+def _move_rows(season: str, source: str, target: str) -> None:
+	columns = ", ".join(f"`{c}`" for c in frappe.db.get_table_columns("Player Memory Tracker"))
+	frappe.db.sql(
+		f"INSERT INTO `tab{target}` ({columns}) SELECT {columns} FROM `tab{source}` WHERE season = %s",
+		(season,),
+	)
+	frappe.db.delete(source, {"season": season})
 	frappe.db.commit()
 
 

@@ -1,6 +1,6 @@
 """A process that archives seasons and dies of SIGKILL after the statement it is told to.
 
-Started once; each run is a fork of it that has no connection yet. Counts what MariaDB has completed, on
+Started once; each run is a fork of it, with connections of its own. Counts what MariaDB has completed, on
 all connections: Frappe's and those of its own that DDL runs on.
 """
 
@@ -17,6 +17,9 @@ import frappe
 from pymysql.connections import Connection
 
 from devtools.paths import PROJECT
+from memora.services import partition_swap
+from memora.services.srs_archiver import SRSArchiver
+from tests.integration.factories import STANDING_SEASON
 
 # After these the database is as it was before them: to die there is to die after the one before.
 CHANGES_NOTHING = re.compile(r"\s*(SELECT(?! GET_LOCK)|SHOW|SET|START|BEGIN)", re.IGNORECASE)
@@ -51,15 +54,13 @@ def started() -> Iterator[DyingArchiver]:
 
 
 def main() -> None:
-	import memora.memora.doctype.game_subscription_season.game_subscription_season  # imported once for all forks
-	import memora.services.srs_archiver  # noqa: F401
-
+	with _on_site():
+		SRSArchiver().archive_season(STANDING_SEASON)  # which is refused, but imports what every fork needs
 	for line in sys.stdin:
-		season, die_after, copy_rows = json.loads(line)
 		reader, writer = os.pipe()
 		if not (pid := os.fork()):
 			os.close(reader)
-			_run(season, die_after, copy_rows, writer)
+			_run(*json.loads(line), writer)
 			os._exit(0)
 		os.close(writer)
 		with os.fdopen(reader) as pipe:
@@ -70,17 +71,19 @@ def main() -> None:
 
 
 def _run(season: str, die_after: int, copy_rows: int, writer: int) -> None:
-	from memora.services import partition_swap
-	from memora.services.srs_archiver import SRSArchiver
+	partition_swap.COPY_ROWS = copy_rows
+	with _on_site(), os.fdopen(writer, "w") as pipe:
+		statements = _count_statements(die_after)
+		json.dump({"result": SRSArchiver().archive_season(season), "statements": statements}, pipe)
 
+
+@contextmanager
+def _on_site() -> Iterator[None]:
 	frappe.init(os.environ["MEMORA_SITE"], sites_path=os.environ["MEMORA_SITES_PATH"])
 	frappe.connect()
 	frappe.set_user("Administrator")
-	partition_swap.COPY_ROWS = copy_rows
-	statements = _count_statements(die_after)
-	result = SRSArchiver().archive_season(season)
-	with os.fdopen(writer, "w") as pipe:
-		json.dump({"result": result, "statements": statements}, pipe)
+	yield
+	frappe.destroy()
 
 
 def _count_statements(die_after: int) -> list[str]:
