@@ -348,7 +348,7 @@ def test_a_transaction_that_began_before_it_reads_another_season_after_it(archiv
 @pytest.fixture
 def impatience(monkeypatch) -> None:
 	monkeypatch.setattr(partition_manager, "DEADLINE_SECONDS", 0)
-	monkeypatch.setattr(partition_manager, "LOCK_WAIT_SECONDS", 1)
+	monkeypatch.setattr(partition_manager, "LOCK_WAIT_SECONDS", 0)
 
 
 @pytest.mark.parametrize("table", [TRACKER, ARCHIVE])
