@@ -1,14 +1,16 @@
 """SRSArchiver.archive_season and process_auto_archive: what they do, refuse and leave behind."""
 
 import json
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 
 import frappe
+import pymysql
 import pytest
 from frappe.utils import add_days, background_jobs, getdate
 
 from memora import hooks
-from memora.exceptions import NoActiveSeason, SeasonStateError, UnknownSeason
+from memora.exceptions import MemoraError, NoActiveSeason, SeasonStateError, UnknownSeason
 from memora.services import memory_store, partition_manager, partition_swap, replay, srs_archiver
 from memora.services.memory_store import MemoryRecord
 from memora.services.srs_archiver import SRSArchiver
@@ -22,6 +24,7 @@ from tests.integration.archiving import (
 	drifted_columns,
 	make_ended_season,
 	make_rows,
+	put_back,
 	rows_by_table,
 	stored,
 )
@@ -240,6 +243,27 @@ def test_runs_at_the_same_moment(archiver):
 	results = at_once(*[lambda: SRSArchiver().archive_season(ended)] * 3)
 	assert sorted(result["success"] for result in results) == [False, False, True]
 	assert rows_by_table(ended).keys() == {ARCHIVE}
+
+
+@pytest.mark.parametrize("order", [nullcontext, drifted_columns], ids=["swapped", "copied"])
+def test_even_two_runs_at_one_season_lose_nothing(archiver, monkeypatch, order):
+	"""As when the connection that holds the lock of the first is gone, and a second one has begun."""
+	monkeypatch.setattr(partition_swap, "COPY_ROWS", 10)
+	ended = make_ended_season()
+	before = all_rows(ended)
+
+	def move() -> None:
+		with suppress(MemoraError, pymysql.err.MySQLError):
+			partition_swap.take_out(ended)
+			partition_swap.put_in(ended, site_now(), on_copied=lambda rows: None)
+
+	with order():
+		for _round in range(3):
+			at_once(move, move)
+			assert all_rows(ended) == before
+			assert archiver.archive_season(ended)["archived_count"] == 50
+			assert rows_by_table(ended) == {ARCHIVE: before}
+			put_back(ended)
 
 
 def test_parked_answers_stop_it_and_the_message_says_what_to_do(archiver):
