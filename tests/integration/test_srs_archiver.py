@@ -10,7 +10,7 @@ import pytest
 from frappe.utils import add_days, background_jobs, getdate
 
 from memora import hooks
-from memora.exceptions import MemoraError, NoActiveSeason, SeasonStateError, UnknownSeason
+from memora.exceptions import MemoraError, NoActiveSeason, PartitionError, SeasonStateError, UnknownSeason
 from memora.services import memory_store, partition_manager, partition_swap, replay, srs_archiver
 from memora.services.memory_store import MemoryRecord
 from memora.services.srs_archiver import SRSArchiver
@@ -264,6 +264,15 @@ def test_even_two_runs_at_one_season_lose_nothing(archiver, monkeypatch, order):
 			assert archiver.archive_season(ended)["archived_count"] == 50
 			assert rows_by_table(ended) == {ARCHIVE: before}
 			put_back(ended)
+
+
+def test_a_staging_table_with_rows_is_never_dropped():
+	ended = make_ended_season()
+	partition_swap.take_out(ended)
+	staging = partition_swap.staging_table(ended)
+	with pytest.raises(PartitionError, match=f"{staging} holds rows"):
+		partition_swap._drop_empty(staging)
+	assert len(rows_by_table(ended)[staging]) == 50
 
 
 def test_parked_answers_stop_it_and_the_message_says_what_to_do(archiver):
