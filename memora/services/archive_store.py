@@ -3,16 +3,18 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from memora.services import memory_store, partition_manager
+import pymysql
+
+from memora.services import memory_store, partition_manager, partition_swap
 from memora.services.partition_manager import query
 
 CHUNK_ROWS = 10_000  # of one transaction: some tenths of a second
 
 ARCHIVE = "`tabArchived Memory Tracker`"
-COUNT_ACTIVE_SQL = "SELECT COUNT(*) FROM `tabPlayer Memory Tracker` WHERE season = %s"
-COUNT_ARCHIVED_SQL = (
-	f"SELECT COUNT(*), COALESCE(SUM(eligible_for_deletion), 0) FROM {ARCHIVE} WHERE season = %s"
-)
+# One statement, so that no swap comes between. The staging table is there while rows are on their way.
+COUNT_SQL = f"""
+	SELECT (SELECT COUNT(*) FROM `tabPlayer Memory Tracker` WHERE season = %(season)s) + {{staged}},
+	COUNT(*), COALESCE(SUM(eligible_for_deletion), 0) FROM {ARCHIVE} WHERE season = %(season)s"""
 NEXT_NAME_SQL = f"SELECT name FROM {ARCHIVE} WHERE season = %s AND name > %s ORDER BY name LIMIT 1 OFFSET %s"
 CHUNK = "WHERE season = %(season)s AND name > %(after)s AND name <= %(last)s"
 FLAG_SQL = f"""
@@ -28,10 +30,19 @@ def get_seasons() -> list[str]:
 
 
 def count(season: str) -> tuple[int, int, int]:
-	"""(rows in the tracker, rows in the archive, of these flagged); reads the season's partitions."""
-	((active,),) = query(COUNT_ACTIVE_SQL, (season,))
-	((archived, eligible),) = query(COUNT_ARCHIVED_SQL, (season,))
-	return active, archived, int(eligible)
+	"""(rows in the tracker or on their way, rows in the archive, of these flagged); reads all of them."""
+	staging = partition_swap.staging_table(season)
+	while True:
+		is_staged = partition_swap.has_table(staging)
+		statement = COUNT_SQL.format(staged=f"(SELECT COUNT(*) FROM `{staging}`)" if is_staged else "0")
+		try:
+			((active, archived, eligible),) = query(statement, {"season": season})
+		except pymysql.err.ProgrammingError:  # the staging table has been dropped meanwhile
+			if partition_swap.has_table(staging):
+				raise
+			continue
+		if is_staged == partition_swap.has_table(staging):
+			return active, archived, int(eligible)
 
 
 def flag(season: str, cutoff: datetime) -> int:

@@ -199,6 +199,10 @@ OUTBOX_INSERT_SQL = """
 	INSERT INTO `tabReview Outbox` (name, player, season, payload, creation, modified)
 	SELECT %(name)s, %(player)s, name, %(payload)s, %(now)s, %(now)s
 	FROM `tabGame Subscription Season` WHERE name = %(season)s AND is_active = 1"""
+# The same for those that write to the tracker without an outbox row.
+TAKES_RECORDS_SQL = """
+	SELECT 1 FROM `tabGame Subscription Season`
+	WHERE name = %(season)s AND archive_started_at IS NULL LOCK IN SHARE MODE"""
 OUTBOX_OLDEST_SQL = """
 	SELECT name FROM `tabReview Outbox` WHERE creation <= %(before)s AND parked_at IS NULL
 	ORDER BY creation LIMIT %(limit)s"""
@@ -510,6 +514,17 @@ def write_submission(
 	if frappe.db._cursor.rowcount != 1:
 		frappe.throw(frappe._("Season {0} takes no answers any more.").format(season), SeasonStateError)
 	return key
+
+
+def keep_from_archive(season: str) -> None:
+	"""Has an archive run of the season wait for the end of this transaction, in which records are written.
+
+	Raises SeasonStateError where one has begun.
+	"""
+	if not frappe.db.sql(TAKES_RECORDS_SQL, {"season": season}):
+		frappe.throw(
+			frappe._("Season {0} is being archived or is archived.").format(season), SeasonStateError
+		)
 
 
 def upsert_records(player: str, season: str, records: Iterable[MemoryRecord], now: datetime) -> None:

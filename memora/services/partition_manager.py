@@ -39,11 +39,19 @@ USELESS_INDEXES = {"modified", "archived_at"}
 DONE_MEANWHILE = {1517, 1507}  # ER_SAME_NAME_PARTITION, ER_DROP_PARTITION_NON_EXISTENT
 LOCK_WAIT_TIMEOUT = 1205
 NOT_PARTITIONED = 1505
+SAME_VALUE_TWICE = 1495  # ER_MULTIPLE_DEF_CONST_IN_LIST_PART
+
+# Keeps `partition_created` true. Exactly this season, not what the collation takes for it; the active one
+# keeps its partitions.
+MARK_SQL = "UPDATE `tabGame Subscription Season` SET partition_created = %s WHERE BINARY name = %s"
+UNMARK_SQL = """
+	UPDATE `tabGame Subscription Season` SET partition_created = 0 WHERE BINARY name = %s AND is_active = 0"""
+IS_ACTIVE_SQL = "SELECT 1 FROM `tabGame Subscription Season` WHERE BINARY name = %s AND is_active = 1"
 
 # Other connections of this site, those longest in their present state first.
 OTHERS_SQL = """
 	SELECT ID, COMMAND, TIME, LEFT(INFO, 80) FROM information_schema.PROCESSLIST
-	WHERE DB = DATABASE() AND ID != CONNECTION_ID() ORDER BY TIME_MS DESC LIMIT 3"""
+	WHERE DB = DATABASE() AND ID != CONNECTION_ID() ORDER BY TIME_MS DESC LIMIT 10"""
 
 PARTITIONS_SQL = """
 	SELECT PARTITION_NAME, PARTITION_DESCRIPTION, TABLE_ROWS, DATA_LENGTH + INDEX_LENGTH
@@ -68,42 +76,68 @@ class Partition(TypedDict):
 def create_partition(season: str) -> None:
 	"""Makes the season's partitions in tracker, journal and archive; those that exist stay as they are.
 
-	Raises PartitionError when a table stays locked for DEADLINE_SECONDS.
+	Raises PartitionError when a table stays locked for DEADLINE_SECONDS, or when MariaDB takes the name for
+	another one that has a partition.
 	"""
 	for doctype in INDEXES:
 		if season not in _seasons(doctype):
-			_alter(doctype, f"ADD PARTITION (PARTITION {_definition(season)})")
+			_add(doctype, season)
 
 
 def heal_partitions() -> list[str]:
 	"""Makes the partitions that any season lacks and brings `partition_created` in line with the tables;
-	the names of the seasons that changed. Runs hourly; raises PartitionError as create_partition does."""
+	the names of the seasons that changed. Commits. Runs hourly; raises PartitionError as create_partition does."""
 	healed = []
 	for name, created in frappe.db.sql("SELECT name, partition_created FROM `tabGame Subscription Season`"):
-		if not has_partitions(name):
-			create_partition(name)
-			healed.append(name)
-		elif not created:
-			healed.append(name)
-	for name in healed:
-		frappe.db.set_value("Game Subscription Season", name, "partition_created", 1, update_modified=False)
+		if created and has_partitions(name):
+			continue
+		heal_season(name)
+		healed.append(name)
 	return healed
 
 
-def drop_partition(season: str) -> None:
-	"""Drops the season's partitions from all three tables.
+def heal_season(season: str) -> None:
+	"""Makes the partitions that a season lacks, and has `partition_created` say so. Commits."""
+	_mark(season)
+	try:
+		create_partition(season)
+	finally:
+		_mark(season)
 
-	Raises SeasonStateError while any of them holds a row, PartitionError when a table stays locked.
+
+def _mark(season: str) -> None:
+	with memory_store.transaction():
+		frappe.db.sql(MARK_SQL, (has_partitions(season), season))
+
+
+def drop_partition(season: str) -> None:
+	"""Drops the season's partitions from all three tables. Commits.
+
+	Raises SeasonStateError while the season is active or has a row, PartitionError when a table stays locked.
 	"""
+	with memory_store.transaction():
+		frappe.db.sql(UNMARK_SQL, (season,))  # from here on it can't become active
+	try:
+		_refuse_to_drop(season)
+		for doctype in INDEXES:
+			if season in _seasons(doctype):
+				_alter(doctype, f"DROP PARTITION {partition_name(season)}")
+	finally:
+		_mark(season)
+
+
+def _refuse_to_drop(season: str) -> None:
+	if query(IS_ACTIVE_SQL, (season,)):
+		frappe.throw(
+			_("Season {0} is active: its partitions stay.").format(season),
+			SeasonStateError,
+		)
 	for doctype in INDEXES:
 		if query(memory_store.ANY_ROW_SQL[doctype], (season,)):
 			frappe.throw(
 				_("Season {0} still has rows in {1}: its partitions stay.").format(season, _(doctype)),
 				SeasonStateError,
 			)
-	for doctype in INDEXES:
-		if season in _seasons(doctype):
-			_alter(doctype, f"DROP PARTITION {partition_name(season)}")
 
 
 def empty_partition(doctype: str, season: str) -> None:
@@ -219,6 +253,21 @@ def _table(doctype: str) -> str:
 	return f"tab{doctype}"
 
 
+def _add(doctype: str, season: str) -> None:
+	try:
+		_alter(doctype, f"ADD PARTITION (PARTITION {_definition(season)})")
+	except pymysql.err.MySQLError as error:
+		if error.args[0] != SAME_VALUE_TWICE:
+			raise
+		frappe.throw(
+			_(
+				"MariaDB takes season {0} for another one that has a partition in {1}. "
+				"Names must differ in more than letter case, accents or blanks at the end."
+			).format(season, _(doctype)),
+			PartitionError,
+		)
+
+
 def _alter(doctype: str, change: str) -> None:
 	try:
 		execute_ddl(f"ALTER TABLE `{_table(doctype)}` {change}")
@@ -257,7 +306,7 @@ def execute_ddl(statement: str) -> None:
 			time.sleep(PAUSE_SECONDS)
 
 
-def query(sql: str, values: tuple = ()) -> tuple[tuple, ...]:
+def query(sql: str, values: tuple | dict = ()) -> tuple[tuple, ...]:
 	"""Reads a table without keeping it locked, as a read in frappe's transaction would."""
 	with connection() as own, own.cursor() as cursor:
 		cursor.execute(sql, values)

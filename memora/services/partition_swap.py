@@ -1,9 +1,11 @@
 """Moves a season's rows from tracker to archive by swapping partitions; see srs_archiver for the steps.
 
 Between the two a table of the season's own, the staging table, holds the rows. Its presence and content say
-what has been done: no other record is kept, so none can be wrong.
+what has been done: no other record is kept, so none can be wrong. Nothing here drops a table that holds a
+row, even if another run should be at the same season.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 
 import frappe
@@ -28,47 +30,80 @@ TABLES_DIFFER = {1731, 1736, 1740}
 EXISTS_SQL = """
 	SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s"""
 COLUMNS_SQL = """
-	SELECT COLUMN_NAME FROM information_schema.COLUMNS
+	SELECT COLUMN_NAME, COLUMN_TYPE FROM information_schema.COLUMNS
 	WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s ORDER BY ORDINAL_POSITION"""
 
 
 def staging_table(season: str) -> str:
-	"""The table that holds a season's rows on their way."""
-	return f"memora_staging_{partition_name(season)}"[:64]
+	"""The table that holds a season's rows on their way; 63 characters at most, of 64."""
+	return f"srs_staging_{partition_name(season)}"
 
 
 def take_out(season: str) -> None:
 	"""Moves the season's rows from the tracker into its staging table, unless they are there already."""
 	staging = staging_table(season)
-	if has_rows(staging):
+	if has_rows(staging) or not _partition_has_rows(TRACKER, season):
 		return
-	if not _partition_has_rows(TRACKER, season):
-		return
-	execute_ddl(f"DROP TABLE IF EXISTS `{staging}`")  # empty: from a run that died before, and maybe outdated
+	_refuse_what_the_archive_lacks(TRACKER)
+	_drop_empty(staging)  # of a run that died before, and maybe outdated
 	execute_ddl(f"CREATE TABLE `{staging}` LIKE `{TRACKER}`")
 	execute_ddl(f"ALTER TABLE `{staging}` REMOVE PARTITIONING")
 	_exchange(TRACKER, season)
 
 
-def put_in(season: str, archived_at: datetime) -> None:
-	"""Moves the rows of a season's staging table, if it has any, into the archive, and drops the table."""
+def put_in(season: str, archived_at: datetime, on_copied: Callable[[int], None]) -> None:
+	"""Moves the rows of a season's staging table, if it has any, into the archive, and drops the table.
+
+	`on_copied` is called with the number of rows after each chunk where they have to be copied.
+	"""
 	staging = staging_table(season)
 	if has_rows(staging):
 		_add_archive_columns(staging, archived_at)
 		create_partition(season)
-		_move_into_archive(season)
-	if has_rows(staging):
-		frappe.throw(_("Rows of season {0} are left in {1}.").format(season, staging), PartitionError)
-	execute_ddl(f"DROP TABLE IF EXISTS `{staging}`")
+		_move_into_archive(season, on_copied)
+	_drop_empty(staging)
+
+
+def has_table(table: str) -> bool:
+	return bool(query(EXISTS_SQL, (table,)))
 
 
 def has_rows(table: str) -> bool:
 	"""Whether there is such a table, and a row in it."""
-	return bool(query(EXISTS_SQL, (table,)) and query(f"SELECT 1 FROM `{table}` LIMIT 1"))
+	return has_table(table) and bool(query(f"SELECT 1 FROM `{table}` LIMIT 1"))
 
 
 def _partition_has_rows(table: str, season: str) -> bool:
 	return bool(query(f"SELECT 1 FROM `{table}` WHERE season = %s LIMIT 1", (season,)))
+
+
+def _drop_empty(table: str) -> None:
+	"""Drops a table if there is one; raises PartitionError if it holds a row.
+
+	Locked meanwhile, so that none can get in between the look and the drop.
+	"""
+	if not has_table(table):
+		return
+	with connection() as own, own.cursor() as cursor:
+		cursor.execute(f"LOCK TABLES `{table}` WRITE")
+		if cursor.execute(f"SELECT 1 FROM `{table}` LIMIT 1"):
+			raise PartitionError(_("{0} holds rows, so it stays.").format(table))
+		cursor.execute(f"DROP TABLE `{table}`")
+
+
+def _refuse_what_the_archive_lacks(table: str) -> None:
+	"""Raises PartitionError when a table has columns that would be lost on the way."""
+	if missing := _columns(table).keys() - _columns(ARCHIVE).keys():
+		names = ", ".join(sorted(missing))
+		frappe.throw(
+			_("The archive lacks the columns {0}. Add them to Archived Memory Tracker, too.").format(names),
+			PartitionError,
+		)
+
+
+def _columns(table: str) -> dict[str, str]:
+	"""Names and types in their order."""
+	return dict(query(COLUMNS_SQL, (table,)))
 
 
 def _exchange(table: str, season: str) -> None:
@@ -79,62 +114,58 @@ def _exchange(table: str, season: str) -> None:
 
 def _add_archive_columns(staging: str, archived_at: datetime) -> None:
 	"""As the archive has them. Instant: MariaDB notes the value once, for all rows there are."""
-	columns = {column for (column,) in query(COLUMNS_SQL, (staging,))}
-	if "archived_at" in columns:
+	if "archived_at" in _columns(staging):
 		return
+	types = _columns(ARCHIVE)
 	execute_ddl(
 		f"ALTER TABLE `{staging}` "
-		f"ADD COLUMN archived_at datetime(6) DEFAULT '{archived_at.isoformat(' ')}' AFTER last_review_date, "
-		"ADD COLUMN eligible_for_deletion int(1) NOT NULL DEFAULT 0 AFTER archived_at, ALGORITHM = INSTANT"
+		f"ADD COLUMN archived_at {types['archived_at']} DEFAULT '{archived_at.isoformat(' ')}' "
+		"AFTER last_review_date, "
+		f"ADD COLUMN eligible_for_deletion {types['eligible_for_deletion']} NOT NULL DEFAULT 0 "
+		"AFTER archived_at, ALGORITHM = INSTANT"
 	)
 
 
-def _move_into_archive(season: str) -> None:
-	if _partition_has_rows(ARCHIVE, season):  # an earlier run's; swapped, those would come back
-		_copy_into_archive(season)
-		return
-	try:
-		_exchange(ARCHIVE, season)
-	except pymysql.err.MySQLError as error:
-		if error.args[0] not in TABLES_DIFFER:
-			raise
-		frappe.logger("memora").warning(f"archiving {season} row by row: {error}")
-		_copy_into_archive(season)
+def _move_into_archive(season: str, on_copied: Callable[[int], None]) -> None:
+	if not _partition_has_rows(ARCHIVE, season):  # an earlier run's; swapped, those would come back
+		try:
+			return _exchange(ARCHIVE, season)
+		except pymysql.err.MySQLError as error:
+			if error.args[0] not in TABLES_DIFFER:
+				raise
+			frappe.logger("memora").warning(f"archiving {season} row by row: {error}")
+	_copy_into_archive(season, on_copied)
 
 
-def _copy_into_archive(season: str) -> None:
-	"""Moves the rows in chunks, each in one transaction that counts what it has moved."""
+def _copy_into_archive(season: str, on_copied: Callable[[int], None]) -> None:
+	"""Moves the rows in chunks, each in one transaction that compares what it has copied."""
 	staging = staging_table(season)
-	wanted = {column for (column,) in query(COLUMNS_SQL, (ARCHIVE,))}
-	shared = [column for (column,) in query(COLUMNS_SQL, (staging,)) if column in wanted]
-	columns = ", ".join(f"`{column}`" for column in shared)
-	updates = ", ".join(f"`{column}` = VALUES(`{column}`)" for column in shared)
+	_refuse_what_the_archive_lacks(staging)
+	columns, total = list(_columns(staging)), 0
 	with connection() as own, own.cursor() as cursor:
 		own.autocommit(False)
-		while _copy_chunk(cursor, staging, columns, updates):
+		while moved := _move_chunk(cursor, staging, columns):
 			own.commit()
+			on_copied(total := total + moved)
 
 
-def _copy_chunk(cursor: pymysql.cursors.Cursor, staging: str, columns: str, updates: str) -> int:
+def _move_chunk(cursor: pymysql.cursors.Cursor, staging: str, columns: list[str]) -> int:
+	"""Moves the first COPY_ROWS rows; how many there were. Of rows of one name, these replace the archive's."""
 	cursor.execute(f"SELECT name FROM `{staging}` ORDER BY name LIMIT {COPY_ROWS}")
 	names = [name for (name,) in cursor.fetchall()]
 	if not names:
 		return 0
-	bounds = {"first": names[0], "last": names[-1]}
-	chunk = f"FROM `{staging}` WHERE name BETWEEN %(first)s AND %(last)s"
+	chunk, bounds = "WHERE s.name BETWEEN %s AND %s", (names[0], names[-1])
+	listed = ", ".join(f"`{c}`" for c in columns)
+	replaced = ", ".join(f"`{c}` = VALUES(`{c}`)" for c in columns)
+	equal = " AND ".join(f"a.`{c}` <=> s.`{c}`" for c in columns)
 	cursor.execute(
-		f"INSERT INTO `{ARCHIVE}` ({columns}) SELECT {columns} {chunk} ON DUPLICATE KEY UPDATE {updates}",
+		f"INSERT INTO `{ARCHIVE}` ({listed}) SELECT {listed} FROM `{staging}` s {chunk} "
+		f"ON DUPLICATE KEY UPDATE {replaced}",
 		bounds,
 	)
-	cursor.execute(
-		f"SELECT COUNT(*) FROM `{ARCHIVE}` a JOIN `{staging}` s ON a.name = s.name AND a.season = s.season "
-		"WHERE s.name BETWEEN %(first)s AND %(last)s AND a.stability = s.stability AND a.reps = s.reps "
-		"AND a.next_review_date <=> s.next_review_date",
-		bounds,
-	)
-	copied = cursor.fetchone()[0]
-	if cursor.execute(f"DELETE {chunk}", bounds) != copied:
-		raise PartitionError(
-			f"{copied} rows from {names[0]} to {names[-1]} were copied right, not all of them"
-		)
+	cursor.execute(f"SELECT COUNT(*) FROM `{ARCHIVE}` a JOIN `{staging}` s ON {equal} {chunk}", bounds)
+	((copied,),) = cursor.fetchall()
+	if cursor.execute(f"DELETE s FROM `{staging}` s {chunk}", bounds) != copied:
+		raise PartitionError(f"Of the rows from {names[0]} to {names[-1]}, {copied} were copied right.")
 	return copied

@@ -132,6 +132,7 @@ def _repair(player: str, report: Report) -> None:
 		origins = _origins(list(wrong), records)
 		mended = [replace(expected[q], **origins.get(q, {})) for q in wrong]
 		with memory_store.transaction():
+			memory_store.keep_from_archive(season)
 			memory_store.overwrite_records(player, season, mended, site_time.to_naive(site_time.now()))
 		SRSRedisManager().clear_user_cache(player, season)
 	report.repaired += len(wrong)

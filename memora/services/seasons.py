@@ -15,7 +15,8 @@ ACTIVE_SQL = f"SELECT {COLUMNS} FROM `tabGame Subscription Season` WHERE is_acti
 BY_NAME_SQL = f"SELECT {COLUMNS} FROM `tabGame Subscription Season` WHERE name = %s"
 TO_ARCHIVE_SQL = """
 	SELECT name FROM `tabGame Subscription Season`
-	WHERE auto_archive = 1 AND is_active = 0 AND archived_at IS NULL AND end_date < %s ORDER BY end_date"""
+	WHERE is_active = 0 AND archived_at IS NULL
+	AND (auto_archive = 1 AND end_date < %s OR archive_started_at IS NOT NULL) ORDER BY end_date"""
 LATEST_SQL = """
 	SELECT name, archived_at IS NOT NULL FROM `tabGame Subscription Season`
 	ORDER BY end_date DESC, name LIMIT 1"""
@@ -62,7 +63,7 @@ def get_document(name: str, for_update: bool = False) -> Document:
 
 
 def get_to_archive(today: date) -> list[str]:
-	"""The seasons to be archived on their own: over, not active, not archived yet."""
+	"""The seasons to be archived on their own: over, not active, not archived yet; and those half archived."""
 	return [name for (name,) in frappe.db.sql(TO_ARCHIVE_SQL, (today,))]
 
 

@@ -12,13 +12,16 @@ that either happens or does not, leave its rows in exactly one of three tables:
 Which step comes next can be read off the tables, so a run that died is finished by the next one.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
 import frappe
+import pymysql
 from frappe import _
+from redis.exceptions import RedisError
 
 from memora.exceptions import MemoraError, SeasonStateError
 from memora.services import (
@@ -32,9 +35,12 @@ from memora.services import (
 )
 from memora.services.srs_redis_manager import SRSRedisManager
 
+DOCTYPE = "Game Subscription Season"
 STEPS = 6  # that an archive run reports
+FOLD_WAIT_SECONDS = 10  # for submissions that a worker is folding at the moment
 
-Progress = Callable[[str, int], None]
+# What a run may fail of without harm: refusals, and whatever MariaDB says (locks, a full disk, a lost connection)
+FAILURES = (MemoraError, pymysql.err.MySQLError, *memory_store.DATABASE_FAILURES)
 
 
 class SRSArchiver:
@@ -47,22 +53,24 @@ class SRSArchiver:
 	RETENTION_DAYS = 3 * 365  # 3 years
 
 	def archive_season(self, season_name: str) -> dict[str, Any]:
-		"""Archives all memory of a season: {success, archived_count, season, error?}.
+		"""Archives all memory of a season: {success, archived_count, season, error?}. Commits.
 
 		Refused: an unknown season, the active one, one archived already, and while another run is going on.
-		Its journal stays where it is.
+		Its journal stays where it is. `archived_count` includes what earlier runs of it have moved.
 		"""
 		try:
+			season_name = seasons.get(season_name).name
 			with _only_run():
-				count = self._archive(season_name)
-		except MemoraError as error:
-			_note_failure(season_name, error)
+				count = _archive(season_name)
+		except FAILURES as error:
+			frappe.logger("memora").error(f"archiving {season_name}: {error}")
 			return {"success": False, "archived_count": 0, "season": season_name, "error": str(error)}
 		return {"success": True, "archived_count": count, "season": season_name}
 
 	def process_auto_archive(self) -> dict[str, Any]:
-		"""Archives each season that is over, not active, and set to auto_archive:
-		{success, archived_seasons (how many), failed_seasons (names)}. One that fails does not stop the others."""
+		"""Archives each season that is over, not active, and set to auto_archive, and completes runs that
+		died: {success, archived_seasons (how many), failed_seasons (names)}. One that fails does not stop the
+		others; managers are told."""
 		today = site_time.to_naive(site_time.now()).date()
 		results = {name: self.archive_season(name) for name in seasons.get_to_archive(today)}
 		failed = [name for name, result in results.items() if not result["success"]]
@@ -70,7 +78,7 @@ class SRSArchiver:
 			alerts.tell_managers(
 				_("A season could not be archived"),
 				f"{name}: {results[name]['error']}",
-				("Game Subscription Season", name),
+				(DOCTYPE, name),
 			)
 		return {
 			"success": not failed,
@@ -87,11 +95,11 @@ class SRSArchiver:
 	def get_archive_status(self, season_name: str) -> dict[str, Any]:
 		"""{season, is_active, auto_archive, end_date, active_records, archived_records,
 		eligible_for_deletion, total_records}; counts rows, which takes seconds in a season of millions.
-		Raises UnknownSeason."""
+		Rows on their way count as active. Raises UnknownSeason."""
 		season = seasons.get_document(season_name)
-		active, archived, eligible = archive_store.count(season_name)
+		active, archived, eligible = archive_store.count(season.name)
 		return {
-			"season": season_name,
+			"season": season.name,
 			"is_active": bool(season.is_active),
 			"auto_archive": bool(season.auto_archive),
 			"end_date": season.end_date,
@@ -104,38 +112,24 @@ class SRSArchiver:
 	def delete_eligible_records(
 		self, season_name: str | None = None, confirm: bool = False
 	) -> dict[str, Any]:
-		"""Deletes what is flagged, of one season or all: {success, deleted_count, seasons, error?}.
+		"""Deletes what is flagged, of one season or all: {success, deleted_count, seasons, error?}. Commits.
 
-		Without `confirm` nothing is deleted; `seasons` then says how many rows of each would be. A season
-		of which all is flagged loses its partition at once, others lose their rows in bounded transactions.
-		Who deleted what is noted on the season.
+		Unless `confirm` is True nothing is deleted; `seasons` then says how many rows of each would be, else
+		how many were. A season of which all is flagged loses its rows at once, others in bounded
+		transactions. Who deletes what is noted on the season first.
 		"""
-		if season_name:
-			seasons.get(season_name)
-		names = [season_name] if season_name else archive_store.get_seasons()
-		eligible = {name: count for name in names if (count := archive_store.count(name)[2])}
-		if not confirm:
-			error = _("Not confirmed: nothing was deleted.")
-			return {"success": False, "deleted_count": 0, "seasons": eligible, "error": error}
-		with _only_run():
-			deleted = {name: archive_store.delete_eligible(name) for name in eligible}
-		for name, count in deleted.items():
-			_note_deletion(name, count)
-		return {"success": True, "deleted_count": sum(deleted.values()), "seasons": deleted}
-
-	def _archive(self, season_name: str) -> int:
-		_close(season_name)
-		report = _reporter(season_name)
-		report(_("Folding the last answers"), 1)
-		_fold_outbox(season_name)
-		report(_("Taking the rows out of the tracker"), 2)
-		partition_swap.take_out(season_name)
-		report(_("Adding them to the archive"), 3)
-		partition_swap.put_in(season_name, site_time.to_naive(site_time.now()))
-		report(_("Clearing the cache"), 4)
-		SRSRedisManager().clear_season_cache(season_name)
-		report(_("Counting"), 5)
-		return _finish(season_name, report)
+		deleted: dict[str, int] = {}
+		try:
+			if confirm is not True:
+				error = _("Not confirmed: nothing was deleted.")
+				return _deletion(_count_eligible(season_name), error) | {"deleted_count": 0}
+			with _only_run():
+				for name, count in _count_eligible(season_name).items():
+					_delete(name, count, deleted)
+		except FAILURES as error:
+			frappe.logger("memora").error(f"deleting archived records: {error}")
+			return _deletion(deleted, str(error))
+		return _deletion(deleted)
 
 
 def process_auto_archive() -> dict[str, Any]:
@@ -148,12 +142,43 @@ def flag_eligible_for_deletion() -> dict[str, Any]:
 	return SRSArchiver().flag_eligible_for_deletion()
 
 
+# Archiving
+
+
 @contextmanager
 def _only_run() -> Iterator[None]:
 	with memory_store.named_lock("archive", wait_seconds=0) as is_mine:
 		if not is_mine:
 			frappe.throw(_("Another archive or retention run is going on."), SeasonStateError)
 		yield
+
+
+def _archive(season_name: str) -> int:
+	_close(season_name)
+	try:
+		return _move(season_name)
+	except FAILURES as error:
+		with suppress(*FAILURES):  # MariaDB may be gone
+			_set_status(season_name, _("Stopped: {0}").format(error))
+		raise
+
+
+def _move(season_name: str) -> int:
+	_report(season_name, _("Folding the last answers"), 1)
+	_fold_outbox(season_name)
+	_report(season_name, _("Taking the rows out of the tracker"), 2)
+	partition_swap.take_out(season_name)
+	step = _("Adding the rows to the archive")
+	_report(season_name, step, 3)
+	partition_swap.put_in(
+		season_name,
+		site_time.to_naive(site_time.now()),
+		on_copied=lambda rows: _report(season_name, _("{0}: {1} copied").format(step, rows), 3),
+	)
+	_report(season_name, _("Clearing the cache"), 4)
+	is_cleared = SRSRedisManager().clear_season_cache(season_name)
+	_report(season_name, _("Counting"), 5)
+	return _finish(season_name, is_cleared)
 
 
 def _close(season_name: str) -> None:
@@ -168,56 +193,103 @@ def _close(season_name: str) -> None:
 		if season.archived_at:
 			frappe.throw(_("Season {0} is archived already.").format(season_name), SeasonStateError)
 		started_at = season.archive_started_at or site_time.to_naive(site_time.now())
-		season.db_set("archive_started_at", started_at, update_modified=False)
+		frappe.db.set_value(DOCTYPE, season_name, "archive_started_at", started_at, update_modified=False)
 
 
 def _fold_outbox(season_name: str) -> None:
-	srs_persistence.drain_season(season_name)
-	if memory_store.has_rows("Review Outbox", season_name):
-		frappe.throw(
-			_("Answers of season {0} wait in Review Outbox and could not be folded.").format(season_name),
-			SeasonStateError,
-		)
+	waited_seconds = 0
+	while waiting := frappe.db.count("Review Outbox", {"season": season_name}):
+		if srs_persistence.drain_season(season_name):
+			waited_seconds = 0
+			continue
+		memory_store.new_snapshot()
+		parked = frappe.db.count("Review Outbox", {"season": season_name, "parked_at": ("is", "set")})
+		if parked or waited_seconds >= FOLD_WAIT_SECONDS:
+			_refuse_unfolded(season_name, waiting, parked)
+		waited_seconds += 1
+		time.sleep(1)
+		memory_store.new_snapshot()
 
 
-def _finish(season_name: str, report: Progress) -> int:
+def _refuse_unfolded(season_name: str, waiting: int, parked: int) -> None:
+	frappe.throw(
+		_(
+			"{0} submissions of season {1} wait in Review Outbox, {2} of them parked with the reason why they "
+			"could not be folded. Mend that, run `bench memora drain --parked`, and archive again."
+		).format(waiting, season_name, parked),
+		SeasonStateError,
+	)
+
+
+def _finish(season_name: str, is_cache_cleared: bool) -> int:
 	left, count, _eligible = archive_store.count(season_name)
 	if left:
 		frappe.throw(
-			_("{0} records reached season {1} meanwhile.").format(left, season_name), SeasonStateError
+			_("{0} records reached season {1} meanwhile. Archive it again.").format(left, season_name),
+			SeasonStateError,
+		)
+	status = _("Archived")
+	if not is_cache_cleared:
+		status = _(
+			"Archived. Redis did not answer: this season's schedules stay there, unused, until they expire."
 		)
 	with memory_store.transaction():
-		season = seasons.get_document(season_name)
-		now = site_time.to_naive(site_time.now())
-		season.db_set({"archived_at": now, "archived_records": count}, update_modified=False)
-	report(_("Archived"), STEPS)
+		values = {
+			"archived_at": site_time.to_naive(site_time.now()),
+			"archived_records": count,
+			"archive_status": status,
+		}
+		frappe.db.set_value(DOCTYPE, season_name, values, update_modified=False)
+	_publish(season_name, status, STEPS)
 	return count
 
 
-def _reporter(season_name: str) -> Progress:
-	"""Tells the desk and the season's form how far it is."""
-
-	def report(step: str, done: int) -> None:
-		with memory_store.transaction():
-			seasons.get_document(season_name).db_set("archive_status", step, update_modified=False)
-		frappe.publish_realtime(
-			"memora_archive", {"season": season_name, "step": step, "done": done, "of": STEPS}
-		)
-
-	return report
+def _report(season_name: str, step: str, done: int) -> None:
+	"""Tells the season's document and whoever looks at its form how far it is."""
+	_set_status(season_name, step)
+	_publish(season_name, step, done)
 
 
-def _note_failure(season_name: str, error: Exception) -> None:
-	frappe.logger("memora").error(f"archiving {season_name}: {error}")
-	if frappe.db.exists("Game Subscription Season", season_name):
-		with memory_store.transaction():
-			season = seasons.get_document(season_name)
-			if not season.archived_at:
-				season.db_set("archive_status", str(error)[:500], update_modified=False)
-
-
-def _note_deletion(season_name: str, count: int) -> None:
+def _set_status(season_name: str, status: str) -> None:
 	with memory_store.transaction():
-		note = _("{0} deleted {1} archived records past retention.").format(frappe.session.user, count)
-		seasons.get_document(season_name).add_comment("Info", note)
-	frappe.logger("memora").info(f"{season_name}: {note}")
+		frappe.db.set_value(DOCTYPE, season_name, "archive_status", status, update_modified=False)
+
+
+def _publish(season_name: str, step: str, done: int) -> None:
+	progress = {"percent": 100 * done / STEPS, "title": _("Archiving"), "description": step}
+	with suppress(RedisError):
+		frappe.publish_realtime("progress", progress, doctype=DOCTYPE, docname=season_name)
+
+
+# Retention
+
+
+def _count_eligible(season_name: str | None) -> dict[str, int]:
+	"""How many rows are flagged, of one season or all that have any."""
+	names = archive_store.get_seasons() if season_name is None else [seasons.get(season_name).name]
+	return {name: count for name in names if (count := archive_store.count(name)[2])}
+
+
+def _delete(season_name: str, eligible: int, deleted: dict[str, int]) -> None:
+	"""Notes in `deleted` how many rows went, also when it fails halfway.
+
+	The comment comes first: nothing shall be deleted of which nobody knows who did it.
+	"""
+	who = frappe.session.user
+	with memory_store.transaction():
+		text = _("{0} deletes {1} archived records past retention.").format(who, eligible)
+		comment = seasons.get_document(season_name).add_comment("Info", text)
+	try:
+		deleted[season_name] = archive_store.delete_eligible(season_name)
+	except FAILURES:
+		deleted[season_name] = eligible - archive_store.count(season_name)[2]
+		raise
+	finally:
+		with memory_store.transaction():
+			text = _("{0} deleted {1} archived records past retention.")
+			comment.db_set("content", text.format(who, deleted.get(season_name, _("some"))))
+
+
+def _deletion(counts: dict[str, int], error: str | None = None) -> dict[str, Any]:
+	result = {"success": not error, "deleted_count": sum(counts.values()), "seasons": counts}
+	return {**result, "error": error} if error else result

@@ -337,6 +337,7 @@ class SRSPersistenceService:
 				if not r.repeats(stored.get(r.question_id), window_start)
 			]
 			with memory_store.transaction():
+				memory_store.keep_from_archive(season)
 				memory_store.upsert_records(user, season, records, now)
 			scores = {r.question_id: site_time.to_epoch(r.next_review_date) for r in records}
 			SRSRedisManager().reschedule(user, season, scores)

@@ -1,17 +1,23 @@
+import json
+import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import frappe
 import pymysql
 import pytest
 
+from devtools import sites
+from devtools.paths import current_bench
 from memora.exceptions import PartitionError, SeasonStateError
 from memora.services import memory_store, partition_manager
 from tests.integration import cleaning, state
+from tests.integration.client import Client
 from tests.integration.connections import at_once, raw_connection
-from tests.integration.factories import make_records, make_season
+from tests.integration.factories import make_learner, make_records, make_season
 
 DOCTYPES = ("Player Memory Tracker", "Player Review Log", "Archived Memory Tracker")
+SEASON = "Game Subscription Season"
 NAMES = [
 	"2024-2025",
 	"SEASON-2027",
@@ -119,9 +125,37 @@ def test_dropping_what_is_not_there_changes_nothing():
 def test_a_name_that_mariadb_takes_for_another_leaves_the_other_alone(one, other):
 	partition_manager.create_partition(one)
 	before = layout()
-	with pytest.raises((PartitionError, pymysql.err.MySQLError)):
+	with pytest.raises(PartitionError, match="Names must differ"):
 		partition_manager.create_partition(other)
+	partition_manager.drop_partition(other)
 	assert layout() == before
+
+
+def test_dropping_the_partitions_of_a_season_is_noted_on_it_and_on_no_other():
+	made = make_season(season_name="seas-a")
+	partition_manager.drop_partition("SEAS-A")
+	made.reload()
+	assert made.partition_created
+	partition_manager.drop_partition("seas-a")
+	made.reload()
+	assert not made.partition_created
+
+
+def test_the_active_season_keeps_its_partitions(season):
+	before = layout()
+	with pytest.raises(SeasonStateError, match="active"):
+		partition_manager.drop_partition(season)
+	assert layout() == before
+	assert frappe.db.get_value(SEASON, season, "partition_created")
+
+
+def test_a_season_whose_partitions_stay_because_of_rows_has_them(player):
+	made = make_season(season_name="full")
+	make_records(player, season="full")
+	with pytest.raises(SeasonStateError, match="rows"):
+		partition_manager.drop_partition("full")
+	made.reload()
+	assert made.partition_created
 
 
 def test_rows_of_a_season_without_partition_are_refused(player):
@@ -134,7 +168,7 @@ def test_rows_of_a_season_without_partition_are_refused(player):
 @pytest.fixture
 def impatience(monkeypatch) -> None:
 	monkeypatch.setattr(partition_manager, "DEADLINE_SECONDS", 0)
-	monkeypatch.setattr(partition_manager, "LOCK_WAIT_SECONDS", 1)
+	monkeypatch.setattr(partition_manager, "LOCK_WAIT_SECONDS", 0)
 
 
 def test_a_locked_table_leads_to_a_partition_error(impatience):
@@ -148,32 +182,108 @@ def test_a_locked_table_leads_to_a_partition_error(impatience):
 	assert partition_manager.has_partitions("locked")
 
 
-def test_a_season_whose_partitions_could_not_be_made_says_so(impatience, season):
-	frappe.db.set_value("Game Subscription Season", season, "is_active", 0)
-	with reader_of("Player Memory Tracker"):
-		unlucky = make_season(season_name="unlucky")
-	unlucky.reload()
-	assert not unlucky.partition_created
-	assert not partition_manager.has_partitions("unlucky")
-	assert [row.method for row in state.rows("Error Log")] == ["Season without partitions"]
-	unlucky.is_active = 1
-	with pytest.raises(SeasonStateError, match="no partitions"):
-		unlucky.save()
+def test_the_error_names_who_holds_the_lock_among_those_who_are_longer_idle(impatience):
+	with ExitStack() as idle:
+		for _ in range(4):
+			idle.enter_context(raw_connection()).ping()
+		with reader_of("Player Memory Tracker") as holder, pytest.raises(PartitionError) as caught:
+			partition_manager.create_partition("locked")
+	assert f"connection {holder.thread_id()}, Sleep for" in str(caught.value)
+	assert "ALTER TABLE `tabPlayer Memory Tracker`" in str(caught.value)
+
+
+@pytest.fixture
+def unlucky(impatience) -> str:
+	"""A season that was inserted while somebody held a lock on the journal."""
+	with reader_of("Player Review Log"):
+		return make_season(season_name="unlucky").name
+
+
+def has_partitions_and_says_so(season: str) -> bool:
 	frappe.db.rollback()
-	assert not frappe.db.get_value("Game Subscription Season", "unlucky", "is_active")
+	says = bool(frappe.db.get_value(SEASON, season, "partition_created"))
+	assert says == partition_manager.has_partitions(season)
+	return says
+
+
+def test_a_season_whose_partitions_could_not_be_made_says_so_and_can_not_be_active(unlucky, season):
+	assert not has_partitions_and_says_so(unlucky)
+	assert [row.method for row in state.rows("Error Log")] == ["Season without partitions"]
+	frappe.db.set_value(SEASON, season, "is_active", 0)
+	document = frappe.get_doc(SEASON, unlucky)
+	document.is_active = 1
+	with pytest.raises(SeasonStateError, match="no partitions"):
+		document.save()
+	frappe.db.rollback()
+	assert not frappe.db.get_value(SEASON, unlucky, "is_active")
+
+
+@pytest.mark.parametrize(("role", "status"), [("Memora Manager", 200), ("Desk User", 403)])
+def test_the_button_heals_it_for_managers(web, unlucky, role, status):
+	client = Client(web.url, make_learner(roles=[role]).token)
+	button = {"method": "create_partitions", "dt": SEASON, "dn": unlucky}
+	reply = client.request("POST", "/api/method/run_doc_method", json=button)
+	assert reply.status_code == status
+	assert has_partitions_and_says_so(unlucky) == (status == 200)
+
+
+def test_the_button_while_the_lock_is_still_held(unlucky):
+	with reader_of("Player Review Log"), pytest.raises(PartitionError):
+		frappe.get_doc(SEASON, unlucky).create_partitions()
+	assert not has_partitions_and_says_so(unlucky)
+
+
+def test_the_command_heals_it(unlucky):
+	frappe.db.commit()
+	bench = current_bench()
+	args = sites.bench_command(bench, "--site", frappe.local.site, "memora", "partitions", "--heal", "--json")
+	done = subprocess.run(args, cwd=bench.sites, capture_output=True, text=True)
+	assert json.loads(done.stdout)["healed"] == [unlucky], done.stderr
+	assert has_partitions_and_says_so(unlucky)
+
+
+def test_the_scheduler_heals_it(unlucky):
+	frappe.db.commit()
+	(job,) = frappe.get_all(
+		"Scheduled Job Type", filters={"method": ("like", "%heal_partitions")}, pluck="name"
+	)
+	frappe.get_doc("Scheduled Job Type", job).execute()
+	assert has_partitions_and_says_so(unlucky)
+	assert partition_manager.heal_partitions() == []
+
+
+def test_a_season_that_claims_partitions_it_lacks_is_healed_or_says_so(impatience):
+	claiming = make_season(season_name="claiming").name
+	frappe.db.sql_ddl(
+		f"ALTER TABLE `tabPlayer Review Log` DROP PARTITION {partition_manager.partition_name(claiming)}"
+	)
+	with reader_of("Player Review Log"), pytest.raises(PartitionError):
+		partition_manager.heal_partitions()
+	assert not has_partitions_and_says_so(claiming)
+	assert partition_manager.heal_partitions() == [claiming]
+	assert has_partitions_and_says_so(claiming)
+
+
+def test_what_a_client_sends_does_not_make_partitions(unlucky):
+	document = frappe.get_doc(SEASON, unlucky)
+	document.update({"partition_created": 1, "archived_at": frappe.utils.now(), "archived_records": 5}).save()
+	frappe.db.commit()
+	assert not has_partitions_and_says_so(unlucky)
+	document.reload()
+	assert (document.archived_at, document.archived_records) == (None, 0)
 
 
 def test_an_active_season_whose_partitions_could_not_be_made_is_not_made_either(impatience, season):
-	frappe.db.set_value("Game Subscription Season", season, "is_active", 0)
+	frappe.db.set_value(SEASON, season, "is_active", 0)
 	with reader_of("Player Memory Tracker"), pytest.raises(PartitionError):
 		make_season(season_name="unlucky", is_active=1)
 	frappe.db.rollback()
-	assert not frappe.db.exists("Game Subscription Season", "unlucky")
+	assert not frappe.db.exists(SEASON, "unlucky")
 
 
 @contextmanager
-def reader_of(doctype: str) -> Iterator[None]:
+def reader_of(doctype: str) -> Iterator[pymysql.Connection]:
 	"""A transaction elsewhere that has read a table and goes on: DDL waits for it."""
 	with raw_connection() as connection, connection.cursor() as cursor:
 		cursor.execute(f"SELECT COUNT(*) FROM `tab{doctype}`")
-		yield
+		yield connection

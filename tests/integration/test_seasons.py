@@ -8,8 +8,9 @@ from frappe.utils import add_days, getdate
 
 from memora.api.utils import get_active_season
 from memora.exceptions import InvalidSeason, NoActiveSeason, SeasonStateError, UnknownSeason
-from memora.services import partition_manager, seasons
+from memora.services import partition_manager, partition_swap, seasons
 from tests.integration import state
+from tests.integration.connections import at_once, raw_connection
 from tests.integration.factories import make_records, make_season
 
 DOCTYPE = "Game Subscription Season"
@@ -97,6 +98,47 @@ def test_one_season_is_active_at_most(season):
 	assert seasons.get_active().name == season
 
 
+def test_two_seasons_activated_at_the_same_moment(season):
+	frappe.db.set_value(DOCTYPE, season, "is_active", 0)
+	two = [make_season().name for _ in range(2)]
+
+	def activate(name: str) -> str:
+		try:
+			frappe.get_doc(DOCTYPE, name).update({"is_active": 1}).save()
+			frappe.db.commit()
+			return "activated"
+		except (SeasonStateError, frappe.QueryDeadlockError) as error:
+			return type(error).__name__
+
+	outcomes = at_once(*[lambda name=name: activate(name) for name in two])
+	assert outcomes.count("activated") == 1, outcomes
+	assert len([row for row in state.rows(DOCTYPE) if row.is_active]) == 1
+
+
+def test_a_season_whose_archiving_has_begun_is_not_activated_by_who_opened_it_before(season):
+	frappe.db.set_value(DOCTYPE, season, "is_active", 0)
+	opened = make_season()
+	frappe.db.set_value(DOCTYPE, opened.name, "archive_started_at", frappe.utils.now(), update_modified=False)
+	frappe.db.commit()
+	opened.is_active = 1
+	with pytest.raises(SeasonStateError, match="archived"):
+		opened.save()
+	frappe.db.rollback()
+	opened = frappe.get_doc(DOCTYPE, opened.name)
+	opened.update({"archive_started_at": None, "auto_archive": 1}).save()
+	frappe.db.commit()
+	opened.reload()
+	assert opened.archive_started_at and opened.auto_archive
+
+
+def test_a_new_season_has_no_past(season):
+	made = make_season(
+		archived_at=frappe.utils.now(), archive_started_at=frappe.utils.now(), archived_records=3
+	)
+	made.reload()
+	assert (made.archived_at, made.archive_started_at, made.archived_records) == (None, None, 0)
+
+
 def test_activating_after_the_other_was_deactivated(season):
 	other = make_season(season_name="second")
 	standing = frappe.get_doc(DOCTYPE, season)
@@ -154,6 +196,30 @@ def test_a_season_without_records_goes_with_its_partitions():
 	assert "never played" not in names()
 	seasons_left = [p["season"] for p in partition_manager.list_partitions("Player Memory Tracker")]
 	assert "never played" not in seasons_left
+
+
+def test_a_season_with_records_on_their_way_to_the_archive_can_not_be_deleted(player):
+	made = make_season(season_name="moving")
+	make_records(player, season="moving")
+	partition_swap.take_out("moving")
+	with pytest.raises(SeasonStateError, match="on their way"):
+		frappe.delete_doc(DOCTYPE, made.name)
+	frappe.db.rollback()
+	assert "moving" in names()
+
+
+def test_a_season_is_deleted_even_while_its_partitions_can_not_be_dropped(monkeypatch):
+	monkeypatch.setattr(partition_manager, "DEADLINE_SECONDS", 0)
+	monkeypatch.setattr(partition_manager, "LOCK_WAIT_SECONDS", 0)
+	made = make_season(season_name="never played")
+	with raw_connection() as reader, reader.cursor() as cursor:
+		cursor.execute("SELECT COUNT(*) FROM `tabPlayer Memory Tracker`")
+		frappe.delete_doc(DOCTYPE, made.name)
+		frappe.db.commit()
+	assert "never played" not in names()
+	again = make_season(season_name="never played")
+	again.reload()
+	assert again.partition_created and partition_manager.has_partitions("never played")
 
 
 def test_a_deletion_that_is_rolled_back_keeps_the_partitions():

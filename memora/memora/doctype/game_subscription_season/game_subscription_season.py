@@ -3,8 +3,14 @@ from frappe import _
 from frappe.model.document import Document
 
 from memora.exceptions import InvalidSeason, PartitionError, SeasonStateError
-from memora.services import memory_store, partition_manager
+from memora.services import memory_store, partition_manager, partition_swap
 from memora.services.seasons import canonical_name
+
+# What services write, and nobody else
+SYSTEM_FIELDS = (
+	*("partition_created", "archive_started_at", "archive_status"),
+	*("archived_at", "archived_records"),
+)
 
 
 class GameSubscriptionSeason(Document):
@@ -21,9 +27,9 @@ class GameSubscriptionSeason(Document):
 				).format(frappe.bold(clash)),
 				frappe.DuplicateEntryError,
 			)
-		self.partition_created = 0
 
 	def validate(self) -> None:
+		self._keep_system_fields()
 		self._check_dates()
 		if self.is_active:
 			self._check_may_be_active()
@@ -47,22 +53,38 @@ class GameSubscriptionSeason(Document):
 	def create_partitions(self) -> None:
 		"""The form's button for a season whose partitions could not be made; raises PartitionError."""
 		self.check_permission("write")
-		partition_manager.create_partition(self.name)
-		self.db_set("partition_created", 1, update_modified=False)
+		partition_manager.heal_season(self.name)
 
 	def on_trash(self) -> None:
 		for doctype in memory_store.ANY_ROW_SQL:
 			if memory_store.has_rows(doctype, self.name):
-				frappe.throw(
-					_("Season {0} has records in {1}, so it can't be deleted.").format(
-						frappe.bold(self.name), _(doctype)
-					),
-					SeasonStateError,
-				)
+				self._refuse_deletion(_("has records in {0}").format(_(doctype)))
+		if partition_swap.has_rows(partition_swap.staging_table(self.name)):
+			self._refuse_deletion(_("has records on their way to the archive"))
+		if self.archived_records:
+			self._refuse_deletion(_("has had records, and who deleted them is noted on it"))
+
+	def _refuse_deletion(self, reason: str) -> None:
+		frappe.throw(
+			_("Season {0} {1}, so it can't be deleted.").format(frappe.bold(self.name), reason),
+			SeasonStateError,
+		)
 
 	def after_delete(self) -> None:
 		# this transaction has read the tables, so that a drop would wait for it
-		frappe.db.after_commit.add(lambda: partition_manager.drop_partition(self.name))
+		frappe.db.after_commit.add(self._drop_partitions)
+
+	def _drop_partitions(self) -> None:
+		try:
+			partition_manager.drop_partition(self.name)
+		except PartitionError as error:  # the season is gone; they are empty, and serve another of its name
+			frappe.logger("memora").error(f"the partitions of season {self.name} stay: {error}")
+
+	def _keep_system_fields(self) -> None:
+		"""Whatever the caller sent or had read before: as they are in the database, locked by now."""
+		stored = self.get_doc_before_save()
+		for field in SYSTEM_FIELDS:
+			self.set(field, stored.get(field) if stored else None)
 
 	def _check_dates(self) -> None:
 		if frappe.utils.getdate(self.end_date) < frappe.utils.getdate(self.start_date):
