@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from benchmarks import perf_drain, perf_endpoints, perf_seasons, site
+from benchmarks import perf_consistency, perf_drain, perf_endpoints, perf_seasons, site
 from benchmarks.report import Section
 from devtools.report import Failure, keep_stdout_clean, say_failure
 
@@ -18,6 +18,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], Section]] = {
 	"endpoints": perf_endpoints.measure,
 	"drain": perf_drain.measure,
 	"seasons": perf_seasons.measure,
+	"consistency": perf_consistency.measure,
 }
 
 ROWS, LEAST_ROWS = 1_000_000, 1000
@@ -44,7 +45,10 @@ def _parse() -> argparse.Namespace:
 	parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of {known}; all of them if left out")
 	parser.add_argument("--json", action="store_true", help="one JSON object on stdout, and nothing else")
 	parser.add_argument(
-		"--rows", type=int, default=ROWS, help="of the large season of `seasons` (%(default)s)"
+		"--rows",
+		type=int,
+		default=ROWS,
+		help="of the large season of `seasons` and `consistency` (%(default)s)",
 	)
 	arguments = parser.parse_args()
 	if unknown := [name for name in arguments.sections if name not in SECTIONS]:
