@@ -188,8 +188,11 @@ def archive(season: str, dry_run: bool, yes: bool) -> dict:
 @on_site
 def retention(season: str | None, flag: bool, dry_run: bool, yes: bool) -> dict:
 	"""Delete archived records past retention. Exits with 1 when it could not be done."""
+	from memora.services import seasons
 	from memora.services.srs_archiver import SRSArchiver
 
+	if season:
+		seasons.get(season)
 	archiver = SRSArchiver()
 	flagged = archiver.flag_eligible_for_deletion() if flag and not dry_run else {}
 	eligible = archiver.delete_eligible_records(season)["seasons"]

@@ -95,10 +95,10 @@ def delete_eligible_records(season: str | None = None, confirm: bool | int | str
 	"""
 	require_manager()
 	season = parse_name("season", season) if season else None
-	if not parse_flag("confirm", confirm):
-		return {"status": "dry_run", "seasons": SRSArchiver().delete_eligible_records(season)["seasons"]}
 	if season:
 		seasons.get(season)
+	if not parse_flag("confirm", confirm):
+		return {"status": "dry_run", "seasons": SRSArchiver().delete_eligible_records(season)["seasons"]}
 	method = "memora.services.srs_archiver.delete_eligible_records"
 	return admin_jobs.start("retention", method, season_name=season)
 

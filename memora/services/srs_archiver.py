@@ -21,6 +21,7 @@ from typing import Any
 import frappe
 import pymysql
 from frappe import _
+from frappe.model.document import Document
 from redis.exceptions import RedisError
 
 from memora.exceptions import MemoraError, SeasonStateError
@@ -66,6 +67,10 @@ class SRSArchiver:
 			frappe.logger("memora").error(f"archiving {season_name}: {error}")
 			return {"success": False, "archived_count": 0, "season": season_name, "error": str(error)}
 		return {"success": True, "archived_count": count, "season": season_name}
+
+	def require_archivable(self, season_name: str) -> None:
+		"""Raises UnknownSeason, or SeasonStateError for the active season and one archived already."""
+		_refuse_to_archive(seasons.get_document(season_name))
 
 	def process_auto_archive(self) -> dict[str, Any]:
 		"""Archives each season that is over, not active, and set to auto_archive, and completes runs that
@@ -142,6 +147,16 @@ def flag_eligible_for_deletion() -> dict[str, Any]:
 	return SRSArchiver().flag_eligible_for_deletion()
 
 
+def archive_season(season_name: str) -> dict[str, Any]:
+	"""The job that an administrator starts."""
+	return SRSArchiver().archive_season(season_name)
+
+
+def delete_eligible_records(season_name: str | None = None) -> dict[str, Any]:
+	"""The job that an administrator starts who has confirmed it; runs as that user."""
+	return SRSArchiver().delete_eligible_records(season_name, confirm=True)
+
+
 # Archiving
 
 
@@ -185,15 +200,19 @@ def _close(season_name: str) -> None:
 	"""From here on the season takes no answer: those being written are waited for, later ones are refused."""
 	with memory_store.transaction():
 		season = seasons.get_document(season_name, for_update=True)
-		if season.is_active:
-			frappe.throw(
-				_("Season {0} is active. Deactivate it before archiving it.").format(season_name),
-				SeasonStateError,
-			)
-		if season.archived_at:
-			frappe.throw(_("Season {0} is archived already.").format(season_name), SeasonStateError)
+		_refuse_to_archive(season)
 		started_at = season.archive_started_at or site_time.to_naive(site_time.now())
 		frappe.db.set_value(DOCTYPE, season_name, "archive_started_at", started_at, update_modified=False)
+
+
+def _refuse_to_archive(season: Document) -> None:
+	if season.is_active:
+		frappe.throw(
+			_("Season {0} is active. Deactivate it before archiving it.").format(season.name),
+			SeasonStateError,
+		)
+	if season.archived_at:
+		frappe.throw(_("Season {0} is archived already.").format(season.name), SeasonStateError)
 
 
 def _fold_outbox(season_name: str) -> None:

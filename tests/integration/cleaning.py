@@ -85,6 +85,7 @@ def _delete_rows() -> None:
 	frappe.db.delete("Game Question", {"name": ("not like", "bank-%")})
 	frappe.db.delete("Game Topic", {"subject": ("not in", list(BANK))})
 	frappe.db.delete("Game Subject", {"name": ("not in", list(BANK))})
+	frappe.db.delete("Comment", {"reference_doctype": "Game Subscription Season"})
 	frappe.db.delete("Singles", {"doctype": "Memora Settings"})
 
 

@@ -203,6 +203,16 @@ def refusal(archiver: SRSArchiver, season: str) -> str:
 	return error
 
 
+def test_what_would_be_refused_can_be_known_before(archiver, season):
+	ended = make_ended_season(0)
+	archiver.require_archivable(ended)
+	archiver.archive_season(ended)
+	for name, error in ((ended, SeasonStateError), (season, SeasonStateError), ("nowhere", UnknownSeason)):
+		with pytest.raises(error) as caught:
+			archiver.require_archivable(name)
+		assert str(caught.value) == refusal(archiver, name)
+
+
 def test_an_unknown_season(archiver):
 	assert refusal(archiver, "nowhere") == "There is no season nowhere."
 
