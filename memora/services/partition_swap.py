@@ -30,8 +30,10 @@ TABLES_DIFFER = {1731, 1736, 1740}
 EXISTS_SQL = """
 	SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s"""
 COLUMNS_SQL = """
-	SELECT COLUMN_NAME, COLUMN_TYPE FROM information_schema.COLUMNS
+	SELECT COLUMN_NAME FROM information_schema.COLUMNS
 	WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s ORDER BY ORDINAL_POSITION"""
+
+COLUMN_TYPES_SQL = COLUMNS_SQL.replace("COLUMN_NAME FROM", "COLUMN_NAME, COLUMN_TYPE FROM")
 
 
 def staging_table(season: str) -> str:
@@ -103,7 +105,7 @@ def _refuse_what_the_archive_lacks(table: str) -> None:
 
 def _columns(table: str) -> dict[str, str]:
 	"""Names and types in their order."""
-	return dict(query(COLUMNS_SQL, (table,)))
+	return dict(query(COLUMN_TYPES_SQL, (table,)))
 
 
 def _exchange(table: str, season: str) -> None:
