@@ -129,11 +129,16 @@ def _receive(kind: str, pipe) -> list[Operation]:
 
 
 def _run(kind: str, season: str, learners: int, stop, pipe) -> None:
+	parent = multiprocessing.parent_process()
+
+	def is_over(_done: int) -> bool:
+		return stop.is_set() or not parent.is_alive()  # killed, it could not say so
+
 	signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, who ends this one
 	try:
 		with site.connected():
 			pipe.send(_repeat(WORK[kind], season, learners, lambda done: done >= WARM_UP))
-			pipe.send(_repeat(WORK[kind], season, learners, lambda _done: stop.is_set()))
+			pipe.send(_repeat(WORK[kind], season, learners, is_over))
 	except Exception as error:  # whatever it is, it counts: told by the parent
 		pipe.send(repr(error))
 

@@ -118,6 +118,7 @@ def fill(name: str, learners: int, questions_each: int = QUESTIONS_EACH, seed: i
 		partition_manager.execute_ddl(
 			f"ALTER TABLE `{partition_swap.TRACKER}` EXCHANGE PARTITION {partition} WITH TABLE {ROWS}"
 		)
+	frappe.db.commit()  # what was read meanwhile is from before the rows came
 	return rows
 
 
