@@ -448,11 +448,17 @@ class _Server:
 				result = action(self.client)
 		except Unavailable as error:
 			if was_closed:
+				self._drop_connections()
 				incidents.open_incident(str(error))
 			raise
 		if not was_closed:
 			incidents.close_incidents()
 		return result
+
+	def _drop_connections(self) -> None:
+		"""Those that wait in the pool lead to the same dead server, and each would open the breaker anew."""
+		if isinstance(self.client, redis.Redis):
+			self.client.connection_pool.disconnect(inuse_connections=False)
 
 	@property
 	def generation(self) -> str | None:
