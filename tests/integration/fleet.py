@@ -88,11 +88,22 @@ def fail_to_write(player: str, season: str) -> bool:
 	return SafeModeManager().redis.reschedule(player, season, {"q": 1.0})
 
 
+def submit(questions: list[str]) -> str:
+	"""Answers each question for a learner of its own, who is returned."""
+	player = frappe.generate_hash(length=8) + "@learners.example"
+	for question in questions:
+		result = review_session.submit(player, [review_session.Response(question, 4)])
+		assert (result["processed"], result["persistence_job_id"]) == (1, None), result
+	return player
+
+
 def write_counts() -> None:
 	incidents.write_counts()
 
 
-ACTIONS = {action.__name__: action for action in (admit_many, admit, read, fail_to_write, write_counts)}
+ACTIONS = {
+	action.__name__: action for action in (admit_many, admit, read, fail_to_write, submit, write_counts)
+}
 
 
 # How they do it
