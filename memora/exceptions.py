@@ -43,6 +43,10 @@ class UnknownSeason(MemoraError):
 	http_status_code = 404
 
 
+class UnknownLearner(MemoraError):
+	http_status_code = 404
+
+
 class UnknownSubmission(MemoraError):
 	http_status_code = 404
 

@@ -7,7 +7,7 @@ from frappe import _
 
 from memora.api.parsing import parse_filter, parse_limit, parse_responses, parse_submission_id
 from memora.api.utils import current_player, is_manager, refusals_in_html
-from memora.exceptions import UnknownSubmission
+from memora.exceptions import UnknownLearner, UnknownSubmission
 from memora.services import memory_store, review_session, seasons
 from memora.services.srs_persistence import SRSPersistenceService
 
@@ -33,15 +33,22 @@ def get_reviews_safe_mode(
 	"""What get_review_session answers while Redis is not there, whether it is or not; `limit` is 1 to 10.
 
 	For the learner herself and for managers, within the limits of Safe Mode. Errors: as get_review_session,
-	UnknownSeason 404, PermissionError 403.
+	UnknownSeason and UnknownLearner 404, PermissionError 403.
 	"""
-	if user != current_player() and not is_manager():
-		frappe.throw(_("These reviews are another learner's."), frappe.PermissionError)
+	if user != current_player():
+		_require_manager_of(user)
 	limit = parse_limit(limit, review_session.SAFE_MODE_LIMIT)
 	with refusals_in_html():
 		return review_session.read_in_safe_mode(
 			user, seasons.get(season).name, parse_filter("subject", subject), limit
 		)
+
+
+def _require_manager_of(user: str) -> None:
+	if not is_manager():
+		frappe.throw(_("These reviews are another learner's."), frappe.PermissionError)
+	if not frappe.db.exists("User", user):
+		frappe.throw(_("There is no user {0}.").format(frappe.utils.escape_html(user)), UnknownLearner)
 
 
 @frappe.whitelist(methods=["POST"])

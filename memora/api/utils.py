@@ -53,10 +53,20 @@ def refusals_in_html() -> Iterator[None]:
 	try:
 		yield
 	except RateLimitExceeded as error:
-		accept = frappe.get_request_header("Accept") or ""
-		if not accept.startswith("text") or frappe.local.is_ajax:
+		if _gets_json():
 			raise
 		raise TooManyRequests(str(error), retry_after=frappe.flags.retry_after_seconds) from error
+
+
+def _gets_json() -> bool:
+	"""Whether Frappe answers this request's errors in JSON: its own rule; so do calls that are no request."""
+	request = getattr(frappe.local, "request", None)
+	if not request:
+		return True
+	accept = request.headers.get("Accept", "")
+	if accept and (frappe.local.is_ajax or "application/json" in accept):
+		return True
+	return request.path.startswith("/api/") and not accept.startswith("text")
 
 
 def set_retry_after(response: Response | None, request: Request) -> None:
@@ -69,6 +79,7 @@ def tell_of_incident(response: Response | None, request: Request) -> None:
 	"""Frappe's hook after_request: if this request has found Redis gone, managers shall know."""
 	if frappe.flags.memora_incident_noted:
 		frappe.db.rollback()  # what is to be kept is committed by now
+		frappe.local.lang = frappe.db.get_default("lang") or "en"  # the managers', not the learner's
 		incidents.tell()
 
 

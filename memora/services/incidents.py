@@ -8,6 +8,7 @@ What is written here, is written on a connection of its own: the caller's transa
 
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,19 +18,24 @@ import frappe
 import pymysql
 from frappe import _
 
-from memora.services import alerts, partition_manager, site_time
+from memora.services import alerts, memory_store, partition_manager, site_time
 from memora.services.circuit_breaker import Unavailable
 
 FLAP_SECONDS = 60  # an outage that begins so soon after one has ended is the same
 COUNT_SECONDS = 5  # at least, between two writings of a process's counts
 REASON_LENGTH = 140
 
-LOCK_SQL = "SELECT GET_LOCK(CONCAT('memora:incident:', MD5(DATABASE())), 1)"
+LOCK_WAIT_SECONDS = 1  # for others who write down the same; a learner waits for it
+
+LOCK_SQL = "SELECT GET_LOCK(CONCAT('memora:incident:', MD5(DATABASE())), %s)"
+ROW_LOCK_SQL = "SET innodb_lock_wait_timeout = %s"
 LATEST_SQL = "SELECT name, ended_at FROM `tabSafe Mode Incident` ORDER BY started_at DESC LIMIT 1"
 OPEN_SQL = """
 	INSERT INTO `tabSafe Mode Incident` (name, started_at, reason, creation, modified, owner, modified_by)
 	VALUES (%(name)s, %(now)s, %(reason)s, %(now)s, %(now)s, 'Administrator', 'Administrator')"""
-REOPEN_SQL = "UPDATE `tabSafe Mode Incident` SET ended_at = NULL, modified = %(now)s WHERE name = %(name)s"
+REOPEN_SQL = """
+	UPDATE `tabSafe Mode Incident` SET ended_at = NULL, duration = NULL, modified = %(now)s
+	WHERE name = %(name)s"""
 CLOSE_SQL = """
 	UPDATE `tabSafe Mode Incident` SET ended_at = %(now)s, modified = %(now)s,
 	duration = TIMESTAMPDIFF(SECOND, started_at, %(now)s) WHERE ended_at IS NULL"""
@@ -42,11 +48,13 @@ GET_OPEN_SQL = """
 	SELECT name, started_at, reason FROM `tabSafe Mode Incident`
 	WHERE ended_at IS NULL ORDER BY started_at LIMIT 1"""
 
-TO_TELL_SQL = """
+OPENING_IS_TO_TELL = "opening_told = 0"
+CLOSING_IS_TO_TELL = "closing_told = 0 AND ended_at < %(over_since)s"
+# First a look that locks nothing, since other processes count and close meanwhile; then the one row.
+TO_TELL_SQL = "SELECT name FROM `tabSafe Mode Incident` WHERE {condition} ORDER BY started_at"
+CLAIM_SQL = """
 	SELECT name, started_at, duration, reason, requests_served, requests_limited
-	FROM `tabSafe Mode Incident` WHERE {condition} LIMIT 1 FOR UPDATE SKIP LOCKED"""
-OPENING_TO_TELL_SQL = TO_TELL_SQL.format(condition="opening_told = 0")
-CLOSING_TO_TELL_SQL = TO_TELL_SQL.format(condition="closing_told = 0 AND ended_at < %(over_since)s")
+	FROM `tabSafe Mode Incident` WHERE name = %(name)s AND {condition} FOR UPDATE SKIP LOCKED"""
 
 
 @dataclass
@@ -77,7 +85,9 @@ def open_incident(reason: str) -> None:
 
 def _open(cursor: pymysql.cursors.Cursor, reason: str) -> None:
 	now = _now()
-	cursor.execute(LOCK_SQL)  # it goes with the connection
+	cursor.execute(LOCK_SQL, (LOCK_WAIT_SECONDS,))  # it goes with the connection
+	if not cursor.fetchone()[0]:
+		return  # somebody else is writing it down
 	cursor.execute(LATEST_SQL)
 	name, ended_at = cursor.fetchone() or (None, None)
 	if name and not ended_at:
@@ -131,12 +141,22 @@ def tell() -> None:
 
 	Each is told once, whoever calls this. Commits. Runs every minute, and at the end of a request that noted one.
 	"""
+	memory_store.new_snapshot()
 	over_since = _now() - timedelta(seconds=FLAP_SECONDS)
-	while rows := frappe.db.sql(OPENING_TO_TELL_SQL, as_dict=True):
-		message = _("The schedules' Redis is not there: {0}").format(rows[0].reason)
-		_tell(rows[0].name, "opening_told", _("Safe Mode is on"), message, is_error=True)
-	while rows := frappe.db.sql(CLOSING_TO_TELL_SQL, {"over_since": over_since}, as_dict=True):
-		_tell(rows[0].name, "closing_told", _("Safe Mode is over"), _summary(rows[0]), is_error=False)
+	for incident in _claimed(OPENING_IS_TO_TELL):
+		message = _("The schedules' Redis is not there: {0}").format(incident.reason)
+		_tell(incident.name, "opening_told", _("Safe Mode is on"), message, is_error=True)
+	for incident in _claimed(CLOSING_IS_TO_TELL, over_since=over_since):
+		_tell(incident.name, "closing_told", _("Safe Mode is over"), _summary(incident), is_error=False)
+
+
+def _claimed(condition: str, **values: Any) -> Iterator[frappe._dict]:
+	"""The incidents of which this holds, each locked until the caller commits; without those that another
+	process is telling of."""
+	for (name,) in frappe.db.sql(TO_TELL_SQL.format(condition=condition), values):
+		yield from frappe.db.sql(
+			CLAIM_SQL.format(condition=condition), {"name": name, **values}, as_dict=True
+		)
 
 
 def _tell(name: str, told: str, subject: str, message: str, is_error: bool) -> None:
@@ -159,6 +179,7 @@ def _summary(incident: frappe._dict) -> str:
 def _try(action) -> None:
 	try:
 		with partition_manager.connection() as own, own.cursor() as cursor:
+			cursor.execute(ROW_LOCK_SQL, (LOCK_WAIT_SECONDS,))
 			action(cursor)
 	except pymysql.err.MySQLError as error:
 		frappe.logger("memora").error(f"an incident could not be written down: {error}")

@@ -50,6 +50,7 @@ class Verdict(NamedTuple):
 class _Memory:
 	"""Whom this process need not ask MariaDB about, as times of the monotonic clock."""
 
+	limits: tuple[int, int]  # it holds under no others
 	players: dict[str, float] = field(default_factory=dict)
 	full_until: float = 0.0
 
@@ -65,7 +66,8 @@ class _Memory:
 			self.full_until = now + verdict.wait_seconds
 			return
 		if len(self.players) >= REMEMBERED_PLAYERS:
-			self.players = {name: until for name, until in self.players.items() if until > now}
+			# of a copy: other threads add to it meanwhile
+			self.players = {name: until for name, until in self.players.copy().items() if until > now}
 		self.players[player] = now + verdict.wait_seconds
 
 
@@ -76,11 +78,16 @@ class SafeModeManager:
 	"""Whether Safe Mode is on, and who may read in it. The limits are in Memora Settings."""
 
 	def __init__(self) -> None:
-		self.memory = _memories.setdefault(frappe.local.site, _Memory())
+		settings = get_settings()
+		limits = (settings.safe_mode_user_seconds, settings.safe_mode_requests_per_minute)
+		self.memory = _memories.get(frappe.local.site)
+		if not self.memory or self.memory.limits != limits:
+			self.memory = _memories[frappe.local.site] = _Memory(limits)
+		self.redis = SRSRedisManager()
 
 	def is_safe_mode_active(self) -> bool:
 		"""Whether Redis can't be asked, as this process sees it."""
-		return not SRSRedisManager().is_available()
+		return not self.redis.is_available()
 
 	def check_rate_limit(self, user: str) -> bool:
 		"""Whether this user may read now; if so, the reading is counted. Commits."""
@@ -93,24 +100,24 @@ class SafeModeManager:
 			return
 		wait = verdict.wait_seconds
 		if verdict.is_full:  # or all who wait would come back at the same moment
-			wait += random.uniform(0, get_settings().safe_mode_user_seconds)
+			wait += random.uniform(0, self.memory.limits[0])
 		RateLimitExceeded.throw(math.ceil(wait))
 
 	def ask(self, user: str) -> Verdict:
-		"""Admits a user or says how long she has to wait; counted in the incident."""
+		"""Admits a user or says how long she has to wait; counted in the incident, if there is one."""
 		verdict = self.memory.verdict(user)
 		if not verdict.wait_seconds:
 			verdict = self._admit(user)
-		incidents.count(served=int(not verdict.wait_seconds), limited=int(bool(verdict.wait_seconds)))
+		if not self.redis.server.breaker.is_closed:  # Safe Mode may be asked for at any time
+			incidents.count(served=int(not verdict.wait_seconds), limited=int(bool(verdict.wait_seconds)))
 		return verdict
 
 	def _admit(self, user: str) -> Verdict:
-		settings = get_settings()
+		pause, requests_per_minute = self.memory.limits
 		with memory_store.named_lock("safe mode", LOCK_WAIT_SECONDS) as is_mine:
 			if not is_mine:
 				return Verdict(LOCK_WAIT_SECONDS, is_full=True)
 			memory_store.new_snapshot()
-			pause = settings.safe_mode_user_seconds
 			values = {
 				"player": user,
 				"pause": pause,
@@ -120,7 +127,7 @@ class SafeModeManager:
 			((count, until_free, until_again),) = frappe.db.sql(LOOK_SQL, values)
 			if until_again is not None and until_again > 0:
 				verdict = Verdict(float(until_again))
-			elif count >= settings.safe_mode_requests_per_minute:
+			elif count >= requests_per_minute:
 				verdict = Verdict(float(until_free), is_full=True)
 			else:
 				_write(values)
@@ -137,5 +144,5 @@ def _write(values: dict) -> None:
 
 
 def forget() -> None:
-	"""Ask MariaDB about everybody again; called when the limits are changed."""
+	"""Ask MariaDB about everybody again."""
 	_memories.pop(frappe.local.site, None)

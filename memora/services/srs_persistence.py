@@ -89,15 +89,17 @@ class _InlineFolds:
 	@contextmanager
 	def turn(self) -> Iterator[bool]:
 		"""Whether a fold may begin now."""
-		begin = time.monotonic()
-		if begin < self.next_at or not self.lock.acquire(blocking=False):
+		if not self.lock.acquire(blocking=False):
 			yield False
 			return
+		begin = time.monotonic()
+		is_due = begin >= self.next_at
 		try:
-			yield True
+			yield is_due
 		finally:
-			end = time.monotonic()
-			self.next_at = end + (end - begin) * (1 / INLINE_SHARE - 1)
+			if is_due:
+				end = time.monotonic()
+				self.next_at = end + (end - begin) * (1 / INLINE_SHARE - 1)
 			self.lock.release()
 
 

@@ -553,6 +553,7 @@ class _Server:
 				result = action(self.client)
 		except Unavailable as error:
 			if was_closed:
+				self._drop_connections()
 				incidents.open_incident(str(error))
 			raise
 		if not was_closed:
@@ -567,6 +568,11 @@ class _Server:
 		for keys, arguments in calls:
 			script(keys=keys, args=arguments, client=pipeline)
 		return pipeline.execute()
+
+	def _drop_connections(self) -> None:
+		"""Those that wait in the pool lead to the same dead server, and each would open the breaker anew."""
+		if isinstance(self.client, redis.Redis):
+			self.client.connection_pool.disconnect(inuse_connections=False)
 
 	@property
 	def generation(self) -> str | None:

@@ -4,7 +4,7 @@ import frappe
 import redis
 from frappe.utils import add_days, getdate
 
-from memora.services import partition_manager, safe_mode, settings
+from memora.services import incidents, partition_manager, safe_mode, settings
 from tests.integration.factories import BANK, DOMAIN, STANDING_SEASON
 
 ANSWER_TABLES = ("Player Memory Tracker", "Player Review Log", "Archived Memory Tracker", "Review Outbox")
@@ -37,6 +37,7 @@ def begin() -> None:
 
 def remove_what_a_test_made() -> None:
 	begin()
+	incidents.write_counts()  # which the next test would find in an incident of its own
 	_restore_configuration()
 	_delete_rows()
 	_remove_seasons(keep=STANDING_SEASON)

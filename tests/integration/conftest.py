@@ -9,12 +9,13 @@ from collections.abc import Iterator
 import frappe
 import pytest
 
-from devtools import processes
+from devtools import ports, processes
 from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import cleaning, factories
 from tests.integration.client import Client
 from tests.integration.connections import exclusive_run
 from tests.integration.factories import Learner
+from tests.integration.fleet import Fleet
 from tests.integration.redis_proxy import RedisProxy
 
 
@@ -77,6 +78,19 @@ def web(site):
 	"""Gunicorn on the test site."""
 	with processes.web(site) as handle:
 		yield handle
+
+
+@pytest.fixture(scope="session")
+def fleet(site) -> Iterator[Fleet]:
+	fleet = Fleet()
+	yield fleet
+	fleet.stop()
+
+
+@pytest.fixture
+def no_redis(site) -> None:
+	"""This process looks for the schedules' Redis where nobody listens."""
+	frappe.local.conf.srs_redis_cache = f"redis://127.0.0.1:{ports.any_free()}/0"
 
 
 @pytest.fixture

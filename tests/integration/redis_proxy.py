@@ -15,6 +15,7 @@ class RedisProxy:
 	def __init__(self, target_url: str) -> None:
 		self._target = urlsplit(target_url)
 		self._sockets: list[socket.socket] = []
+		self._conversations: list[_Conversation] = []
 		self._forwards = threading.Event()
 		self.connections = 0
 		self.round_trips = 0
@@ -41,6 +42,13 @@ class RedisProxy:
 		self._sockets.clear()
 		self._forwards.set()
 
+	def strand(self) -> None:
+		"""As stop(), but nobody resets the open connections: they are silent from now on, also after start()."""
+		for conversation in self._conversations:
+			conversation.is_stranded = True
+		self._sockets.clear()
+		self.stop()
+
 	def hang(self) -> None:
 		"""Takes requests and never answers."""
 		self._forwards.clear()
@@ -66,6 +74,7 @@ class RedisProxy:
 		self._sockets += [client, server]
 		self.connections += 1
 		conversation = _Conversation()
+		self._conversations.append(conversation)
 		for source, sink, is_request in ((client, server, True), (server, client, False)):
 			arguments = (source, sink, is_request, conversation)
 			threading.Thread(target=self._pump, args=arguments, daemon=True).start()
@@ -79,7 +88,8 @@ class RedisProxy:
 					self.round_trips += 1
 				conversation.answered = not is_request
 				self._forwards.wait()
-				sink.sendall(data)
+				if not conversation.is_stranded:
+					sink.sendall(data)
 		for one in (source, sink):
 			with suppress(OSError):
 				one.shutdown(socket.SHUT_RDWR)
@@ -89,6 +99,7 @@ class _Conversation:
 	"""A request after an answer begins a new round trip; what follows without one belongs to the same."""
 
 	answered = True
+	is_stranded = False
 
 
 class Count:

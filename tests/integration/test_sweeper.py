@@ -1,5 +1,9 @@
 """What folds answers when no worker does: the sweeper, and the submission itself where there is no queue."""
 
+import time
+from functools import partial
+from itertools import pairwise
+
 import frappe
 import pytest
 from frappe.utils import background_jobs
@@ -8,10 +12,12 @@ from devtools import ports
 from memora.services import srs_persistence
 from memora.services.circuit_breaker import CircuitBreaker
 from memora.services.srs_persistence import fold, sweep_outbox
+from tests.integration import fleet as members
 from tests.integration import state
 from tests.integration.cleaning import srs_redis
-from tests.integration.connections import raw_connection
-from tests.integration.factories import bank_questions, make_learner, make_records
+from tests.integration.connections import at_once, raw_connection
+from tests.integration.factories import bank_questions, make_learner, make_records, site_now
+from tests.integration.fleet import CONNECTIONS, PROCESSES
 from tests.integration.redis_proxy import RedisProxy
 from tests.integration.submitting import answers, read, submit
 
@@ -49,6 +55,7 @@ def test_what_another_process_is_folding_is_left_to_it(player):
 		cursor.execute("SELECT name FROM `tabReview Outbox` WHERE name = %s FOR UPDATE", (row.name,))
 		assert fold(row.name) is None
 		assert state.tracker(player) == {}
+		connection.rollback()  # closing it would let the row go a little later
 	assert fold(row.name)
 	assert len(state.tracker(player)) == 2
 
@@ -145,6 +152,43 @@ def agree_after_folding(player: str, season: str) -> None:
 	for row in state.outbox(player):
 		fold(row.name)
 	state.assert_agreement(player, season)
+
+
+def test_a_storm_is_journalled_whole_and_folded_one_at_a_time_with_pauses(queue_url, monkeypatch):
+	no_queue = f"redis://127.0.0.1:{ports.any_free()}/0"
+	monkeypatch.setattr(srs_persistence, "_inline", srs_persistence._InlineFolds())
+	learners, questions = [make_learner().name for _ in range(8)], bank_questions()[:8]
+	folds, fold_inline = [], srs_persistence._fold_inline
+
+	def timed_fold(key: str) -> None:
+		begin = time.monotonic()
+		fold_inline(key)
+		folds.append((begin, time.monotonic()))
+
+	def answer_all(player: str) -> int:
+		queue_url(no_queue)
+		return sum(submit(player, answers(questions=[question]))["processed"] for question in questions)
+
+	monkeypatch.setattr(srs_persistence, "_fold_inline", timed_fold)
+	assert at_once(*[partial(answer_all, player) for player in learners]) == [len(questions)] * len(learners)
+	for (begin, end), (next_begin, _end) in pairwise(folds):
+		assert next_begin - end >= (end - begin) * (1 / srs_persistence.INLINE_SHARE - 1)
+	waiting = len(state.rows("Review Outbox"))
+	assert len(folds) > 1
+	assert waiting == len(learners) * len(questions) - len(folds)
+
+
+def test_a_storm_of_eight_processes_is_journalled_whole_and_folded_in_part(fleet):
+	questions = bank_questions()[:10]
+	players = fleet.run(members.submit, questions=questions)
+	journal = [row for player in players for row in state.journal(player)]
+	assert len(journal) == len(players) * len(questions) == PROCESSES * CONNECTIONS * 10
+	assert "Safe Mode" in {row.source for row in journal}
+	waiting = len(state.rows("Review Outbox"))
+	assert 0 < waiting < len(journal)
+	assert len(srs_persistence.drain(site_now())) == waiting
+	for player in players:
+		assert state.tracker(player).keys() == set(questions)
 
 
 def test_after_a_failure_the_queue_is_not_asked_for_a_while(queue_url, player):

@@ -3,7 +3,6 @@ from frappe import _
 from frappe.model.document import Document
 
 from memora.exceptions import InvalidSettings
-from memora.services import safe_mode
 from memora.services.settings import forget_settings
 
 RANGES = {
@@ -30,4 +29,3 @@ class MemoraSettings(Document):
 
 	def on_update(self) -> None:
 		forget_settings()
-		safe_mode.forget()
