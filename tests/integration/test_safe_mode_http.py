@@ -1,14 +1,13 @@
 """Safe Mode as a learner's client and a manager's desk meet it: gunicorn, Redis at a port where nobody listens."""
 
-import frappe
 import pytest
 
 from devtools import ports
 from tests.integration import state
-from tests.integration.client import Client, message
-from tests.integration.factories import make_learner, make_records, set_limits
+from tests.integration.client import message
+from tests.integration.factories import make_records
 from tests.integration.site_config import site_config
-from tests.integration.submitting import as_sent, ids
+from tests.integration.submitting import ids
 
 READ = "memora.api.reviews.get_review_session"
 READ_IN_SAFE_MODE = "memora.api.reviews.get_reviews_safe_mode"
