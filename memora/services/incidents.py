@@ -133,7 +133,7 @@ def tell() -> None:
 	"""
 	over_since = _now() - timedelta(seconds=FLAP_SECONDS)
 	while rows := frappe.db.sql(OPENING_TO_TELL_SQL, as_dict=True):
-		message = _("The schedules' Redis is not there: {0}").format(rows[0].reason)
+		message = _("The schedules' Redis can't be used: {0}").format(rows[0].reason)
 		_tell(rows[0].name, "opening_told", _("Safe Mode is on"), message, is_error=True)
 	while rows := frappe.db.sql(CLOSING_TO_TELL_SQL, {"over_since": over_since}, as_dict=True):
 		_tell(rows[0].name, "closing_told", _("Safe Mode is over"), _summary(rows[0]), is_error=False)

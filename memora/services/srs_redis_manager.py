@@ -139,6 +139,7 @@ CAUSES = {
 	"MISCONF": "it can't write to its disk",
 	"refused": "nobody listens there",
 }
+TIMED_OUT = "it does not answer in time"
 
 Action = Callable[[redis.Redis], Any]
 
@@ -635,10 +636,9 @@ def redis_url(conf: dict) -> str:
 def _cause(error: BaseException) -> str:
 	"""What an operator reads: a cause that is known, and what Redis or the system says of it."""
 	said = describe(error).rpartition("caused error: ")[2]  # without the command, which names a learner
-	causes = (cause for part, cause in CAUSES.items() if part in said)
 	if isinstance(error, redis.exceptions.TimeoutError | TimeoutError):
-		return f"it does not answer in time: {said}"
-	cause = next(causes, "")
+		return f"{TIMED_OUT}: {said}"
+	cause = next((cause for part, cause in CAUSES.items() if part in said), "")
 	return f"{cause}: {said}" if cause else said
 
 

@@ -8,7 +8,8 @@ import frappe
 import pytest
 
 from devtools import ports
-from memora.services import incidents
+from devtools.paths import PROJECT
+from memora.services import incidents, srs_redis_manager
 from memora.services.srs_persistence import fold
 from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import state
@@ -241,6 +242,11 @@ def test_a_schedule_that_there_is_no_memory_for_is_not_shown_by_others(server, c
 	case.answer(is_degraded=True)
 	assert not state.is_loaded(case.player, case.season)
 	assert state.is_loaded(other.player, case.season)
+
+
+@pytest.mark.parametrize("cause", sorted({*srs_redis_manager.CAUSES.values(), srs_redis_manager.TIMED_OUT}))
+def test_operators_find_each_cause_in_the_documentation(cause):
+	assert f"| {cause} |" in (PROJECT / "docs" / "operations.md").read_text()
 
 
 # How much a hanging one costs
