@@ -78,5 +78,7 @@ def run(stage, request, capsys) -> Iterator[Run]:
 				f"\n  {request.node.name}: {len(ledger.acknowledged)} submissions acknowledged, "
 				f"{len(ledger.repeated)} of them as repeated, {len(ledger.failures)} requests failed, "
 				f"{len(ledger.degraded)} replies degraded, {len(ledger.put_off)} reads put off",
-				end=f", the last {run.healed_after:.1f} s after the return " if run.healed_after else " ",
+				end=f", the last {run.healed_after:.1f} s after the return "
+				if run.healed_after is not None
+				else " ",
 			)

@@ -190,7 +190,7 @@ def test_the_connection_is_cut_between_commit_and_reply(stage, run):
 	try:
 		with run.under_load(proxy.url) as room:
 			proxy.share = 0.3
-			run.answered(3 * AFTER)
+			run.answered(3 * AFTER, 40)
 			load_for(LOAD_SECONDS)
 			proxy.share = 0.0
 			run.answered(AFTER)
@@ -263,7 +263,7 @@ def trusted_again(run, room) -> None:
 	load_for(OPEN_SECONDS)
 	wait_until(lambda: _none_degraded_while_answering(run, room), "replies that are not degraded")
 	wait_until(lambda: not run.stage.sql(OPEN_INCIDENTS_SQL), "the end of the incident")
-	run.healed_after = room.ledger.safe_mode_at - back_at
+	run.healed_after = max(0.0, room.ledger.safe_mode_at - back_at)
 
 
 def _none_degraded_while_answering(run, room) -> bool:
