@@ -144,7 +144,7 @@ def tell() -> None:
 	memory_store.new_snapshot()
 	over_since = _now() - timedelta(seconds=FLAP_SECONDS)
 	for incident in _claimed(OPENING_IS_TO_TELL):
-		message = _("The schedules' Redis is not there: {0}").format(incident.reason)
+		message = _("The schedules' Redis can't be used: {0}").format(incident.reason)
 		_tell(incident.name, "opening_told", _("Safe Mode is on"), message, is_error=True)
 	for incident in _claimed(CLOSING_IS_TO_TELL, over_since=over_since):
 		_tell(incident.name, "closing_told", _("Safe Mode is over"), _summary(incident), is_error=False)

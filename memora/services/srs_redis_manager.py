@@ -24,19 +24,21 @@ an answer, whatever the order in which loads and answers meet.
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, TypedDict
 from urllib.parse import quote, unquote
 from uuid import uuid4
 
 import frappe
 import redis
+from redis.backoff import NoBackoff
 from redis.commands.core import Script
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisClusterException, RedisError, ResponseError
+from redis.retry import Retry
 from redis.utils import str_if_bytes
 
 from memora.services import incidents, memory_store, site_time
-from memora.services.circuit_breaker import CircuitBreaker, Unavailable
+from memora.services.circuit_breaker import CircuitBreaker, NotAsked, Unavailable, describe
 from memora.services.settings import get_settings
 
 CONNECT_TIMEOUT_SECONDS = 0.25
@@ -87,9 +89,9 @@ redis.call('EXPIRE', KEYS[1], ARGV[1])
 return 1
 """
 
-# Applies an answer's new dates to a schedule that is whole, drops any other.
+# Applies an answer's new dates to a schedule that is whole, drops any other, and one that there is no memory for.
 # KEYS: zset, marker. ARGV: generation, ttl seconds, then score and member of each item.
-# Returns 1 if applied, 0 if dropped (the next read loads it).
+# Returns 1 if applied, 0 if dropped (the next read loads it), or the error of ZADD.
 RESCHEDULE = """
 local marker = redis.call('GET', KEYS[2])
 local is_whole = marker == ARGV[1] and redis.call('EXISTS', KEYS[1]) == 1
@@ -98,7 +100,11 @@ if not is_whole and marker ~= ARGV[1] .. ':empty' then
 	return 0
 end
 for i = 3, #ARGV, 1000 do
-	redis.call('ZADD', KEYS[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
+	local added = redis.pcall('ZADD', KEYS[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
+	if type(added) == 'table' then
+		redis.call('DEL', KEYS[1], KEYS[2])
+		return added
+	end
 end
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2])
@@ -118,6 +124,22 @@ end
 return 0
 """
 
+FAILURES = (RedisError, RedisClusterException, OSError)
+
+# What Redis says, and what that means.
+CAUSES = {
+	"maxmemory": "its memory is full",
+	"read only replica": "it is a replica, which takes no writes",
+	"loading the dataset": "it is reading its data from disk",
+	"Authentication required": "it wants a password that srs_redis_cache lacks",
+	"WRONGPASS": "it does not know the user or password in srs_redis_cache",
+	"invalid username-password": "it does not know the user or password in srs_redis_cache",
+	"MOVED ": "it is a node of a cluster, and srs_redis_cluster is not set",
+	"CLUSTERDOWN": "its cluster is down",
+	"MISCONF": "it can't write to its disk",
+	"refused": "nobody listens there",
+}
+TIMED_OUT = "it does not answer in time"
 
 Action = Callable[[redis.Redis], Any]
 
@@ -189,11 +211,16 @@ class SRSRedisManager:
 	# Availability
 
 	def is_available(self) -> bool:
-		"""Whether Redis answers; asks it at most once per breaker period while it does not."""
+		"""Whether Redis takes writes; asks it at most once per breaker period while it does not."""
 		try:
-			return bool(self._ask(lambda client: client.ping()))
+			self._ask(self._probe)
 		except Unavailable:
 			return False
+		return True
+
+	def _probe(self, client: redis.Redis) -> None:
+		"""A write that changes nothing: a Redis that is full or read-only answers PING, but refuses this."""
+		client.setrange(self.generation_key, 0, "")
 
 	# Writes
 
@@ -489,7 +516,7 @@ class SRSRedisManager:
 				client.delete(*keys)
 				return action(client)
 
-		return self.server.run(run)
+		return self.server.run(run, self._probe)
 
 	def _declare_stale(self, client: redis.Redis) -> None:
 		"""Counts an outage: no schedule from before it is believed any more."""
@@ -514,26 +541,39 @@ class _Server:
 	"""
 
 	def __init__(self, url: str, is_cluster: bool) -> None:
-		self.run_id, self.is_cluster = "", is_cluster
-		self.client = client = self._connect(url, is_cluster)
-		self.breaker = CircuitBreaker(failures=(RedisError, OSError))
+		self.run_id = ""
+		self.url, self.is_cluster = url, is_cluster
+		self.breaker = CircuitBreaker(FAILURES, describe=_cause)
 		self.has_missed_writes: bool | None = None
 		self._generation = (0.0, "")
-		self.begin_load = client.register_script(BEGIN_LOAD)
-		self.finish_load = client.register_script(FINISH_LOAD)
-		self.reschedule = client.register_script(RESCHEDULE)
-		self.add = client.register_script(ADD)
-		self.is_outdated = client.register_script(IS_OUTDATED)
 
-	def _connect(self, url: str, is_cluster: bool) -> redis.Redis:
+	begin_load = cached_property(lambda self: self.client.register_script(BEGIN_LOAD))
+	finish_load = cached_property(lambda self: self.client.register_script(FINISH_LOAD))
+	reschedule = cached_property(lambda self: self.client.register_script(RESCHEDULE))
+	add = cached_property(lambda self: self.client.register_script(ADD))
+	is_outdated = cached_property(lambda self: self.client.register_script(IS_OUTDATED))
+
+	@cached_property
+	def client(self) -> redis.Redis:
+		"""To be asked for behind the breaker only: a cluster's client connects as soon as it is made."""
 		timeouts = {
-			"decode_responses": True,
 			"socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
 			"socket_timeout": READ_TIMEOUT_SECONDS,
 		}
-		if is_cluster:
-			return redis.RedisCluster.from_url(url, **timeouts)
-		return redis.Redis.from_url(url, redis_connect_func=self._greet, **timeouts)
+		if self.is_cluster:
+			return redis.RedisCluster.from_url(self.url, decode_responses=True, **timeouts)
+		client = redis.Redis.from_url(
+			self.url,
+			decode_responses=True,
+			redis_connect_func=self._greet,
+			retry=Retry(NoBackoff(), 0),  # newer clients try three times
+			**timeouts,
+		)
+		options = client.connection_pool.connection_kwargs
+		options.update(
+			{name: min(seconds, options[name]) for name, seconds in timeouts.items()}
+		)  # or the URL's
+		return client
 
 	def _greet(self, connection: redis.Connection) -> None:
 		"""What a new connection begins with: who is there now. A restarted server has another run id."""
@@ -544,19 +584,21 @@ class _Server:
 		if run_id != self.run_id:
 			self.run_id, self._generation = run_id, (0.0, "")
 
-	def run(self, action: Action) -> Any:
-		"""Runs action(client) behind the breaker; raises Unavailable. The first failure opens an incident,
-		the first success after one closes it."""
-		was_closed = self.breaker.is_closed
+	def run(self, action: Action, probe: Action) -> Any:
+		"""Runs action(client) behind the breaker; raises Unavailable. A failure opens an incident; what ends
+		one is a success after the probe."""
 		try:
-			with self.breaker.guard():
+			with self.breaker.guard() as is_trial:
+				if is_trial:
+					probe(self.client)
 				result = action(self.client)
-		except Unavailable as error:
-			if was_closed:
-				self._drop_connections()
-				incidents.open_incident(str(error))
+		except NotAsked:
 			raise
-		if not was_closed:
+		except Unavailable as error:
+			self._drop_connections()
+			incidents.open_incident(str(error))
+			raise
+		if is_trial:
 			incidents.close_incidents()
 		return result
 
@@ -571,7 +613,7 @@ class _Server:
 
 	def _drop_connections(self) -> None:
 		"""Those that wait in the pool lead to the same dead server, and each would open the breaker anew."""
-		if isinstance(self.client, redis.Redis):
+		if not self.is_cluster:
 			self.client.connection_pool.disconnect(inuse_connections=False)
 
 	@property
@@ -595,6 +637,15 @@ def _server(site: str, url: str, is_cluster: bool) -> _Server:
 def redis_url(conf: dict) -> str:
 	"""Where a site with this configuration keeps its schedules."""
 	return conf.get("srs_redis_cache") or conf.get("redis_cache") or SRSRedisManager.DEFAULT_REDIS_URL
+
+
+def _cause(error: BaseException) -> str:
+	"""What an operator reads: a cause that is known, and what Redis or the system says of it."""
+	said = describe(error).rpartition("caused error: ")[2]  # without the command, which names a learner
+	if isinstance(error, redis.exceptions.TimeoutError | TimeoutError):
+		return f"{TIMED_OUT}: {said}"
+	cause = next((cause for part, cause in CAUSES.items() if part in said), "")
+	return f"{cause}: {said}" if cause else said
 
 
 def _flat(scores: dict[str, float]) -> list:

@@ -99,13 +99,13 @@ class Audit:
 		assert not self.room.ledger.wrong, self.room.ledger.wrong[:10]
 
 	def _read_undegraded(self, device: Device) -> list[str]:
-		"""A degraded reply does not load the cache: a process may still leave Redis alone for 5 s."""
+		"""A reply of Safe Mode does not load the cache: a process may still leave Redis alone for 5 s."""
 		shown: list[str] = []
 
 		def is_undegraded() -> bool:
-			degraded, failed = len(self.room.ledger.degraded), len(self.room.ledger.failures)
+			before = self.room.in_safe_mode, len(self.room.ledger.failures)
 			shown[:] = device.read()
-			return (degraded, failed) == (len(self.room.ledger.degraded), len(self.room.ledger.failures))
+			return before == (self.room.in_safe_mode, len(self.room.ledger.failures))
 
 		wait_until(is_undegraded, "a read from Redis", SECONDS_TO_HEAL)
 		return shown

@@ -18,6 +18,7 @@ PAUSE_SECONDS = 0.05  # before a request that failed is sent again
 ANSWERS = (1, 5)
 LEARNERS_WITH_TWO_DEVICES = 4
 READ_LIMIT = 50
+HTTP_ERROR = "HTTP "
 
 
 @dataclass
@@ -38,7 +39,14 @@ class Ledger:
 	repeated: list[str] = field(default_factory=list)  # acknowledged as stored before
 	failures: list[str] = field(default_factory=list)  # requests that had to be sent again
 	degraded: list[str] = field(default_factory=list)  # replies that said so
+	put_off: list[str] = field(default_factory=list)  # reads that Safe Mode did not admit
+	safe_mode_at: float = 0.0  # when the latest reply of either kind came, by the monotonic clock
 	wrong: list[str] = field(default_factory=list)  # what must never happen
+
+	@property
+	def server_errors(self) -> list[str]:
+		"""Of the failures, those that the server answered with."""
+		return [failure for failure in self.failures if failure.startswith(HTTP_ERROR)]
 
 
 class Classroom:
@@ -51,20 +59,28 @@ class Classroom:
 		self.stopping = threading.Event()
 		twice = self.learners[:LEARNERS_WITH_TWO_DEVICES]
 		self.devices = [Device(self, learner) for learner in (*self.learners, *twice)]
+		self.started: list[Device] = []
 
-	def start(self) -> None:
-		for device in self.devices:
+	def start(self, how_many: int | None = None) -> None:
+		"""All devices, or only so many."""
+		self.started = self.devices[:how_many]
+		for device in self.started:
 			device.start()
 
 	def stop(self) -> None:
 		self.stopping.set()
-		for device in self.devices:
+		for device in self.started:
 			device.join(SUBMISSION_SECONDS + REQUEST_SECONDS)
-		assert not any(device.is_alive() for device in self.devices), "a device hangs"
+		assert not any(device.is_alive() for device in self.started), "a device hangs"
 
 	@property
 	def count(self) -> int:
 		return len(self.ledger.acknowledged)
+
+	@property
+	def in_safe_mode(self) -> int:
+		"""How many replies have come from it."""
+		return len(self.ledger.degraded) + len(self.ledger.put_off)
 
 
 class Device(threading.Thread):
@@ -83,7 +99,7 @@ class Device(threading.Thread):
 			self.ledger.wrong.append(f"{self.learner.name}: {type(error).__name__}: {error}")
 
 	def read(self) -> list[str]:
-		"""The questions due; empty where the server did not answer. Notes those that can't be due."""
+		"""The questions due; empty where the server did not say. Notes those that can't be due."""
 		told = dict(self.learner.due)
 		reply = self._request("GET", "get_review_session", params={"limit": READ_LIMIT})
 		if not reply:
@@ -124,7 +140,7 @@ class Device(threading.Thread):
 		return {question: self.random.randint(0, 5) for question in sorted(picked)}
 
 	def _request(self, verb: str, method: str, **how: Any) -> dict[str, Any] | None:
-		"""The reply; None where the client has to try again."""
+		"""The reply; None where the client has to try again, or has to wait with a read."""
 		try:
 			reply = self.session.request(verb, self.room.url + API + method, timeout=REQUEST_SECONDS, **how)
 			if reply.status_code == 200:
@@ -132,13 +148,18 @@ class Device(threading.Thread):
 		except (requests.RequestException, ValueError) as error:  # ValueError: half a reply
 			self.ledger.failures.append(type(error).__name__)
 			return None
+		if verb == "GET" and reply.status_code == 429 and int(reply.headers["Retry-After"]) > 0:
+			self.ledger.put_off.append(self.learner.name)
+			self.ledger.safe_mode_at = time.monotonic()
+			return None
 		assert reply.status_code >= 500, f"{method} answered {reply.status_code}: {reply.text[:300]}"
-		self.ledger.failures.append(f"HTTP {reply.status_code}")
+		self.ledger.failures.append(f"{HTTP_ERROR}{reply.status_code}")
 		return None
 
 	def _looked_at(self, message: dict[str, Any]) -> dict[str, Any]:
 		if message["is_degraded"]:
 			self.ledger.degraded.append(self.learner.name)
+			self.ledger.safe_mode_at = time.monotonic()
 		return message
 
 

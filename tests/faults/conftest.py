@@ -37,14 +37,17 @@ class Run:
 		self.stage, self.season = stage, season
 		self.zone = ZoneInfo(stage.furniture["time_zone"])
 		self.room: Classroom | None = None
+		self.healed_after: float | None = (
+			None  # seconds from the server's return to the last reply of Safe Mode
+		)
 
 	@contextmanager
-	def under_load(self, url: str = "") -> Iterator[Classroom]:
-		"""The block injects the fault while all learners answer; what it leaves is audited."""
+	def under_load(self, url: str = "", devices: int | None = None) -> Iterator[Classroom]:
+		"""The block injects the fault while learners answer, on all devices or so many; what it leaves is audited."""
 		furniture = self.stage.furniture
 		url = url or self.stage.web.url
 		self.room = room = Classroom(url, furniture["learners"], furniture["questions"], self.zone)
-		room.start()
+		room.start(devices)
 		try:
 			self.answered(WARM_UP_ANSWERED, WARM_UP_SECONDS)
 			yield room
@@ -74,6 +77,8 @@ def run(stage, request, capsys) -> Iterator[Run]:
 			print(
 				f"\n  {request.node.name}: {len(ledger.acknowledged)} submissions acknowledged, "
 				f"{len(ledger.repeated)} of them as repeated, {len(ledger.failures)} requests failed, "
-				f"{len(ledger.degraded)} replies degraded",
-				end=" ",
+				f"{len(ledger.degraded)} replies degraded, {len(ledger.put_off)} reads put off",
+				end=f", the last {run.healed_after:.1f} s after the return "
+				if run.healed_after is not None
+				else " ",
 			)

@@ -9,7 +9,7 @@ import sys
 from datetime import datetime, timedelta
 
 import frappe
-from frappe.utils.password import set_encrypted_password
+from frappe.utils.password import set_encrypted_password, update_password
 
 from memora.services import memory_store, site_time, srs_persistence
 from memora.services.memory_store import JournalEntry
@@ -32,7 +32,10 @@ def main(seasons: int) -> None:
 	names = [factories.make_season(season_name=f"Faults-{n}").name for n in range(1, seasons + 1)]
 	for name in names:
 		_seed(name, list(learners), questions[:SEEN])
-	print(json.dumps(_furniture(learners, questions, names)))
+	by_password = factories.make_learner().name, frappe.generate_hash(length=16)
+	update_password(*by_password)
+	frappe.db.commit()
+	print(json.dumps({**_furniture(learners, questions, names), "by_password": by_password}))
 
 
 def _make_learner() -> tuple[str, str]:

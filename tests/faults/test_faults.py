@@ -5,6 +5,9 @@ import shutil
 import signal
 import time
 
+import requests
+
+from tests.faults.classroom import API
 from tests.faults.proxy import ReplyLosingProxy
 from tests.faults.stage import Stage, children, kill_process
 from tests.integration.waiting import wait_until
@@ -13,7 +16,14 @@ LOAD_SECONDS = 2.0  # with the fault, where it is one that lasts
 AFTER = 60  # submissions acknowledged when the fault is over
 HANG_SECONDS = 5
 OPEN_SECONDS = 5  # for which a process leaves a Redis alone that has failed
+FLAPS = 3
+# Without its cache Frappe makes for each request what it would have kept: a tenth of a second of computing
+FEW_DEVICES, FEW, UNCACHED_SECONDS = 4, 12, 60
 KILLS, KILLING_SECONDS = 8, 40  # about one in two folds is over before it is killed
+ALL_REDIS = ("redis-cache", "redis-queue", "redis-srs")
+WHO = "/api/method/frappe.auth.get_logged_user"
+OPEN_INCIDENTS_SQL = "SELECT name, reason FROM `tabSafe Mode Incident` WHERE ended_at IS NULL"
+INCIDENTS_SQL = "SELECT COUNT(*) FROM `tabSafe Mode Incident`"
 FOLD_MS = 50  # of a work-horse's life, from its first act to the end of its fold
 
 
@@ -129,6 +139,43 @@ def test_the_schedules_redis_hangs(stage, run):
 		trusted_again(run, room)
 
 
+def test_the_schedules_redis_comes_and_goes(stage, run):
+	with run.under_load() as room:
+		before = stage.sql(INCIDENTS_SQL)[0][0]
+		for _ in range(FLAPS):
+			stage.kill("redis-srs")
+			degraded_replies(run, room)
+			stage.start("redis-srs")
+			run.answered(AFTER)
+		trusted_again(run, room)
+		assert stage.sql(INCIDENTS_SQL)[0][0] - before <= 1
+
+
+def test_the_cache_is_killed_and_comes_back(stage, run):
+	with run.under_load(devices=FEW_DEVICES) as room:
+		stage.kill("redis-cache")
+		run.answered(FEW, UNCACHED_SECONDS)
+		signs_in_and_reads(stage)
+		stage.start("redis-cache")
+		run.answered(AFTER)
+		assert not room.in_safe_mode
+		assert not room.ledger.server_errors, room.ledger.server_errors
+
+
+def test_all_three_redis_are_killed_and_come_back(stage, run):
+	with run.under_load(devices=FEW_DEVICES) as room:
+		for name in ALL_REDIS:
+			stage.kill(name)
+		degraded_replies(run, room, FEW, UNCACHED_SECONDS)
+		signs_in_and_reads(stage)
+		for name in ALL_REDIS:
+			stage.start(name)
+		trusted_again(run, room)
+		folds_again(stage)
+		assert room.ledger.put_off
+		assert not room.ledger.server_errors, room.ledger.server_errors
+
+
 def test_mariadb_is_killed_and_comes_back(stage, run):
 	with run.under_load() as room:
 		stage.kill("mariadb")
@@ -143,7 +190,7 @@ def test_the_connection_is_cut_between_commit_and_reply(stage, run):
 	try:
 		with run.under_load(proxy.url) as room:
 			proxy.share = 0.3
-			run.answered(3 * AFTER)
+			run.answered(3 * AFTER, 40)
 			load_for(LOAD_SECONDS)
 			proxy.share = 0.0
 			run.answered(AFTER)
@@ -186,28 +233,43 @@ def jobs_done(stage: Stage) -> int:
 	return stage.worker.log.read_text().count("Job OK")
 
 
+def signs_in_and_reads(stage: Stage) -> None:
+	"""By password and cookie, as in a browser. Safe Mode admits her, or tells her when to come back."""
+	name, password = stage.furniture["by_password"]
+	with requests.Session() as browser:
+		browser.trust_env = False
+		login = browser.post(stage.web.url + "/api/method/login", data={"usr": name, "pwd": password})
+		assert login.status_code == 200, login.text
+		reply = browser.get(stage.web.url + API + "get_review_session")
+		assert reply.status_code in (200, 429), reply.text
+		assert browser.get(stage.web.url + WHO).json() == {"message": name}
+
+
 def load_for(seconds: float) -> None:
 	"""A length of load, no wait for anything."""
 	time.sleep(max(0.0, seconds))
 
 
-def degraded_replies(run, room) -> None:
+def degraded_replies(run, room, more: int = AFTER, seconds: float = 20) -> None:
 	"""The load goes on without Redis: acknowledged, and said to be degraded, by every process."""
-	goal = len(room.ledger.degraded) + 2 * len(room.devices)
-	wait_until(lambda: len(room.ledger.degraded) >= goal, "degraded replies")
-	run.answered(AFTER)
+	goal = len(room.ledger.degraded) + 2 * len(room.started)
+	wait_until(lambda: len(room.ledger.degraded) >= goal, "degraded replies", seconds)
+	run.answered(more, seconds)
 
 
 def trusted_again(run, room) -> None:
 	"""Redis has been back for so long that every process has asked it again, and none has failed since."""
+	back_at = time.monotonic()
 	load_for(OPEN_SECONDS)
 	wait_until(lambda: _none_degraded_while_answering(run, room), "replies that are not degraded")
+	wait_until(lambda: not run.stage.sql(OPEN_INCIDENTS_SQL), "the end of the incident")
+	run.healed_after = max(0.0, room.ledger.safe_mode_at - back_at)
 
 
 def _none_degraded_while_answering(run, room) -> bool:
-	before = len(room.ledger.degraded)
+	before = room.in_safe_mode
 	run.answered(AFTER)
-	return len(room.ledger.degraded) == before
+	return room.in_safe_mode == before
 
 
 def restart_empty(stage: Stage, name: str, meanwhile=lambda: None) -> None:

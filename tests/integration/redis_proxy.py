@@ -1,7 +1,8 @@
-"""A TCP proxy before the real Redis: it can go away, hang, come back, and it counts round trips."""
+"""A TCP proxy before the real Redis: it can go away, hang, be slow, come back, and it counts round trips."""
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit, urlunsplit
@@ -19,6 +20,8 @@ class RedisProxy:
 		self._forwards = threading.Event()
 		self.connections = 0
 		self.round_trips = 0
+		self.reply_seconds = 0.0  # by which each reply is late
+		self._replies_left: int | None = None
 		self._port = 0
 		self.start()
 
@@ -53,7 +56,11 @@ class RedisProxy:
 		"""Takes requests and never answers."""
 		self._forwards.clear()
 
+	def hang_after(self, replies: int) -> None:
+		self._replies_left = replies
+
 	def resume(self) -> None:
+		self._replies_left = None
 		self._forwards.set()
 
 	@contextmanager
@@ -87,12 +94,21 @@ class RedisProxy:
 				if is_request and conversation.answered:
 					self.round_trips += 1
 				conversation.answered = not is_request
+				if not is_request:
+					self._hold_back()
 				self._forwards.wait()
 				if not conversation.is_stranded:
 					sink.sendall(data)
 		for one in (source, sink):
 			with suppress(OSError):
 				one.shutdown(socket.SHUT_RDWR)
+
+	def _hold_back(self) -> None:
+		if self._replies_left == 0:
+			self.hang()
+		elif self._replies_left:
+			self._replies_left -= 1
+		time.sleep(self.reply_seconds)
 
 
 class _Conversation:

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from memora.services.circuit_breaker import CircuitBreaker, Unavailable
+from memora.services.circuit_breaker import CircuitBreaker, NotAsked, Unavailable
 
 
 class Clock:
@@ -56,6 +56,28 @@ def test_a_failure_becomes_unavailable_and_names_its_cause(breaker):
 def test_a_failure_without_a_text_is_named_by_its_type(breaker):
 	with pytest.raises(Unavailable, match="TimeoutError"), breaker.guard():
 		raise TimeoutError
+
+
+def test_who_is_refused_is_told_of_the_failure(breaker):
+	fail(breaker, ConnectionRefusedError("no one there"))
+	with pytest.raises(NotAsked, match="no one there"), breaker.guard():
+		pass
+
+
+def test_only_a_trial_knows_that_it_is_one(breaker, clock):
+	with breaker.guard() as is_trial:
+		assert not is_trial
+	fail(breaker)
+	clock.now += 5
+	with breaker.guard() as is_trial:
+		assert is_trial
+
+
+def test_a_call_that_began_before_the_failure_does_not_close(breaker):
+	with breaker.guard():
+		in_a_thread(lambda: fail(breaker))
+	assert not breaker.is_closed
+	assert not runs(breaker)
 
 
 def test_an_error_of_the_caller_is_left_alone(breaker):

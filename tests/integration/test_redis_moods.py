@@ -1,0 +1,369 @@
+"""Each way in which a Redis fails, with a real one: what learners get, and how it is over without a restart."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import frappe
+import pytest
+
+from devtools import ports
+from devtools.paths import PROJECT
+from memora.services import incidents, srs_redis_manager
+from memora.services.srs_persistence import fold
+from memora.services.srs_redis_manager import SRSRedisManager
+from tests.integration import state
+from tests.integration.factories import bank_questions, make_learner, make_records, set_limits
+from tests.integration.redis_proxy import RedisProxy
+from tests.integration.redis_server import RedisServer
+from tests.integration.site_config import site_config
+from tests.integration.submitting import answers, ids, read, submit
+from tests.integration.waiting import wait_until
+
+OPEN_SECONDS = 5
+SLOW_REPLY_SECONDS = 0.2
+KEYS_TO_LOAD, LOAD_DELAY_MICROSECONDS = 2000, 10_000
+SLOTS = 16384
+
+
+class Clock:
+	"""The breakers', which runs ahead of the time."""
+
+	ahead = 0.0
+
+	def __call__(self) -> float:
+		return time.monotonic() + self.ahead
+
+
+@pytest.fixture
+def server(site, tmp_path) -> Iterator[RedisServer]:
+	"""All processes have their schedules in it."""
+	server = RedisServer(tmp_path / "redis")
+	server.start()
+	with site_config(srs_redis_cache=server.url):
+		frappe.local.conf.srs_redis_cache = server.url
+		yield server
+	server.kill()
+
+
+@pytest.fixture
+def proxy(server) -> Iterator[RedisProxy]:
+	"""This process reaches the server by way of it."""
+	proxy = RedisProxy(server.url)
+	frappe.local.conf.srs_redis_cache = proxy.url
+	yield proxy
+	proxy.stop()
+
+
+@pytest.fixture
+def clock(server) -> Clock:
+	SRSRedisManager().server.breaker.clock = clock = Clock()
+	return clock
+
+
+# The moods
+
+
+def gone(server: RedisServer) -> Callable[[], None]:
+	server.kill()
+	return server.start
+
+
+def hanging(server: RedisServer) -> Callable[[], None]:
+	server.hang()
+	return server.resume
+
+
+def read_only(server: RedisServer) -> Callable[[], None]:
+	"""A replica of a master that is gone."""
+	server.admin.replicaof("127.0.0.1", ports.any_free())
+	return lambda: server.admin.replicaof("NO", "ONE")
+
+
+def out_of_memory(server: RedisServer) -> Callable[[], None]:
+	server.admin.config_set("maxmemory", 1)
+	return lambda: server.admin.config_set("maxmemory", 0)
+
+
+def out_of_disk(server: RedisServer) -> Callable[[], None]:
+	"""Where the dump shall go, there is a directory."""
+	(server.directory / "dump.rdb" / "taken").mkdir(parents=True)
+	server.admin.config_set("save", "3600 1")
+	server.admin.bgsave()
+	wait_until(lambda: server.admin.info("persistence")["rdb_last_bgsave_status"] == "err", "a failed dump")
+	return lambda: server.admin.config_set("save", "")
+
+
+def wanting_a_password(server: RedisServer) -> Callable[[], None]:
+	server.admin.config_set("requirepass", "secret")
+	server.admin.client_kill_filter(_type="normal", skipme=True)
+	return lambda: server.admin.config_set("requirepass", "")
+
+
+def loading(server: RedisServer) -> Callable[[], None]:
+	"""Killed and started with so much to read that it takes 20 s."""
+	server.admin.mset({f"other:{n}": "x" * 1024 for n in range(KEYS_TO_LOAD)})
+	server.admin.config_set("rdbcompression", "no")
+	server.admin.save()
+	server.kill()
+	delay, interval = str(LOAD_DELAY_MICROSECONDS), "1024"
+	server.start("--key-load-delay", delay, "--loading-process-events-interval-bytes", interval)
+
+	def end() -> None:
+		server.admin.config_set("key-load-delay", 0)
+		wait_until(lambda: not server.admin.info("persistence")["loading"], "a Redis that has read its data")
+
+	return end
+
+
+def moved(server: RedisServer) -> Callable[[], None]:
+	"""A node of a cluster in its place, with all slots at the other node."""
+	server.kill()
+	other = RedisServer(server.directory.with_name("other"))
+	other.start("--cluster-enabled", "yes")
+	server.start("--cluster-enabled", "yes", "--dbfilename", "cluster.rdb")
+
+	def end() -> None:
+		other.kill()
+		server.kill()
+		server.start()
+
+	try:
+		other.admin.execute_command("CLUSTER ADDSLOTS", *range(SLOTS))
+		server.admin.execute_command("CLUSTER MEET", "127.0.0.1", other.port)
+		wait_until(lambda: server.admin.cluster("info")["cluster_state"] == "ok", "a cluster")
+	except BaseException:
+		end()
+		raise
+	return end
+
+
+@dataclass(frozen=True)
+class Mood:
+	"""`begin` returns what ends it. `reason` begins the incident's."""
+
+	begin: Callable[[RedisServer], Callable[[], None]]
+	reason: str
+
+
+MOODS = [
+	Mood(gone, "nobody listens there: Error 111 connecting to 127.0.0.1:"),
+	Mood(hanging, "it does not answer in time: Timeout"),
+	Mood(read_only, "it is a replica, which takes no writes: You can't write"),
+	Mood(out_of_memory, "its memory is full: "),
+	Mood(out_of_disk, "it can't write to its disk: MISCONF"),
+	Mood(wanting_a_password, "it wants a password that srs_redis_cache lacks: Authentication required"),
+	Mood(loading, "it is reading its data from disk: Redis is loading"),
+	Mood(moved, "it is a node of a cluster, and srs_redis_cluster is not set: MOVED"),
+]
+
+
+@dataclass
+class Case:
+	"""A learner with twelve questions due, and what she has answered since."""
+
+	player: str
+	season: str
+	questions: list[str] = field(default_factory=lambda: bank_questions()[:12])
+
+	def answer(self, is_degraded: bool) -> None:
+		result = submit(self.player, answers(questions=[self.questions.pop(0)]))
+		assert (result["status"], result["processed"], result["is_degraded"]) == ("success", 1, is_degraded)
+
+	def look(self, is_degraded: bool, subject: str | None = None) -> None:
+		session = read(self.player, subject)
+		shown = self.questions[:10] if is_degraded else self.questions
+		expected = (shown, len(self.questions), is_degraded)
+		assert (ids(session), session["total_due"], session["is_degraded"]) == expected
+
+	def fold(self) -> None:
+		for row in state.outbox(self.player):
+			fold(row.name)
+
+
+@pytest.fixture
+def case(server, player, season) -> Case:
+	"""Her schedule is loaded, and has been changed by an answer."""
+	set_limits(user_seconds=0)
+	make_records(player, 12)
+	case = Case(player, season)
+	case.look(is_degraded=False)
+	case.answer(is_degraded=False)
+	assert state.is_loaded(player, season)
+	return case
+
+
+@pytest.mark.parametrize("mood", MOODS, ids=lambda mood: mood.begin.__name__)
+def test_safe_mode_while_it_lasts_and_right_answers_afterwards(mood, server, clock, case):
+	end = mood.begin(server)
+	try:
+		case.answer(is_degraded=True)
+		case.look(is_degraded=True)
+		clock.ahead += OPEN_SECONDS
+		case.look(is_degraded=True)
+		case.answer(is_degraded=True)
+		case.look(is_degraded=True, subject="Bank Geography")
+		assert not SRSRedisManager().is_available()
+		(incident,) = state.rows("Safe Mode Incident", ended_at=("is", "not set"))
+		assert incident.reason.startswith(mood.reason)
+		assert case.player not in incident.reason
+	finally:
+		end()
+	case.look(is_degraded=True)
+	clock.ahead += OPEN_SECONDS
+	case.look(is_degraded=False)
+	case.answer(is_degraded=False)
+	case.look(is_degraded=False)
+	assert SRSRedisManager().is_available()
+	case.fold()
+	state.assert_agreement(case.player, case.season)
+	(incident,) = state.rows("Safe Mode Incident")
+	assert incident.ended_at
+
+
+@pytest.mark.parametrize("begin", [read_only, out_of_memory])
+def test_a_redis_that_answers_and_takes_no_writes_is_not_available(begin, server, clock, case):
+	end = begin(server)
+	assert server.admin.ping()
+	for _ in range(2):
+		case.look(is_degraded=True, subject="Bank Geography")
+		case.look(is_degraded=True)
+		clock.ahead += OPEN_SECONDS
+	end()
+	assert SRSRedisManager().is_available()
+
+
+def test_a_schedule_that_there_is_no_memory_for_is_not_shown_by_others(server, case):
+	"""Other processes have not met the error: they must not find the old schedule."""
+	other = Case(make_learner().name, case.season)
+	make_records(other.player, 12)
+	other.look(is_degraded=False)
+	out_of_memory(server)
+	case.answer(is_degraded=True)
+	assert not state.is_loaded(case.player, case.season)
+	assert state.is_loaded(other.player, case.season)
+
+
+@pytest.mark.parametrize("cause", sorted({*srs_redis_manager.CAUSES.values(), srs_redis_manager.TIMED_OUT}))
+def test_operators_find_each_cause_in_the_documentation(cause):
+	assert f"| {cause} |" in (PROJECT / "docs" / "operations.md").read_text()
+
+
+# How much a hanging one costs
+
+
+def everything_a_learner_does(case: Case) -> None:
+	case.look(is_degraded=True)
+	case.answer(is_degraded=True)
+	case.look(is_degraded=True, subject="Bank Geography")
+	submission = answers(questions=case.questions[:1])
+	for _first_and_again in range(2):
+		submit(case.player, submission, f"that of {case.questions[0]}")
+	case.questions.pop(0)
+	case.fold()
+
+
+def test_a_hanging_redis_is_asked_once_in_five_seconds(server, proxy, clock, case):
+	SRSRedisManager().server.breaker.clock = clock
+	assert SRSRedisManager().is_available()
+	server.hang()
+	connections = proxy.connections
+	with proxy.counted() as count:
+		everything_a_learner_does(case)
+		everything_a_learner_does(case)
+	assert (count.round_trips, proxy.connections - connections) == (1, 0)  # on the connection that there was
+	for attempt in (1, 2):
+		clock.ahead += OPEN_SECONDS
+		with proxy.counted() as count:
+			everything_a_learner_does(case)
+		assert (count.round_trips, proxy.connections - connections) == (1, attempt)
+
+
+@pytest.mark.parametrize("replies", [0, 1, 2, 3])
+def test_a_hang_at_any_moment_costs_one_timeout(server, proxy, case, replies):
+	"""Also amid the greeting of a new connection: who calls does not go on to the next command."""
+	frappe.local.conf.srs_redis_cache = proxy.url.replace("/0", "/1")  # whose greeting has two commands
+	proxy.hang_after(replies)
+	connections = proxy.connections
+	with proxy.counted() as count:
+		everything_a_learner_does(case)
+	assert (count.round_trips, proxy.connections - connections) == (replies + 1, 1)
+
+
+def test_patience_is_the_designs_whatever_the_url_says(server):
+	frappe.local.conf.srs_redis_cache = server.url + "?socket_timeout=20&socket_connect_timeout=20"
+	options = SRSRedisManager().server.client.connection_pool.connection_kwargs
+	assert (options["socket_connect_timeout"], options["socket_timeout"]) == (0.25, 0.5)
+
+
+# What is no outage
+
+
+def test_a_slow_redis_is_used(server, proxy, case):
+	"""Two tenths of a second are less of an evil than ten questions in thirty seconds."""
+	proxy.reply_seconds = SLOW_REPLY_SECONDS
+	case.look(is_degraded=False)
+	case.answer(is_degraded=False)
+	case.look(is_degraded=False)
+	case.fold()
+	state.assert_agreement(case.player, case.season)
+	assert not state.rows("Safe Mode Incident")
+
+
+@pytest.mark.parametrize("make", ["zset", "marker", "both"])
+def test_a_key_of_another_type_costs_its_learner_a_load(server, case, make):
+	other = make_learner().name
+	make_records(other, 3)
+	read(other)
+	for act in (case.look, case.answer):
+		for key in {"zset": [0], "marker": [1], "both": [0, 1]}[make]:
+			name = SRSRedisManager()._keys(case.player, case.season)[key]
+			server.admin.delete(name)
+			server.admin.rpush(name, "no schedule")
+		act(is_degraded=False)
+		case.look(is_degraded=False)
+	case.fold()
+	state.assert_agreement(case.player, case.season)
+	assert state.is_loaded(other, case.season)
+	assert not state.rows("Safe Mode Incident")
+
+
+# What keeps going
+
+
+def test_flapping_is_one_incident_that_is_told_once(server, case):
+	manager = make_learner(roles=["Memora Manager"]).name
+	SRSRedisManager().server.breaker.open_seconds = 0
+	for _ in range(4):
+		server.kill()
+		case.look(is_degraded=True)
+		case.answer(is_degraded=True)
+		incidents.tell()
+		server.start()
+		case.look(is_degraded=False)
+		case.answer(is_degraded=False)
+		incidents.tell()
+	case.fold()
+	state.assert_agreement(case.player, case.season)
+	(incident,) = state.rows("Safe Mode Incident")
+	assert incident.ended_at
+	assert incident.reason.startswith("nobody listens there")
+	assert len(state.rows("Notification Log", for_user=manager)) == 1
+	assert len(state.rows("Error Log")) == 1
+
+
+def test_an_incident_that_another_process_has_closed_opens_again(server, clock, case):
+	server.kill()
+	case.look(is_degraded=True)
+	incidents.close_incidents()
+	clock.ahead += OPEN_SECONDS
+	case.look(is_degraded=True)
+	(incident,) = state.rows("Safe Mode Incident")
+	assert not incident.ended_at
+
+
+def test_a_cluster_that_is_not_there_refuses_no_answer(server, clock, case):
+	server.kill()
+	frappe.local.conf.srs_redis_cluster = 1
+	case.answer(is_degraded=True)
+	case.look(is_degraded=True)
