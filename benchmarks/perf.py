@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-from benchmarks import perf_consistency, perf_drain, perf_endpoints, perf_seasons, site
+from benchmarks import perf_consistency, perf_drain, perf_endpoints, perf_safe_mode, perf_seasons, site
 from benchmarks.report import Section
 from devtools.report import Failure, keep_stdout_clean, say_failure
 
@@ -19,6 +19,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], Section]] = {
 	"drain": perf_drain.measure,
 	"seasons": perf_seasons.measure,
 	"consistency": perf_consistency.measure,
+	"safe-mode": perf_safe_mode.measure,
 }
 
 ROWS, LEAST_ROWS = 1_000_000, 1000

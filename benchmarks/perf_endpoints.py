@@ -49,7 +49,7 @@ class Client:
 
 	def request(self, learner: Learner, kind: str) -> tuple[float, int, bytes]:
 		"""(milliseconds until the whole answer was here, status, body)."""
-		verb, path, body = _REQUESTS[kind](learner)
+		verb, path, body = REQUESTS[kind](learner)
 		headers = {"Authorization": f"token {learner.key}:{learner.secret}"}
 		if body:
 			headers["Content-Type"] = "application/json"
@@ -77,7 +77,7 @@ def _submit(learner: Learner) -> tuple[str, str, str | None]:
 	return "POST", "/api/method/memora.api.reviews.submit_review_session", body
 
 
-_REQUESTS: dict[str, Callable[[Learner], tuple[str, str, str | None]]] = {
+REQUESTS: dict[str, Callable[[Learner], tuple[str, str, str | None]]] = {
 	NOOP: _noop,
 	READ: _read,
 	SUBMIT: _submit,
@@ -115,10 +115,10 @@ Results = dict[tuple[str, int], Measured]  # by kind and number of clients
 
 
 def measure(arguments: argparse.Namespace) -> Section:
-	results: Results = {(kind, clients): Measured() for kind in _REQUESTS for clients in (1, CLIENTS)}
+	results: Results = {(kind, clients): Measured() for kind in REQUESTS for clients in (1, CLIENTS)}
 	with perf_data.prepared() as (season, learners):
 		with step("Warming up"):
-			for kind in _REQUESTS:
+			for kind in REQUESTS:
 				_run(Measured(), kind, _clients(learners), WARM_UP_REQUESTS)
 			perf_data.make_due_again(season, learners)
 		with step(f"Measuring in up to {ROUNDS} rounds"):
@@ -147,7 +147,7 @@ def _round(results: Results, learners: list[Learner], number_of_round: int) -> N
 
 
 def _kinds(turn: int) -> tuple[str, ...]:
-	orders = list(permutations(_REQUESTS))
+	orders = list(permutations(REQUESTS))
 	return orders[turn % len(orders)]
 
 
@@ -176,7 +176,7 @@ def _ratio(results: Results, kind: str) -> float:
 
 def _figures(results: Results) -> dict[str, float]:
 	figures = {f"{kind}_p50_ratio": _ratio(results, kind) for kind in (READ, SUBMIT)}
-	for kind in _REQUESTS:
+	for kind in REQUESTS:
 		figures[f"{kind}_rps"] = results[kind, CLIENTS].rps
 	for (kind, clients), measured in results.items():
 		suffix = "" if clients == 1 else f"_{clients}_clients"

@@ -2,6 +2,8 @@
 
 import json
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from devtools.paths import Bench
 
@@ -42,3 +44,13 @@ def any_free() -> int:
 	with socket.socket() as probe:
 		probe.bind(("127.0.0.1", 0))
 		return probe.getsockname()[1]
+
+
+@contextmanager
+def held(port: int) -> Iterator[None]:
+	"""Nobody listens at a port for the block, nor can begin to: who connects is refused."""
+	with socket.socket() as holder:
+		holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of the last server linger
+		holder.bind(("127.0.0.1", port))
+		holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)  # which the next one must allow, too
+		yield

@@ -105,6 +105,8 @@ class RateLimitExceeded(MemoraError):
 
 	@classmethod
 	def throw(cls, wait_seconds: int) -> NoReturn:
-		"""Raises it, with a Retry-After header on the response to come."""
+		"""Raises it, with a Retry-After header on the response to come, and without a traceback in it: that
+		would be what a refusal costs most."""
 		frappe.flags.retry_after_seconds = wait_seconds
+		frappe.flags.disable_traceback = True
 		frappe.throw(frappe._("Please wait {0} seconds.").format(wait_seconds), cls)

@@ -54,6 +54,7 @@ def test_a_learner_reads_once_and_is_told_when_to_come_back(client, player):
 	assert (refused.status_code, refused.json()["exc_type"]) == (429, "RateLimitExceeded")
 	assert 25 <= int(refused.headers["Retry-After"]) <= 30
 	assert WAIT.format(refused.headers["Retry-After"]) in refused.text
+	assert "exc" not in refused.json()  # Frappe's traceback
 	assert not state.rows("Error Log", method=("like", "%RateLimit%"))
 
 

@@ -1,0 +1,87 @@
+"""Thousands of learners who come once each: copies of one learner, made and removed by the server."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import frappe
+
+from benchmarks import perf_data
+from benchmarks.perf_data import Learner
+from devtools.report import step
+from memora.services import memory_store
+from memora.services.memory_store import RECORD_COLUMNS
+
+PREFIX = "perf-crowd-"
+DUE, LATER = 20, 10  # of the questions that each of them has
+FIRST = perf_data.DUE - DUE  # the number of the first, a due one
+COPIED = 1000  # learners in a statement
+
+USERS_SQL = """
+	INSERT INTO tabUser (name, email, username, api_key, first_name, full_name, enabled, user_type, owner,
+	modified_by, creation, modified)
+	SELECT CONCAT(%(prefix)s, seq, '@example.com'), CONCAT(%(prefix)s, seq, '@example.com'),
+	CONCAT(%(prefix)s, seq), CONCAT(api_key, '-', seq), first_name, full_name, enabled, user_type, owner,
+	modified_by, creation, modified
+	FROM seq_1_to_{size} JOIN tabUser u WHERE u.name = %(of)s"""
+SECRETS_SQL = """
+	INSERT INTO __Auth (doctype, name, fieldname, password, encrypted)
+	SELECT doctype, CONCAT(%(prefix)s, seq, '@example.com'), fieldname, password, encrypted
+	FROM seq_1_to_{size} JOIN __Auth a
+	WHERE a.doctype = 'User' AND a.fieldname = 'api_secret' AND a.name = %(of)s"""
+# A name begins with the learner's digest; what follows is the same for all learners.
+RECORDS_SQL = f"""
+	INSERT INTO `tabPlayer Memory Tracker` (name, player, season, {RECORD_COLUMNS}, modified)
+	SELECT CONCAT(crowd.digest, SUBSTRING(name, 17)), crowd.player, season, {RECORD_COLUMNS}, modified
+	FROM JSON_TABLE(%(crowd)s, '$[*]' COLUMNS (
+		digest CHAR(16) PATH '$[0]', player VARCHAR(140) PATH '$[1]')) crowd
+	JOIN `tabPlayer Memory Tracker` t WHERE t.name IN %(names)s AND season = %(season)s"""
+
+REMOVE_SQL = (
+	"DELETE FROM `tabReview Outbox` WHERE season = %(season)s AND player LIKE %(crowd)s",
+	"DELETE FROM `tabPlayer Memory Tracker` WHERE season = %(season)s AND player LIKE %(crowd)s",
+	"DELETE FROM `tabPlayer Review Log` WHERE season = %(season)s AND player LIKE %(crowd)s",
+	"DELETE FROM __Auth WHERE doctype = 'User' AND name LIKE %(crowd)s",
+	"DELETE FROM tabUser WHERE name LIKE %(crowd)s",
+)
+
+
+@contextmanager
+def prepared(size: int) -> Iterator[tuple[str, Learner, list[Learner]]]:
+	"""(season, the learner they are copies of, they) for the block; nothing of the crowd is in Redis."""
+	with perf_data.prepared() as (season, (model, *_others)):
+		_remove(season)  # what a killed run has left
+		try:
+			with step(f"Making a crowd of {size:,} learners who have {DUE} questions due and {LATER} later"):
+				learners = _make(season, model, size)
+			yield season, model, learners
+		finally:
+			with step("Removing the crowd"):
+				_remove(season)
+
+
+def _make(season: str, model: Learner, size: int) -> list[Learner]:
+	values = {"prefix": PREFIX, "of": model.user}
+	frappe.db.sql(USERS_SQL.format(size=size), values)
+	frappe.db.sql(SECRETS_SQL.format(size=size), values)
+	frappe.db.commit()
+	learners = [
+		Learner(f"{PREFIX}{number}@example.com", f"{model.key}-{number}", model.secret, cursor=FIRST)
+		for number in range(1, size + 1)
+	]
+	questions = [perf_data.question_id(FIRST + number) for number in range(DUE + LATER)]
+	names = [memory_store.tracker_name(model.user, season, question_id) for question_id in questions]
+	rows = sorted([memory_store.digest(learner.user), learner.user] for learner in learners)
+	for start in range(0, size, COPIED):
+		crowd = json.dumps(rows[start : start + COPIED])
+		frappe.db.sql(RECORDS_SQL, {"crowd": crowd, "names": names, "season": season})
+		frappe.db.commit()
+	return learners
+
+
+def _remove(season: str) -> None:
+	frappe.db.rollback()
+	for statement in REMOVE_SQL:
+		frappe.db.sql(statement, {"season": season, "crowd": f"{PREFIX}%"})
+		frappe.db.commit()
+	frappe.clear_cache()  # which knows each of them by now

@@ -1,0 +1,307 @@
+"""Section `safe-mode`: an open loop of thousands of learners while the schedules' Redis is not there.
+
+Each load lasts a minute and begins with no admission on record. What the tracker sees of the readings is told by
+MariaDB: rows of it that were fetched by position, which is how a reading gets at the questions it shows and how
+nothing else reads it. Answers and folds use its primary key, which is counted, too, and taken off.
+"""
+
+import argparse
+import asyncio
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+from urllib.parse import urlsplit
+
+import frappe
+
+from benchmarks import open_loop, perf_crowd, site
+from benchmarks.open_loop import Answer
+from benchmarks.perf_data import Learner
+from benchmarks.perf_endpoints import ANSWERS, NOOP, READ, REQUESTS, SUBMIT, Client
+from benchmarks.report import Section, number, percentile, table
+from devtools import mariadb, ports, services
+from devtools.locks import exclusive
+from devtools.paths import current_bench
+from devtools.report import Failure, step
+from memora.services import memory_store, partition_manager, site_time
+from memora.services.review_session import SAFE_MODE_LIMIT
+from memora.services.settings import get_settings
+
+RATES = 50, 200  # requests/s
+SECONDS = 60
+SUBMIT_EVERY = 20  # requests, of which one is a submission
+SEED = 20261122
+SINGLE_READINGS = 20  # by which a reading's rows in the tracker are known
+ALONE_REQUESTS = 200  # of each kind with one client
+SECONDS_BETWEEN_LOOKS = 0.1
+SECONDS_TO_BEGIN = 0.5
+HEAL_SECONDS, HEALED_READS = 60, 20  # the latter in a row: enough for every server process to have had some
+
+ADMITTED, REJECTED = 200, 429
+ADMITTED_MS, REJECTED_MS = 200, 60  # p99 at most, at the first rate
+
+FETCHED_SQL = """
+	SELECT COALESCE((SELECT SUM(ROWS_READ) FROM information_schema.TABLE_STATISTICS
+		WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'tabPlayer Memory Tracker'), 0)
+	- COALESCE((SELECT SUM(ROWS_READ) FROM information_schema.INDEX_STATISTICS
+		WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'tabPlayer Memory Tracker'), 0)"""
+
+
+@dataclass
+class Load:
+	"""One minute: what was asked by whom, what was answered, and the tracker's readings by the server's count."""
+
+	rate: int
+	kinds: Sequence[str]
+	learners: Sequence[Learner]
+	answers: Sequence[Answer] = ()
+	tracker_reads: float = 0.0
+	submits_lost: int = 0
+
+	def of(self, kind: str, status: int) -> list[Answer]:
+		return [a for a, k in zip(self.answers, self.kinds, strict=True) if (k, a.status) == (kind, status)]
+
+	@property
+	def admitted(self) -> int:
+		"""Within the minute: what is answered later may be of the next one."""
+		return sum(answer.at_seconds <= SECONDS for answer in self.of(READ, ADMITTED))
+
+	@property
+	def others(self) -> int:
+		return sum(answer.status not in (ADMITTED, REJECTED) for answer in self.answers)
+
+	def p99(self, status: int) -> float:
+		return percentile([answer.ms for answer in self.of(READ, status)], 0.99)
+
+
+def measure(arguments: argparse.Namespace) -> Section:
+	with perf_crowd.prepared(SINGLE_READINGS + SECONDS * sum(RATES)) as (season, model, crowd):
+		with _redis_stopped(model), _statistics():
+			with step(f"Reading {SINGLE_READINGS} times, then no-ops and rejections with one client"):
+				rows = _rows_of_a_reading(crowd[:SINGLE_READINGS])
+				ratio = _ratio(crowd[SINGLE_READINGS - 1])
+			loads, first = [], SINGLE_READINGS
+			for rate in RATES:
+				load = _make_load(rate, crowd[first : first + rate * SECONDS])
+				with step(f"Sending {rate} requests a second for {SECONDS} s"):
+					_run(load, season, rows)
+				loads.append(load)
+				first += rate * SECONDS
+	return Section(_figures(loads, ratio), _text(loads, ratio))
+
+
+# The outage
+
+
+@contextmanager
+def _redis_stopped(learner: Learner) -> Iterator[None]:
+	"""The bench's Redis for schedules is down for the block, and what its outage leaves in the desk goes.
+
+	No other command can start it meanwhile, nor another server at its port.
+	"""
+	bench, name, begin = current_bench(), "redis-srs", site_time.to_naive(site_time.now())
+	with exclusive(bench.run / "services.lock", f"a command that starts {name}"):
+		with step(f"Stopping {name}"):
+			services.pid_file(bench, name).stop(seconds=60)
+		try:
+			with ports.held(ports.known(bench)[services.PORTS[name]]):
+				yield
+		finally:
+			with step(f"Starting {name}"):
+				services.daemon(bench, name).start()
+				_wait_until_healed(learner)
+			_remove_incidents(begin)
+
+
+def _wait_until_healed(learner: Learner) -> None:
+	"""Returns when no process of the web server is in Safe Mode any more."""
+	deadline, healed = time.monotonic() + HEAL_SECONDS, 0
+	while healed < HEALED_READS:
+		healed = healed + 1 if _is_healed(learner) else 0
+		if time.monotonic() > deadline:
+			raise Failure(f"Reads are still degraded {HEAL_SECONDS} s after Redis was started")
+
+
+def _is_healed(learner: Learner) -> bool:
+	try:
+		_ms, status, content = Client([learner]).request(learner, READ)
+	except OSError:  # it has not got through all that was asked of it
+		return False
+	return status == ADMITTED and not json.loads(content)["message"]["is_degraded"]
+
+
+def _remove_incidents(since: datetime) -> None:
+	names = frappe.get_all("Safe Mode Incident", {"started_at": (">=", since)}, pluck="name")
+	frappe.db.delete("Notification Log", {"document_name": ("in", names)})
+	frappe.db.delete("Error Log", {"reference_name": ("in", names)})
+	frappe.db.delete("Safe Mode Incident", {"name": ("in", names)})
+	_forget_admissions()
+
+
+def _forget_admissions() -> None:
+	frappe.db.delete("Safe Mode Admission")
+	frappe.db.commit()
+
+
+# The server's statistics
+
+
+@contextmanager
+def _statistics() -> Iterator[None]:
+	"""MariaDB counts what is read of each table and index."""
+	mariadb.execute(current_bench(), "SET GLOBAL userstat = ON")
+	try:
+		yield
+	finally:
+		mariadb.execute(current_bench(), "SET GLOBAL userstat = OFF")
+
+
+def _fetched() -> int:
+	return int(partition_manager.query(FETCHED_SQL)[0][0])
+
+
+def _rows_of_a_reading(learners: Sequence[Learner]) -> int:
+	"""How many rows of the tracker one reading fetches; a Failure unless each does the same."""
+	counts = set()
+	for learner in learners:
+		before = _fetched()
+		_check(READ, learner, *Client([learner]).request(learner, READ)[1:])
+		counts.add(_fetched() - before)
+	if len(counts) > 1 or 0 in counts:
+		raise Failure(f"MariaDB does not count a reading's rows in the tracker: {sorted(counts)}")
+	return counts.pop()
+
+
+async def _fetched_until(end: float) -> int:
+	"""By the last look that was over at a time of the monotonic clock."""
+	fetched = now = await asyncio.to_thread(_fetched)
+	while time.monotonic() < end:
+		fetched = now
+		await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+		now = await asyncio.to_thread(_fetched)
+	return fetched
+
+
+# The loads
+
+
+def _ratio(learner: Learner) -> float:
+	"""Of the median of a rejection and that of a no-op, which take turns; she has just been admitted."""
+	client, ms = Client([learner]), {NOOP: [], READ: []}
+	for _turn in range(ALONE_REQUESTS):
+		for kind, milliseconds in ms.items():
+			taken, status, content = client.request(learner, kind)
+			if status != (ADMITTED if kind == NOOP else REJECTED):
+				raise Failure(f"{kind} of {learner.user} was answered {status}: {content[:300].decode()}")
+			milliseconds.append(taken)
+	return percentile(ms[READ], 0.5) / percentile(ms[NOOP], 0.5)
+
+
+def _make_load(rate: int, learners: Sequence[Learner]) -> Load:
+	return Load(rate, [READ if n % SUBMIT_EVERY else SUBMIT for n in range(len(learners))], learners)
+
+
+def _run(load: Load, season: str, rows: int) -> None:
+	requests = _requests(load)
+	_forget_admissions()
+	before = _fetched()
+	load.answers, fetched = asyncio.run(_send(requests))
+	load.tracker_reads = (fetched - before) / rows
+	for kind, learner, answer in zip(load.kinds, load.learners, load.answers, strict=True):
+		if answer.status == ADMITTED:
+			_check(kind, learner, answer.status, answer.body)
+	load.submits_lost = load.kinds.count(SUBMIT) - _count_journalled(load, season)
+	site.wait_until_folded(season, [learner.user for learner in load.learners[::SUBMIT_EVERY]])
+
+
+def _requests(load: Load) -> list[open_loop.Request]:
+	times = open_loop.arrivals(load.rate, SECONDS, Random(f"{SEED}:{load.rate}"))
+	contents = map(_content, load.kinds, load.learners)
+	return [open_loop.Request(at, content) for at, content in zip(times, contents, strict=True)]
+
+
+def _content(kind: str, learner: Learner) -> bytes:
+	verb, path, body = REQUESTS[kind](learner)
+	lines = [f"{verb} {path} HTTP/1.1", f"Host: {urlsplit(site.url()).netloc}", "Connection: close"]
+	lines.append(f"Authorization: token {learner.key}:{learner.secret}")
+	if body:
+		lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+	return "\r\n".join([*lines, "", body or ""]).encode()
+
+
+async def _send(requests: Sequence[open_loop.Request]) -> tuple[list[Answer], int]:
+	"""The answers, and what the server had counted when the minute was over."""
+	url, begin = urlsplit(site.url()), time.monotonic() + SECONDS_TO_BEGIN
+	return await asyncio.gather(
+		open_loop.send_all((url.hostname, url.port), requests, begin), _fetched_until(begin + SECONDS)
+	)
+
+
+def _check(kind: str, learner: Learner, status: int, content: bytes) -> None:
+	"""An answer that does not come from Safe Mode would be measured as one that does."""
+	message = json.loads(content).get("message") if status == ADMITTED else None
+	right = message and message["is_degraded"]
+	if right and kind == READ:
+		right = (len(message["questions"]), message["total_due"]) == (SAFE_MODE_LIMIT, perf_crowd.DUE)
+	if not right or (kind == SUBMIT and message["processed"] != ANSWERS):
+		raise Failure(f"{kind} of {learner.user} was answered {status}: {content[:300].decode()}")
+
+
+def _count_journalled(load: Load, season: str) -> int:
+	"""The submissions that were acknowledged and are in the journal with all their answers."""
+	frappe.db.rollback()  # ends the snapshot
+	journalled = 0
+	for kind, learner, answer in zip(load.kinds, load.learners, load.answers, strict=True):
+		if kind == SUBMIT and answer.status == ADMITTED:
+			submission_id = json.loads(answer.body)["message"]["submission_id"]
+			journalled += len(memory_store.get_submission(learner.user, season, submission_id)) == ANSWERS
+	return journalled
+
+
+# Figures
+
+
+def _figures(loads: list[Load], ratio: float) -> dict[str, float]:
+	slow, fast = loads
+	figures = {
+		"admitted_per_minute": max(load.admitted for load in loads),
+		"tracker_reads_per_minute": max(load.tracker_reads for load in loads),
+		"admitted_p99_ms": slow.p99(ADMITTED),
+		"rejected_p99_ms": slow.p99(REJECTED),
+		"submits_lost": sum(load.submits_lost for load in loads),
+		"other_statuses": sum(load.others for load in loads),
+		f"admitted_p99_ms_{fast.rate}": fast.p99(ADMITTED),
+		f"rejected_p99_ms_{fast.rate}": fast.p99(REJECTED),
+		"rejected_noop_ratio": ratio,
+	}
+	return {name: round(value, 3) for name, value in figures.items()}
+
+
+def _text(loads: list[Load], ratio: float) -> str:
+	allowed = get_settings().safe_mode_requests_per_minute
+	head = ["safe-mode"]
+	for load in loads:
+		head += [f"{load.rate}/s", "at most", ""]
+	rows = [
+		_row("readings admitted in the minute", [load.admitted for load in loads], [allowed] * 2),
+		_row("the tracker's, by the server's count", [load.tracker_reads for load in loads], [allowed] * 2),
+		_row("admitted, p99 ms", [load.p99(ADMITTED) for load in loads], [ADMITTED_MS, None]),
+		_row("rejected, p99 ms", [load.p99(REJECTED) for load in loads], [REJECTED_MS, None]),
+		_row("submissions", [load.kinds.count(SUBMIT) for load in loads], [None, None]),
+		_row("submissions refused or lost", [load.submits_lost for load in loads], [0, 0]),
+		_row("answers neither 200 nor 429", [load.others for load in loads], [0, 0]),
+	]
+	alone = f"With one client a rejection takes {number(ratio, 2)} times as long as a no-op (p50)."
+	return f"{table([head, *rows])}\n{alone}"
+
+
+def _row(title: str, values: Sequence[float], limits: Sequence[float | None]) -> list[str]:
+	row = [title]
+	for value, limit in zip(values, limits, strict=True):
+		is_over = limit is not None and value > limit
+		row += [number(value), "" if limit is None else number(limit), "OVER" if is_over else ""]
+	return row
