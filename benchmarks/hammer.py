@@ -44,10 +44,10 @@ def next_records(player: str, season: str, question_ids: list[str], now: datetim
 	]
 
 
-def upsert(player: str, season: str, records: list[MemoryRecord], now: datetime) -> None:
+def upsert(player: str, season: str, records: list[MemoryRecord]) -> None:
 	"""Stores answers as a fold does, committed."""
 	with memory_store.transaction():
-		memory_store.upsert_records(player, season, records, now)
+		memory_store.upsert_records(player, season, records)
 
 
 def some_questions(random: Random) -> list[str]:
@@ -62,7 +62,7 @@ def _read(random: Random, player: str, season: str, now: datetime) -> None:
 
 
 def _write(random: Random, player: str, season: str, now: datetime) -> None:
-	upsert(player, season, next_records(player, season, some_questions(random), now), now)
+	upsert(player, season, next_records(player, season, some_questions(random), now))
 
 
 WORK = {"reader": _read, "writer": _write}

@@ -80,7 +80,7 @@ def make_due_again(season: str, learners: list[Learner]) -> None:
 			for number in range(learner.cursor)
 			if (record := stored.get(question_id(number)))
 		]
-		_store(learner.user, season, records, now)
+		_store(learner.user, season, records)
 		learner.cursor, learner.answered = 0, []
 
 
@@ -92,7 +92,7 @@ def _make(season: str) -> list[Learner]:
 	now = site_time.to_naive(site_time.now())
 	learners = [_make_learner(number) for number in range(1, LEARNERS + 1)]
 	for learner in learners:
-		_store(learner.user, season, [_record(number, now) for number in range(QUESTIONS)], now)
+		_store(learner.user, season, [_record(number, now) for number in range(QUESTIONS)])
 		SRSRedisManager().rehydrate(learner.user, season)
 	return learners
 
@@ -164,9 +164,9 @@ def _due_at(number: int, now: datetime) -> datetime:
 	return now + timedelta(days=1, minutes=number)
 
 
-def _store(player: str, season: str, records: list[MemoryRecord], now: datetime) -> None:
+def _store(player: str, season: str, records: list[MemoryRecord]) -> None:
 	with memory_store.transaction():
-		memory_store.upsert_records(player, season, records, now)
+		memory_store.upsert_records(player, season, records)
 	scores = {record.question_id: site_time.to_epoch(record.next_review_date) for record in records}
 	if not SRSRedisManager().add_batch(player, season, scores):
 		raise Failure(f"Redis did not take the schedule of {player}")

@@ -122,7 +122,7 @@ def _time_calls(random: Random, player: str, season: str) -> tuple[float, float]
 	records = hammer.next_records(player, season, hammer.some_questions(random), now)
 	hammer.read_due(player, season, now)
 	due = _ms(lambda: hammer.read_due(player, season, now))
-	return due, _ms(lambda: hammer.upsert(player, season, records, now))
+	return due, _ms(lambda: hammer.upsert(player, season, records))
 
 
 def _ms(work: Callable[[], object]) -> float:

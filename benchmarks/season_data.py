@@ -52,10 +52,9 @@ SESSION_SQL = "SET unique_checks = 0, foreign_key_checks = 0, join_cache_level =
 # Learners and questions lie in their tables in order of digest, and are read in it.
 INSERT_SQL = f"""
 	INSERT INTO {ROWS} (name, player, season, question_id, subject, topic, stability, difficulty, state, reps,
-	lapses, next_review_date, last_review_date, creation, modified)
+	lapses, next_review_date, last_review_date, creation)
 	SELECT STRAIGHT_JOIN CONCAT(l.digest, q.digest), l.player, %(season)s, q.question_id, q.subject, q.topic,
-	m.stability, m.difficulty, m.state, m.reps, m.lapses, m.next_review_date, m.last_review_date, m.creation,
-	m.last_review_date
+	m.stability, m.difficulty, m.state, m.reps, m.lapses, m.next_review_date, m.last_review_date, m.creation
 	FROM {LEARNERS} l JOIN {QUESTIONS} q
 	JOIN {MEMORY} m ON m.slot = CRC32(CONCAT(l.digest, q.digest)) %% {MEMORIES}
 	WHERE l.digest BETWEEN %(first)s AND %(last)s"""

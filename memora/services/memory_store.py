@@ -171,17 +171,17 @@ DUE_COUNT_SQL = f"SELECT COUNT(*) {DUE_WHERE}"
 # The newest answer wins, as MemoryRecord.age has it; what decides that is assigned last.
 UPSERT_HEAD_SQL = f"""
 	INSERT INTO `tabPlayer Memory Tracker`
-	(name, player, season, {RECORD_COLUMNS}, modified) VALUES """
+	(name, player, season, {RECORD_COLUMNS}) VALUES """
 UPSERT_TAIL_SQL = " ON DUPLICATE KEY UPDATE " + ", ".join(
 	f"{column} = {KEEPS}, VALUES({column}), {column})"
 	for column in (
-		*("subject", "topic", "stability", "difficulty", "state", "lapses", "next_review_date", "modified"),
+		*("subject", "topic", "stability", "difficulty", "state", "lapses", "next_review_date"),
 		*("last_review_date", "reps"),
 	)
 )
 
 OVERWRITE_TAIL_SQL = " ON DUPLICATE KEY UPDATE " + ", ".join(
-	f"{column} = VALUES({column})" for column in (*RECORD_COLUMNS.split(", "), "modified")
+	f"{column} = VALUES({column})" for column in RECORD_COLUMNS.split(", ")
 )
 
 JOURNAL_HEAD_SQL = f"""
@@ -527,19 +527,19 @@ def keep_from_archive(season: str) -> None:
 		)
 
 
-def upsert_records(player: str, season: str, records: Iterable[MemoryRecord], now: datetime) -> None:
+def upsert_records(player: str, season: str, records: Iterable[MemoryRecord]) -> None:
 	"""Writes a learner's records to the tracker, each unless a newer one is there."""
-	_upsert([(player, season, record) for record in records], now)
+	_upsert([(player, season, record) for record in records])
 
 
-def overwrite_records(player: str, season: str, records: Iterable[MemoryRecord], now: datetime) -> None:
+def overwrite_records(player: str, season: str, records: Iterable[MemoryRecord]) -> None:
 	"""Writes a learner's records to the tracker whatever is there; for repairs."""
-	_upsert([(player, season, record) for record in records], now, OVERWRITE_TAIL_SQL)
+	_upsert([(player, season, record) for record in records], OVERWRITE_TAIL_SQL)
 
 
-def _upsert(records: list[tuple[str, str, MemoryRecord]], now: datetime, tail: str = UPSERT_TAIL_SQL) -> None:
+def _upsert(records: list[tuple[str, str, MemoryRecord]], tail: str = UPSERT_TAIL_SQL) -> None:
 	rows = [
-		(tracker_name(player, season, r.question_id), player, season, *_tuple(r), now)
+		(tracker_name(player, season, r.question_id), player, season, *_tuple(r))
 		for player, season, r in records
 	]
 	rows.sort(
@@ -560,11 +560,11 @@ def take_outbox(names: list[str]) -> list[OutboxRow]:
 	return [OutboxRow(*keys, _unpack(payload)) for *keys, payload in rows]
 
 
-def fold_rows(rows: list[OutboxRow], now: datetime) -> None:
+def fold_rows(rows: list[OutboxRow]) -> None:
 	"""Moves rows taken from the outbox into the tracker; the caller's transaction makes it one step."""
 	if not rows:
 		return
-	_upsert([(row.player, row.season, record) for row in rows for record in row.records], now)
+	_upsert([(row.player, row.season, record) for row in rows for record in row.records])
 	frappe.db.sql(OUTBOX_DELETE_SQL, {"names": [row.name for row in rows]})
 
 

@@ -35,6 +35,11 @@ INDEXES: dict[str, dict[str, tuple[str, ...]]] = {
 # nothing that the partition does not, and takes longer to build than all the rest of archiving.
 USELESS_INDEXES = {"modified", "archived_at"}
 
+# Frappe's own, which are always 0 here: six bytes a row less. Frappe does not look at their type again.
+NARROW_COLUMNS = tuple(
+	f"MODIFY COLUMN {column} tinyint NOT NULL DEFAULT 0" for column in ("docstatus", "idx")
+)
+
 # Another process has made or dropped the same partition first.
 DONE_MEANWHILE = {1517, 1507}  # ER_SAME_NAME_PARTITION, ER_DROP_PARTITION_NON_EXISTENT
 LOCK_WAIT_TIMEOUT = 1205
@@ -202,6 +207,7 @@ def create_twin(doctype: str, twin: str, seasons: Iterable[str]) -> None:
 	changes = [
 		*(f"DROP INDEX `{name}`" for name in others),
 		*(f"ADD INDEX `{name}` ({', '.join(columns)})" for name, columns in INDEXES[doctype].items()),
+		*NARROW_COLUMNS,
 		f"DROP PRIMARY KEY, ADD PRIMARY KEY (name, season) {_partition_by(seasons)}",
 	]
 	execute_ddl(f"ALTER TABLE `{twin}` {', '.join(changes)}")
@@ -223,7 +229,7 @@ def _missing_layout(doctype: str) -> list[str]:
 		changes.append("DROP PRIMARY KEY, ADD PRIMARY KEY (name, season)")
 	if not list_partitions(doctype):
 		# the clause that partitions is not parted from the others by a comma
-		changes = [f"{', '.join(changes)} {_partition_by([])}"]
+		changes = [f"{', '.join([*changes, *NARROW_COLUMNS])} {_partition_by([])}"]
 	return changes
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
-from memora.services import memory_store, site_time
+from memora.services import memory_store
 from memora.services.memory_store import JournalEntry, MemoryRecord
 from memora.services.question_source import get_source
 from memora.services.srs_redis_manager import SRSRedisManager
@@ -133,7 +133,7 @@ def _repair(player: str, report: Report) -> None:
 		mended = [replace(expected[q], **origins.get(q, {})) for q in wrong]
 		with memory_store.transaction():
 			memory_store.keep_from_archive(season)
-			memory_store.overwrite_records(player, season, mended, site_time.to_naive(site_time.now()))
+			memory_store.overwrite_records(player, season, mended)
 		SRSRedisManager().clear_user_cache(player, season)
 	report.repaired += len(wrong)
 

@@ -227,7 +227,7 @@ def _fold_or_park(names: list[str], attempt: int = 0) -> list[OutboxRow]:
 def _fold(names: list[str]) -> list[OutboxRow]:
 	with memory_store.transaction():
 		rows = memory_store.take_outbox(names)
-		memory_store.fold_rows(rows, _now())
+		memory_store.fold_rows(rows)
 	_check_cache(rows)
 	return rows
 
@@ -340,7 +340,7 @@ class SRSPersistenceService:
 			]
 			with memory_store.transaction():
 				memory_store.keep_from_archive(season)
-				memory_store.upsert_records(user, season, records, now)
+				memory_store.upsert_records(user, season, records)
 			scores = {r.question_id: site_time.to_epoch(r.next_review_date) for r in records}
 			SRSRedisManager().reschedule(user, season, scores)
 

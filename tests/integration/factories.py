@@ -99,7 +99,7 @@ def make_records(player: str, how_many: int = 1, **overrides: Any) -> list[Memor
 	season = overrides.pop("season", STANDING_SEASON)
 	ids = overrides.pop("question_ids", None) or bank_questions()[:how_many]
 	records = [make_record(q, i, len(ids), **overrides) for i, q in enumerate(ids)]
-	memory_store.upsert_records(player, season, records, site_now())
+	memory_store.upsert_records(player, season, records)
 	frappe.db.commit()
 	return records
 

@@ -354,7 +354,7 @@ def test_results_of_other_schedulers_are_refused_from_its_begin_on(archiver, pla
 	ended = make_ended_season()
 	with memory_store.transaction():
 		memory_store.keep_from_archive(ended)
-		memory_store.upsert_records(player, ended, [make_record("late")], site_now())
+		memory_store.upsert_records(player, ended, [make_record("late")])
 		run = in_other_connection(lambda: SRSArchiver().archive_season(ended))
 		wait_until(_waits_for_row, "the run to wait for the season")
 	assert run.result(30)["archived_count"] == 51
