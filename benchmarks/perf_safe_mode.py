@@ -99,9 +99,10 @@ def measure(arguments: argparse.Namespace) -> Section:
 
 @contextmanager
 def _redis_stopped(learner: Learner) -> Iterator[None]:
-	"""The bench's Redis for schedules is down for the block, and what its outage leaves in the desk goes.
+	"""The bench's Redis for schedules is down for the block. No other command can start it meanwhile, nor
+	another server at its port.
 
-	No other command can start it meanwhile, nor another server at its port.
+	What the outage leaves in the desk goes in the end; that of an interrupted block stays on record.
 	"""
 	bench, name, begin = current_bench(), "redis-srs", site_time.to_naive(site_time.now())
 	with exclusive(bench.run / "services.lock", f"a command that starts {name}"):
@@ -113,8 +114,9 @@ def _redis_stopped(learner: Learner) -> Iterator[None]:
 		finally:
 			with step(f"Starting {name}"):
 				services.daemon(bench, name).start()
-				_wait_until_healed(learner)
-			_remove_incidents(begin)
+	with step("Waiting until no read is degraded any more"):
+		_wait_until_healed(learner)
+	_remove_incidents(begin)
 
 
 def _wait_until_healed(learner: Learner) -> None:
