@@ -212,14 +212,14 @@ def _partitions() -> Findings:
 
 
 def _clocks() -> Findings:
-	clocks = {"MariaDB": float(frappe.db.sql("SELECT UNIX_TIMESTAMP(NOW(6))")[0][0])}
+	off = {"MariaDB": float(frappe.db.sql("SELECT UNIX_TIMESTAMP(NOW(6))")[0][0]) - time.time()}
 	if answer := _ask(redis_url(frappe.conf), lambda client: client.time()):
 		seconds, microseconds = answer
-		clocks[WHERE_SRS] = seconds + microseconds / 1e6
-	for name, clock in clocks.items():
-		if abs(off := clock - time.time()) > CLOCK_SECONDS:
+		off[WHERE_SRS] = seconds + microseconds / 1e6 - time.time()
+	for name, by in off.items():
+		if abs(by) > CLOCK_SECONDS:
 			yield (
-				_("The clock of {0} is {1} s off this machine's.").format(name, round(off)),
+				_("The clock of {0} is {1} s off this machine's.").format(name, round(by)),
 				_("Let all machines take the time from NTP, for instance with chrony."),
 			)
 
