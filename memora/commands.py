@@ -238,7 +238,7 @@ def archive(season: str, dry_run: bool, yes: bool) -> dict:
 	if dry_run:
 		return found
 	if not yes:
-		click.confirm(f"Archive {found['active_records']:,} records of {season}?", abort=True, err=True)
+		_confirm(f"Archive {found['active_records']:,} records of {season}?")
 	result = archiver.archive_season(season)
 	return {**result, "exit_code": int(not result["success"])}
 
@@ -263,7 +263,7 @@ def retention(season: str | None, flag: bool, dry_run: bool, yes: bool) -> dict:
 	if not yes:
 		for name, count in eligible.items():
 			click.echo(f"{name}: {count:,} records", err=True)
-		click.confirm("Delete them for good?", abort=True, err=True)
+		_confirm("Delete them for good?")
 	result = archiver.delete_eligible_records(season, confirm=True)
 	return {**flagged, **result, "exit_code": int(not result["success"])}
 
@@ -277,6 +277,13 @@ def seed_demo() -> dict:
 	result = {"questions": demo_data.load_question_set(), "season": demo_data.ensure_season()}
 	frappe.db.commit()  # nosemgrep: frappe-manual-commit: a command is its own transaction
 	return result
+
+
+def _confirm(question: str) -> None:
+	"""Asks on stderr; click's own would write a blank to stdout. Raises Abort unless the answer is yes."""
+	click.echo(f"{question} [y/N] ", nl=False, err=True)
+	if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+		raise click.Abort
 
 
 @contextmanager

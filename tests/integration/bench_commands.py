@@ -8,11 +8,11 @@ from click.testing import CliRunner, Result
 from frappe.utils.bench_helper import get_app_groups
 
 
-def run(*args: str) -> Result:
-	"""What `bench <args>` does: its exit code, stdout and stderr. Nobody is there to answer a question."""
+def run(*args: str, input: str = "") -> Result:
+	"""What `bench <args>` does: its exit code, stdout and stderr. `input` is what somebody types."""
 	runner = CliRunner(mix_stderr=False)
 	with ThreadPoolExecutor(1) as threads:
-		return threads.submit(runner.invoke, _frappe(), args, obj={}).result()
+		return threads.submit(runner.invoke, _frappe(), args, input=input, obj={}).result()
 
 
 @lru_cache
