@@ -172,6 +172,16 @@ def _scheduler() -> Findings:
 		)
 
 
+def _mariadb_reachable() -> Findings:
+	try:
+		frappe.db.sql("SELECT 1")
+	except memory_store.DATABASE_FAILURES as error:
+		yield (
+			_("MariaDB does not answer: {0}").format(error),
+			_("Start it; db_host and db_port say where it is."),
+		)
+
+
 def _mariadb_version() -> Findings:
 	version = frappe.db.sql("SELECT VERSION()")[0][0]
 	if not is_supported(version):
@@ -236,6 +246,7 @@ def _time_zone() -> Findings:
 
 
 CHECKS: dict[str, Callable[[], Findings]] = {
+	"mariadb_reachable": _mariadb_reachable,
 	"redis_reachable": _redis_reachable,
 	"redis_evicts": _redis_evicts,
 	"redis_persists": _redis_persists,

@@ -164,6 +164,14 @@ def test_doctor_says_how_to_mend():
 	assert done.exit_code == 1
 
 
+def test_doctor_looks_on_without_mariadb():
+	with site_config(db_port=ports.any_free()):
+		code, found = run_json("doctor")
+	assert code == 1
+	assert found["findings"][0]["check"] == "mariadb_reachable"
+	assert {f["check"] for f in found["findings"]} >= {"partitions", "queue_worked", "clocks"}
+
+
 def test_a_rebuild(player, season):
 	make_records(player, 3)
 	assert run_json("rebuild-cache", "--season", season.lower()) == (
