@@ -5,7 +5,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import wraps
+from functools import partial, wraps
+from typing import Any
 
 import click
 import frappe
@@ -23,34 +24,78 @@ def memora():
 	"""The spaced-repetition engine: its answers, caches, seasons and health."""
 
 
-def on_site(command: Callable) -> Callable:
-	"""Connects to the bench's --site; prints what the command returns, with --json as JSON."""
+def on_site(command: Callable, show: Callable[[dict], None] | None = None) -> Callable:
+	"""Connects to the bench's --site; shows what the command returns, with --json as one JSON object.
+
+	What is refused is {error}, and the exit code 1.
+	"""
 
 	@wraps(command)
 	def run(context, as_json: bool, **options):
+		if len(context.sites or []) > 1:
+			raise click.UsageError("Name one site.")
 		frappe.init(site=get_site(context))
 		frappe.connect()
 		try:
 			result = command(**options)
-		except MemoraError as error:
-			raise click.ClickException(strip_html(str(error))) from error
+		except (MemoraError, click.Abort) as error:
+			text = strip_html(str(error)) or "Not confirmed: nothing was done. With --yes nobody is asked."
+			if not as_json:
+				raise click.ClickException(text) from error
+			result = {"error": text, "exit_code": 1}
 		finally:
 			frappe.destroy()
 		exit_code = result.pop("exit_code", 0)
-		_print(result, as_json)
+		if as_json:
+			click.echo(json.dumps(result, default=str))
+		else:
+			(show or _show)(result)
 		raise SystemExit(exit_code)
 
 	return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(pass_context(run))
 
 
-def _print(result: dict, as_json: bool) -> None:
-	if as_json:
-		click.echo(json.dumps(result, default=str))
-		return
-	for name, value in result.items():
-		for line in value if isinstance(value, list) else [value]:
-			text = ", ".join(f"{k}: {v}" for k, v in line.items()) if isinstance(line, dict) else line
-			click.echo(f"{name.replace('_', ' '):>14}  {text}")
+def _show(result: dict) -> None:
+	"""One value a line; a list of objects as a table, after the rest."""
+	tables = {name: value for name, value in result.items() if value and _is_table(value)}
+	values = {name: value for name, value in result.items() if value is not None and not _is_table(value)}
+	width = max(map(len, values), default=0)
+	for name, value in values.items():
+		for number, line in enumerate(_lines(value)):
+			label = "" if number else name.replace("_", " ")
+			click.echo(f"{label:<{width}}  {line}")
+	for rows in tables.values():
+		click.echo()
+		_show_table(rows)
+
+
+def _is_table(value: Any) -> bool:
+	return isinstance(value, list) and all(isinstance(row, dict) for row in value)
+
+
+def _lines(value: Any) -> list[str]:
+	if isinstance(value, dict):
+		return [f"{name}: {_text(part)}" for name, part in value.items()] or ["none"]
+	if isinstance(value, list | tuple):
+		return [_text(part) for part in value] or ["none"]
+	return [_text(value)]
+
+
+def _text(value: Any) -> str:
+	if isinstance(value, bool):
+		return "yes" if value else "no"
+	return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+def _show_table(rows: list[dict[str, Any]]) -> None:
+	"""Numbers to the right, texts to the left."""
+	columns = [[name, *(_text(row[name]) for row in rows)] for name in rows[0]]
+	for column, value in zip(columns, rows[0].values(), strict=True):
+		width = max(map(len, column))
+		align = str.rjust if isinstance(value, int | float) else str.ljust
+		column[:] = [align(text, width) for text in column]
+	for line in zip(*columns, strict=True):
+		click.echo("  ".join(line).rstrip())
 
 
 @memora.command()
@@ -58,11 +103,19 @@ def _print(result: dict, as_json: bool) -> None:
 @on_site
 def drain(parked: bool) -> dict:
 	"""Fold all answers that wait in the outbox, as the worker does."""
-	from memora.services import site_time, srs_persistence
+	from memora.services import memory_store, site_time, srs_persistence
 
-	retried = srs_persistence.retry_parked() if parked else 0
-	rows = srs_persistence.drain(site_time.to_naive(site_time.now()), SECONDS_TO_DRAIN)
-	return {"retried": retried, "submissions": len(rows), "answers": sum(r.answers for r in rows)}
+	retried = srs_persistence.unpark() if parked else 0
+	with _bar(memory_store.get_backlog().waiting) as bar:
+		rows = srs_persistence.drain(site_time.to_naive(site_time.now()), SECONDS_TO_DRAIN, bar)
+	left = memory_store.get_backlog()
+	return {
+		"retried": retried,
+		"submissions": len(rows),
+		"answers": sum(row.answers for row in rows),
+		"waiting": left.waiting,
+		"parked": left.parked,
+	}
 
 
 @memora.command()
@@ -74,7 +127,7 @@ def partitions(heal: bool) -> dict:
 
 	healed = partition_manager.heal_partitions() if heal else []
 	frappe.db.commit()  # nosemgrep: frappe-manual-commit: a command is its own transaction
-	found = partition_manager.list_partitions("Player Memory Tracker")
+	found = partition_manager.list_partitions(TRACKER)
 	return {"healed": healed, "partitions": found}
 
 
@@ -85,11 +138,12 @@ def partitions(heal: bool) -> dict:
 @on_site
 def replay(season: str, player: str | None, repair: bool) -> dict:
 	"""Compare the tracker with the journal. Exits with 1 while they differ."""
+	from memora.services import partition_manager, seasons
 	from memora.services import replay as service
-	from memora.services import seasons
 
-	seasons.get(season)
-	report = asdict(service.replay(season, player, repair))
+	season = seasons.get(season).name
+	with _bar(partition_manager.estimate_rows("Player Review Log", season)) as bar:
+		report = asdict(service.replay(season, player, repair, lambda report: bar(report.answers)))
 	return {**report, "exit_code": int(report["differences"] > report["repaired"])}
 
 
@@ -100,26 +154,31 @@ def status() -> dict:
 	from memora.services import cache_status, health
 
 	found = health.get()
-	lines = [f"{name}: {check['status']}. {check['message']}" for name, check in found["checks"].items()]
+	checks = [
+		{"check": name, "status": check["status"], "message": check["message"]}
+		for name, check in found["checks"].items()
+	]
 	is_critical = found["status"] == health.CRITICAL
-	return {
-		"status": found["status"],
-		"checks": lines,
-		"cache": cache_status.get(),
-		"exit_code": int(is_critical),
-	}
+	return {"status": found["status"], **cache_status.get(), "checks": checks, "exit_code": int(is_critical)}
+
+
+def _show_findings(result: dict) -> None:
+	"""What is wrong, and below it how to mend it."""
+	for finding in result["findings"]:
+		click.echo(f"{finding['check']}: {finding['problem']}\n    {finding['mend']}\n")
+	click.echo(f"{len(result['checked'])} checks, {len(result['findings'])} findings")
 
 
 @memora.command()
-@on_site
+@partial(on_site, show=_show_findings)
 def doctor() -> dict:
 	"""Look for what is known to go wrong, and say how to mend it. Exits with 1 when something is found."""
 	from memora.services import doctor as service
 
 	findings = service.examine()
 	return {
-		"findings": [f._asdict() for f in findings],
-		"checks": list(service.CHECKS),
+		"checked": list(service.CHECKS),
+		"findings": [finding._asdict() for finding in findings],
 		"exit_code": int(bool(findings)),
 	}
 
@@ -136,6 +195,7 @@ def rebuild_cache(season: str, batch_size: int, restart: bool, cancel: bool) -> 
 
 	if cancel:
 		return {"cancelled": cache_rebuild.cancel(season)}
+	season = cache_rebuild.require_cache(season)
 	with _bar(partition_manager.estimate_rows(TRACKER, season)) as bar:
 		result = cache_rebuild.rebuild(season, batch_size, restart, lambda doc: bar(doc.records))
 	return {**result, "exit_code": int(result["status"] != "completed")}
@@ -149,11 +209,11 @@ def rebuild_cache(season: str, batch_size: int, restart: bool, cancel: bool) -> 
 @on_site
 def reconcile(season: str | None, player: str | None, sample_size: int, all_learners: bool) -> dict:
 	"""Compare Redis with MariaDB, and mend it. Exits with 1 when more is wrong than may be."""
-	from memora.api.utils import get_active_season
-	from memora.services import partition_manager
+	from memora.services import partition_manager, seasons
 	from memora.services.srs_reconciliation import reconcile_cache_with_database
 
-	estimate = partition_manager.estimate_rows(TRACKER, season or get_active_season() or "")
+	found = seasons.get(season) if season else seasons.get_active()
+	estimate = partition_manager.estimate_rows(TRACKER, found.name) if found else 0
 	with _bar(estimate if all_learners else min(sample_size, estimate)) as bar:
 		result = reconcile_cache_with_database(
 			None if all_learners else sample_size, season, player, lambda report: bar(report.sample_size)
@@ -168,14 +228,17 @@ def reconcile(season: str | None, player: str | None, sample_size: int, all_lear
 @on_site
 def archive(season: str, dry_run: bool, yes: bool) -> dict:
 	"""Move a season that is over out of the live table. Exits with 1 when it could not be."""
+	from memora.services import seasons
 	from memora.services.srs_archiver import SRSArchiver
 
 	archiver = SRSArchiver()
+	season = seasons.get(season).name
+	archiver.require_archivable(season)
 	found = archiver.get_archive_status(season)
 	if dry_run:
 		return found
 	if not yes:
-		click.confirm(f"Archive {found['active_records']:,} records of {season}?", abort=True, err=True)
+		_confirm(f"Archive {found['active_records']:,} records of {season}?")
 	result = archiver.archive_season(season)
 	return {**result, "exit_code": int(not result["success"])}
 
@@ -191,9 +254,8 @@ def retention(season: str | None, flag: bool, dry_run: bool, yes: bool) -> dict:
 	from memora.services import seasons
 	from memora.services.srs_archiver import SRSArchiver
 
-	if season:
-		seasons.get(season)
 	archiver = SRSArchiver()
+	season = seasons.get(season).name if season else None
 	flagged = archiver.flag_eligible_for_deletion() if flag and not dry_run else {}
 	eligible = archiver.delete_eligible_records(season)["seasons"]
 	if dry_run or not eligible:
@@ -201,7 +263,7 @@ def retention(season: str | None, flag: bool, dry_run: bool, yes: bool) -> dict:
 	if not yes:
 		for name, count in eligible.items():
 			click.echo(f"{name}: {count:,} records", err=True)
-		click.confirm("Delete them for good?", abort=True, err=True)
+		_confirm("Delete them for good?")
 	result = archiver.delete_eligible_records(season, confirm=True)
 	return {**flagged, **result, "exit_code": int(not result["success"])}
 
@@ -217,9 +279,19 @@ def seed_demo() -> dict:
 	return result
 
 
+def _confirm(question: str) -> None:
+	"""Asks on stderr; click's own would write a blank to stdout. Raises Abort unless the answer is yes."""
+	click.echo(f"{question} [y/N] ", nl=False, err=True)
+	if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+		raise click.Abort
+
+
 @contextmanager
 def _bar(length: int) -> Iterator[Callable[[int], None]]:
-	"""A progress bar on stderr, moved to absolute positions."""
+	"""A progress bar on stderr, moved to absolute positions; nothing where stderr is no terminal."""
+	if not sys.stderr.isatty():
+		yield lambda position: None
+		return
 	with click.progressbar(length=max(length, 1), file=sys.stderr) as bar:
 		yield lambda position: bar.update(position - bar.pos)
 

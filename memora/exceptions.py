@@ -12,11 +12,11 @@ class MemoraError(frappe.ValidationError):
 
 
 class InvalidLimit(MemoraError):
-	"""A limit that is not a whole number in its range."""
+	"""A limit or size that is not a whole number in its range."""
 
 
 class InvalidFilter(MemoraError):
-	"""A subject or topic that is not a text of at most 140 characters."""
+	"""The name of a subject, topic, season or job that is no text of at most 140 characters; a flag that is none."""
 
 
 class InvalidResponses(MemoraError):
@@ -77,6 +77,12 @@ class PartitionError(MemoraError):
 	"""A partition could not be made or dropped in time."""
 
 	http_status_code = 503
+
+
+class JobFailed(MemoraError):
+	"""A job that an administrator started ended with an error that it reports itself."""
+
+	http_status_code = 500
 
 
 class QueueUnavailable(MemoraError):

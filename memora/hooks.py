@@ -19,6 +19,7 @@ scheduler_events = {
 			"memora.services.srs_persistence.sweep_outbox",
 			"memora.services.incidents.tell",
 		],
+		"*/5 * * * *": ["memora.services.health.watch"],
 	},
 	"hourly": ["memora.services.partition_manager.heal_partitions"],
 	"daily": [

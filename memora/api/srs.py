@@ -4,7 +4,7 @@ from typing import Any
 
 import frappe
 
-from memora.api.parsing import parse_flag, parse_name, parse_number
+from memora.api.parsing import parse_filter, parse_flag, parse_name, parse_number
 from memora.api.utils import require_manager
 from memora.services import admin_jobs, cache_rebuild, cache_status, health, seasons
 from memora.services.partition_manager import estimate_rows
@@ -13,15 +13,14 @@ from memora.services.srs_reconciliation import MAX_SAMPLE_SIZE, SAMPLE_SIZE
 
 
 @frappe.whitelist(methods=["POST"])
-def rebuild_season_cache(season: str) -> dict[str, Any]:
+def rebuild_season_cache(season: str | None = None) -> dict[str, Any]:
 	"""Starts a job that loads the schedules of all learners of a season into Redis.
 
 	Answers {status: queued, job_id, estimated_records}; see get_job_status. Errors: UnknownSeason 404,
 	SeasonStateError 409, QueueUnavailable 503.
 	"""
 	require_manager()
-	season = parse_name("season", season)
-	cache_rebuild.require_cache(season)
+	season = cache_rebuild.require_cache(parse_name("season", season))
 	return {
 		**admin_jobs.start(
 			"rebuild", "memora.services.srs_redis_manager.rebuild_season_cache", season_name=season
@@ -31,7 +30,7 @@ def rebuild_season_cache(season: str) -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["POST"])
-def cancel_rebuild(season: str) -> dict[str, Any]:
+def cancel_rebuild(season: str | None = None) -> dict[str, Any]:
 	"""Has the rebuild of a season stop within seconds: {cancelled}, false if none is going on."""
 	require_manager()
 	return {"cancelled": cache_rebuild.cancel(parse_name("season", season))}
@@ -42,7 +41,7 @@ def get_cache_status() -> dict[str, Any]:
 	"""{redis_connected, is_safe_mode, memory_used_mb, total_keys, keys_by_season, is_exact, sampled_keys}.
 
 	`keys_by_season` counts schedules; `is_exact` says whether all keys were looked at, or only `sampled_keys`
-	of them, from which the rest is estimated.
+	of them, from which the rest is estimated. Figures are null while Redis is not there.
 	"""
 	require_manager()
 	return cache_status.get()
@@ -57,22 +56,21 @@ def trigger_reconciliation(sample_size: int | str = SAMPLE_SIZE, season: str | N
 	"""
 	require_manager()
 	size = parse_number("sample_size", sample_size, MAX_SAMPLE_SIZE)
-	if season := parse_name("season", season) if season else None:
-		seasons.get(season)
+	season = _parse_season(season)
 	method = "memora.services.srs_reconciliation.reconcile_cache_with_database"
 	return admin_jobs.start("reconcile", method, sample_size=size, season=season)
 
 
 @frappe.whitelist(methods=["POST"])
-def archive_season(season: str, confirm: bool | int | str = False) -> dict[str, Any]:
+def archive_season(season: str | None = None, confirm: bool | int | str = False) -> dict[str, Any]:
 	"""Starts a job that archives a season; without `confirm`, says what it would move.
 
 	Answers {status: queued, job_id} or {status: dry_run, …get_archive_status}. Errors: UnknownSeason 404,
 	SeasonStateError 409, QueueUnavailable 503.
 	"""
 	require_manager()
-	season = parse_name("season", season)
 	archiver = SRSArchiver()
+	season = seasons.get(parse_name("season", season)).name
 	archiver.require_archivable(season)
 	if not parse_flag("confirm", confirm):
 		return {"status": "dry_run", **archiver.get_archive_status(season)}
@@ -80,7 +78,7 @@ def archive_season(season: str, confirm: bool | int | str = False) -> dict[str, 
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-def get_archive_status(season: str) -> dict[str, Any]:
+def get_archive_status(season: str | None = None) -> dict[str, Any]:
 	"""Counts of a season's records; see SRSArchiver.get_archive_status. Errors: UnknownSeason 404."""
 	require_manager()
 	return SRSArchiver().get_archive_status(parse_name("season", season))
@@ -94,9 +92,7 @@ def delete_eligible_records(season: str | None = None, confirm: bool | int | str
 	QueueUnavailable 503.
 	"""
 	require_manager()
-	season = parse_name("season", season) if season else None
-	if season:
-		seasons.get(season)
+	season = _parse_season(season)
 	if not parse_flag("confirm", confirm):
 		return {"status": "dry_run", "seasons": SRSArchiver().delete_eligible_records(season)["seasons"]}
 	method = "memora.services.srs_archiver.delete_eligible_records"
@@ -104,7 +100,7 @@ def delete_eligible_records(season: str | None = None, confirm: bool | int | str
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-def get_job_status(job_id: str) -> dict[str, Any]:
+def get_job_status(job_id: str | None = None) -> dict[str, Any]:
 	"""{job_id, status, result?, error?} of a job that one of these endpoints has started.
 
 	`status` is queued, started, finished or failed. Errors: UnknownJob 404 (RQ forgets a finished one after ten
@@ -119,3 +115,9 @@ def get_health() -> dict[str, Any]:
 	"""{status: ok | warning | critical, checks: {name: {status, value, message}}}; see services.health."""
 	require_manager()
 	return health.get()
+
+
+def _parse_season(value: Any) -> str | None:
+	"""The stored name of a season that need not be given; raises InvalidFilter and UnknownSeason."""
+	name = parse_filter("season", value)
+	return seasons.get(name).name if name else None

@@ -9,38 +9,57 @@ from frappe.utils import background_jobs
 from redis.exceptions import RedisError
 from rq.job import JobStatus
 
-from memora.exceptions import QueueUnavailable, UnknownJob
+from memora.exceptions import JobFailed, QueueUnavailable, UnknownJob
+from memora.services.srs_persistence import reach_queue
 
 QUEUE = "long"
 TIMEOUT_SECONDS = 6 * 60 * 60
+JOB = "memora.services.admin_jobs.run"
 PREFIX = "memora-"
 WAITING = {"created", "deferred", "scheduled"}  # what RQ has more words for
 
 
-def start(kind: str, method: str, **arguments: Any) -> dict[str, str]:
-	"""Queues a job: {status: queued, job_id}. Raises QueueUnavailable."""
+def start(kind: str, action: str, **arguments: Any) -> dict[str, str]:
+	"""Queues a job that calls a function with these arguments: {status: queued, job_id}. Raises QueueUnavailable."""
 	job_id = f"{PREFIX}{kind}-{uuid4().hex[:12]}"
 	try:
-		frappe.enqueue(method, queue=QUEUE, timeout=TIMEOUT_SECONDS, job_id=job_id, **arguments)
+		reach_queue()
+		frappe.enqueue(
+			JOB, queue=QUEUE, timeout=TIMEOUT_SECONDS, job_id=job_id, action=action, arguments=arguments
+		)
 	except RedisError as error:
 		_refuse(error)
 	return {"status": "queued", "job_id": job_id}
 
 
+def run(action: str, arguments: dict[str, Any]) -> dict[str, Any]:
+	"""The RQ job. A result with an `error` is a failure, as an exception is."""
+	result = frappe.get_attr(action)(**arguments)
+	if result.get("error"):
+		raise JobFailed(result["error"])
+	return result
+
+
 def get_status(job_id: str) -> dict[str, Any]:
 	"""See api.srs.get_job_status. Raises UnknownJob, QueueUnavailable."""
 	try:
+		reach_queue()
 		job = background_jobs.get_job(job_id) if job_id.startswith(PREFIX) else None
 		if not job:
 			frappe.throw(_("There is no job {0}.").format(frappe.utils.escape_html(job_id)), UnknownJob)
 		status = JobStatus(job.get_status()).value
-		result, error = job.return_value(), job.exc_info
+		result, trace = job.return_value(), job.exc_info
 	except RedisError as error:
 		_refuse(error)
 	answer = {"job_id": job_id, "status": "queued" if status in WAITING else status}
 	if status == JobStatus.FINISHED:
 		return {**answer, "result": result}
-	return {**answer, "error": error.strip().splitlines()[-1]} if error else answer
+	return {**answer, "error": _error(trace)} if trace else answer
+
+
+def _error(trace: str) -> str:
+	"""The last line of a traceback, `module.Class: message`; of JobFailed, the message."""
+	return trace.strip().splitlines()[-1].removeprefix(f"{JobFailed.__module__}.{JobFailed.__name__}: ")
 
 
 def _refuse(error: RedisError) -> None:

@@ -48,7 +48,7 @@ def rebuild(
 			_("batch_size must be a whole number from 1 to {0}, not {1}.").format(MAX_BATCH_SIZE, batch_size),
 			InvalidLimit,
 		)
-	require_cache(season_name)
+	season_name = require_cache(season_name)
 	with memory_store.named_lock(f"rebuild {season_name}", wait_seconds=0) as is_mine:
 		if not is_mine:
 			frappe.throw(_("The cache of season {0} is being rebuilt.").format(season_name), SeasonStateError)
@@ -57,7 +57,8 @@ def rebuild(
 
 
 def cancel(season_name: str) -> bool:
-	"""Has the rebuild of a season stop within seconds; whether there was one. Commits."""
+	"""Has the rebuild of a season stop within seconds; whether there was one. Raises UnknownSeason. Commits."""
+	season_name = seasons.get(season_name).name
 	with memory_store.transaction():
 		running = {"season": season_name, "status": "Running"}
 		names = frappe.get_all(DOCTYPE, filters=running, pluck="name")
@@ -144,12 +145,14 @@ def _learners(season: str, after: str) -> Iterator[tuple[str, int]]:
 		after = page[-1][0]
 
 
-def require_cache(season_name: str) -> None:
-	"""Raises UnknownSeason, and SeasonStateError where a season has no cache."""
-	if not seasons.get(season_name).enable_redis:
-		frappe.throw(_("Season {0} does not use Redis.").format(season_name), SeasonStateError)
-	if seasons.get_document(season_name).archive_started_at:
-		frappe.throw(_("Season {0} is being archived or is archived.").format(season_name), SeasonStateError)
+def require_cache(season_name: str) -> str:
+	"""The season's name as it is stored. Raises UnknownSeason, and SeasonStateError where it has no cache."""
+	season = seasons.get_document(season_name)
+	if not season.enable_redis:
+		frappe.throw(_("Season {0} does not use Redis.").format(season.name), SeasonStateError)
+	if season.archive_started_at:
+		frappe.throw(_("Season {0} is being archived or is archived.").format(season.name), SeasonStateError)
+	return season.name
 
 
 def _resumed(season_name: str, restart: bool) -> Document | None:

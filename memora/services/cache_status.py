@@ -3,7 +3,7 @@
 from typing import Any
 
 from memora.services.circuit_breaker import Unavailable
-from memora.services.srs_redis_manager import SRSRedisManager, Survey
+from memora.services.srs_redis_manager import SRSRedisManager
 
 MB = 1024**2
 
@@ -11,12 +11,19 @@ MB = 1024**2
 def get() -> dict[str, Any]:
 	"""See api.srs.get_cache_status."""
 	try:
-		survey, is_connected = SRSRedisManager().survey(), True
+		survey = SRSRedisManager().survey()
 	except Unavailable:
-		survey, is_connected = Survey(0, 0, {}, 0, is_exact=False), False
+		nothing = dict.fromkeys(("memory_used_mb", "total_keys", "sampled_keys"))
+		return {
+			"redis_connected": False,
+			"is_safe_mode": True,
+			**nothing,
+			"keys_by_season": {},
+			"is_exact": False,
+		}
 	return {
-		"redis_connected": is_connected,
-		"is_safe_mode": not is_connected,
+		"redis_connected": True,
+		"is_safe_mode": False,
 		"memory_used_mb": round(survey.memory_bytes / MB, 1),
 		"total_keys": survey.total_keys,
 		"keys_by_season": survey.schedules,

@@ -1,5 +1,7 @@
 """Looks at a site's surroundings for what is known to go wrong, and says how to mend each."""
 
+import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -10,6 +12,7 @@ import frappe
 import redis
 from frappe import _
 from frappe.utils import background_jobs, get_sites, scheduler
+from redis.connection import parse_url
 from redis.exceptions import RedisError
 
 from memora.services import memory_store, partition_manager, site_time
@@ -18,10 +21,13 @@ from memora.services.srs_redis_manager import redis_url
 
 OLDEST_MARIADB = (10, 6)
 CLOCK_SECONDS = 2  # by which two machines may differ
+JOB_SECONDS = 300
 FOLD_SECONDS = 300  # after which waiting answers mean that nobody folds
 PING_SECONDS = 2
 
-WHERE_SRS, WHERE_QUEUE = "srs_redis_cache", "redis_queue"
+TIMEOUTS = "socket_timeout=0.5&socket_connect_timeout=0.5"
+
+WHERE_SRS, WHERE_QUEUE, WHERE_CACHE = "srs_redis_cache", "redis_queue", "redis_cache"
 
 
 class Finding(NamedTuple):
@@ -34,7 +40,24 @@ class Finding(NamedTuple):
 
 def examine() -> list[Finding]:
 	"""All that is wrong, in the order of the checks; empty when nothing is. Changes nothing."""
-	return [Finding(check, *found) for check, look in CHECKS.items() for found in look()]
+	return [finding for check in CHECKS for finding in _look(check)]
+
+
+def _look(check: str) -> list[Finding]:
+	try:
+		return [Finding(check, *found) for found in CHECKS[check]()]
+	except Exception as error:  # what one check stumbles over, another one names
+		return [
+			Finding(
+				check,
+				_("Could not be checked: {0}: {1}").format(type(error).__name__, error),
+				_("Mend what else is found, and look again."),
+			)
+		]
+
+
+def _bench(command: str) -> str:
+	return f"bench --site {frappe.local.site} {command}"
 
 
 Findings = Iterator[tuple[str, str]]
@@ -42,11 +65,12 @@ Findings = Iterator[tuple[str, str]]
 
 def _queue_configured() -> Findings:
 	if QUEUE not in background_jobs.get_queues_timeout():
+		workers = {**(frappe.conf.workers or {}), QUEUE: {"timeout": JOB_SECONDS}}
 		yield (
 			_("common_site_config.json has no queue {0}: answers share a queue with everything else.").format(
 				QUEUE
 			),
-			f'bench set-config -gp workers \'{{"{QUEUE}": {{"timeout": 300}}}}\'',
+			f"bench set-config -gp workers '{json.dumps(workers)}'",
 		)
 
 
@@ -58,12 +82,14 @@ def _queue_worked() -> Findings:
 			_("{0} submissions wait to be folded, the oldest since {1}.").format(
 				backlog.waiting, backlog.oldest
 			),
-			_("Start a worker: bench worker --queue {0}. At once: bench memora drain").format(QUEUE),
+			_("Start a worker: bench worker --queue {0}. At once: {1}").format(QUEUE, _bench("memora drain")),
 		)
 	if backlog.parked:
 		yield (
 			_("{0} submissions are parked: they could not be folded.").format(backlog.parked),
-			_("Look at the errors in Review Outbox, mend their cause, then: bench memora drain --parked"),
+			_("Look at the errors in Review Outbox, mend their cause, then: {0}").format(
+				_bench("memora drain --parked")
+			),
 		)
 
 
@@ -80,104 +106,130 @@ def _redis_reachable() -> Findings:
 
 def _redis_evicts() -> Findings:
 	for where, url in _servers().items():
-		if where != "redis_cache" and (policy := _setting(url, "maxmemory-policy")) not in (
-			None,
-			"noeviction",
-		):
+		policy = _setting(url, "maxmemory-policy") or "noeviction"
+		if where != WHERE_CACHE and policy != "noeviction":
 			yield (
 				_("{0} evicts keys ({1}).").format(where, policy),
-				f"redis-cli -u {_shown(url)} CONFIG SET maxmemory-policy noeviction",
+				_lasting(url, "maxmemory-policy noeviction"),
 			)
 
 
 def _redis_persists() -> Findings:
 	for where, url in _servers().items():
-		if where != "redis_cache" and _setting(url, "appendonly") == "no":
+		if where != WHERE_CACHE and _setting(url, "appendonly") == "no":
 			yield (
-				_("{0} forgets everything when it restarts.").format(where),
-				f"redis-cli -u {_shown(url)} CONFIG SET appendonly yes",
+				_("{0} forgets what was written last, or everything, when it restarts.").format(where),
+				_lasting(url, "appendonly yes"),
 			)
 
 
 def _redis_own_instance() -> Findings:
-	if _place(redis_url(frappe.conf)) == _place(frappe.conf.redis_cache or ""):
+	if _server(redis_url(frappe.conf)) == _server(frappe.conf.redis_cache or ""):
 		yield (
 			_("Schedules share a Redis with Frappe's cache, which bench build empties."),
-			_("Start a Redis of its own and name it: bench set-config -g {0} redis://…").format(WHERE_SRS),
+			_("Start a Redis of its own, and name it: bench set-config -g {0} {1}").format(
+				WHERE_SRS, f"'redis://127.0.0.1:13100?{TIMEOUTS}'"
+			),
 		)
 
 
 def _redis_namespace() -> Findings:
-	own = redis_url(frappe.conf)
+	own = _place(frappe.conf)
 	for site in get_sites():
-		conf = frappe.get_site_config(site_path=site) if site != frappe.local.site else {}
-		is_same = conf and redis_url(conf) == own
-		if is_same and conf.get("srs_redis_namespace") == frappe.conf.get("srs_redis_namespace"):
+		if site != frappe.local.site and _place(frappe.get_site_config(site_path=site)) == own:
 			yield (
 				_("Site {0} keeps its schedules in the same Redis under the same names.").format(site),
-				f"bench --site {frappe.local.site} set-config srs_redis_namespace {frappe.local.site}",
+				_bench(f"set-config srs_redis_namespace {frappe.local.site}"),
 			)
 
 
 def _socket_timeouts() -> Findings:
-	for where in ("redis_cache", "redis_queue"):
-		if "socket_timeout" not in parse_qs(urlsplit(frappe.conf.get(where) or "").query):
+	for where in (WHERE_CACHE, WHERE_QUEUE):
+		url = frappe.conf.get(where) or ""
+		if "socket_timeout" not in parse_qs(urlsplit(url).query):
+			mend = f"bench set-config -g {where} '{_shown(url)}?{TIMEOUTS}'"
+			if where == WHERE_QUEUE:
+				mend += _(", and start workers with FRAPPE_REDIS_QUEUE={0}").format(_shown(url))
 			yield (
 				_("{0} has no socket_timeout: while that Redis hangs, so does every request.").format(where),
-				f"bench set-config -g {where} '…?socket_timeout=0.5&socket_connect_timeout=0.5'",
+				mend,
 			)
 
 
 def _scheduler() -> Findings:
-	if scheduler.is_scheduler_disabled(verbose=False):
-		yield _("The scheduler is off."), f"bench --site {frappe.local.site} enable-scheduler"
+	if frappe.conf.pause_scheduler:
+		yield _("The scheduler is paused."), _bench("scheduler resume")
+	elif scheduler.is_scheduler_disabled(verbose=False):
+		yield _("The scheduler is off."), _bench("enable-scheduler")
 	elif scheduler.is_dormant() and memory_store.has_answers():
 		yield (
 			_(
 				"Frappe takes the site for dormant, as nobody has signed in for days, and runs jobs once a day."
 			),
-			_("System Settings, 'Run Jobs only Daily if Inactive For (Days)', and sign in once."),
+			_(
+				"Sign in once; and System Settings, 'Run Jobs only Daily if Inactive For (Days)': more than holidays last."
+			),
+		)
+
+
+def _mariadb_reachable() -> Findings:
+	try:
+		frappe.db.sql("SELECT 1")
+	except memory_store.DATABASE_FAILURES as error:
+		yield (
+			_("MariaDB does not answer: {0}").format(error),
+			_("Start it; db_host and db_port say where it is."),
 		)
 
 
 def _mariadb_version() -> Findings:
 	version = frappe.db.sql("SELECT VERSION()")[0][0]
-	if "MariaDB" not in version or tuple(map(int, version.split(".")[:2])) < OLDEST_MARIADB:
+	if not is_supported(version):
 		yield (
 			_("The database is {0}.").format(version),
 			_("Memora needs MariaDB {0}.{1} or later.").format(*OLDEST_MARIADB),
 		)
 
 
+def is_supported(version: str) -> bool:
+	"""Of what the database says: `10.11.6-MariaDB-0+deb12u1`."""
+	numbers = re.match(r"(\d+)\.(\d+)\D.*MariaDB", version)
+	return bool(numbers) and tuple(map(int, numbers.groups())) >= OLDEST_MARIADB
+
+
 def _mariadb_durable() -> Findings:
 	if frappe.db.sql("SELECT @@GLOBAL.innodb_flush_log_at_trx_commit")[0][0] != 1:
 		yield (
 			_("MariaDB may lose the answers of the last second in a power cut."),
-			"SET GLOBAL innodb_flush_log_at_trx_commit = 1",
+			_("As its root, and in its configuration: {0}").format(
+				"SET GLOBAL innodb_flush_log_at_trx_commit = 1"
+			),
 		)
 
 
 def _partitions() -> Findings:
 	for name, created in frappe.db.sql("SELECT name, partition_created FROM `tabGame Subscription Season`"):
 		if bool(created) != partition_manager.has_partitions(name):
-			yield _("Season {0} lacks partitions, or says so.").format(name), "bench memora partitions --heal"
+			yield (
+				_("Season {0} lacks partitions, or wrongly says so.").format(name),
+				_bench("memora partitions --heal"),
+			)
 	if partition_manager.lacks_layout():
 		yield (
 			_("The tables are not partitioned as they should be."),
-			f"bench --site {frappe.local.site} migrate",
+			_bench("migrate"),
 		)
 
 
 def _clocks() -> Findings:
-	clocks = {"MariaDB": float(frappe.db.sql("SELECT UNIX_TIMESTAMP(NOW(6))")[0][0])}
-	for where, url in _servers().items():
-		if where == WHERE_SRS:
-			seconds, microseconds = _ask(url, lambda client: client.time()) or (time.time(), 0)
-			clocks[where] = seconds + microseconds / 1e6
-	for name, clock in clocks.items():
-		if abs(off := clock - time.time()) > CLOCK_SECONDS:
+	off = {"MariaDB": float(frappe.db.sql("SELECT UNIX_TIMESTAMP(NOW(6))")[0][0]) - time.time()}
+	if answer := _ask(redis_url(frappe.conf), lambda client: client.time()):
+		seconds, microseconds = answer
+		off[WHERE_SRS] = seconds + microseconds / 1e6 - time.time()
+	for name, by in off.items():
+		if abs(by) > CLOCK_SECONDS:
 			yield (
-				_("The clock of {0} is {1} s off this machine's.").format(name, round(off)),
+				_("The clock of {0} is {1} s off this machine's.").format(name, round(by)),
 				_("Let all machines take the time from NTP, for instance with chrony."),
 			)
 
@@ -194,6 +246,7 @@ def _time_zone() -> Findings:
 
 
 CHECKS: dict[str, Callable[[], Findings]] = {
+	"mariadb_reachable": _mariadb_reachable,
 	"redis_reachable": _redis_reachable,
 	"redis_evicts": _redis_evicts,
 	"redis_persists": _redis_persists,
@@ -216,12 +269,12 @@ CHECKS: dict[str, Callable[[], Findings]] = {
 
 def _servers() -> dict[str, str]:
 	conf = frappe.conf
-	return {WHERE_SRS: redis_url(conf), WHERE_QUEUE: conf.redis_queue, "redis_cache": conf.redis_cache}
+	return {WHERE_SRS: redis_url(conf), WHERE_QUEUE: conf.redis_queue, WHERE_CACHE: conf.redis_cache}
 
 
 def _connect(url: str) -> redis.Redis:
 	options = {"socket_timeout": PING_SECONDS, "socket_connect_timeout": PING_SECONDS}
-	return redis.Redis.from_url(url.partition("?")[0], decode_responses=True, **options)
+	return redis.Redis.from_url(url, decode_responses=True, **options)  # of both, those in the URL count
 
 
 def _ask(url: str, question: Callable[[redis.Redis], object]):
@@ -236,12 +289,25 @@ def _setting(url: str, name: str) -> str | None:
 	return (_ask(url, lambda client: client.config_get(name)) or {}).get(name)
 
 
-def _place(url: str) -> tuple[str | None, int | None]:
-	parts = urlsplit(url)
-	return parts.hostname, parts.port
+def _lasting(url: str, setting: str) -> str:
+	"""A command that sets something until the server restarts, and where it belongs."""
+	return _("redis-cli -u {0} CONFIG SET {1}, and in its redis.conf: {1}").format(_shown(url), setting)
+
+
+def _server(url: str) -> tuple[str | int | None, ...]:
+	parts = parse_url(url)
+	return parts.get("host"), parts.get("port"), parts.get("path")
+
+
+def _place(conf: dict) -> tuple[str | int | None, ...]:
+	"""Where a site's schedules are: no two sites may have the same."""
+	url = redis_url(conf)
+	return *_server(url), parse_url(url).get("db", 0), conf.get("srs_redis_namespace") or ""
 
 
 def _shown(url: str) -> str:
-	"""The URL without its password and options."""
+	"""The URL without its options, and with the word `password` for what nobody shall read."""
 	parts = urlsplit(url)
-	return f"{parts.scheme}://{parts.hostname}:{parts.port}{parts.path}"
+	login, at, place = parts.netloc.rpartition("@")
+	user, colon, _password = login.partition(":")
+	return f"{parts.scheme}://{user}{colon}{'password' if colon else ''}{at}{place}{parts.path}"

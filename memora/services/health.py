@@ -8,18 +8,20 @@ from frappe import _
 from frappe.utils import background_jobs
 from redis.exceptions import RedisError
 
-from memora.services import incidents, memory_store, site_time
+from memora.services import alerts, incidents, memory_store, site_time
 from memora.services.settings import get_settings
-from memora.services.srs_persistence import get_queue
+from memora.services.srs_persistence import get_queue, reach_queue
 from memora.services.srs_redis_manager import SRSRedisManager
 
+DOCTYPE = "Memora Health"
 OK, WARNING, CRITICAL = "ok", "warning", "critical"
 RANK = {OK: 0, WARNING: 1, CRITICAL: 2}
 
+# Beyond the first it is a warning, beyond the second critical.
 OUTBOX_SECONDS = (
 	120,
 	600,
-)  # age of the oldest answer not folded: a worker folds at once, the sweeper in two minutes
+)  # since the oldest answer waits; a worker folds at once, the sweeper in two minutes
 QUEUE_JOBS = (1000, 5000)
 
 LAST_RATE_SQL = """
@@ -39,6 +41,25 @@ def get() -> dict[str, Any]:
 	return {"status": worst, "checks": {name: check._asdict() for name, check in checks.items()}}
 
 
+def watch() -> None:
+	"""Tells managers when the status is another one than they were told last. Commits. Runs every five minutes."""
+	found, told = get(), frappe.get_doc(DOCTYPE)
+	status = found["status"]
+	if status == told.status:
+		return
+	wrong = [check["message"] for check in found["checks"].values() if check["status"] != OK]
+	message = " ".join(wrong) or _("All checks are passed.")
+	now = site_time.to_naive(site_time.now())
+	told.update({"status": status, "since": now, "message": message}).save(ignore_permissions=True)
+	alerts.tell_managers(  # committed together
+		_("Memora is in order again") if status == OK else _("Memora: {0}").format(_(status)),
+		message,
+		(DOCTYPE, DOCTYPE),
+		is_error=status == CRITICAL,
+		by_mail=True,
+	)
+
+
 def _schedules_redis() -> Check:
 	if SRSRedisManager().is_available():
 		return Check(OK, True, _("The schedules' Redis answers."))
@@ -55,6 +76,7 @@ def _safe_mode() -> Check:
 
 def _queue_depth() -> Check:
 	try:
+		reach_queue()
 		depth = background_jobs.get_queue(get_queue()).count
 	except RedisError as error:
 		return Check(CRITICAL, None, _("The queue's Redis is not there: {0}").format(error))

@@ -108,13 +108,19 @@ _inline = _InlineFolds()
 
 def _enqueue(key: str, player: str, season: str) -> None:
 	"""Queues a job unless one waits already: that one drains the outbox, this submission included."""
-	if not background_jobs._redis_queue_conn:
-		RedisQueue.get_connection().ping()  # Frappe would try for four seconds to make its first connection
+	reach_queue()
 	if not background_jobs.get_redis_conn().set(_job_waits_key(), key, nx=True, ex=JOB_WAITS_SECONDS):
 		return
 	frappe.enqueue(
 		JOB, queue=get_queue(), job_id=key, responses=[], user=player, season=season, submission=key
 	)
+
+
+def reach_queue() -> None:
+	"""Raises at once where the queue's Redis is not there: Frappe would try for four seconds to make its
+	first connection."""
+	if not background_jobs._redis_queue_conn:
+		RedisQueue.get_connection().ping()
 
 
 def get_queue() -> str:
@@ -167,13 +173,15 @@ def fold(key: str) -> OutboxRow | None:
 	return rows[0] if rows else None
 
 
-def drain(before: datetime, seconds: float = DRAIN_SECONDS) -> list[Folded]:
+def drain(
+	before: datetime, seconds: float = DRAIN_SECONDS, progress: Callable[[int], None] | None = None
+) -> list[Folded]:
 	"""Folds the submissions accepted up to a naive site time, oldest first, and returns them.
 
 	Stops when none is left that nobody else is folding, or after so many seconds. One that can't be folded
-	is parked and does not stop the others.
+	is parked and does not stop the others. `progress`, if given, is called with how many are folded.
 	"""
-	return _drain(lambda: memory_store.oldest_outbox(before, FOLD_SUBMISSIONS), seconds)
+	return _drain(lambda: memory_store.oldest_outbox(before, FOLD_SUBMISSIONS), seconds, progress)
 
 
 def drain_season(season: str) -> list[Folded]:
@@ -181,7 +189,9 @@ def drain_season(season: str) -> list[Folded]:
 	return _drain(lambda: memory_store.outbox_of_season(season, FOLD_SUBMISSIONS), DRAIN_SECONDS)
 
 
-def _drain(next_names: Callable[[], list[str]], seconds: float) -> list[Folded]:
+def _drain(
+	next_names: Callable[[], list[str]], seconds: float, progress: Callable[[int], None] | None = None
+) -> list[Folded]:
 	folded: list[Folded] = []
 	deadline = time.monotonic() + seconds
 	with memory_store.read_committed():
@@ -189,6 +199,8 @@ def _drain(next_names: Callable[[], list[str]], seconds: float) -> list[Folded]:
 			names = next_names()
 			rows = _fold_or_park(names)
 			folded += [Folded(row.name, row.season, len(row.records)) for row in rows]
+			if progress:
+				progress(len(folded))
 			if len(names) < FOLD_SUBMISSIONS or not rows:
 				return folded
 	return folded
@@ -203,12 +215,10 @@ def sweep_outbox() -> int:
 	return len(drain(_now() - timedelta(seconds=SWEEP_AFTER_SECONDS)))
 
 
-def retry_parked() -> int:
-	"""Puts parked submissions back and folds what waits; how many were parked."""
+def unpark() -> int:
+	"""Puts parked submissions back among those that wait; how many. Commits."""
 	with memory_store.transaction():
-		count = memory_store.unpark_outbox()
-	drain(_now())
-	return count
+		return memory_store.unpark_outbox()
 
 
 def _fold_or_park(names: list[str], attempt: int = 0) -> list[OutboxRow]:

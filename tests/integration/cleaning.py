@@ -17,6 +17,7 @@ LOG_TABLES = (
 	"Cache Reconciliation",
 	"Email Queue",
 	"Activity Log",
+	"Scheduled Job Log",
 )
 
 
@@ -87,7 +88,7 @@ def _delete_rows() -> None:
 	frappe.db.delete("Game Topic", {"subject": ("not in", list(BANK))})
 	frappe.db.delete("Game Subject", {"name": ("not in", list(BANK))})
 	frappe.db.delete("Comment", {"reference_doctype": "Game Subscription Season"})
-	frappe.db.delete("Singles", {"doctype": "Memora Settings"})
+	frappe.db.delete("Singles", {"doctype": ("in", ("Memora Settings", "Memora Health"))})
 
 
 def _restore_configuration() -> None:

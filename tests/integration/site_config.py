@@ -1,4 +1,4 @@
-"""The site's configuration on disk, which every request of gunicorn reads anew."""
+"""Configuration on disk, which every request of gunicorn reads anew."""
 
 import json
 from collections.abc import Iterator
@@ -11,8 +11,14 @@ import frappe
 
 @contextmanager
 def site_config(**values: Any) -> Iterator[None]:
-	"""Changes settings for a block, for all processes."""
-	path = Path(frappe.local.sites_path) / frappe.local.site / "site_config.json"
+	"""Changes settings of the site for a block, for all processes."""
+	with changed(Path(frappe.local.sites_path) / frappe.local.site / "site_config.json", **values):
+		yield
+
+
+@contextmanager
+def changed(path: Path, **values: Any) -> Iterator[None]:
+	"""The same of any file of settings; what others write there meanwhile is undone, too."""
 	before = path.read_text()
 	_replace(path, json.dumps({**json.loads(before), **values}, indent=1, sort_keys=True))
 	try:

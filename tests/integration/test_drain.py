@@ -202,7 +202,8 @@ def test_parked_submissions_are_folded_when_the_cause_is_mended(season):
 	no_partition, unreadable = put_poison(season)
 	drain()
 	factories.make_season(season_name="Nowhere")
-	assert srs_persistence.retry_parked() == 2
+	assert srs_persistence.unpark() == 2
+	drain()
 	assert [row.name for row in rows("Review Outbox")] == [unreadable]
 	assert tracker("lost").keys() == {"q1"}
 	assert rows("Review Outbox")[0].parked_at

@@ -1,18 +1,15 @@
 """The tracker, rebuilt from the journal: no difference after real answers, any damage found and mended."""
 
 import json
-import subprocess
 
 import frappe
 import pytest
 
-from devtools import sites
-from devtools.paths import current_bench
 from memora.services import replay as service
 from memora.services import review_session, srs_persistence
 from memora.services.review_session import Response
 from memora.services.srs_redis_manager import SRSRedisManager
-from tests.integration import factories
+from tests.integration import bench_commands, factories
 from tests.integration.state import cached, is_loaded, scores, tracker
 
 QUESTIONS = 4
@@ -46,12 +43,11 @@ def fold() -> None:
 
 
 def replay(season: str, *options: str) -> tuple[int, dict]:
-	"""(exit code, report) of the bench command, in a process of its own."""
-	bench = current_bench()
+	"""(exit code, report) of the bench command."""
 	args = ["--site", frappe.local.site, "memora", "replay", "--season", season, "--json", *options]
-	done = subprocess.run(sites.bench_command(bench, *args), cwd=bench.sites, capture_output=True, text=True)
+	done = bench_commands.run(*args)
 	assert done.stdout, done.stderr
-	return done.returncode, json.loads(done.stdout)
+	return done.exit_code, json.loads(done.stdout)
 
 
 def damage(player: str, question: str, column: str, value: object) -> None:

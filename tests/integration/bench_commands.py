@@ -1,0 +1,20 @@
+"""Bench commands in this process, with a frappe.local and a connection of their own."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+import click
+from click.testing import CliRunner, Result
+from frappe.utils.bench_helper import get_app_groups
+
+
+def run(*args: str, input: str = "") -> Result:
+	"""What `bench <args>` does: its exit code, stdout and stderr. `input` is what somebody types."""
+	runner = CliRunner(mix_stderr=False)
+	with ThreadPoolExecutor(1) as threads:
+		return threads.submit(runner.invoke, _frappe(), args, input=input, obj={}).result()
+
+
+@lru_cache
+def _frappe() -> click.Group:
+	return get_app_groups()["frappe"]

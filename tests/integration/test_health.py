@@ -1,0 +1,90 @@
+"""The status of the whole, and that managers are told when it changes."""
+
+from datetime import timedelta
+
+import frappe
+import pytest
+
+from devtools import ports
+from memora.services import health, memory_store
+from tests.integration import state
+from tests.integration.connections import raw_connection
+from tests.integration.factories import make_learner, make_waiting_submission, site_now
+
+
+@pytest.fixture
+def told():
+	"""What a manager has been told, oldest first."""
+	manager = make_learner(["Memora Manager"]).name
+
+	def subjects() -> list[str]:
+		notes = state.rows("Notification Log", for_user=manager)
+		return [note.subject for note in sorted(notes, key=lambda note: note.creation)]
+
+	return subjects
+
+
+def make_old_submission(player: str, season: str, seconds: int) -> None:
+	name = make_waiting_submission(player, season)
+	created = site_now() - timedelta(seconds=seconds)
+	frappe.db.set_value("Review Outbox", name, "creation", created, update_modified=False)
+	frappe.db.commit()
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(0, "ok"), (110, "ok"), (130, "warning"), (610, "critical")])
+def test_answers_that_wait(player, season, seconds, status):
+	make_old_submission(player, season, seconds)
+	found = health.get()
+	assert found["checks"]["outbox"]["value"] == pytest.approx(seconds, abs=5)
+	assert (found["checks"]["outbox"]["status"], found["status"]) == (status, status)
+
+
+def test_managers_are_told_of_changes_once(told, player, season):
+	health.watch()
+	assert told() == []
+	name = make_waiting_submission(player, season)
+	memory_store.park_outbox(name, "a cause", site_now())
+	frappe.db.commit()
+	for _ in range(3):
+		health.watch()
+	assert told() == ["Memora: warning"]
+	make_old_submission(player, season, 700)
+	for _ in range(2):
+		health.watch()
+	assert told() == ["Memora: warning", "Memora: critical"]
+	frappe.db.delete("Review Outbox")
+	frappe.db.commit()
+	for _ in range(2):
+		health.watch()
+	assert told() == ["Memora: warning", "Memora: critical", "Memora is in order again"]
+
+
+def test_a_change_says_what_is_wrong(told, player, season):
+	make_old_submission(player, season, 700)
+	health.watch()
+	(note,) = {note.email_content for note in state.rows("Notification Log")}
+	assert note.startswith("1 submissions wait to be folded, the oldest for 70")
+	assert frappe.get_doc("Memora Health").message == note
+
+
+def test_no_redis_at_all_is_told(told):
+	for where in ("srs_redis_cache", "redis_queue"):
+		frappe.local.conf[where] = f"redis://127.0.0.1:{ports.any_free()}/0"
+	health.watch()
+	health.watch()
+	assert told() == ["Memora: critical"]
+
+
+def test_what_could_not_be_told_is_told_the_next_time(told, player, season):
+	make_old_submission(player, season, 700)
+	frappe.db.sql("SET SESSION lock_wait_timeout = 1")
+	try:
+		with raw_connection() as other, other.cursor() as cursor:
+			cursor.execute("LOCK TABLES `tabNotification Log` WRITE")
+			with pytest.raises(frappe.QueryTimeoutError):
+				health.watch()
+	finally:
+		frappe.db.rollback()
+		frappe.db.sql("SET SESSION lock_wait_timeout = DEFAULT")
+	health.watch()
+	assert told() == ["Memora: critical"]
