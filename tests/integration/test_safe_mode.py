@@ -1,7 +1,5 @@
 """Who may read while Redis is not there: the limits, and what it costs to hold them."""
 
-import threading
-
 import frappe
 import pytest
 from frappe.exceptions import PermissionError
@@ -88,28 +86,6 @@ def test_a_longer_pause_than_the_window_holds():
 	assert admit("a", "b") == [False, True]
 	make_older(101)
 	assert admit("a", "b") == [True, False]
-
-
-def test_remembering_many_learners_while_others_ask_does_not_fail(monkeypatch):
-	"""Whoever may come again is dropped; threads add to the list at the same time."""
-	monkeypatch.setattr(safe_mode, "REMEMBERED_PLAYERS", 100)
-	memory = safe_mode._Memory((0, 1))
-	errors = []
-
-	def note(prefix: str) -> None:
-		try:
-			for number in range(3000):
-				memory.note(f"{prefix}-{number}", safe_mode.Verdict(0.0))
-		except RuntimeError as error:
-			errors.append(error)
-
-	threads = [threading.Thread(target=note, args=(str(n),)) for n in range(4)]
-	for thread in threads:
-		thread.start()
-	for thread in threads:
-		thread.join()
-	assert not errors
-	assert len(memory.players) <= 100 + len(threads)
 
 
 # All of them together
