@@ -1,5 +1,6 @@
 """Safe Mode as a learner's client and a manager's desk meet it: gunicorn, Redis at a port where nobody listens."""
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -116,7 +117,8 @@ def test_the_message_is_in_the_learners_language(client, arabic):
 	arabic(**{WAIT: "انتظر {0} ثانية."})
 	message(client.get(READ))
 	refused = client.get(READ)
-	assert f"انتظر {refused.headers['Retry-After']} ثانية." in refused.json()["exception"]
+	(shown,) = (json.loads(m)["message"] for m in json.loads(refused.json()["_server_messages"]))
+	assert shown == f"انتظر {refused.headers['Retry-After']} ثانية."
 	client.session.headers["Accept"] = "text/html"
 	page = client.get(READ)
 	assert f"انتظر {page.headers['Retry-After']} ثانية." in page.text
