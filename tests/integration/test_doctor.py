@@ -88,6 +88,7 @@ def redis_server(tmp_path) -> Iterator[str]:
 	)
 	process = daemon.start()
 	yield f"redis://127.0.0.1:{port}/0?socket_timeout=1"
+	process.kill()  # it does not end by itself while it writes its first file
 	daemon.stop(process)
 
 
