@@ -290,7 +290,8 @@ def test_the_status_of_a_cache(manager, season):
 		srs_redis_manager.SRSRedisManager().load_due(player, season)
 	found = message(manager.get(f"{API}get_cache_status"))
 	assert found["keys_by_season"] == {season: 2}
-	assert (found["total_keys"], found["sampled_keys"], found["is_exact"]) == (4, 4, True)
+	assert found["total_keys"] == found["sampled_keys"] == srs_redis().dbsize() >= 4
+	assert found["is_exact"]
 	assert (found["redis_connected"], found["is_safe_mode"]) == (True, False)
 	assert found["memory_used_mb"] > 0
 
@@ -316,7 +317,7 @@ def test_foreign_keys_are_counted_but_no_schedules(season):
 		srs_redis().set(key, 1)
 	found = cache_status.get()
 	assert found["keys_by_season"] == {season: 1}
-	assert found["total_keys"] == len(foreign) + 1
+	assert found["total_keys"] == srs_redis().dbsize() > len(foreign)
 
 
 @pytest.mark.parametrize(("namespace", "counted"), [("school 1", {"own": 1}), ("", {"others": 1})])
@@ -338,11 +339,11 @@ def test_of_many_keys_a_part_is_looked_at(proxy, monkeypatch, season):
 	cache_status.get()  # connects, and looks for what others have missed
 	with proxy.counted() as count:
 		found = cache_status.get()
-	assert (found["total_keys"], found["is_exact"]) == (400, False)
+	assert (found["total_keys"], found["is_exact"]) == (srs_redis().dbsize(), False)
 	assert 100 <= found["sampled_keys"] < 200
 	assert found["keys_by_season"][season] == pytest.approx(300, rel=0.3)
 	assert count.round_trips <= 5  # memory, size, and two or three of keys
 	monkeypatch.setattr(srs_redis_manager, "SURVEY_KEYS", 1000)
 	found = cache_status.get()
-	assert (found["sampled_keys"], found["is_exact"]) == (400, True)
+	assert (found["sampled_keys"], found["is_exact"]) == (srs_redis().dbsize(), True)
 	assert found["keys_by_season"] == {season: 300}
