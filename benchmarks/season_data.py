@@ -14,6 +14,8 @@ from datetime import date, datetime, timedelta
 from random import Random
 
 import frappe
+import pymysql
+from tenacity import retry, retry_if_exception, stop_after_attempt
 
 from devtools.report import Failure, step
 from memora.services import memory_store, partition_manager, partition_swap, scheduling, site_time
@@ -21,6 +23,7 @@ from memora.services import memory_store, partition_manager, partition_swap, sch
 SEED = 20260904
 QUESTIONS_EACH = 1000  # of a learner: some six new ones on each day of a school year
 WRITERS = 2  # connections that insert; more gain nothing on two cores
+DEADLOCK, DEADLOCKS = 1213, 5  # MariaDB's error, and how often a statement may meet it
 LEARNERS_A_STATEMENT = 100  # some 100,000 rows, which is one transaction's undo
 DISK_BYTES_PER_ROW = 700  # the rows, what sorts their index, and as much again to be safe
 
@@ -58,6 +61,10 @@ INSERT_SQL = f"""
 	FROM {LEARNERS} l JOIN {QUESTIONS} q
 	JOIN {MEMORY} m ON m.slot = CRC32(CONCAT(l.digest, q.digest)) %% {MEMORIES}
 	WHERE l.digest BETWEEN %(first)s AND %(last)s"""
+
+
+def _is_deadlock(error: BaseException) -> bool:
+	return isinstance(error, pymysql.err.OperationalError) and error.args[0] == DEADLOCK
 
 
 def player(number: int) -> str:
@@ -157,13 +164,16 @@ def _insert(connections: list, name: str, digests: list[str]) -> int:
 		with connections[number].cursor() as cursor:
 			cursor.execute(SESSION_SQL)
 			chunks = (share[n : n + LEARNERS_A_STATEMENT] for n in range(0, len(share), LEARNERS_A_STATEMENT))
-			return sum(
-				cursor.execute(INSERT_SQL, {"season": name, "first": chunk[0], "last": chunk[-1]})
-				for chunk in chunks
-			)
+			return sum(_insert_chunk(cursor, name, chunk) for chunk in chunks)
 
 	with ThreadPoolExecutor(WRITERS) as pool:
 		return sum(pool.map(run, range(WRITERS)))
+
+
+@retry(retry=retry_if_exception(_is_deadlock), stop=stop_after_attempt(DEADLOCKS), reraise=True)
+def _insert_chunk(cursor, name: str, digests: list[str]) -> int:
+	"""One statement and transaction. The first into an empty table locks all of it, and may meet the other's."""
+	return cursor.execute(INSERT_SQL, {"season": name, "first": digests[0], "last": digests[-1]})
 
 
 def _questions(name: str, how_many: int) -> Iterator[tuple[str, ...]]:
