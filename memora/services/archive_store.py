@@ -15,6 +15,9 @@ ARCHIVE = "`tabArchived Memory Tracker`"
 COUNT_SQL = f"""
 	SELECT (SELECT COUNT(*) FROM `tabPlayer Memory Tracker` WHERE season = %(season)s) + {{staged}},
 	COUNT(*), COALESCE(SUM(eligible_for_deletion), 0) FROM {ARCHIVE} WHERE season = %(season)s"""
+LEFT_SQL = "SELECT COUNT(*) FROM `tabPlayer Memory Tracker` WHERE season = %s"
+# Of a column and by the primary key: half the time of COUNT(*) by an index, ten million rows in a good second.
+MOVED_SQL = f"SELECT COUNT(player) FROM {ARCHIVE} PARTITION ({{partition}}) IGNORE INDEX (schedule)"
 NEXT_NAME_SQL = f"SELECT name FROM {ARCHIVE} WHERE season = %s AND name > %s ORDER BY name LIMIT 1 OFFSET %s"
 CHUNK = "WHERE season = %(season)s AND name > %(after)s AND name <= %(last)s"
 FLAG_SQL = f"""
@@ -43,6 +46,15 @@ def count(season: str) -> tuple[int, int, int]:
 			continue
 		if is_staged == partition_swap.has_table(staging):
 			return active, archived, int(eligible)
+
+
+def count_moved(season: str) -> tuple[int, int]:
+	"""(rows left in the tracker, rows in the archive) of a season whose partition has moved."""
+	((left,),) = query(LEFT_SQL, (season,))
+	if not partition_manager.has_partitions(season):  # then it has never had a row
+		return left, 0
+	((moved,),) = query(MOVED_SQL.format(partition=partition_manager.partition_name(season)))
+	return left, moved
 
 
 def flag(season: str, cutoff: datetime) -> int:

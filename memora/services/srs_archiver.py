@@ -241,7 +241,7 @@ def _refuse_unfolded(season_name: str, waiting: int, parked: int) -> None:
 
 
 def _finish(season_name: str, is_cache_cleared: bool) -> int:
-	left, count, _eligible = archive_store.count(season_name)
+	left, count = archive_store.count_moved(season_name)
 	if left:
 		frappe.throw(
 			_("{0} records reached season {1} meanwhile. Archive it again.").format(left, season_name),
