@@ -1,4 +1,4 @@
-"""A reader and a writer that use a filled season without pause, each in a process of its own."""
+"""A reader and a writer that use a filled season all the time, each in a process of its own."""
 
 import multiprocessing
 import signal
@@ -20,6 +20,7 @@ ANSWERS = 20  # of one submission, and questions of one read
 READY_SECONDS = 60
 
 WARM_UP = 50  # operations of each
+PAUSE_SECONDS = 0.002  # between two: the clients, which live elsewhere, leave the server a part of the cores
 
 _processes = multiprocessing.get_context("spawn")  # a fork would share this process's connections
 
@@ -151,4 +152,5 @@ def _repeat(work: Callable, season: str, learners: int, is_enough: Callable[[int
 		begin = time.monotonic()
 		work(random, player, season, now)
 		done.append(Operation(begin, time.monotonic()))
+		time.sleep(PAUSE_SECONDS)
 	return done
