@@ -54,7 +54,7 @@ def account(season: str, pupil: Pupil) -> Account:
 	scores = redis.get_all_scores(pupil.user, season)
 	due_redis = redis.count_due_items(pupil.user, season)
 	frappe.db.rollback()  # ends the snapshot of the last look
-	now = site_time.to_naive(site_time.now())
+	now = site_time.naive_now()
 	journal: dict[str, list[Row]] = {}
 	for row in frappe.db.sql(JOURNAL_SQL, of_learner, as_dict=True):
 		journal.setdefault(row["question_id"], []).append(row)

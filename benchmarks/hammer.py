@@ -147,7 +147,7 @@ def _run(kind: str, season: str, learners: int, stop, pipe) -> None:
 def _repeat(work: Callable, season: str, learners: int, is_enough: Callable[[int], bool]) -> list[Operation]:
 	random, done = Random(season_data.SEED), []
 	while not is_enough(len(done)):
-		now = site_time.to_naive(site_time.now())
+		now = site_time.naive_now()
 		player = season_data.player(random.randrange(learners))
 		begin = time.monotonic()
 		work(random, player, season, now)

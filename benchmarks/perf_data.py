@@ -72,7 +72,7 @@ def make_due_again(season: str, learners: list[Learner]) -> None:
 	No round begins with a backlog in the outbox, which would slow down its reads.
 	"""
 	site.wait_until_folded(season, [learner.user for learner in learners])
-	now = site_time.to_naive(site_time.now())
+	now = site_time.naive_now()
 	for learner in learners:
 		stored = memory_store.get_records(learner.user, season, learner.answered)
 		records = [
@@ -89,7 +89,7 @@ def make_due_again(season: str, learners: list[Learner]) -> None:
 
 def _make(season: str) -> list[Learner]:
 	_insert_questions()
-	now = site_time.to_naive(site_time.now())
+	now = site_time.naive_now()
 	learners = [_make_learner(number) for number in range(1, LEARNERS + 1)]
 	for learner in learners:
 		_store(learner.user, season, [_record(number, now) for number in range(QUESTIONS)])

@@ -63,7 +63,7 @@ def _text(figures: dict[str, float]) -> str:
 
 def _write_backlog() -> None:
 	"""Learners take turns, as they do: neighbours in time are none on disk."""
-	now = site_time.to_naive(site_time.now())
+	now = site_time.naive_now()
 	rows = (
 		_outbox_row(f"learner{learner:04}@example.com", round_, now)
 		for round_ in range(SUBMISSIONS // LEARNERS)
@@ -107,7 +107,7 @@ def _records(round_: int, now: datetime) -> Iterable[MemoryRecord]:
 def _drain() -> float:
 	"""Answers per second of what a worker's job does."""
 	begin = time.perf_counter()
-	rows = srs_persistence.drain(site_time.to_naive(site_time.now()) + 2 * AHEAD, ENOUGH_SECONDS)
+	rows = srs_persistence.drain(site_time.naive_now() + 2 * AHEAD, ENOUGH_SECONDS)
 	seconds = time.perf_counter() - begin
 	answers = sum(row.answers for row in rows if row.season == SEASON)
 	stored = frappe.db.count("Player Memory Tracker", {"season": SEASON})
@@ -118,7 +118,7 @@ def _drain() -> float:
 
 def _insert_by_orm() -> float:
 	"""Rows per second of the same kind, committed by submission. The ORM wants a player who is a user."""
-	now = site_time.to_naive(site_time.now())
+	now = site_time.naive_now()
 	begin = time.perf_counter()
 	for submission in range(ORM_SUBMISSIONS):
 		for record in _records(submission, now):

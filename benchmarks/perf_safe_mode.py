@@ -104,7 +104,7 @@ def _redis_stopped(learner: Learner) -> Iterator[None]:
 
 	What the outage leaves in the desk goes in the end; that of an interrupted block stays on record.
 	"""
-	bench, name, begin = current_bench(), "redis-srs", site_time.to_naive(site_time.now())
+	bench, name, begin = current_bench(), "redis-srs", site_time.naive_now()
 	with exclusive(bench.run / "services.lock", f"a command that starts {name}"):
 		with step(f"Stopping {name}"):
 			services.pid_file(bench, name).stop(seconds=60)

@@ -118,7 +118,7 @@ def _growth(learners: dict[str, int]) -> dict[str, float]:
 
 def _time_calls(random: Random, player: str, season: str) -> tuple[float, float]:
 	"""Milliseconds of the due query, and of an upsert of 20 answers with its commit."""
-	now = site_time.to_naive(site_time.now())
+	now = site_time.naive_now()
 	records = hammer.next_records(player, season, hammer.some_questions(random), now)
 	hammer.read_due(player, season, now)
 	due = _ms(lambda: hammer.read_due(player, season, now))
@@ -258,7 +258,7 @@ def _copy_and_delete(season: str, rows: int) -> None:
 
 def _end_rows(season: str, rows: int) -> dict[str, float]:
 	"""Rows per second flagged, and deleted while one learner's rows must stay."""
-	cutoff = site_time.to_naive(site_time.now()) + timedelta(days=1)
+	cutoff = site_time.naive_now() + timedelta(days=1)
 	with step(f"Flagging {rows:,} rows, and deleting them"):
 		flag_ms = _ms(lambda: archive_store.flag(season, cutoff))
 		kept = _keep_one_learner(season)

@@ -107,7 +107,7 @@ def drain(parked: bool) -> dict:
 
 	retried = srs_persistence.unpark() if parked else 0
 	with _bar(memory_store.get_backlog().waiting) as bar:
-		rows = srs_persistence.drain(site_time.to_naive(site_time.now()), SECONDS_TO_DRAIN, bar)
+		rows = srs_persistence.drain(site_time.naive_now(), SECONDS_TO_DRAIN, bar)
 	left = memory_store.get_backlog()
 	return {
 		"retried": retried,

@@ -7,7 +7,7 @@ which the next run goes on where one died or was cancelled.
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import frappe
@@ -78,7 +78,7 @@ class _Run:
 			self._end(self._load_all())
 		except Unavailable as error:
 			self._end("Failed", _("The schedules' Redis is not there: {0}").format(error))
-		except BaseException as error:
+		except BaseException as error:  # also Ctrl-C: where it stopped is where the next run goes on
 			self._end("Failed", f"{type(error).__name__}: {error}")
 			raise
 		doc = self.doc
@@ -117,18 +117,15 @@ class _Run:
 	def _report(self) -> bool:
 		"""Says how far it is; whether to stop."""
 		self._save()
-		if self.progress:
-			self.progress(self.doc)
 		self.report_at = time.monotonic() + REPORT_SECONDS
 		return bool(frappe.db.get_value(DOCTYPE, self.doc.name, "cancel_requested"))
 
 	def _end(self, status: str, error: str | None = None) -> None:
-		self.doc.status, self.doc.error, self.doc.ended_at = status, error, _now()
+		self.doc.status, self.doc.error, self.doc.ended_at = status, error, site_time.naive_now()
 		self._save()
-		if self.progress:
-			self.progress(self.doc)
 
 	def _save(self) -> None:
+		"""Notes how far it is, and tells whoever looks."""
 		doc = self.doc
 		names = ("status", "error", "ended_at", "records", "learners", "schedules", "position")
 		with memory_store.transaction():
@@ -137,6 +134,8 @@ class _Run:
 			name: doc.get(name) for name in ("season", "status", "records", "estimated_records", "error")
 		}
 		frappe.publish_realtime("memora_rebuild", state)
+		if self.progress:
+			self.progress(doc)
 
 
 def _learners(season: str, after: str) -> Iterator[tuple[str, int]]:
@@ -156,7 +155,7 @@ def require_cache(season_name: str) -> str:
 
 
 def _resumed(season_name: str, restart: bool) -> Document | None:
-	since = _now() - timedelta(hours=RESUME_HOURS)
+	since = site_time.naive_now() - timedelta(hours=RESUME_HOURS)
 	names = frappe.db.sql(LAST_RUN_SQL, {"season": season_name, "since": since})
 	if restart or not names:
 		return None
@@ -170,13 +169,9 @@ def _new(season_name: str) -> Document:
 	values = {
 		"season": season_name,
 		"status": "Running",
-		"started_at": _now(),
+		"started_at": site_time.naive_now(),
 		"estimated_records": partition_manager.estimate_rows("Player Memory Tracker", season_name),
 		**dict.fromkeys(("records", "learners", "schedules"), 0),
 	}
 	with memory_store.transaction():
 		return frappe.get_doc({"doctype": DOCTYPE, **values}).insert(ignore_permissions=True)
-
-
-def _now() -> datetime:
-	return site_time.to_naive(site_time.now())

@@ -76,7 +76,7 @@ def _queue_configured() -> Findings:
 
 def _queue_worked() -> Findings:
 	backlog = memory_store.get_backlog()
-	now = site_time.to_naive(site_time.now())
+	now = site_time.naive_now()
 	if backlog.oldest and (now - backlog.oldest).total_seconds() > FOLD_SECONDS:
 		yield (
 			_("{0} submissions wait to be folded, the oldest since {1}.").format(

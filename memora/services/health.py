@@ -18,10 +18,7 @@ OK, WARNING, CRITICAL = "ok", "warning", "critical"
 RANK = {OK: 0, WARNING: 1, CRITICAL: 2}
 
 # Beyond the first it is a warning, beyond the second critical.
-OUTBOX_SECONDS = (
-	120,
-	600,
-)  # since the oldest answer waits; a worker folds at once, the sweeper in two minutes
+OUTBOX_SECONDS = (120, 600)  # of waiting: a worker folds at once, the sweeper within two minutes
 QUEUE_JOBS = (1000, 5000)
 
 LAST_RATE_SQL = """
@@ -49,7 +46,7 @@ def watch() -> None:
 		return
 	wrong = [check["message"] for check in found["checks"].values() if check["status"] != OK]
 	message = " ".join(wrong) or _("All checks are passed.")
-	now = site_time.to_naive(site_time.now())
+	now = site_time.naive_now()
 	told.update({"status": status, "since": now, "message": message}).save(ignore_permissions=True)
 	alerts.tell_managers(  # committed together
 		_("Memora is in order again") if status == OK else _("Memora: {0}").format(_(status)),
@@ -85,7 +82,7 @@ def _queue_depth() -> Check:
 
 def _outbox() -> Check:
 	backlog = memory_store.get_backlog()
-	now = site_time.to_naive(site_time.now())
+	now = site_time.naive_now()
 	age = (now - backlog.oldest).total_seconds() if backlog.oldest else 0
 	message = _("{0} submissions wait to be folded, the oldest for {1} s.").format(
 		backlog.waiting, round(age)

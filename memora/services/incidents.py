@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -84,7 +84,7 @@ def open_incident(reason: str) -> None:
 
 
 def _open(cursor: pymysql.cursors.Cursor, reason: str) -> None:
-	now = _now()
+	now = site_time.naive_now()
 	cursor.execute(LOCK_SQL, (LOCK_WAIT_SECONDS,))  # it goes with the connection
 	if not cursor.fetchone()[0]:
 		return  # somebody else is writing it down
@@ -101,7 +101,7 @@ def _open(cursor: pymysql.cursors.Cursor, reason: str) -> None:
 def close_incidents() -> None:
 	"""Notes that Redis is there again."""
 	write_counts()
-	_try(lambda cursor: cursor.execute(CLOSE_SQL, {"now": _now()}))
+	_try(lambda cursor: cursor.execute(CLOSE_SQL, {"now": site_time.naive_now()}))
 
 
 def is_open() -> bool:
@@ -142,7 +142,7 @@ def tell() -> None:
 	Each is told once, whoever calls this. Commits. Runs every minute, and at the end of a request that noted one.
 	"""
 	memory_store.new_snapshot()
-	over_since = _now() - timedelta(seconds=FLAP_SECONDS)
+	over_since = site_time.naive_now() - timedelta(seconds=FLAP_SECONDS)
 	for incident in _claimed(OPENING_IS_TO_TELL):
 		message = _("The schedules' Redis can't be used: {0}").format(incident.reason)
 		_tell(incident.name, "opening_told", _("Safe Mode is on"), message, is_error=True)
@@ -183,7 +183,3 @@ def _try(action) -> None:
 			action(cursor)
 	except pymysql.err.MySQLError as error:
 		frappe.logger("memora").error(f"an incident could not be written down: {error}")
-
-
-def _now() -> datetime:
-	return site_time.to_naive(site_time.now())

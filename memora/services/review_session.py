@@ -57,7 +57,7 @@ def read_in_safe_mode(player: str, season: str, subject: str | None, limit: int)
 
 
 def _due_in_database(player: str, season: str, subject: str | None, limit: int):
-	return memory_store.get_due(player, season, site_time.to_naive(site_time.now()), limit, subject)
+	return memory_store.get_due(player, season, site_time.naive_now(), limit, subject)
 
 
 def _due_in_redis(player: str, season: Season, limit: int) -> tuple[list[MemoryRecord], int]:
@@ -66,7 +66,7 @@ def _due_in_redis(player: str, season: Season, limit: int) -> tuple[list[MemoryR
 	if not due["question_ids"]:
 		return [], due["total_due"]
 	records = memory_store.get_records(player, season.name, due["question_ids"])
-	now = site_time.to_naive(site_time.now())
+	now = site_time.naive_now()
 	wanted = [records.get(q) for q in due["question_ids"]]
 	if all(record and record.next_review_date <= now for record in wanted):
 		return wanted, due["total_due"]

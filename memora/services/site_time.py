@@ -21,6 +21,11 @@ def now() -> datetime:
 	return datetime.now(site_zone())
 
 
+def naive_now() -> datetime:
+	"""The current moment as tables hold it."""
+	return to_naive(now())
+
+
 def to_epoch(site_datetime: datetime, zone: ZoneInfo | None = None) -> float:
 	"""Unix seconds of a naive site time.
 

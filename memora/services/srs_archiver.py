@@ -76,7 +76,7 @@ class SRSArchiver:
 		"""Archives each season that is over, not active, and set to auto_archive, and completes runs that
 		died: {success, archived_seasons (how many), failed_seasons (names)}. One that fails does not stop the
 		others; managers are told."""
-		today = site_time.to_naive(site_time.now()).date()
+		today = site_time.naive_now().date()
 		results = {name: self.archive_season(name) for name in seasons.get_to_archive(today)}
 		failed = [name for name, result in results.items() if not result["success"]]
 		for name in failed:
@@ -93,7 +93,7 @@ class SRSArchiver:
 
 	def flag_eligible_for_deletion(self) -> dict[str, Any]:
 		"""Flags what was archived more than RETENTION_DAYS ago: {success, flagged_count, cutoff_date}."""
-		cutoff = site_time.to_naive(site_time.now()) - timedelta(days=self.RETENTION_DAYS)
+		cutoff = site_time.naive_now() - timedelta(days=self.RETENTION_DAYS)
 		flagged = sum(archive_store.flag(season, cutoff) for season in archive_store.get_seasons())
 		return {"success": True, "flagged_count": flagged, "cutoff_date": cutoff.date()}
 
@@ -187,7 +187,7 @@ def _move(season_name: str) -> int:
 	_report(season_name, step, 3)
 	partition_swap.put_in(
 		season_name,
-		site_time.to_naive(site_time.now()),
+		site_time.naive_now(),
 		on_copied=lambda rows: _report(season_name, _("{0}: {1} copied").format(step, rows), 3),
 	)
 	_report(season_name, _("Clearing the cache"), 4)
@@ -201,7 +201,7 @@ def _close(season_name: str) -> None:
 	with memory_store.transaction():
 		season = seasons.get_document(season_name, for_update=True)
 		_refuse_to_archive(season)
-		started_at = season.archive_started_at or site_time.to_naive(site_time.now())
+		started_at = season.archive_started_at or site_time.naive_now()
 		frappe.db.set_value(DOCTYPE, season_name, "archive_started_at", started_at, update_modified=False)
 
 
@@ -254,7 +254,7 @@ def _finish(season_name: str, is_cache_cleared: bool) -> int:
 		)
 	with memory_store.transaction():
 		values = {
-			"archived_at": site_time.to_naive(site_time.now()),
+			"archived_at": site_time.naive_now(),
 			"archived_records": count,
 			"archive_status": status,
 		}

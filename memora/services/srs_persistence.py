@@ -157,7 +157,7 @@ def persist_review_batch(
 	# from here on, whoever commits a submission queues another job: this one may have looked already
 	background_jobs.get_redis_conn().delete(_job_waits_key())
 	own = fold(submission)
-	others = drain(_now())
+	others = drain(site_time.naive_now())
 	return _persisted((len(own.records) if own else 0) + sum(folded.answers for folded in others))
 
 
@@ -212,7 +212,7 @@ def sweep_outbox() -> int:
 	Runs every minute.
 	"""
 	SRSRedisManager().is_available()  # if an outage is over that nobody else has noticed to be over
-	return len(drain(_now() - timedelta(seconds=SWEEP_AFTER_SECONDS)))
+	return len(drain(site_time.naive_now() - timedelta(seconds=SWEEP_AFTER_SECONDS)))
 
 
 def unpark() -> int:
@@ -261,7 +261,7 @@ def _check_cache(rows: list[OutboxRow]) -> None:
 def _park(name: str, error: Exception) -> None:
 	reason = f"{type(error).__name__}: {error}"
 	with memory_store.transaction():
-		memory_store.park_outbox(name, reason, _now())
+		memory_store.park_outbox(name, reason, site_time.naive_now())
 	_logger().error(f"parked {name}: {reason}")
 	if memory_store.get_parked(limit=2) == [name]:  # the first of what may be many
 		alerts.tell_managers(
@@ -341,7 +341,7 @@ class SRSPersistenceService:
 	def _store(self, results: list["_Result"], user: str, season: str) -> None:
 		with memory_store.player_lock(user):
 			stored = memory_store.get_records(user, season, [r.question_id for r in results])
-			now = _now()
+			now = site_time.naive_now()
 			window_start = now - timedelta(seconds=self.IDEMPOTENCY_WINDOW)
 			records = [
 				r.applied_to(stored.get(r.question_id), now)
@@ -425,7 +425,3 @@ def _unknown(user: str, season: str) -> str | None:
 def _persisted(count: int, errors: list[str] | None = None) -> PersistResult:
 	errors = errors or []
 	return PersistResult(success=not errors, processed_count=count, failed_count=len(errors), errors=errors)
-
-
-def _now() -> datetime:
-	return site_time.to_naive(site_time.now())

@@ -88,8 +88,9 @@ def reconcile_cache_with_database(
 	cache_misses, stale, orphaned, ghosts, learners, seconds, season, error?, …}.
 
 	The season is the active one if none is given. `sample_size` None, or one above the season's size, goes through
-	all learners; `player` looks at one. Managers are told when the rate is above Memora Settings' limit. `progress`, if given, is called with
-	the report after each batch. Raises UnknownSeason and InvalidLimit. Commits. Runs daily.
+	all learners; `player` looks at one. Managers are told when the rate is above Memora Settings' limit.
+	`progress`, if given, is called with the report after each batch. Raises UnknownSeason and InvalidLimit. Commits.
+	Runs daily.
 	"""
 	if sample_size is not None and not _is_size(sample_size):
 		frappe.throw(
@@ -101,7 +102,7 @@ def reconcile_cache_with_database(
 	found = seasons.get(season) if season else seasons.get_active()
 	if found and sample_size and sample_size >= partition_manager.estimate_rows(TRACKER, found.name):
 		sample_size = None
-	report = Report(found.name if found else "", sample_size is None and not player, _now())
+	report = Report(found.name if found else "", sample_size is None and not player, site_time.naive_now())
 	if not found or not found.enable_redis:
 		report.error = (
 			_("Season {0} does not use Redis.").format(season) if season else _("No season is active.")
@@ -220,7 +221,3 @@ def _note(report: Report) -> None:
 				"; ".join(examples),
 			),
 		)
-
-
-def _now() -> datetime:
-	return site_time.to_naive(site_time.now())

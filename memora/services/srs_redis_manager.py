@@ -343,7 +343,7 @@ class SRSRedisManager:
 
 	def _due_in_database(self, user: str, season: str, limit: int) -> DueItems:
 		"""For whoever finds another process loading the schedule: few rows instead of all of them."""
-		now = site_time.to_naive(site_time.now())
+		now = site_time.naive_now()
 		records, total = memory_store.get_due(user, season, now, limit)
 		return DueItems(question_ids=[r.question_id for r in records], total_due=total, is_loaded=True)
 
@@ -523,7 +523,7 @@ class SRSRedisManager:
 		self.server.has_missed_writes = False  # first: what another thread misses meanwhile stays noted
 		try:
 			self.server.remember_generation(client.incr(self.generation_key))
-		except BaseException:
+		except BaseException:  # whatever it was, the outage is not counted
 			self.server.has_missed_writes = True
 			raise
 		incidents.close_incidents()

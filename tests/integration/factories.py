@@ -157,4 +157,4 @@ def bank_questions(subject: str = "Bank Geography") -> list[str]:
 
 
 def site_now() -> datetime:
-	return site_time.to_naive(site_time.now())
+	return site_time.naive_now()

@@ -7,7 +7,7 @@ SEASON, LEARNERS, QUESTIONS = "Filled Season", 3, 40
 
 
 def test_the_app_reads_a_filled_season_and_none_of_it_stays():
-	now = site_time.to_naive(site_time.now())
+	now = site_time.naive_now()
 	ids = [season_data.question_id(number) for number in range(QUESTIONS)]
 	with season_data.season(SEASON):
 		assert season_data.fill(SEASON, LEARNERS, QUESTIONS) == LEARNERS * QUESTIONS

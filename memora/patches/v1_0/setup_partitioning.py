@@ -155,7 +155,7 @@ def _begin(conversion: Conversion, names: dict[str | None, str]) -> None:
 		return
 	_write(FORGET_SQL, name=conversion.doctype)  # first: it would be believed of the empty twin
 	partition_manager.create_twin(conversion.doctype, conversion.twin, wanted)
-	now = site_time.to_naive(site_time.now())
+	now = site_time.naive_now()
 	_write(START_SQL, name=conversion.doctype, checksum=checksum, now=now)
 
 
