@@ -35,7 +35,7 @@ def read_due(player: str, season: str, now: datetime) -> list[MemoryRecord]:
 def next_records(player: str, season: str, question_ids: list[str], now: datetime) -> list[MemoryRecord]:
 	"""What a learner's records of some questions are after one more answer to each."""
 	records = memory_store.get_records(player, season, question_ids)
-	frappe.db.rollback()
+	frappe.db.rollback()  # the upsert that follows is another request's
 	if len(records) != len(question_ids):
 		raise Failure(f"{player} has {len(records)} records of {len(question_ids)} questions in {season}")
 	due = now + timedelta(days=30)
@@ -59,7 +59,7 @@ def some_questions(random: Random) -> list[str]:
 def _read(random: Random, player: str, season: str, now: datetime) -> None:
 	read_due(player, season, now)
 	memory_store.get_records(player, season, some_questions(random))
-	frappe.db.rollback()
+	frappe.db.rollback()  # a request of its own, of which there is none here
 
 
 def _write(random: Random, player: str, season: str, now: datetime) -> None:

@@ -84,7 +84,7 @@ def _clear() -> None:
 	_remove_bare_keys()
 	for doctype in ("Cache Rebuild", "Cache Reconciliation"):
 		frappe.db.delete(doctype, {"season": SEASON})
-	frappe.db.commit()
+	frappe.db.commit()  # no request does it
 
 
 # The bare loops
@@ -152,7 +152,7 @@ def _rebuild_in_process() -> tuple[int, float, float]:
 
 
 def _reconcile(rows: int, read: float) -> dict[str, float]:
-	frappe.db.commit()
+	frappe.db.commit()  # what the rebuild's process has written is to be seen
 	with step(f"Comparing {SAMPLE_SIZE:,} records of random learners"):
 		seconds, report = _timed(lambda: reconcile_cache_with_database(SAMPLE_SIZE, SEASON))
 	_check(report, min(rows, SAMPLE_SIZE))
