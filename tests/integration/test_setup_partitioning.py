@@ -115,7 +115,8 @@ def columns_and_indexes(table: str) -> str:
 	return create_statement(table).partition("(")[2].partition("PARTITION BY")[0]
 
 
-def test_old_rows_are_brought_to_the_layout_of_the_design(old_tracker, capfd):
+def test_old_rows_are_brought_to_the_layout_of_the_design(old_tracker, monkeypatch, capfd):
+	monkeypatch.delenv("CI", raising=False)  # there Frappe's progress bar is a row of dots
 	rows = make_old_rows(ROWS)
 	insert(TRACKER, rows)
 	assert len(newest(rows)) < ROWS * 0.95
