@@ -197,7 +197,7 @@ def _schedule(
 	def step(response: Response) -> _Step:
 		before = records.get(response.question_id)
 		outcome = scheduling.review(
-			_memory(before, calendar.zone) if before else None,
+			memory_of(before, calendar.zone) if before else None,
 			response.quality,
 			now,
 			seed=memory_store.tracker_name(player, season.name, response.question_id),
@@ -233,7 +233,8 @@ class _Origin:
 		return cls(question_id, known.get("subject"), known.get("topic"), now)
 
 
-def _memory(record: MemoryRecord, zone: ZoneInfo) -> scheduling.Memory:
+def memory_of(record: MemoryRecord, zone: ZoneInfo) -> scheduling.Memory:
+	"""A stored record as the model takes it."""
 	return scheduling.Memory(
 		stability=record.stability,
 		difficulty=record.difficulty,
