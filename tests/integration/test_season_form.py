@@ -135,7 +135,7 @@ def test_a_season_whose_name_was_typed_is_archived(worker, manager):
 	assert result_of(manager, started)["status"] == "finished"
 	found = look(over)
 	assert found["archive"]["archived_records"] == 20
-	assert (found["archive"]["percent"], found["archive"]["error"], found["is_busy"]) == (None, None, False)
+	assert (found["archive"]["percent"], found["archive"]["error"], found["is_busy"]) == (100, None, False)
 	assert found["jobs"]["archive"]["status"] == "finished"
 	assert found["actions"] == ["retention"]
 
@@ -190,7 +190,7 @@ def test_an_archive_run_that_was_killed_is_not_shown_as_going_on():
 	set_values(over, archive_started_at="2026-01-01 10:00:00", archive_status="Counting", archive_step=5)
 	found = look(over)
 	assert found["archive"]["error"].startswith("It was cut off at: Counting.")
-	assert (found["archive"]["percent"], found["is_busy"], found["actions"]) == (None, False, ["archive"])
+	assert (found["archive"]["is_running"], found["is_busy"], found["actions"]) == (False, False, ["archive"])
 
 
 def test_a_refusal_of_the_job_stands_by_the_archive(worker, manager, player):
@@ -224,7 +224,7 @@ def test_a_rebuild_is_seen_while_it_goes_on(player, season):
 		4,
 	)
 	found = look(season)["cache"]
-	assert (found["percent"], found["rebuild"]["status"], found["error"]) == (None, "Completed", None)
+	assert (found["percent"], found["rebuild"]["status"], found["error"]) == (100, "Completed", None)
 
 
 def test_a_rebuild_that_was_killed_is_not_shown_as_going_on(season):
@@ -234,14 +234,14 @@ def test_a_rebuild_that_was_killed_is_not_shown_as_going_on(season):
 	frappe.db.commit()
 	found = look(season)
 	assert found["cache"]["error"].startswith("It was cut off.")
-	assert (found["cache"]["percent"], found["is_busy"], found["actions"]) == (
-		None,
+	assert (found["cache"]["is_running"], found["is_busy"], found["actions"]) == (
+		False,
 		False,
 		["rebuild", "reconcile"],
 	)
 	with memory_store.named_lock(cache_rebuild.lock_name(season), 0):
 		found = in_other_connection(lambda: season_state.get(season)).result(10)
-	assert found["cache"]["percent"] == 0
+	assert found["cache"]["is_running"]
 
 
 def test_why_a_rebuild_failed_stands_by_the_cache(no_redis, player, season):

@@ -65,7 +65,7 @@ frappe.provide("memora");
 			title: __("Stability after each answer, in days"),
 			type: "line",
 			height: 180,
-			colors: ["purple"],
+			colors: ["blue"],
 			data: {
 				labels: history.map((answer) => axis_date(answer.reviewed_at)),
 				datasets: [{ name: __("Days"), values: history.map((answer) => Math.round(10 * answer.stability_after) / 10) }],
@@ -85,10 +85,10 @@ frappe.provide("memora");
 		const url = frappe.utils.get_form_link("Player Review Log", answer.name);
 		const recall = answer.predicted_recall === null ? "–" : `${percent(answer.predicted_recall)} %`;
 		return `<tr>
-			<td><a href="${url}">${frappe.datetime.str_to_user(answer.reviewed_at)}</a></td>
+			<td class="text-nowrap"><a href="${url}"><bdi dir="ltr">${frappe.datetime.str_to_user(answer.reviewed_at)}</bdi></a></td>
 			<td>${escape(__(answer.kind))}</td>
 			<td><span class="indicator-pill ${COLORS[answer.rating] || "gray"}">${escape(__(answer.rating))}</span></td>
-			<td>${recall}</td>
+			<td><bdi dir="ltr">${recall}</bdi></td>
 			<td>${format_number(answer.stability_after, null, 1)}</td></tr>`;
 	}
 

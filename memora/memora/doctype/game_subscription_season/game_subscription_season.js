@@ -65,22 +65,24 @@ function show(frm, state) {
 	}
 }
 
-const column = (title, body) => `<div class="col-sm-4"><h6>${title}</h6>${body}</div>`;
+const column = (title, body) => `<div class="col-sm-4 mb-3"><h6>${title}</h6>${body}</div>`;
 const escape = (value) => frappe.utils.escape_html(String(value));
 const number = (value) => format_number(value || 0, null, 0);
 const day = (value) => frappe.datetime.str_to_user(value.slice(0, 10));
-const when = (value) => `<span title="${escape(value)}">${frappe.datetime.str_to_user(value.slice(0, 16))}</span>`;
+// read from left to right in every language
+const when = (value) => `<bdi dir="ltr">${frappe.datetime.str_to_user(value)}</bdi>`;
 const fact = (label, value) =>
 	`<div class="d-flex justify-content-between small mb-1" style="gap: 8px">
-		<span class="text-muted">${label}</span><span class="text-right">${value}</span></div>`;
+		<span class="text-muted">${label}</span><span style="text-align: end">${value}</span></div>`;
 const problem = (text) => (text ? `<div class="memora-error small text-danger my-2">${escape(text)}</div>` : "");
 
-function bar(kind, percent, text) {
+function bar(kind, { percent, is_running, error }, text) {
 	if (percent === null) return "";
+	const style = is_running ? "progress-bar-striped progress-bar-animated" : error || percent < 100 ? "bg-warning" : "bg-success";
 	const width = Math.max(percent, 2); // so that there is something to be seen
 	return `<div class="memora-progress my-2" data-kind="${kind}">
-		<div class="progress"><div class="progress-bar progress-bar-striped progress-bar-animated" role="progressbar"
-			aria-valuenow="${Math.floor(percent)}" aria-valuemin="0" aria-valuemax="100" style="width: ${width}%"></div></div>
+		<div class="progress"><div class="progress-bar ${style}" role="progressbar" style="width: ${width}%"
+			aria-valuenow="${Math.floor(percent)}" aria-valuemin="0" aria-valuemax="100"></div></div>
 		<div class="small text-muted mt-1">${escape(text)}</div></div>`;
 }
 
@@ -89,8 +91,9 @@ function partitions({ tables }) {
 		.map(([doctype, found]) => {
 			if (!found) return fact(__(doctype), `<span class="text-danger">${__("missing")}</span>`);
 			const size = frappe.form.formatters.FileSize(found.bytes);
-			const since = found.created_at ? `<br>${__("since {0}", [day(found.created_at)])}` : "";
-			return fact(__(doctype), __("about {0} rows, {1}", [number(found.rows), size]) + since);
+			const since = found.created_at ? __("since {0}", [day(found.created_at)]) : "";
+			const rows = __("about {0} rows, {1}", [number(found.rows), size]);
+			return fact(__(doctype), since) + `<div class="small mb-2">${rows}</div>`;
 		})
 		.join("");
 }
@@ -99,12 +102,7 @@ function cache({ cache, jobs, queue_error }) {
 	if (!cache.is_enabled) return fact(__("Redis"), __("not used by this season"));
 	const { rebuild, reconciliation } = cache;
 	let html = fact(__("Last rebuild"), rebuild ? link("Cache Rebuild", rebuild.name, when(rebuild.started_at)) : __("never"));
-	if (rebuild) html += fact(__(rebuild.status), __("{0} records", [number(rebuild.records)]));
-	const queued = jobs.rebuild?.status === "queued";
-	const text = queued
-		? __("Waiting for a worker")
-		: __("{0} of about {1} records", [number(rebuild?.records), number(rebuild?.estimated_records)]);
-	html += bar("rebuild", cache.percent, text);
+	html += bar("rebuild", cache, jobs.rebuild?.status === "queued" ? __("Waiting for a worker") : progress_of(rebuild));
 	html += fact(
 		__("Last reconciliation"),
 		reconciliation ? link("Cache Reconciliation", reconciliation.name, when(reconciliation.started_at)) : __("never"),
@@ -117,6 +115,12 @@ function cache({ cache, jobs, queue_error }) {
 	return html + problem(cache.error) + problem(queue_error);
 }
 
+function progress_of(rebuild) {
+	const { status, records, estimated_records } = rebuild || {};
+	if (status === "Completed") return __("Completed: {0} records", [number(records)]);
+	return __("{0}: {1} of about {2} records", [__(status), number(records), number(estimated_records)]);
+}
+
 function archived({ archive, jobs }, doc) {
 	let html = "";
 	if (archive.archived_at) {
@@ -127,13 +131,13 @@ function archived({ archive, jobs }, doc) {
 		else html += fact(__("Archived"), __("no"));
 		html += fact(__("Automatic"), doc.auto_archive ? __("after {0}", [day(doc.end_date)]) : __("no"));
 	}
-	const queued = jobs.archive?.status === "queued";
-	html += bar("archive", archive.percent, queued ? __("Waiting for a worker") : archive.status || "");
-	if (archive.archived_at && archive.status) html += `<div class="small text-muted">${escape(archive.status)}</div>`;
+	const is_queued = jobs.archive?.status === "queued";
+	html += bar("archive", archive, is_queued ? __("Waiting for a worker") : archive.status || "");
 	return html + running(jobs.retention, __("Retention")) + problem(archive.error);
 }
 
 const link = (doctype, name, html) => `<a href="${frappe.utils.get_form_link(doctype, name)}">${html}</a>`;
+
 function running(job, label) {
 	const texts = { queued: __("waiting for a worker"), started: __("going on") };
 	return texts[job?.status] ? fact(label, texts[job.status]) : "";
@@ -168,7 +172,7 @@ function archive(frm) {
 		const text = __("Moves {0} records out of the live table. The season takes no answers from then on, for good.", [
 			number(found.active_records),
 		]);
-		ask(__("Archive"), text, [typed(frm)], (values) => start(frm, "desk.archive_season", values));
+		ask(__("Archive"), text, [typed(frm)], (values) => start(frm, "desk.archive_season", values), "danger");
 	});
 }
 
@@ -177,7 +181,8 @@ function retention(frm) {
 		const count = seasons[frm.doc.name];
 		if (!count) return frappe.msgprint(__("No archived record of this season is past retention."));
 		const text = __("Deletes {0} archived records past retention, for good.", [number(count)]);
-		ask(__("Retention"), text, [typed(frm)], (values) => start(frm, "desk.delete_eligible_records", values));
+		const run = (values) => start(frm, "desk.delete_eligible_records", values);
+		ask(__("Retention"), text, [typed(frm)], run, "danger");
 	});
 }
 
@@ -198,11 +203,14 @@ const dry_run = (frm, method) =>
 function start(frm, method, values = {}) {
 	return frappe
 		.call({ method: `${API}.${method}`, args: { season: frm.doc.name, ...values } })
-		.then(() => look_again(frm, 0));
+		.then(() => {
+			frm.memora_was_busy = true; // even if it should have ended before the next look
+			look_again(frm, 0);
+		});
 }
 
 // The dialog stays open when the server refuses.
-function ask(title, text, fields, action) {
+function ask(title, text, fields, action, style = "primary") {
 	const dialog = new frappe.ui.Dialog({
 		title,
 		fields: [{ fieldname: "text", fieldtype: "HTML", options: `<p>${text}</p>` }, ...fields],
@@ -214,5 +222,6 @@ function ask(title, text, fields, action) {
 				.catch(() => dialog.enable_primary_action());
 		},
 	});
+	dialog.get_primary_btn().removeClass("btn-primary").addClass(`btn-${style}`);
 	dialog.show();
 }
