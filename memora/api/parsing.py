@@ -113,6 +113,7 @@ def _parse_response(index: int, item: Any) -> Response:
 		question_id=_parse_question_id(index, item.get("question_id")),
 		quality=_parse_quality(index, item),
 		response_time_ms=_parse_response_time(index, item.get("response_time_ms")),
+		practice=_parse_practice(index, item.get("practice")),
 	)
 
 
@@ -141,6 +142,12 @@ def _parse_response_time(index: int, value: Any) -> int | None:
 		rule = _("must be a whole number of milliseconds from 0 to {0}").format(MAX_RESPONSE_TIME_MS)
 		_refuse_field(index, "response_time_ms", rule, value)
 	return value
+
+
+def _parse_practice(index: int, value: Any) -> bool:
+	if value is not None and not isinstance(value, bool):
+		_refuse_field(index, "practice", _("must be true or false"), value)
+	return bool(value)
 
 
 def _is_text(value: Any, max_length: int) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 import frappe
 from frappe import _
 
-from memora.api.parsing import parse_filter, parse_limit, parse_responses, parse_submission_id
+from memora.api.parsing import parse_filter, parse_flag, parse_limit, parse_responses, parse_submission_id
 from memora.api.utils import current_player, is_manager, refusals_in_html
 from memora.exceptions import UnknownLearner, UnknownSubmission
 from memora.services import memory_store, review_session, seasons
@@ -13,17 +13,26 @@ from memora.services.srs_persistence import SRSPersistenceService
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-def get_review_session(subject: str | None = None, limit: int | str = 20) -> dict[str, Any]:
+def get_review_session(
+	subject: str | None = None, limit: int | str = 20, preview: bool | int | str = False
+) -> dict[str, Any]:
 	"""The questions due for the signed-in learner in the active season, oldest due first.
 
 	`subject` narrows to one subject, `limit` is 1 to 50. Answers {questions: [{question_id, subject, topic,
-	stability (days), next_review_date (site time), …content}], total_due, season, is_degraded, message?}.
-	`message` says why there is no active season. While Redis is not there `is_degraded` is true and at most
+	stability (days), next_review_date (site time), …content}], total_due, season, is_degraded, message?, next_due?}.
+	`message` says why there is no active season; `next_due` (site time or null) when the next question falls due
+	where none is. With `preview` each question has preview, what an answer now would lead to: {Again, Hard, Good,
+	Easy: {quality to send, interval_days (learning days), next_review_date (site time)}}. While Redis is not there `is_degraded` is true and at most
 	10 are shown, to each learner once in 30 seconds. Errors: InvalidLimit, InvalidFilter 400, RateLimitExceeded
 	429 with Retry-After.
 	"""
 	with refusals_in_html():
-		return review_session.read(current_player(), parse_filter("subject", subject), parse_limit(limit))
+		return review_session.read(
+			current_player(),
+			parse_filter("subject", subject),
+			parse_limit(limit),
+			parse_flag("preview", preview),
+		)
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -55,7 +64,10 @@ def _require_manager_of(user: str) -> None:
 def submit_review_session(
 	responses: list | dict | str | int | float | bool | None = None, submission_id: Any = None
 ) -> dict[str, Any]:
-	"""Stores 1 to 50 answers {question_id, quality 0-5 or is_correct, response_time_ms?}.
+	"""Stores 1 to 50 answers {question_id, quality 0-5 or is_correct, response_time_ms?, practice?}.
+
+	Practice (true or false) repeats a question beside the schedule: it is journalled and moves nothing; one that was
+	not learnt before is rejected.
 
 	Answers {status, processed, rejected: [{question_id, reason}], submission_id, persistence_job_id,
 	is_degraded, season, schedule: {question_id: next_review_date}}. What is answered with 200 is stored for

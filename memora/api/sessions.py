@@ -4,7 +4,7 @@ from typing import Any
 
 import frappe
 
-from memora.api.parsing import parse_filter, parse_limit
+from memora.api.parsing import parse_filter, parse_flag, parse_limit
 from memora.api.reviews import submit_review_session
 from memora.api.utils import current_player
 from memora.services import lesson_session
@@ -12,16 +12,19 @@ from memora.services import lesson_session
 
 @frappe.whitelist(methods=["GET", "POST"])
 def get_lesson_session(
-	topic: str | None = None, subject: str | None = None, limit: int | str = 10
+	topic: str | None = None,
+	subject: str | None = None,
+	limit: int | str = 10,
+	preview: bool | int | str = False,
 ) -> dict[str, Any]:
 	"""Questions that the signed-in learner has never seen in the active season, in order of teaching.
 
 	`limit` is 1 to 50, and no more than are left of `new_per_day` (Memora Settings) on this learning day.
-	Answers {questions: [{question_id, …content}], new_left_today, season, message?}. Errors: InvalidLimit, InvalidFilter
-	400.
+	Answers {questions: [{question_id, …content}], new_left_today, season, message?}; with `preview` each question has
+	preview as in get_review_session. Errors: InvalidLimit, InvalidFilter 400.
 	"""
 	filters = parse_filter("topic", topic), parse_filter("subject", subject)
-	return lesson_session.read(current_player(), *filters, parse_limit(limit))
+	return lesson_session.read(current_player(), *filters, parse_limit(limit), parse_flag("preview", preview))
 
 
 @frappe.whitelist(methods=["POST"])

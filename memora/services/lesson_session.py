@@ -7,12 +7,15 @@ from typing import Any
 from memora.services import memory_store, seasons, site_time
 from memora.services.question_source import get_source
 from memora.services.scheduling import LearningCalendar
+from memora.services.season_scheduler import SeasonScheduler
 from memora.services.settings import get_settings
 
 PAGE_ROWS = 200  # ids asked of the question source at a time
 
 
-def read(player: str, topic: str | None, subject: str | None, limit: int) -> dict[str, Any]:
+def read(
+	player: str, topic: str | None, subject: str | None, limit: int, preview: bool = False
+) -> dict[str, Any]:
 	"""New questions with content; see api.sessions.get_lesson_session."""
 	season = seasons.get_active()
 	if not season:
@@ -28,6 +31,9 @@ def read(player: str, topic: str | None, subject: str | None, limit: int) -> dic
 	ids = list(_unseen(seen, subject, topic, min(limit, left)))
 	content = get_source().get_questions(ids)
 	questions = [{**content[i], "question_id": i} for i in ids if i in content]
+	if preview:
+		scheduler = SeasonScheduler(player, season, site_time.now())
+		questions = [{**q, "preview": scheduler.preview(q["question_id"], None)} for q in questions]
 	return {"questions": questions, "new_left_today": left, "season": season.name}
 
 
