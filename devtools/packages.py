@@ -20,6 +20,7 @@ PROGRAMS = {
 	"mariadb-install-db": "mariadb-server",
 	"mariadb": "mariadb-client",
 	"redis-server": "redis-server",
+	"chromium": "chromium",  # for the tests of the learner's page
 	"git": "git",  # Frappe's GitPython refuses to be imported without it
 }
 

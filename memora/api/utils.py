@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import unquote
 
 import frappe
 from frappe import _
@@ -13,6 +14,8 @@ from memora.exceptions import RateLimitExceeded
 from memora.services import incidents, seasons
 from memora.services.alerts import MANAGER_ROLES
 from memora.services.safe_mode import SafeModeManager
+
+LEARNER_HEADER = "X-Memora-Learner"  # percent-encoded
 
 
 def get_active_season() -> str | None:
@@ -25,7 +28,16 @@ def current_player() -> str:
 	"""The signed-in user: whoever that is learns for herself alone."""
 	if frappe.session.user == "Guest":
 		frappe.throw(_("Log in to learn."), frappe.PermissionError)
+	_require_learner_meant(frappe.session.user)
 	return frappe.session.user
+
+
+def _require_learner_meant(user: str) -> None:
+	"""A page that was opened for one learner names her: in another tab someone else may have signed in since."""
+	request = getattr(frappe.local, "request", None)
+	meant = unquote(request.headers.get(LEARNER_HEADER, "")) if request else ""
+	if meant not in ("", user):
+		frappe.throw(_("Another learner has signed in."), frappe.PermissionError)
 
 
 def is_manager() -> bool:
