@@ -101,6 +101,7 @@ def test_two_tabs_send_once(pupil, questions):
 	for page in (pupil.page, other.page):
 		page.on("response", lambda response: stored.append(response.request.post_data))
 	other.sees(questions[0])
+	pupil.page.bring_to_front()  # Chromium hardly draws a page behind
 	pupil.page.context.set_offline(True)
 	answer(pupil, questions[:3])
 	expect(other.state).to_have_text(WAITING.format(3))

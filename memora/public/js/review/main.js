@@ -36,9 +36,9 @@ function showReviews(session) {
 	offerLesson();
 }
 
-// Without those whose answer waits to be sent, and those that show nothing.
+// Without those that were answered before the server knew of it, and those that show nothing.
 function fresh(questions) {
-	const answered = new Set(outbox.waiting().map((answer) => answer.question_id));
+	const answered = outbox.answered();
 	return questions.filter((question) => !answered.has(question.question_id) && isShown(question.question));
 }
 

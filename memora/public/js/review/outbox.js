@@ -5,6 +5,7 @@ import { RateLimited, Refused, SignedOut, Unreachable } from "./server.js";
 
 const FIRST_PAUSE_MS = 2000;
 const LONGEST_PAUSE_MS = 60000;
+const JUST_SENT_MS = 60000; // a session may have been read before they were stored
 const SEASON_CLOSED = new Set(["NoActiveSeason", "SeasonStateError"]);
 
 let serial = 0;
@@ -27,6 +28,13 @@ export class Outbox {
 	waiting() {
 		const answers = this.store.all("answer");
 		return this.season ? answers.filter((answer) => answer.season === this.season) : answers;
+	}
+
+	// The questions whose answers wait, or have just been sent: no longer due, whatever a session says.
+	answered() {
+		const sent = this.store.all("sent");
+		for (const answer of sent) if (answer.at < Date.now() - JUST_SENT_MS) this.store.remove("sent", answer);
+		return new Set([...this.waiting(), ...sent].map((answer) => answer.question_id));
 	}
 
 	add(response) {
@@ -82,8 +90,9 @@ export class Outbox {
 		const { question_id, quality, practice, response_time_ms, submission_id } = answer;
 		const result = await this.server.submit([{ question_id, quality, practice, response_time_ms }], submission_id);
 		const [rejected] = result.rejected;
-		if (rejected && !practice) this.setAside(answer, rejected.reason);
-		else this.store.remove("answer", answer);
+		if (rejected && !practice) return this.setAside(answer, rejected.reason);
+		if (!practice) this.store.put("sent", { ...answer, at: Date.now() });
+		this.store.remove("answer", answer);
 	}
 
 	// Whether the answers behind this one have to wait, too.

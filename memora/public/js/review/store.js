@@ -9,7 +9,7 @@ export class Store {
 		this.memory = new Map(); // where the browser gives no storage: then until the page is closed
 	}
 
-	// Answers of a kind, "answer" or "aside", of all this learner's seasons, in the order given.
+	// Answers of a kind, "answer", "sent" or "aside", of all this learner's seasons, in the order given.
 	all(kind) {
 		const prefix = this.key(kind) + ":";
 		const entries = this.keys().filter((key) => key.startsWith(prefix)).map((key) => this.read(key));
