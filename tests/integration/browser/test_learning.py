@@ -21,9 +21,10 @@ def choice_questions(player) -> list[str]:
 
 
 def test_guests_are_sent_to_log_in(open_browser):
-	page = open_browser()
-	page.goto("/review")
-	assert page.url.endswith("/login?redirect-to=/review")
+	answer = open_browser().request.get("/review", max_redirects=0)
+	assert answer.status in (301, 302)
+	assert answer.headers["location"] == "/login?redirect-to=/review"
+	assert "no-store" in answer.headers["cache-control"]  # or the browser would go there for ever
 
 
 def test_a_lesson(pupil):

@@ -33,7 +33,7 @@ export function number(value) {
 export function days(count) {
 	const [value, unit] = count < 60 ? [count, "day"] : count < 365 ? [count / 30.44, "month"] : [count / 365.25, "year"];
 	const digits = { maximumFractionDigits: unit === "day" ? 0 : 1 };
-	return new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long", ...digits }).format(value);
+	return new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "short", ...digits }).format(value);
 }
 
 // "2026-11-24 04:00:00" is the clock of the school, whatever zone the phone is set to.
