@@ -22,6 +22,8 @@ PROGRAMS = {
 	"redis-server": "redis-server",
 	"chromium": "chromium",  # for the tests of the learner's page
 	"git": "git",  # Frappe's GitPython refuses to be imported without it
+	"prometheus": "prometheus",  # of the tests, with promtool
+	"curl": "curl",  # of the tests
 }
 
 

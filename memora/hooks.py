@@ -9,9 +9,11 @@ required_apps = []
 after_install = "memora.install.after_install"
 after_migrate = "memora.install.after_migrate"
 
+before_request = ["memora.api.utils.start_clock"]
 after_request = [
 	"memora.api.utils.set_retry_after",
 	"memora.api.utils.tell_of_incident",
+	"memora.api.utils.observe_latency",
 	"memora.review_page.set_headers",
 ]
 
