@@ -34,6 +34,7 @@ SECONDS_BETWEEN_LOOKS = 0.5
 def setup(bench: Bench, args: list[str]) -> int:
 	begin = time.monotonic()
 	_ensure(bench)
+	packages.ensure_browser(bench)
 	say(f"{time.monotonic() - begin:7.1f} s  Everything is set up in {bench.root}")
 	return 0
 
@@ -128,6 +129,7 @@ def bench_command(bench: Bench, args: list[str]) -> int:
 def test(bench: Bench, args: list[str]) -> int:
 	keep_stdout_clean()
 	_ensure(bench)
+	packages.ensure_browser(bench)
 	with services.running(bench):
 		env = _site_env(bench, TEST_SITE)
 		# a database of its own: a running worker must not take the tests' jobs

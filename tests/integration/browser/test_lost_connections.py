@@ -14,6 +14,7 @@ from tests.integration.client import Client
 from tests.integration.factories import bank_questions, make_learner, make_records
 from tests.integration.site_config import site_config
 
+READ = "memora.api.reviews.get_review_session"
 SUBMIT = "**/api/method/memora.api.reviews.submit_review_session"
 WAITING = "Answers waiting: {}"
 
@@ -92,6 +93,19 @@ def test_a_reply_that_is_lost(pupil, questions):
 	pupil.has_saved()
 	assert lost == [200]
 	assert pupil.journal() == reviews(questions[:2])
+
+
+def test_a_session_that_was_read_before_the_answer_was_stored(pupil, questions):
+	"""As when a page is loaded while the one before it still sends."""
+	pupil.open()
+	before = pupil.page.request.get(f"/api/method/{READ}?preview=1").text()
+	assert questions[0] in before
+	answer(pupil, questions[:1])
+	pupil.has_saved()
+	pupil.page.route(f"**/api/method/{READ}?**", lambda route: route.fulfill(body=before))
+	pupil.page.get_by_label("Subject").select_option("Bank Geography")
+	expect(pupil.page.locator("#progress-text")).to_have_text("0 of 4")
+	pupil.sees(questions[1])
 
 
 def test_two_tabs_send_once(pupil, questions):

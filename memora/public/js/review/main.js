@@ -5,7 +5,7 @@ import { el } from "./dom.js";
 import * as keyboard from "./keyboard.js";
 import { Outbox } from "./outbox.js";
 import { isShown } from "./sanitise.js";
-import { offer, showCaughtUp, showScreen, showSummary, showWait } from "./screens.js";
+import { nextReviews, offer, showCaughtUp, showScreen, showSummary, showWait, tell } from "./screens.js";
 import { RateLimited, Refused, Server, SignedOut, Unreachable } from "./server.js";
 import { Sitting } from "./sitting.js";
 import { Store } from "./store.js";
@@ -50,9 +50,9 @@ async function load(read, show) {
 	place.setAttribute("aria-busy", "true");
 	try {
 		await outbox.flush(); // what is not stored yet would be asked again
-		const read_for = subject;
+		const readFor = subject;
 		const session = await read();
-		if (read_for === subject) show(session);
+		if (readFor === subject) show(session);
 	} catch (error) {
 		showTrouble(error, () => load(read, show));
 	} finally {
@@ -97,10 +97,9 @@ function next(more) {
 }
 
 async function finish(more) {
-	const finished = sitting;
-	sitting = null;
 	const goOn = { text: t("go_on"), onclick: loadReviews };
-	showSummary(place, finished, more > 0 ? [{ ...goOn, text: t("go_on_with", more) }] : []);
+	showSummary(place, sitting, more > 0 ? [{ ...goOn, text: t("go_on_with", more) }] : []);
+	sitting = null;
 	if (more > 0) return;
 	const shown = place.firstElementChild;
 	try {
@@ -108,7 +107,7 @@ async function finish(more) {
 		const session = await server.reviews(subject, 1);
 		if (shown !== place.firstElementChild) return;
 		if (session.total_due && fresh(session.questions).length) offer(place, goOn);
-		else showSummary(place, finished, [], session.next_due);
+		else if (session.next_due) tell(place, nextReviews(session.next_due));
 		offerLesson();
 	} catch {
 		if (shown === place.firstElementChild) offer(place, goOn); // which will say what is in the way

@@ -12,7 +12,7 @@ const DROPPED = new Set(
 	"script style template noscript iframe object embed svg math title head link meta base form textarea select".split(" "),
 );
 const ATTRIBUTES = new Set(
-	"alt cite class colspan datetime dir height lang rowspan scope span start title width".split(" "),
+	"alt colspan datetime dir height lang rowspan scope span start title width".split(" "),
 );
 const MAX_DEPTH = 50;
 

@@ -22,6 +22,11 @@ export function showScreen(place, { picture, title, lines = [], actions = [], ex
 	scrollTo(0, 0);
 }
 
+// Adds a line to the screen that is shown.
+export function tell(place, line) {
+	place.querySelector(".screen .actions")?.before(el("p", { role: "status" }, line));
+}
+
 // Adds a choice to the screen that is shown, once it is known that there is one.
 export function offer(place, action) {
 	const actions = place.querySelector(".screen .actions");
@@ -34,7 +39,7 @@ function button({ text, onclick, href }, isMain) {
 	return el("button", { ...attributes, type: "button", onclick }, text);
 }
 
-export function showSummary(place, sitting, actions, nextDue) {
+export function showSummary(place, sitting, actions) {
 	const counts = [
 		[sitting.answered, t("questions_answered")],
 		[sitting.rightAtOnce, t("right_at_once")],
@@ -48,17 +53,18 @@ export function showSummary(place, sitting, actions, nextDue) {
 			{ class: "counts" },
 			counts.map(([count, name]) => el("div", {}, el("dt", {}, name), el("dd", {}, number(count)))),
 		),
-		lines: [nextDue && t("next_at", moment(nextDue))],
 		actions,
 	});
 }
+
+export const nextReviews = (nextDue) => t("next_at", moment(nextDue));
 
 export function showCaughtUp(place, nextDue) {
 	showScreen(place, {
 		picture: "check",
 		tone: "is-done",
 		title: t("caught_up"),
-		lines: [nextDue ? t("next_at", moment(nextDue)) : t("nothing_yet")],
+		lines: [nextDue ? nextReviews(nextDue) : t("nothing_yet")],
 	});
 }
 
