@@ -1,6 +1,6 @@
 """Long work that administrators start: jobs on the queue `long`, known by ids of their own."""
 
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import frappe
@@ -8,6 +8,7 @@ from frappe import _
 from frappe.utils import background_jobs
 from redis.exceptions import RedisError
 from rq.job import JobStatus
+from typing_extensions import NotRequired, TypedDict
 
 from memora.exceptions import JobFailed, QueueUnavailable, UnknownJob
 from memora.services.srs_persistence import reach_queue
@@ -16,10 +17,29 @@ QUEUE = "long"
 TIMEOUT_SECONDS = 6 * 60 * 60
 JOB = "memora.services.admin_jobs.run"
 PREFIX = "memora-"
-WAITING = {"created", "deferred", "scheduled"}  # what RQ has more words for
+WORDS = {  # where RQ has more of them
+	**dict.fromkeys(("created", "deferred", "scheduled"), "queued"),
+	**dict.fromkeys(("stopped", "canceled"), "failed"),
+}
 
 
-def start(kind: str, action: str, **arguments: Any) -> dict[str, str]:
+class StartedJob(TypedDict):
+	"""A job that waits for a worker."""
+
+	status: Literal["queued"]
+	job_id: str
+
+
+class JobState(TypedDict):
+	"""A job: `result` is what its service returned, once it is finished; `error` why it has failed."""
+
+	job_id: str
+	status: Literal["queued", "started", "finished", "failed"]
+	result: NotRequired[dict[str, Any]]
+	error: NotRequired[str]
+
+
+def start(kind: str, action: str, **arguments: Any) -> StartedJob:
 	"""Queues a job that calls a function with these arguments: {status: queued, job_id}. Raises QueueUnavailable."""
 	job_id = f"{PREFIX}{kind}-{uuid4().hex[:12]}"
 	try:
@@ -40,7 +60,7 @@ def run(action: str, arguments: dict[str, Any]) -> dict[str, Any]:
 	return result
 
 
-def get_status(job_id: str) -> dict[str, Any]:
+def get_status(job_id: str) -> JobState:
 	"""See api.srs.get_job_status. Raises UnknownJob, QueueUnavailable."""
 	try:
 		reach_queue()
@@ -51,7 +71,7 @@ def get_status(job_id: str) -> dict[str, Any]:
 		result, trace = job.return_value(), job.exc_info
 	except RedisError as error:
 		_refuse(error)
-	answer = {"job_id": job_id, "status": "queued" if status in WAITING else status}
+	answer = {"job_id": job_id, "status": WORDS.get(status, status)}
 	if status == JobStatus.FINISHED:
 		return {**answer, "result": result}
 	return {**answer, "error": _error(trace)} if trace else answer
