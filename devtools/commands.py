@@ -14,6 +14,7 @@ from devtools import (
 	environment,
 	fault_bench,
 	mariadb,
+	node,
 	packages,
 	ports,
 	processes,
@@ -125,6 +126,7 @@ def bench_command(bench: Bench, args: list[str]) -> int:
 def test(bench: Bench, args: list[str]) -> int:
 	keep_stdout_clean()
 	_ensure(bench)
+	node.ensure(bench)
 	with services.running(bench):
 		env = _site_env(bench, TEST_SITE)
 		# a database of its own: a running worker must not take the tests' jobs

@@ -80,6 +80,13 @@ def web(site):
 		yield handle
 
 
+@pytest.fixture(scope="module")
+def long_worker(site):
+	"""Does administrators' jobs."""
+	with processes.worker(["long"]) as handle:
+		yield handle
+
+
 @pytest.fixture(scope="session")
 def fleet(site) -> Iterator[Fleet]:
 	fleet = Fleet()
