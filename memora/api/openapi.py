@@ -2,10 +2,10 @@
 
 methods              of frappe.whitelist
 parameters, bodies   annotations and defaults; see parsing.Sent
-replies              return annotations: TypedDicts, or a werkzeug Response for what is not JSON, as in
-                     `Annotated[Response, "text/plain; version=0.0.4"]`
+replies              return annotations: TypedDicts, or a werkzeug Response for what is not JSON, with its
+                     media types, as in `Annotated[Response, "text/plain"]`
 errors               the names after "Errors:", the last paragraph of a docstring, and what Frappe itself refuses
-role                 whether the endpoint calls require_manager
+role                 which of GUARDS the endpoint calls
 """
 
 import inspect
@@ -25,12 +25,14 @@ from werkzeug.wrappers import Response
 from memora import __version__, api, exceptions
 from memora.api import schemas
 from memora.api.schemas import Schema
+from memora.api.utils import MONITOR_ROLE
 from memora.services.alerts import MANAGER_ROLES
 
 Endpoint = Callable[..., Any]
 
 COMMAND = "./dev bench memora openapi"
-LEARNER, MANAGER = "learner", "manager"
+LEARNER, MANAGER, MONITOR = "learner", "manager", "monitor"
+GUARDS = {"require_manager": MANAGER, "require_monitor": MONITOR}
 
 # What Frappe refuses before an endpoint is reached. Of CSRF tokens it does not ask readers.
 FRAPPE_ERRORS = (frappe.AuthenticationError, frappe.PermissionError)
@@ -51,6 +53,7 @@ before it reaches an endpoint, with whatever status Frappe has for it. Guide wit
 ROLES = {
 	LEARNER: "Any signed-in user, for her own data alone.",
 	MANAGER: f"Users with the role {' or '.join(MANAGER_ROLES)}.",
+	MONITOR: f"Users with the role {' or '.join((*MANAGER_ROLES, MONITOR_ROLE))}.",
 }
 
 SECURITY_SCHEMES = {
@@ -142,7 +145,7 @@ def path_item(endpoint: Endpoint, found: dict[str, Schema]) -> Schema:
 def _operation(endpoint: Endpoint, method: str, found: dict[str, Schema]) -> Schema:
 	summary, description = _texts(endpoint)
 	role = role_of(endpoint)
-	needs = f"Needs the role {' or '.join(MANAGER_ROLES)}." if role == MANAGER else ""
+	needs = f"For: {ROLES[role]}"
 	operation = {
 		"operationId": endpoint.__name__ if method == "POST" else f"{endpoint.__name__}_by_{method.lower()}",
 		"tags": [role],
@@ -171,8 +174,9 @@ def _doc(endpoint: Endpoint) -> str:
 
 
 def role_of(endpoint: Endpoint) -> str:
-	"""Who may call it: LEARNER or MANAGER."""
-	return MANAGER if "require_manager" in inspect.unwrap(endpoint).__code__.co_names else LEARNER
+	"""Who may call it: LEARNER, MANAGER or MONITOR."""
+	called = inspect.unwrap(endpoint).__code__.co_names
+	return next((role for guard, role in GUARDS.items() if guard in called), LEARNER)
 
 
 # What is sent
@@ -218,19 +222,20 @@ def _responses(endpoint: Endpoint, method: str, found: dict[str, Schema]) -> Sch
 
 def _reply(endpoint: Endpoint, found: dict[str, Schema]) -> Schema:
 	answer = get_type_hints(inspect.unwrap(endpoint), include_extras=True)["return"]
-	if media_type := _media_type(answer):
-		return {"description": "Success.", "content": {media_type: {"schema": {"type": "string"}}}}
+	if media_types := _media_types(answer):
+		content = {media_type: {"schema": {"type": "string"}} for media_type in media_types}
+		return {"description": "Success.", "content": content}
 	schema: Schema = {"type": "object", "properties": {"message": schemas.add(_without_none(answer), found)}}
 	if NoneType not in get_args(answer):  # None is not sent
 		schema["required"] = ["message"]
 	return {"description": "Success.", "content": {"application/json": {"schema": schema}}}
 
 
-def _media_type(answer: Any) -> str | None:
-	"""That of an endpoint that makes its response itself."""
+def _media_types(answer: Any) -> tuple[str, ...]:
+	"""Those of an endpoint that makes its response itself."""
 	if get_origin(answer) is Annotated and get_args(answer)[0] is Response:
-		return get_args(answer)[1]
-	return "text/plain" if answer is Response else None
+		return get_args(answer)[1:]
+	return ("text/plain",) if answer is Response else ()
 
 
 def _without_none(answer: Any) -> Any:

@@ -1,9 +1,10 @@
 """What administrators do: caches, archives, retention, and how it all is. For System and Memora Managers."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import frappe
 from typing_extensions import TypedDict
+from werkzeug.wrappers import Response
 
 from memora.api.parsing import (
 	Filter,
@@ -15,8 +16,8 @@ from memora.api.parsing import (
 	parse_number,
 	whole_number,
 )
-from memora.api.utils import require_manager
-from memora.services import admin_jobs, cache_rebuild, cache_status, health, seasons
+from memora.api.utils import require_manager, require_monitor
+from memora.services import admin_jobs, cache_rebuild, cache_status, health, metrics, seasons
 from memora.services.admin_jobs import JobState, StartedJob
 from memora.services.cache_status import CacheStatus
 from memora.services.health import HealthReport
@@ -151,9 +152,20 @@ def get_job_status(job_id: Name = None) -> JobState:
 
 @frappe.whitelist(methods=["GET", "POST"])
 def get_health() -> HealthReport:
-	"""How the system is, in one word and check by check."""
-	require_manager()
+	"""How the system is, in one word and check by check. For Memora Monitor, too."""
+	require_monitor()
 	return health.get()
+
+
+@frappe.whitelist(methods=["GET"])
+def get_metrics() -> Annotated[Response, "text/plain", "application/openmetrics-text"]:
+	"""What Prometheus scrapes, in its text format: times of requests on this host, and figures of this site.
+
+	For Memora Monitor, too. docs/monitoring.md names the metrics.
+	"""
+	require_monitor()
+	text, content_type = metrics.render(frappe.get_request_header("Accept", ""))
+	return Response(text, content_type=content_type)
 
 
 def _parse_season(value: Any) -> str | None:
