@@ -22,7 +22,8 @@ PROGRAMS = {
 	"redis-server": "redis-server",
 	"curl": "curl",  # the tests run the examples of docs/api.md
 	"git": "git",  # Frappe's GitPython refuses to be imported without it
-	"prometheus": "prometheus",  # the tests', with promtool
+	"prometheus": "prometheus",  # of the tests, with promtool
+	"curl": "curl",  # of the tests
 }
 
 
