@@ -20,7 +20,6 @@ PROGRAMS = {
 	"mariadb-install-db": "mariadb-server",
 	"mariadb": "mariadb-client",
 	"redis-server": "redis-server",
-	"curl": "curl",  # the tests run the examples of docs/api.md
 	"git": "git",  # Frappe's GitPython refuses to be imported without it
 	"prometheus": "prometheus",  # of the tests, with promtool
 	"curl": "curl",  # of the tests
