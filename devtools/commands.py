@@ -53,6 +53,9 @@ def _ensure(bench: Bench) -> None:
 
 
 def start(bench: Bench, args: list[str]) -> int:
+	parser = argparse.ArgumentParser(prog="./dev start", add_help=False)
+	parser.add_argument("--rq-dashboard", action="store_true")
+	options = parser.parse_args(args)
 	_ensure(bench)
 	if PidFile(bench.run / "web.json").pid():
 		raise Failure("./dev start is running already; ./dev stop ends it, and what a killed one left behind")
@@ -60,7 +63,9 @@ def start(bench: Bench, args: list[str]) -> int:
 		handles = [_start_web(bench, stack), *_start_workers(stack)]
 		with step("Starting the scheduler"):
 			handles.append(stack.enter_context(processes.scheduler(name="scheduler")))
-		_say_where(handles[0])
+		dashboard = _start_rq_dashboard(bench, stack) if options.rq_dashboard else None
+		_say_where(handles[0], dashboard)
+		handles += [dashboard] if dashboard else []
 		_watch(handles)
 	return 0
 
@@ -80,9 +85,18 @@ def _start_workers(stack: ExitStack) -> list[processes.Handle]:
 		]
 
 
-def _say_where(web: processes.Handle) -> None:
+def _start_rq_dashboard(bench: Bench, stack: ExitStack) -> processes.Handle:
+	environment.ensure_rq_dashboard(bench)
+	port = ports.claim(bench, "rq-dashboard")
+	with step(f"Starting rq-dashboard on 127.0.0.1:{port}"):
+		return stack.enter_context(processes.rq_dashboard(port, name="rq-dashboard"))
+
+
+def _say_where(web: processes.Handle, dashboard: processes.Handle | None) -> None:
 	say(f"\n  {web.url.replace('127.0.0.1', MAIN_SITE)}  (or {web.url})")
 	say(f"  User Administrator, password {sites.ADMIN_PASSWORD}")
+	if dashboard:
+		say(f"  {dashboard.url}  rq-dashboard: the queues, for whoever is on this machine")
 	say("  Ctrl-C, or ./dev stop, stops it all.\n")
 
 
