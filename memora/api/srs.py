@@ -6,7 +6,7 @@ import frappe
 
 from memora.api.parsing import parse_filter, parse_flag, parse_name, parse_number
 from memora.api.utils import require_manager
-from memora.services import admin_jobs, cache_rebuild, cache_status, health, seasons
+from memora.services import admin_jobs, cache_rebuild, cache_status, health, seasons, write_queue
 from memora.services.partition_manager import estimate_rows
 from memora.services.srs_archiver import SRSArchiver
 from memora.services.srs_reconciliation import MAX_SAMPLE_SIZE, SAMPLE_SIZE
@@ -108,6 +108,17 @@ def get_job_status(job_id: str | None = None) -> dict[str, Any]:
 	"""
 	require_manager()
 	return admin_jobs.get_status(parse_name("job_id", job_id))
+
+
+@frappe.whitelist(methods=["POST"])
+def retry_write_job(name: str | None = None) -> dict[str, str]:
+	"""Has a worker fold a submission again, or do a failed job again: {status: queued, job_id}.
+
+	`name` is that of an SRS Write Job. Errors: UnknownJob 404 for one that is gone, JobStateError 409 for one that is
+	queued, under way or done, QueueUnavailable 503.
+	"""
+	require_manager()
+	return write_queue.retry(parse_name("name", name))
 
 
 @frappe.whitelist(methods=["GET", "POST"])

@@ -1,6 +1,6 @@
 """Long work that administrators start: jobs on the queue `long`, known by ids of their own."""
 
-from typing import Any
+from typing import Any, NoReturn
 from uuid import uuid4
 
 import frappe
@@ -28,7 +28,7 @@ def start(kind: str, action: str, **arguments: Any) -> dict[str, str]:
 			JOB, queue=QUEUE, timeout=TIMEOUT_SECONDS, job_id=job_id, action=action, arguments=arguments
 		)
 	except RedisError as error:
-		_refuse(error)
+		refuse(error)
 	return {"status": "queued", "job_id": job_id}
 
 
@@ -50,7 +50,7 @@ def get_status(job_id: str) -> dict[str, Any]:
 		status = JobStatus(job.get_status()).value
 		result, trace = job.return_value(), job.exc_info
 	except RedisError as error:
-		_refuse(error)
+		refuse(error)
 	answer = {"job_id": job_id, "status": "queued" if status in WAITING else status}
 	if status == JobStatus.FINISHED:
 		return {**answer, "result": result}
@@ -62,5 +62,6 @@ def _error(trace: str) -> str:
 	return trace.strip().splitlines()[-1].removeprefix(f"{JobFailed.__module__}.{JobFailed.__name__}: ")
 
 
-def _refuse(error: RedisError) -> None:
+def refuse(error: RedisError) -> NoReturn:
+	"""Raises QueueUnavailable."""
 	frappe.throw(_("The queue's Redis is not there: {0}").format(error), QueueUnavailable)
