@@ -55,7 +55,9 @@ Runs gunicorn, one worker for the queue srs_write alone, one for the other queue
 Prints the address and the login. Ctrl-C stops everything; so does ./dev stop from elsewhere.
 The logs are in .bench/logs/.
 
-  ./dev start --rq-dashboard    rq-dashboard, too, on a loopback port of its own; installed the first time
+  ./dev start
+  ./dev start --site test.memora.localhost
+  ./dev start --rq-dashboard   rq-dashboard, too, on a loopback port of its own; installed the first time
 """,
 	),
 	"stop": Command(

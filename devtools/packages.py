@@ -21,6 +21,7 @@ PROGRAMS = {
 	"mariadb": "mariadb-client",
 	"redis-server": "redis-server",
 	"git": "git",  # Frappe's GitPython refuses to be imported without it
+	"prometheus": "prometheus",  # the tests', with promtool
 }
 
 

@@ -9,6 +9,7 @@ from memora.services import partition_manager
 from memora.services.srs_persistence import FALLBACK_QUEUE, QUEUE
 from memora.services.srs_redis_manager import redis_url
 
+SETTINGS = "Memora Settings"
 LIST_COLUMNS = {"SRS Write Job": "6"}  # else as many as the desk thinks fit, which are four on most screens
 
 
@@ -27,6 +28,7 @@ def after_migrate() -> None:
 		)
 	frappe.db.add_index("Review Outbox", ["creation"], "creation")
 	_keep_lists_light()
+	_complete_settings()
 
 
 def _keep_lists_light() -> None:
@@ -37,6 +39,14 @@ def _keep_lists_light() -> None:
 			values = {**dict.fromkeys(switches, 1), "total_fields": LIST_COLUMNS.get(doctype)}
 			settings = frappe.get_doc({"doctype": "List View Settings", **values})
 			settings.insert(set_name=doctype, ignore_permissions=True)
+
+
+def _complete_settings() -> None:
+	"""A site that has saved its settings gets the defaults of what came since: without them it could not again."""
+	if stored := frappe.db.get_singles_dict(SETTINGS):
+		for field in frappe.get_meta(SETTINGS).fields:
+			if field.default and field.fieldname not in stored:
+				frappe.db.set_single_value(SETTINGS, field.fieldname, field.default, update_modified=False)
 
 
 def _set_redis_namespace() -> None:

@@ -442,6 +442,11 @@ class SRSRedisManager:
 
 		return self._ask(read)
 
+	def get_memory(self) -> tuple[int, int]:
+		"""(bytes used, bytes there are: maxmemory, or without one those of the host). Raises Unavailable."""
+		found = self._ask(lambda client: client.info("memory"))
+		return found["used_memory"], found["maxmemory"] or found["total_system_memory"]
+
 	def _season_of(self, key: str) -> str | None:
 		"""The season of a schedule's key, None for any other key."""
 		parts = key.removeprefix(self.prefix).split(":")
