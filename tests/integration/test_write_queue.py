@@ -48,7 +48,10 @@ def listed(client: Client, *filters: tuple, **params: Any) -> list[dict[str, Any
 
 
 def statuses(client: Client, *filters: tuple) -> dict[str, str]:
-	return {row["name"]: row["status"] for row in listed(client, *filters)}
+	rows = listed(client, *filters)
+	found = {row["name"]: row["status"] for row in rows}
+	assert len(found) == len(rows)
+	return found
 
 
 def shown(client: Client, name: str) -> dict[str, Any]:
