@@ -1,4 +1,4 @@
-"""rq-dashboard as `./dev start --rq-dashboard` runs it, and behind a password as in docs/operations.md."""
+"""rq-dashboard as `./dev start --rq-dashboard` runs it, and behind a password as in docs/rq-dashboard.md."""
 
 import pytest
 
