@@ -80,6 +80,12 @@ class SeasonStateError(MemoraError):
 	http_status_code = 409
 
 
+class JobStateError(MemoraError):
+	"""The job is not in the state that this needs."""
+
+	http_status_code = 409
+
+
 class SubmissionConflict(MemoraError):
 	"""A submission id that was used before, for other answers."""
 

@@ -120,6 +120,11 @@ def _enqueue(key: str, player: str, season: str) -> None:
 	reach_queue()
 	if not background_jobs.get_redis_conn().set(_job_waits_key(), key, nx=True, ex=JOB_WAITS_SECONDS):
 		return
+	enqueue_job(key, player, season)
+
+
+def enqueue_job(key: str, player: str, season: str) -> None:
+	"""Queues a submission's own job, whether or not another one waits. Raises RedisError."""
 	frappe.enqueue(
 		JOB, queue=get_queue(), job_id=key, responses=[], user=player, season=season, submission=key
 	)

@@ -5,12 +5,9 @@ from functools import partial
 from itertools import pairwise
 
 import frappe
-import pytest
-from frappe.utils import background_jobs
 
 from devtools import ports
 from memora.services import srs_persistence
-from memora.services.circuit_breaker import CircuitBreaker
 from memora.services.srs_persistence import fold, sweep_outbox
 from tests.integration import fleet as members
 from tests.integration import state
@@ -20,21 +17,6 @@ from tests.integration.factories import bank_questions, make_learner, make_recor
 from tests.integration.fleet import CONNECTIONS, PROCESSES
 from tests.integration.redis_proxy import RedisProxy
 from tests.integration.submitting import answers, read, submit
-
-
-@pytest.fixture
-def queue_url(monkeypatch):
-	"""Points this process at another queue Redis, as if it had never asked one."""
-	monkeypatch.setattr(background_jobs, "_redis_queue_conn", None)
-	monkeypatch.setattr(
-		srs_persistence, "_queue_breaker", CircuitBreaker(srs_persistence._queue_breaker.failures)
-	)
-
-	def use(url: str) -> None:
-		frappe.local.conf.redis_queue = url
-
-	return use
-
 
 # Folding by hand
 
