@@ -5,6 +5,8 @@ from functools import partial
 from itertools import pairwise
 
 import frappe
+import pytest
+from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 
 from devtools import ports
 from memora.services import srs_persistence
@@ -28,6 +30,19 @@ def test_folding_twice_changes_nothing(player):
 	before = state.everything()
 	assert fold(row.name) is None
 	assert state.everything() == before
+
+
+def test_a_job_out_of_time_parks_nothing(player):
+	submit(player, answers(2))
+	(row,) = state.outbox(player)
+	with raw_connection() as connection, connection.cursor() as cursor:
+		cursor.execute("LOCK TABLES `tabPlayer Memory Tracker` READ")
+		with pytest.raises(JobTimeoutException), UnixSignalDeathPenalty(1, JobTimeoutException):
+			fold(row.name)
+	frappe.db.close()  # in the middle of a statement
+	frappe.db.connect()
+	assert [row.parked_at for row in state.outbox(player)] == [None]
+	assert fold(row.name).name == row.name
 
 
 def test_what_another_process_is_folding_is_left_to_it(player):
