@@ -3,11 +3,12 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from uuid import uuid4
 
 import frappe
 from frappe import _
+from typing_extensions import NotRequired, TypedDict
 
 from memora.exceptions import JournalUnavailable, SubmissionConflict
 from memora.services import memory_store, scheduling, seasons, site_time, srs_persistence
@@ -15,7 +16,7 @@ from memora.services.circuit_breaker import Unavailable
 from memora.services.memory_store import JournalEntry, MemoryRecord, StoredAnswer
 from memora.services.question_source import get_source
 from memora.services.safe_mode import SafeModeManager
-from memora.services.season_scheduler import SeasonScheduler
+from memora.services.season_scheduler import Preview, SeasonScheduler
 from memora.services.seasons import Season
 from memora.services.srs_redis_manager import SRSRedisManager
 
@@ -33,6 +34,52 @@ class Response:
 	practice: bool = False
 
 
+class DueQuestion(TypedDict):
+	"""A question of the learner's schedule, and its content, whatever keys the question source gives it."""
+
+	__pydantic_config__ = {"extra": "allow"}  # noqa: RUF012 (a TypedDict has no class variables)
+
+	question_id: str
+	subject: str | None
+	topic: str | None
+	stability: float  # days
+	next_review_date: site_time.Text
+	preview: NotRequired[Preview]
+
+
+class ReviewSession(TypedDict):
+	"""What is due, oldest first; where nothing is, `next_due` says when something will be. `message` says why there is
+	no season."""
+
+	questions: list[DueQuestion]
+	total_due: int
+	season: str | None
+	is_degraded: bool
+	next_due: NotRequired[site_time.Text | None]
+	message: NotRequired[str]
+
+
+class Rejection(TypedDict):
+	"""A question that does not exist, neither in the learner's schedule nor in the question source; or that was to be
+	practised and is not in her schedule."""
+
+	question_id: str
+	reason: str
+
+
+class SubmissionResult(TypedDict):
+	"""What became of answers. `schedule` gives each question's next review."""
+
+	status: Literal["success", "already_processed"]
+	processed: int
+	rejected: list[Rejection]
+	submission_id: str
+	is_degraded: bool
+	season: str
+	schedule: dict[str, site_time.Text]
+	persistence_job_id: str | None
+
+
 # What is due
 
 
@@ -43,7 +90,7 @@ class _Due(NamedTuple):
 	total: int
 
 
-def read(player: str, subject: str | None = None, limit: int = 20, preview: bool = False) -> dict[str, Any]:
+def read(player: str, subject: str | None = None, limit: int = 20, preview: bool = False) -> ReviewSession:
 	"""The questions due for a learner, oldest first, with content; see api.reviews.get_review_session."""
 	season = seasons.get_active()
 	if not season:
@@ -68,7 +115,7 @@ def _read(player: str, season: Season, subject: str | None, limit: int) -> tuple
 	return _due_in_safe_mode(player, season.name, subject, limit), True
 
 
-def read_in_safe_mode(player: str, season: str, subject: str | None, limit: int) -> dict[str, Any]:
+def read_in_safe_mode(player: str, season: str, subject: str | None, limit: int) -> ReviewSession:
 	"""As read, without Redis: at most SAFE_MODE_LIMIT questions, `is_degraded`. Raises RateLimitExceeded."""
 	return _session(_due_in_safe_mode(player, season, subject, limit), season, is_degraded=True)
 
@@ -102,7 +149,7 @@ def _next_due(player: str, season: str, subject: str | None) -> str | None:
 	return str(due) if due else None
 
 
-def _session(due: _Due, season: str | None, is_degraded: bool = False) -> dict[str, Any]:
+def _session(due: _Due, season: str | None, is_degraded: bool = False) -> ReviewSession:
 	content = get_source().get_questions([r.question_id for r in due.records])
 	return {
 		"questions": [_question(r, content.get(r.question_id, {})) for r in due.records],
@@ -112,7 +159,7 @@ def _session(due: _Due, season: str | None, is_degraded: bool = False) -> dict[s
 	}
 
 
-def _question(record: MemoryRecord, content: dict[str, Any]) -> dict[str, Any]:
+def _question(record: MemoryRecord, content: dict[str, Any]) -> DueQuestion:
 	return {
 		**content,
 		"question_id": record.question_id,
@@ -123,7 +170,7 @@ def _question(record: MemoryRecord, content: dict[str, Any]) -> dict[str, Any]:
 	}
 
 
-def _with_previews(session: dict[str, Any], due: _Due, scheduler: SeasonScheduler) -> dict[str, Any]:
+def _with_previews(session: ReviewSession, due: _Due, scheduler: SeasonScheduler) -> ReviewSession:
 	for question, record in zip(session["questions"], due.records, strict=True):
 		question["preview"] = scheduler.preview(record.question_id, record)
 	return session
@@ -132,7 +179,7 @@ def _with_previews(session: dict[str, Any], due: _Due, scheduler: SeasonSchedule
 # Answers
 
 
-def submit(player: str, responses: list[Response], submission_id: str | None = None) -> dict[str, Any]:
+def submit(player: str, responses: list[Response], submission_id: str | None = None) -> SubmissionResult:
 	"""Stores a learner's answers and schedules their questions; see api.reviews.submit_review_session.
 
 	Commits. Raises NoActiveSeason, SubmissionConflict, or JournalUnavailable when nothing was stored.
@@ -158,7 +205,7 @@ def _repeated(
 	responses: list[Response],
 	submission_id: str,
 	season: Season,
-) -> dict[str, Any]:
+) -> SubmissionResult:
 	"""The answer to a submission that was stored before; raises SubmissionConflict if it was another one."""
 	new = [r.question_id for r in responses if r.question_id not in stored and not r.practice]
 	known = get_source().get_questions(new)
@@ -215,7 +262,7 @@ class _Step:
 
 def _schedule(
 	player: str, season: Season, responses: list[Response], now: datetime
-) -> tuple[list[_Step], list[dict[str, str]]]:
+) -> tuple[list[_Step], list[Rejection]]:
 	"""(steps, rejected) of all answers. Known is what the learner's schedule or the source knows."""
 	records = memory_store.get_records(player, season.name, [r.question_id for r in responses])
 	new = [r.question_id for r in responses if r.question_id not in records and not r.practice]
@@ -300,7 +347,7 @@ def _result(
 	submission_id: str,
 	season: Season,
 	schedule: dict[str, datetime],
-	rejected: list[dict[str, str]],
+	rejected: list[Rejection],
 	is_degraded: bool = False,
 ) -> dict[str, Any]:
 	return {
@@ -314,7 +361,7 @@ def _result(
 	}
 
 
-def _rejection(response: Response) -> dict[str, str]:
+def _rejection(response: Response) -> Rejection:
 	reason = (
 		_("This question has not been learnt yet.") if response.practice else _("There is no such question.")
 	)

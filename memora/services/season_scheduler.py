@@ -1,8 +1,9 @@
 """Scheduling as a site has settled it: with its zone, its learning days, its settings, and a season's end."""
 
 from datetime import datetime
-from typing import Any
 from zoneinfo import ZoneInfo
+
+from typing_extensions import TypedDict
 
 from memora.services import memory_store, scheduling, site_time
 from memora.services.memory_store import MemoryRecord
@@ -12,6 +13,23 @@ from memora.services.settings import get_settings
 
 # The answers a learner chooses between when she grades herself, by the rating that each stands for.
 GRADES = {"Again": Quality.WRONG, "Hard": Quality.HARD, "Good": Quality.GOOD, "Easy": Quality.PERFECT}
+
+
+class GradePreview(TypedDict):
+	"""What an answer would lead to: `quality` is what to send, `interval_days` counts learning days."""
+
+	quality: int
+	interval_days: int
+	next_review_date: site_time.Text
+
+
+class Preview(TypedDict):
+	"""What each grade would lead to."""
+
+	Again: GradePreview
+	Hard: GradePreview
+	Good: GradePreview
+	Easy: GradePreview
 
 
 class SeasonScheduler:
@@ -39,14 +57,14 @@ class SeasonScheduler:
 		"""See scheduling.practise."""
 		return scheduling.practise(_memory(before, self.calendar.zone), quality)
 
-	def preview(self, question_id: str, before: MemoryRecord | None) -> dict[str, dict[str, Any]]:
-		"""What each grade would lead to: {rating: {quality, interval_days, next_review_date (site time)}}."""
+	def preview(self, question_id: str, before: MemoryRecord | None) -> Preview:
+		"""What each grade would lead to."""
 		return {
-			rating: self._preview(self.review(question_id, before, quality), quality)
+			rating: self._step(self.review(question_id, before, quality), quality)
 			for rating, quality in GRADES.items()
 		}
 
-	def _preview(self, outcome: Outcome, quality: Quality) -> dict[str, Any]:
+	def _step(self, outcome: Outcome, quality: Quality) -> GradePreview:
 		due = outcome.memory.due
 		days = (self.calendar.day_of(due) - self.calendar.day_of(self.now)).days
 		return {
