@@ -1,7 +1,7 @@
 """Long work that administrators start: jobs on the queue `long`, known by ids of their own."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal, NoReturn
 from uuid import uuid4
 
 import frappe
@@ -9,6 +9,7 @@ from frappe import _
 from frappe.utils import background_jobs
 from redis.exceptions import RedisError
 from rq.job import Job, JobStatus
+from typing_extensions import NotRequired, TypedDict
 
 from memora.exceptions import JobFailed, QueueUnavailable, UnknownJob
 from memora.services import seasons
@@ -18,10 +19,29 @@ QUEUE = "long"
 TIMEOUT_SECONDS = 6 * 60 * 60
 JOB = "memora.services.admin_jobs.run"
 PREFIX = "memora-"
-WAITING = {"created", "deferred", "scheduled"}  # what RQ has more words for
+WORDS = {  # where RQ has more of them
+	**dict.fromkeys(("created", "deferred", "scheduled"), "queued"),
+	**dict.fromkeys(("stopped", "canceled"), "failed"),
+}
 
 
-def start(kind: str, action: str, **arguments: Any) -> dict[str, str]:
+class StartedJob(TypedDict):
+	"""A job that waits for a worker."""
+
+	status: Literal["queued"]
+	job_id: str
+
+
+class JobState(TypedDict):
+	"""A job: `result` is what its service returned, once it is finished; `error` why it has failed."""
+
+	job_id: str
+	status: Literal["queued", "started", "finished", "failed"]
+	result: NotRequired[dict[str, Any]]
+	error: NotRequired[str]
+
+
+def start(kind: str, action: str, **arguments: Any) -> StartedJob:
 	"""Queues a job that calls a function with these arguments: {status: queued, job_id}. Raises QueueUnavailable.
 
 	The season it is about, if one is named, remembers it; see seasons.get_jobs. Commits.
@@ -33,7 +53,7 @@ def start(kind: str, action: str, **arguments: Any) -> dict[str, str]:
 			JOB, queue=QUEUE, timeout=TIMEOUT_SECONDS, job_id=job_id, action=action, arguments=arguments
 		)
 	except RedisError as error:
-		_refuse(error)
+		refuse(error)
 	if season := arguments.get("season_name") or arguments.get("season"):
 		seasons.note_job(season, kind, job_id)
 	return {"status": "queued", "job_id": job_id}
@@ -47,27 +67,27 @@ def run(action: str, arguments: dict[str, Any]) -> dict[str, Any]:
 	return result
 
 
-def get_status(job_id: str) -> dict[str, Any]:
+def get_status(job_id: str) -> JobState:
 	"""See api.srs.get_job_status. Raises UnknownJob, QueueUnavailable."""
 	if status := find([job_id]).get(job_id):
 		return status
 	frappe.throw(_("There is no job {0}.").format(frappe.utils.escape_html(job_id)), UnknownJob)
 
 
-def find(job_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+def find(job_ids: Iterable[str]) -> dict[str, JobState]:
 	"""Of these jobs those that RQ still knows, by id, each as get_status has it. Raises QueueUnavailable."""
 	try:
 		reach_queue()
 		jobs = {i: background_jobs.get_job(i) for i in job_ids if i.startswith(PREFIX)}
 		return {job_id: _status(job_id, job) for job_id, job in jobs.items() if job}
 	except RedisError as error:
-		_refuse(error)
+		refuse(error)
 
 
-def _status(job_id: str, job: Job) -> dict[str, Any]:
+def _status(job_id: str, job: Job) -> JobState:
 	status = JobStatus(job.get_status()).value
 	result, trace = job.return_value(), job.exc_info
-	answer = {"job_id": job_id, "status": "queued" if status in WAITING else status}
+	answer = {"job_id": job_id, "status": WORDS.get(status, status)}
 	if status == JobStatus.FINISHED:
 		return {**answer, "result": result}
 	return {**answer, "error": _error(trace)} if trace else answer
@@ -78,5 +98,6 @@ def _error(trace: str) -> str:
 	return trace.strip().splitlines()[-1].removeprefix(f"{JobFailed.__module__}.{JobFailed.__name__}: ")
 
 
-def _refuse(error: RedisError) -> None:
+def refuse(error: RedisError) -> NoReturn:
+	"""Raises QueueUnavailable."""
 	frappe.throw(_("The queue's Redis is not there: {0}").format(error), QueueUnavailable)

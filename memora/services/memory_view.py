@@ -9,8 +9,8 @@ from frappe import _
 from memora.exceptions import InvalidFilter, UnknownMemory
 from memora.services import memory_store, scheduling, site_time
 from memora.services.memory_store import JournalEntry
-from memora.services.review_session import memory_of
 from memora.services.scheduling import LearningCalendar
+from memora.services.season_scheduler import memory_of
 from memora.services.settings import get_settings
 
 DOCTYPES = ("Player Memory Tracker", "Archived Memory Tracker")

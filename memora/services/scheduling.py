@@ -78,7 +78,8 @@ class Memory:
 @dataclass(frozen=True)
 class Outcome:
 	"""An answer's effect. `predicted_recall` (0 to 1) is None at the first sight of a question;
-	`memory` is the one from before where the answer came too late to move it (`moved` false)."""
+	`memory` is the one from before where the answer did not move it (`moved` false): it came too late, or
+	was practice."""
 
 	memory: Memory
 	rating: Rating
@@ -135,8 +136,13 @@ def recall(memory: Memory, days: Iterable[date], calendar: LearningCalendar) -> 
 	scheduler, card = (
 		_scheduler(0.9),
 		_card(memory, calendar),
-	)  # the curve is the same whatever retention is aimed at
+	)  # the curve does not depend on what is aimed at
 	return [round(scheduler.get_card_retrievability(card, _midnight(day)), DECIMALS) for day in days]
+
+
+def practise(before: Memory, quality: int) -> Outcome:
+	"""An answer of quality 0 to 5 in practice, beside the schedule: it is rated and moves nothing."""
+	return Outcome(before, RATINGS[Quality(quality)], None, moved=False)
 
 
 def initial_difficulty() -> float:

@@ -7,7 +7,14 @@ import pytest
 from frappe.desk.form.load import getdoc
 
 from memora.exceptions import UnknownMemory
-from memora.services import memory_store, memory_view, review_session, scheduling, site_time, srs_persistence
+from memora.services import (
+	memory_store,
+	memory_view,
+	scheduling,
+	season_scheduler,
+	site_time,
+	srs_persistence,
+)
 from memora.services.memory_view import MAX_POINTS, curve_days
 from tests.integration import state
 from tests.integration.archiving import move_to_archive
@@ -19,7 +26,7 @@ from tests.integration.submitting import answers, submit
 from tests.integration.test_budgets import counted
 from tests.integration.test_http import refused
 
-METHOD = "memora.api.desk.get_memory"
+METHOD = "memora.desk.get_memory"
 TRACKER, ARCHIVE = "Player Memory Tracker", "Archived Memory Tracker"
 
 
@@ -59,7 +66,7 @@ def test_the_curve_says_what_the_next_answer_was_predicted_by(answered, player, 
 	"""The journal's predicted recall of the next answer lies on the curve."""
 	(record,) = memory_store.get_all_records(player, season).values()
 	calendar = scheduling.LearningCalendar(site_time.site_zone())
-	memory = review_session.memory_of(record, calendar.zone)
+	memory = season_scheduler.memory_of(record, calendar.zone)
 	later = memory.last_review + timedelta(days=30)
 	outcome = scheduling.review(
 		memory, 4, later, seed="s", calendar=calendar, season_end=date(2100, 1, 1), desired_retention=0.8

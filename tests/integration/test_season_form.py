@@ -27,7 +27,7 @@ from tests.integration.test_http import refused
 from tests.integration.test_retention import archived, make_archived_season
 from tests.integration.waiting import wait_until
 
-API = "memora.api.desk."
+API = "memora.desk."
 DOCTYPE = "Game Subscription Season"
 
 

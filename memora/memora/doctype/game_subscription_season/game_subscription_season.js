@@ -1,7 +1,6 @@
 // Where a season stands, and what may be done with it. The server says both, and decides again when it is done.
 
 const POLL_MS = 2000; // while something is going on, since realtime may not be there
-const API = "memora.api";
 
 const ACTIONS = {
 	create_partitions: { label: __("Create Partitions"), run: create_partitions },
@@ -38,7 +37,7 @@ function look(frm) {
 	const name = frm.doc.name;
 	if (cur_frm !== frm || frm.is_new()) return; // another form is open: the next refresh looks again
 	frappe
-		.call({ method: `${API}.desk.get_season_state`, args: { season: name }, type: "GET" })
+		.call({ method: "memora.desk.get_season_state", args: { season: name }, type: "GET" })
 		.then(({ message: state }) => {
 			if (frm.doc.name !== name) return;
 			show(frm, state);
@@ -153,22 +152,22 @@ function create_partitions(frm, { tables }) {
 
 function rebuild(frm, { tables }) {
 	const text = __("Loads the schedules of all learners into Redis: about {0} records.", [rows(tables)]);
-	ask(__("Rebuild Cache"), text, [], () => start(frm, "srs.rebuild_season_cache"));
+	ask(__("Rebuild Cache"), text, [], () => start(frm, "api.srs.rebuild_season_cache"));
 }
 
 function cancel_rebuild(frm) {
 	const text = __("It stops within seconds. The next rebuild within an hour goes on where it was.");
-	ask(__("Cancel Rebuild"), text, [], () => start(frm, "srs.cancel_rebuild"));
+	ask(__("Cancel Rebuild"), text, [], () => start(frm, "api.srs.cancel_rebuild"));
 }
 
 function reconcile(frm, { tables }) {
 	const text = __("Compares schedules in Redis with MariaDB and mends them, of about {0} records.", [rows(tables)]);
 	const size = { fieldname: "sample_size", fieldtype: "Int", label: __("Records to Compare"), default: 10000, reqd: 1 };
-	ask(__("Reconcile"), text, [size], (values) => start(frm, "srs.trigger_reconciliation", values));
+	ask(__("Reconcile"), text, [size], (values) => start(frm, "api.srs.trigger_reconciliation", values));
 }
 
 function archive(frm) {
-	dry_run(frm, "srs.archive_season").then((found) => {
+	dry_run(frm, "api.srs.archive_season").then((found) => {
 		const text = __("Moves {0} records out of the live table. The season takes no answers from then on, for good.", [
 			number(found.active_records),
 		]);
@@ -177,7 +176,7 @@ function archive(frm) {
 }
 
 function retention(frm) {
-	dry_run(frm, "srs.delete_eligible_records").then(({ seasons }) => {
+	dry_run(frm, "api.srs.delete_eligible_records").then(({ seasons }) => {
 		const count = seasons[frm.doc.name];
 		if (!count) return frappe.msgprint(__("No archived record of this season is past retention."));
 		const text = __("Deletes {0} archived records past retention, for good.", [number(count)]);
@@ -197,12 +196,12 @@ const typed = (frm) => ({
 
 const dry_run = (frm, method) =>
 	frappe
-		.call({ method: `${API}.${method}`, args: { season: frm.doc.name }, freeze: true, freeze_message: __("Counting") })
+		.call({ method: `memora.${method}`, args: { season: frm.doc.name }, freeze: true, freeze_message: __("Counting") })
 		.then(({ message }) => message);
 
 function start(frm, method, values = {}) {
 	return frappe
-		.call({ method: `${API}.${method}`, args: { season: frm.doc.name, ...values } })
+		.call({ method: `memora.${method}`, args: { season: frm.doc.name, ...values } })
 		.then(() => {
 			frm.memora_was_busy = true; // even if it should have ended before the next look
 			look_again(frm, 0);

@@ -1,4 +1,4 @@
-"""What the desk's forms ask for. For System and Memora Managers."""
+"""What the desk's own forms ask for, and may change with them: no part of the API. For System and Memora Managers."""
 
 from typing import Any
 
