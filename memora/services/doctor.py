@@ -94,7 +94,13 @@ def _queue_worked() -> Findings:
 
 def _redis_reachable() -> Findings:
 	sentinels = [(SENTINEL, url) for url in srs_connections.sentinel_urls(_schedules())]
-	for where, url in (*_servers(), *sentinels):
+	servers = _servers()
+	if sentinels and WHERE_SRS not in dict(servers):
+		yield (
+			_("No Sentinel of {0} names a master that is up.").format(SENTINEL),
+			_("Look what they say: redis-cli -u {0} SENTINEL MASTERS").format(_shown(sentinels[0][1])),
+		)
+	for where, url in (*servers, *sentinels):
 		try:
 			_connect(url).ping()
 		except (RedisError, OSError) as error:

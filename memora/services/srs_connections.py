@@ -45,6 +45,8 @@ FAILURES = (RedisError, RedisClusterException, OSError, InvalidConfiguration)
 # A cluster's client looks for the slots anew in one thread while others walk through what it knows of them.
 CLUSTER_FAILURES = (*FAILURES, RuntimeError, LookupError, AttributeError)
 
+TIMED_OUT = "it does not answer in time"
+MISCONFIGURED = "its configuration is wrong"
 # What Redis says, and what that means.
 CAUSES = {
 	"maxmemory": "its memory is full",
@@ -56,14 +58,13 @@ CAUSES = {
 	"invalid username-password": "it does not know the user or password in srs_redis_cache",
 	"MOVED ": "it is a node of a cluster, and srs_redis_cluster is not set",
 	"Cluster mode is not enabled": "it is no cluster, and srs_redis_cluster is set",
+	"can only be 0 in cluster mode": MISCONFIGURED,  # the number behind its URL's slash
 	"CLUSTERDOWN": "its cluster is down",
 	"Hash slot not served": "its cluster is down",
 	"No master found": "no Sentinel knows a master that is up",
 	"MISCONF": "it can't write to its disk",
 	"refused": "nobody listens there",
 }
-TIMED_OUT = "it does not answer in time"
-MISCONFIGURED = "its configuration is wrong"
 
 
 class Place(NamedTuple):
@@ -268,7 +269,7 @@ def _no_retry() -> Retry:
 def server_urls(where: Place) -> list[str]:
 	"""The URL of each server that has schedules or would have them next: nodes and replicas.
 
-	Where they can't be asked for, only what is configured. Raises InvalidConfiguration.
+	Where a cluster can't be asked for them, its URL; where Sentinels can't, none. Raises InvalidConfiguration.
 	"""
 	if not where.is_cluster and not json.loads(where.sentinel):
 		return [where.url]
@@ -278,7 +279,7 @@ def server_urls(where: Place) -> list[str]:
 	except CLUSTER_FAILURES as error:
 		if isinstance(error, InvalidConfiguration):
 			raise
-		return sentinel_urls(where) or [where.url]
+		return [where.url] if where.is_cluster else []
 
 
 def _discovered(where: Place) -> Iterator[str]:

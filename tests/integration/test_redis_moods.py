@@ -24,7 +24,7 @@ OPEN_SECONDS = 5
 SLOW_REPLY_SECONDS = 0.2
 KEYS_TO_LOAD, LOAD_DELAY_MICROSECONDS = 2000, 10_000
 SLOTS = 16384
-CAUSES = {*srs_connections.CAUSES.values(), srs_connections.TIMED_OUT, srs_connections.MISCONFIGURED}
+CAUSES = {*srs_connections.CAUSES.values(), srs_connections.TIMED_OUT}
 
 
 class Clock:
