@@ -10,7 +10,15 @@ import signal
 import sys
 from collections.abc import Callable
 
-from benchmarks import perf_consistency, perf_drain, perf_endpoints, perf_safe_mode, perf_seasons, site
+from benchmarks import (
+	perf_consistency,
+	perf_drain,
+	perf_endpoints,
+	perf_safe_mode,
+	perf_seasons,
+	perf_sizes,
+	site,
+)
 from benchmarks.report import Section
 from devtools.report import Failure, keep_stdout_clean, say_failure
 
@@ -20,6 +28,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], Section]] = {
 	"seasons": perf_seasons.measure,
 	"consistency": perf_consistency.measure,
 	"safe-mode": perf_safe_mode.measure,
+	"sizes": perf_sizes.measure,
 }
 
 ROWS, LEAST_ROWS = 1_000_000, 1000
@@ -49,7 +58,7 @@ def _parse() -> argparse.Namespace:
 		"--rows",
 		type=int,
 		default=ROWS,
-		help="of the large season of `seasons` and `consistency` (%(default)s)",
+		help="of the large season of `seasons`, `consistency` and `sizes` (%(default)s)",
 	)
 	arguments = parser.parse_args()
 	if unknown := [name for name in arguments.sections if name not in SECTIONS]:
