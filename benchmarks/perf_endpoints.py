@@ -38,8 +38,8 @@ class Client:
 	Of http.client, as a library's own milliseconds would count, too.
 	"""
 
-	def __init__(self, learners: list[Learner]) -> None:
-		address = urlsplit(site.url())
+	def __init__(self, learners: list[Learner], url: str = "") -> None:
+		address = urlsplit(url or site.url())
 		self._http = HTTPConnection(address.hostname, address.port, timeout=TIMEOUT_SECONDS)
 		self._learners = cycle(learners)
 
@@ -84,7 +84,7 @@ REQUESTS: dict[str, Callable[[Learner], tuple[str, str, str | None]]] = {
 }
 
 
-def _check(kind: str, learner: Learner, status: int, content: bytes) -> None:
+def check(kind: str, learner: Learner, status: int, content: bytes) -> None:
 	"""An answer that is not what was asked for would be measured as a fast one."""
 	message = json.loads(content).get("message") if status == 200 else None
 	right = (
@@ -163,7 +163,7 @@ def _run(measured: Measured, kind: str, clients: list[Client], requests: int) ->
 		runs = list(pool.map(lambda client: client.run(kind, requests), clients))
 	measured.seconds += time.perf_counter() - begin
 	for learner, (ms, status, content) in chain(*runs):
-		_check(kind, learner, status, content)
+		check(kind, learner, status, content)
 		measured.ms.append(ms)
 
 

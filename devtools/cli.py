@@ -54,6 +54,9 @@ within 5 seconds; else PyPI's renamed copy of Frappe 15.
 Runs gunicorn, one worker for the queue srs_write alone, one for the other queues, and the scheduler.
 Prints the address and the login. Ctrl-C stops everything; so does ./dev stop from elsewhere.
 The logs are in .bench/logs/.
+
+  ./dev start
+  ./dev start --site test.memora.localhost
 """,
 	),
 	"stop": Command(

@@ -53,23 +53,26 @@ def _ensure(bench: Bench) -> None:
 
 
 def start(bench: Bench, args: list[str]) -> int:
+	parser = argparse.ArgumentParser(prog="./dev start", add_help=False)
+	parser.add_argument("--site", default=MAIN_SITE, choices=(MAIN_SITE, TEST_SITE))
+	options = parser.parse_args(args)
 	_ensure(bench)
 	if PidFile(bench.run / "web.json").pid():
 		raise Failure("./dev start is running already; ./dev stop ends it, and what a killed one left behind")
 	with services.running(bench), ExitStack() as stack:
-		handles = [_start_web(bench, stack), *_start_workers(stack)]
+		handles = [_start_web(bench, stack, options.site), *_start_workers(stack)]
 		with step("Starting the scheduler"):
 			handles.append(stack.enter_context(processes.scheduler(name="scheduler")))
-		_say_where(handles[0])
+		_say_where(handles[0], options.site)
 		_watch(handles)
 	return 0
 
 
-def _start_web(bench: Bench, stack: ExitStack) -> processes.Handle:
+def _start_web(bench: Bench, stack: ExitStack, site: str = MAIN_SITE) -> processes.Handle:
 	port = ports.claim(bench, "web")
 	config.write(bench)
 	with step(f"Starting the web server on 127.0.0.1:{port}"):
-		return stack.enter_context(processes.web(MAIN_SITE, port, name="web"))
+		return stack.enter_context(processes.web(site, port, name="web"))
 
 
 def _start_workers(stack: ExitStack) -> list[processes.Handle]:
@@ -80,8 +83,8 @@ def _start_workers(stack: ExitStack) -> list[processes.Handle]:
 		]
 
 
-def _say_where(web: processes.Handle) -> None:
-	say(f"\n  {web.url.replace('127.0.0.1', MAIN_SITE)}  (or {web.url})")
+def _say_where(web: processes.Handle, site: str) -> None:
+	say(f"\n  {web.url.replace('127.0.0.1', site)}  (or {web.url})")
 	say(f"  User Administrator, password {sites.ADMIN_PASSWORD}")
 	say("  Ctrl-C, or ./dev stop, stops it all.\n")
 

@@ -21,6 +21,8 @@ PROGRAMS = {
 	"mariadb": "mariadb-client",
 	"redis-server": "redis-server",
 	"git": "git",  # Frappe's GitPython refuses to be imported without it
+	"prometheus": "prometheus",  # of the tests, with promtool
+	"curl": "curl",  # of the tests
 }
 
 

@@ -53,6 +53,7 @@ def web(
 	env: Mapping[str, str] | None = None,
 	log: Path | None = None,
 	name: str = "",
+	app: str = "devtools.wsgi:application",
 ) -> Iterator[Handle]:
 	"""Gunicorn for one site (default: MEMORA_SITE, else the main one); port 0 takes a free one."""
 	bench = current_bench()
@@ -60,7 +61,9 @@ def web(
 	port = port or ports.any_free()
 	url = f"http://127.0.0.1:{port}"
 	env = {"MEMORA_SITE": site, "PYTHONPATH": str(PROJECT), **(env or {})}
-	with _running(bench, name, "web", _gunicorn(bench, port), env, log, lambda _: _pings(url), url) as handle:
+	with _running(
+		bench, name, "web", _gunicorn(bench, port, app), env, log, lambda _: _pings(url), url
+	) as handle:
 		yield handle
 
 
@@ -131,7 +134,7 @@ def _running(
 		daemon.stop(process)
 
 
-def _gunicorn(bench: Bench, port: int) -> list[str | Path]:
+def _gunicorn(bench: Bench, port: int, app: str) -> list[str | Path]:
 	return [
 		bench.env / "bin" / "gunicorn",
 		f"--bind=127.0.0.1:{port}",
@@ -141,7 +144,7 @@ def _gunicorn(bench: Bench, port: int) -> list[str | Path]:
 		f"--timeout={WEB_REQUEST_SECONDS}",
 		"--graceful-timeout=5",
 		"--preload",
-		"devtools.wsgi:application",
+		app,
 	]
 
 

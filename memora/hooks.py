@@ -9,7 +9,12 @@ required_apps = []
 after_install = "memora.install.after_install"
 after_migrate = "memora.install.after_migrate"
 
-after_request = ["memora.api.utils.set_retry_after", "memora.api.utils.tell_of_incident"]
+before_request = ["memora.api.utils.start_clock"]
+after_request = [
+	"memora.api.utils.set_retry_after",
+	"memora.api.utils.tell_of_incident",
+	"memora.api.utils.observe_latency",
+]
 
 app_include_js = ["/assets/memora/js/safe_mode_banner.js"]
 

@@ -9,6 +9,8 @@ from memora.services import partition_manager
 from memora.services.srs_connections import place
 from memora.services.srs_persistence import FALLBACK_QUEUE, QUEUE
 
+SETTINGS = "Memora Settings"
+
 
 def after_install() -> None:
 	after_migrate()
@@ -25,6 +27,7 @@ def after_migrate() -> None:
 		)
 	frappe.db.add_index("Review Outbox", ["creation"], "creation")
 	_keep_lists_light()
+	_complete_settings()
 
 
 def _keep_lists_light() -> None:
@@ -34,6 +37,14 @@ def _keep_lists_light() -> None:
 		if not frappe.db.exists("List View Settings", doctype):
 			settings = frappe.get_doc({"doctype": "List View Settings", **dict.fromkeys(switches, 1)})
 			settings.insert(set_name=doctype, ignore_permissions=True)
+
+
+def _complete_settings() -> None:
+	"""A site that has saved its settings gets the defaults of what came since: without them it could not again."""
+	if stored := frappe.db.get_singles_dict(SETTINGS):
+		for field in frappe.get_meta(SETTINGS).fields:
+			if field.default and field.fieldname not in stored:
+				frappe.db.set_single_value(SETTINGS, field.fieldname, field.default, update_modified=False)
 
 
 def _set_redis_namespace() -> None:

@@ -3,10 +3,11 @@
 from typing import Any
 
 import frappe
+from werkzeug.wrappers import Response
 
 from memora.api.parsing import parse_filter, parse_flag, parse_name, parse_number
-from memora.api.utils import require_manager
-from memora.services import admin_jobs, cache_rebuild, cache_status, health, seasons
+from memora.api.utils import require_manager, require_monitor
+from memora.services import admin_jobs, cache_rebuild, cache_status, health, metrics, seasons
 from memora.services.partition_manager import estimate_rows
 from memora.services.srs_archiver import SRSArchiver
 from memora.services.srs_reconciliation import MAX_SAMPLE_SIZE, SAMPLE_SIZE
@@ -112,9 +113,23 @@ def get_job_status(job_id: str | None = None) -> dict[str, Any]:
 
 @frappe.whitelist(methods=["GET", "POST"])
 def get_health() -> dict[str, Any]:
-	"""{status: ok | warning | critical, checks: {name: {status, value, message}}}; see services.health."""
-	require_manager()
+	"""{status: ok | warning | critical, checks: {name: {status, value, message}}}; see services.health.
+
+	For Memora Monitor, too.
+	"""
+	require_monitor()
 	return health.get()
+
+
+@frappe.whitelist(methods=["GET"])
+def get_metrics() -> Response:
+	"""What Prometheus scrapes, in its text format: times of requests on this host, and figures of this site.
+
+	For Memora Monitor, too. docs/monitoring.md names the metrics.
+	"""
+	require_monitor()
+	text, content_type = metrics.render(frappe.get_request_header("Accept", ""))
+	return Response(text, content_type=content_type)
 
 
 def _parse_season(value: Any) -> str | None:

@@ -1,5 +1,6 @@
 """What the endpoints share."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,9 +11,11 @@ from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Request, Response
 
 from memora.exceptions import RateLimitExceeded
-from memora.services import incidents, seasons
+from memora.services import incidents, latency, seasons
 from memora.services.alerts import MANAGER_ROLES
 from memora.services.safe_mode import SafeModeManager
+
+MONITOR_ROLE = "Memora Monitor"
 
 
 def get_active_season() -> str | None:
@@ -42,6 +45,12 @@ def require_manager() -> None:
 		)
 
 
+def require_monitor() -> None:
+	"""For what only looks: managers, and the account of a monitoring system. Raises PermissionError."""
+	if MONITOR_ROLE not in frappe.get_roles():
+		require_manager()
+
+
 def check_rate_limit(user: str) -> bool:
 	"""Whether a user may read now in Safe Mode; if so, the reading is counted."""
 	return SafeModeManager().check_rate_limit(user)
@@ -67,6 +76,19 @@ def _gets_json() -> bool:
 	if accept and (frappe.local.is_ajax or "application/json" in accept):
 		return True
 	return request.path.startswith("/api/") and not accept.startswith("text")
+
+
+def start_clock() -> None:
+	"""Frappe's hook before_request."""
+	frappe.flags.memora_began = time.perf_counter()
+
+
+def observe_latency(response: Response | None, request: Request) -> None:
+	"""Frappe's hook after_request: counts how long the learners' endpoints take."""
+	endpoint = latency.ENDPOINTS.get(request.path.rpartition("/")[2])
+	began = frappe.flags.memora_began
+	if endpoint and began:
+		latency.observe(endpoint, response.status_code if response else 500, time.perf_counter() - began)
 
 
 def set_retry_after(response: Response | None, request: Request) -> None:

@@ -8,7 +8,9 @@ from frappe import _
 from frappe.utils import background_jobs
 from redis.exceptions import RedisError
 
-from memora.services import alerts, incidents, memory_store, site_time
+from memora.services import alerts, incidents, latency, memory_store, site_time
+from memora.services.cache_status import MB
+from memora.services.circuit_breaker import Unavailable
 from memora.services.settings import get_settings
 from memora.services.srs_persistence import get_queue, reach_queue
 from memora.services.srs_redis_manager import SRSRedisManager
@@ -17,9 +19,7 @@ DOCTYPE = "Memora Health"
 OK, WARNING, CRITICAL = "ok", "warning", "critical"
 RANK = {OK: 0, WARNING: 1, CRITICAL: 2}
 
-# Beyond the first it is a warning, beyond the second critical.
-OUTBOX_SECONDS = (120, 600)  # of waiting: a worker folds at once, the sweeper within two minutes
-QUEUE_JOBS = (1000, 5000)
+ENOUGH_REQUESTS = 100  # of fewer, the slowest hundredth says nothing
 
 LAST_RATE_SQL = """
 	SELECT discrepancy_rate FROM `tabCache Reconciliation` ORDER BY started_at DESC LIMIT 1"""
@@ -64,6 +64,7 @@ def _schedules_redis() -> Check:
 
 
 def _safe_mode() -> Check:
+	memory_store.new_snapshot()  # the look at Redis may have opened one
 	incident = incidents.get_open()
 	if not incident:
 		return Check(OK, None, _("No incident is open."))
@@ -77,7 +78,9 @@ def _queue_depth() -> Check:
 		depth = background_jobs.get_queue(get_queue()).count
 	except RedisError as error:
 		return Check(CRITICAL, None, _("The queue's Redis is not there: {0}").format(error))
-	return Check(_rank(depth, QUEUE_JOBS), depth, _("{0} jobs wait.").format(depth))
+	limits = get_settings()
+	status = _rank(depth, limits.queue_warning_jobs, limits.queue_critical_jobs)
+	return Check(status, depth, _("{0} jobs wait.").format(depth))
 
 
 def _outbox() -> Check:
@@ -87,7 +90,9 @@ def _outbox() -> Check:
 	message = _("{0} submissions wait to be folded, the oldest for {1} s.").format(
 		backlog.waiting, round(age)
 	)
-	return Check(_rank(age, OUTBOX_SECONDS), round(age), message)
+	limits = get_settings()
+	status = _rank(age, limits.outbox_warning_seconds, limits.outbox_critical_seconds)
+	return Check(status, round(age), message)
 
 
 def _parked() -> Check:
@@ -106,13 +111,48 @@ def _discrepancy_rate() -> Check:
 	)
 
 
-def _rank(value: float, limits: tuple[float, float]) -> str:
-	warning, critical = limits
+def _read_latency() -> Check:
+	limits = get_settings()
+	return _latency(latency.READ, limits.read_p99_warning_ms, limits.read_p99_critical_ms)
+
+
+def _submit_latency() -> Check:
+	limits = get_settings()
+	return _latency(latency.SUBMIT, limits.submit_p99_warning_ms, limits.submit_p99_critical_ms)
+
+
+def _latency(endpoint: str, warning_ms: int, critical_ms: int) -> Check:
+	recent = latency.recent()[endpoint]
+	if recent.requests < ENOUGH_REQUESTS:
+		message = _("{0}: {1} requests in the last {2} s are too few to judge by.")
+		return Check(OK, recent._asdict(), message.format(endpoint, recent.requests, recent.seconds))
+	message = _("{0}: p99 {1} ms, p50 {2} ms, of {3} requests in the last {4} s.").format(
+		endpoint, recent.p99_ms, recent.p50_ms, recent.requests, recent.seconds
+	)
+	return Check(_rank(recent.p99_ms, warning_ms, critical_ms), recent._asdict(), message)
+
+
+def _redis_memory() -> Check:
+	try:
+		used, limit = SRSRedisManager().get_memory()
+	except Unavailable:
+		return Check(OK, None, _("Unknown while the schedules' Redis is not there."))
+	percent = round(100 * used / limit, 1)
+	limits = get_settings()
+	status = _rank(percent, limits.redis_memory_warning_percent, limits.redis_memory_critical_percent)
+	message = _("The schedules' Redis uses {0} % of its {1} MB.").format(percent, limit // MB)
+	return Check(status, {"percent": percent, "used_bytes": used, "limit_bytes": limit}, message)
+
+
+def _rank(value: float, warning: float, critical: float) -> str:
 	return CRITICAL if value > critical else WARNING if value > warning else OK
 
 
 CHECKS: dict[str, Callable[[], Check]] = {
+	"read_latency": _read_latency,
+	"submit_latency": _submit_latency,
 	"schedules_redis": _schedules_redis,
+	"redis_memory": _redis_memory,
 	"safe_mode": _safe_mode,
 	"queue_depth": _queue_depth,
 	"outbox": _outbox,

@@ -47,6 +47,9 @@ IS_OPEN_SQL = "SELECT 1 FROM `tabSafe Mode Incident` WHERE ended_at IS NULL LIMI
 GET_OPEN_SQL = """
 	SELECT name, started_at, reason FROM `tabSafe Mode Incident`
 	WHERE ended_at IS NULL ORDER BY started_at LIMIT 1"""
+TOTALS_SQL = """
+	SELECT COUNT(*) AS incidents, COALESCE(SUM(requests_served), 0) AS served,
+	COALESCE(SUM(requests_limited), 0) AS limited FROM `tabSafe Mode Incident`"""
 
 OPENING_IS_TO_TELL = "opening_told = 0"
 CLOSING_IS_TO_TELL = "closing_told = 0 AND ended_at < %(over_since)s"
@@ -116,6 +119,12 @@ def get_open() -> dict[str, Any] | None:
 	"""The incident that is going on, {name, started_at, reason}."""
 	rows = frappe.db.sql(GET_OPEN_SQL, as_dict=True)
 	return rows[0] if rows else None
+
+
+def get_totals() -> dict[str, int]:
+	"""{incidents, served, limited} of all incidents that are kept."""
+	(row,) = frappe.db.sql(TOTALS_SQL, as_dict=True)
+	return {name: int(value) for name, value in row.items()}
 
 
 def count(served: int = 0, limited: int = 0) -> None:

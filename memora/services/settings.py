@@ -21,6 +21,16 @@ class Settings:
 	discrepancy_alert_percent: float = 0.1
 	safe_mode_user_seconds: int = 30
 	safe_mode_requests_per_minute: int = 500
+	read_p99_warning_ms: int = 100
+	read_p99_critical_ms: int = 200
+	submit_p99_warning_ms: int = 500
+	submit_p99_critical_ms: int = 1000
+	queue_warning_jobs: int = 1000
+	queue_critical_jobs: int = 5000
+	outbox_warning_seconds: int = 120
+	outbox_critical_seconds: int = 600
+	redis_memory_warning_percent: int = 80
+	redis_memory_critical_percent: int = 95
 	time_zone: str = "Asia/Kolkata"  # Frappe's own default
 
 

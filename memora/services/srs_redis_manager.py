@@ -337,6 +337,13 @@ class SRSRedisManager:
 		schedules = Counter({season: round(count / share) for season, count in seasons.items()})
 		return Survey(memory, total, schedules, sampled, is_exact=not cursor)
 
+	def get_memory(self) -> tuple[int, int]:
+		"""(bytes used, bytes there are: maxmemory, or without one those of the host), of a cluster all primaries'
+		together. Raises Unavailable."""
+		servers = self._ask(lambda client: [s.info("memory") for s in srs_connections.primaries(client)])
+		limits = [found["maxmemory"] or found["total_system_memory"] for found in servers]
+		return sum(found["used_memory"] for found in servers), sum(limits)
+
 	def _season_of(self, key: str) -> str | None:
 		"""The season of a schedule's key, None for any other key."""
 		parts = key.removeprefix(self.prefix).split(":")

@@ -239,6 +239,9 @@ def test_a_setting_of_zero_is_a_setting(value):
 		("new_per_day", 1001),
 		("cache_ttl_days", 0),
 		("cache_ttl_days", 3651),
+		("redis_memory_critical_percent", 101),
+		("read_p99_critical_ms", 99),  # less than the warning
+		("queue_warning_jobs", 5001),  # more than the critical
 	],
 )
 def test_a_setting_outside_its_range_is_refused(field, value):

@@ -4,9 +4,11 @@ from datetime import timedelta
 
 import frappe
 import pytest
+from frappe.utils import background_jobs
 
 from devtools import ports
 from memora.services import health, memory_store
+from memora.services.srs_persistence import get_queue
 from tests.integration import state
 from tests.integration.connections import raw_connection
 from tests.integration.factories import make_learner, make_waiting_submission, site_now
@@ -88,3 +90,14 @@ def test_what_could_not_be_told_is_told_the_next_time(told, player, season):
 		frappe.db.sql("SET SESSION lock_wait_timeout = DEFAULT")
 	health.watch()
 	assert told() == ["Memora: critical"]
+
+
+def test_jobs_that_wait():
+	queue = background_jobs.get_queue(get_queue())
+	frappe.get_single("Memora Settings").update({"queue_warning_jobs": 2, "queue_critical_jobs": 4}).save()
+	found = []
+	for _ in range(5):
+		queue.enqueue("frappe.ping")
+		found.append(health.get()["checks"]["queue_depth"])
+	assert [check["value"] for check in found] == [1, 2, 3, 4, 5]
+	assert [check["status"] for check in found] == ["ok", "ok", "warning", "warning", "critical"]

@@ -83,3 +83,14 @@ def test_a_bench_without_the_queue_uses_another(without_queue, player):
 	((queue, jobs),) = state.queued_jobs().items()
 	assert queue.endswith(":short")
 	assert len(jobs) == 1
+
+
+def test_settings_saved_by_an_earlier_release_get_what_is_new():
+	frappe.get_single("Memora Settings").update({"new_per_day": 7}).save()
+	frappe.db.delete("Singles", {"doctype": "Memora Settings", "field": "queue_critical_jobs"})
+	install.after_migrate()
+	frappe.db.commit()
+	frappe.clear_document_cache("Memora Settings", "Memora Settings")
+	saved = frappe.get_single("Memora Settings")
+	assert (saved.new_per_day, saved.queue_critical_jobs) == (7, 5000)
+	saved.save()

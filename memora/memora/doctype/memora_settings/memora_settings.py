@@ -13,6 +13,11 @@ RANGES = {
 	"discrepancy_alert_percent": (0, 100),
 	"safe_mode_user_seconds": (0, 3600),
 	"safe_mode_requests_per_minute": (1, 100_000),
+	**dict.fromkeys(("read_p99_warning_ms", "read_p99_critical_ms"), (1, 60_000)),
+	**dict.fromkeys(("submit_p99_warning_ms", "submit_p99_critical_ms"), (1, 60_000)),
+	**dict.fromkeys(("queue_warning_jobs", "queue_critical_jobs"), (1, 1_000_000)),
+	**dict.fromkeys(("outbox_warning_seconds", "outbox_critical_seconds"), (1, 86_400)),
+	**dict.fromkeys(("redis_memory_warning_percent", "redis_memory_critical_percent"), (1, 100)),
 }
 
 
@@ -26,6 +31,20 @@ class MemoraSettings(Document):
 					),
 					InvalidSettings,
 				)
+		for field in filter(lambda field: "_warning_" in field, RANGES):
+			self._validate_order(field, field.replace("_warning_", "_critical_"))
+
+	def _validate_order(self, warning: str, critical: str) -> None:
+		if self.get(critical) < self.get(warning):
+			frappe.throw(
+				_("{0} must be {1} or more, as {2} is, not {3}.").format(
+					_(self.meta.get_label(critical)),
+					self.get(warning),
+					_(self.meta.get_label(warning)),
+					self.get(critical),
+				),
+				InvalidSettings,
+			)
 
 	def on_update(self) -> None:
 		forget_settings()

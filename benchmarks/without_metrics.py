@@ -1,0 +1,21 @@
+"""What gunicorn serves as the floor of `./dev perf metrics`: the same, without the hooks that time requests."""
+
+import frappe
+
+from devtools.wsgi import application  # noqa: F401 (gunicorn takes it)
+
+TIMING = {"memora.api.utils.start_clock", "memora.api.utils.observe_latency"}
+
+_get_hooks = frappe.get_hooks
+
+
+def _without_timing(hook=None, *args, **kwargs):
+	hooks = _get_hooks(hook, *args, **kwargs)
+	return (
+		[name for name in hooks if name not in TIMING]
+		if hook in ("before_request", "after_request")
+		else hooks
+	)
+
+
+frappe.get_hooks = _without_timing

@@ -1,0 +1,231 @@
+"""How long the learners' requests take: a histogram that all processes of a host share, and that no request waits for.
+
+It is prometheus_client's multiprocess mode: each process counts in a file that is mapped into its memory, and who
+wants to know adds the files up. Here a process goes on with the file of one that has ended, so there are
+never more files than there were processes at once, and what was counted stays counted.
+"""
+
+import fcntl
+import json
+import os
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
+
+import frappe
+from prometheus_client import CollectorRegistry, Histogram, Metric, values
+from prometheus_client.multiprocess import MultiProcessCollector
+
+NAME = "memora_request_seconds"
+HELP = "Time of a request from Frappe's hook before_request to after_request, of all processes of this host"
+LABELS = ("site", "endpoint", "code")
+
+READ, SUBMIT = "get_review_session", "submit_review_session"
+ENDPOINTS = {
+	f"memora.api.{module}.{name}": name
+	for module, name in (
+		("reviews", READ),
+		("reviews", SUBMIT),
+		("reviews", "get_reviews_safe_mode"),
+		("sessions", "get_lesson_session"),
+		("sessions", "submit_lesson_session"),
+	)
+}
+# Seconds. The thresholds of Memora Settings are among them, as a quantile between two bounds is a guess.
+BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+CLIENT_ERROR = "4"  # what such codes begin with: refused at once, which would make the others look fast
+WINDOW_SECONDS = 300  # "recent" reaches back so far, or to the next snapshot before that
+SNAPSHOT_SECONDS = 60  # at least, between two of them
+FILE_BYTES = 1 << 18  # of a process: some 80 series
+
+_lock = threading.Lock()
+_slot: tuple[int, int, int] | None = None  # (process, number, the open file whose lock holds it)
+_histogram: Histogram | None = None
+_is_off = False
+
+
+class Recent(NamedTuple):
+	"""Requests of one endpoint in the last `seconds`; p50 and p99 in milliseconds, None without any."""
+
+	requests: int
+	seconds: int
+	p50_ms: float | None
+	p99_ms: float | None
+
+
+def observe(endpoint: str, code: int, seconds: float) -> None:
+	"""Counts a request. Where nothing can be counted, says so once in the log and does nothing from then on."""
+	if not _is_off and (histogram := _histogram or _begin()):
+		histogram.labels(frappe.local.site, endpoint, str(code)).observe(seconds)
+
+
+def directory() -> Path:
+	"""Where this bench's processes count: PROMETHEUS_MULTIPROC_DIR, else a folder in memory of this host and user."""
+	if given := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+		return Path(given)
+	memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
+	bench = blake2b(os.path.realpath(frappe.local.sites_path).encode(), digest_size=6).hexdigest()
+	return Path(memory, f"memora-{os.getuid()}-{bench}")
+
+
+def collect() -> list[Metric]:
+	"""The histogram of this site, of all processes: one metric, or none if nothing was counted yet."""
+	if not directory().is_dir():
+		return []
+	metrics = MultiProcessCollector(None, directory()).collect()
+	own = [metric for metric in metrics if metric.name == NAME]
+	for metric in own:
+		metric.samples = [s for s in metric.samples if s.labels["site"] == frappe.local.site]
+	return own
+
+
+def recent() -> dict[str, Recent]:
+	"""The last minutes of each of ENDPOINTS, without what was refused.
+
+	Looks at the difference to a snapshot that an earlier look has left: if nobody looked, further back.
+	"""
+	now, counts = time.time(), _read_counts()
+	snapshots = _load_snapshots() or [{"at": _begun_at(), "counts": {}}]
+	old_enough = [snapshot for snapshot in snapshots if now - snapshot["at"] >= WINDOW_SECONDS]
+	kept = snapshots[max(0, len(old_enough) - 1) :]
+	if now - kept[-1]["at"] >= SNAPSHOT_SECONDS:
+		_save_snapshots([*kept, {"at": now, "counts": counts}])
+	base = kept[0]
+	return {
+		name: _recent(counts.get(name, []), base["counts"].get(name, []), now - base["at"])
+		for name in ENDPOINTS.values()
+	}
+
+
+def quantile(counts: Sequence[float], share: float) -> float | None:
+	"""The value below which `share` (0 to 1) of all lie, from counts in BUCKETS and one for what is above them.
+
+	Linear within a bucket, as Prometheus' histogram_quantile:
+	https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile
+	"""
+	rank, below = share * sum(counts), 0.0
+	for low, high, number in zip((0.0, *BUCKETS), BUCKETS, counts, strict=False):
+		if number and below + number >= rank:
+			return low + (high - low) * (rank - below) / number
+		below += number
+	return BUCKETS[-1] if sum(counts) else None
+
+
+def _recent(counts: list[float], before: list[float], seconds: float) -> Recent:
+	if len(before) != len(counts):  # none yet, or of a release with other buckets
+		before = [0.0] * len(counts)
+	new = [max(0.0, now - then) for now, then in zip(counts, before, strict=True)]
+	in_ms = [value and round(value * 1000, 1) for value in (quantile(new, 0.5), quantile(new, 0.99))]
+	return Recent(round(sum(new)), round(seconds), *in_ms)
+
+
+def _read_counts() -> dict[str, list[float]]:
+	"""By endpoint, how many requests fell into each of BUCKETS, and above."""
+	up_to: dict[str, Counter] = {}
+	for metric in collect():
+		for name, labels, value, *_ in metric.samples:
+			if name.endswith("_bucket") and not labels["code"].startswith(CLIENT_ERROR):
+				up_to.setdefault(labels["endpoint"], Counter())[float(labels["le"])] += value
+	bounds = (*BUCKETS, float("inf"))
+	return {
+		endpoint: [c[high] - c[low] for low, high in zip((0.0, *BUCKETS), bounds, strict=True)]
+		for endpoint, c in up_to.items()
+	}
+
+
+# Snapshots: [{at: Unix epoch, counts}], oldest first
+
+
+def _snapshots_file() -> Path:
+	return directory() / f"snapshots-{frappe.local.site}.json"
+
+
+def _begun_at() -> float:
+	"""When the first process began to count."""
+	first = directory() / "0.lock"
+	return first.stat().st_mtime if first.exists() else time.time()
+
+
+def _load_snapshots() -> list[dict]:
+	try:
+		return json.loads(_snapshots_file().read_text())
+	except FileNotFoundError:
+		return []
+
+
+def _save_snapshots(snapshots: list[dict]) -> None:
+	if not directory().is_dir():
+		return
+	part = _snapshots_file().with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+	part.write_text(json.dumps(snapshots))
+	part.replace(_snapshots_file())
+
+
+# The file of a process
+
+
+def _begin() -> Histogram | None:
+	"""The histogram of this process; None where there is no place for its file."""
+	global _histogram, _is_off
+	with _lock:
+		if _histogram or _is_off:
+			return _histogram
+		try:
+			_prepare(directory())
+			values.ValueClass = values.MultiProcessValue(_own_slot)
+			_histogram = Histogram(NAME, HELP, LABELS, registry=CollectorRegistry(), buckets=BUCKETS)
+		except OSError as error:
+			_is_off = True
+			frappe.logger("memora").error(f"request times are not counted in {directory()}: {error}")
+	return _histogram
+
+
+def _prepare(path: Path) -> None:
+	"""A folder that only this user may enter; what somebody else has put there is not used."""
+	path.mkdir(mode=0o700, parents=True, exist_ok=True)
+	if path.is_symlink() or path.stat().st_uid != os.getuid():
+		raise PermissionError(f"{path} belongs to somebody else")
+	os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(path)  # prometheus_client reads it with each new series
+
+
+def _own_slot() -> int:
+	"""The number of this process' file: the lowest that no living process holds. A fork gets its own."""
+	global _slot
+	if not _slot or _slot[0] != os.getpid():
+		_slot = (os.getpid(), *_claim(directory()))
+	return _slot[1]
+
+
+def _claim(path: Path) -> tuple[int, int]:
+	number = 0
+	while (held := _try_lock(path / f"{number}.lock")) is None:
+		number += 1
+	_allocate(path / f"histogram_{number}.db")
+	return number, held
+
+
+def _try_lock(path: Path) -> int | None:
+	"""The file, open, if no process holds it: a lock of the process, which a fork does not inherit."""
+	file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+	try:
+		fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+	except (BlockingIOError, PermissionError):
+		os.close(file)
+		return None
+	return file
+
+
+def _allocate(path: Path) -> None:
+	"""Room for the file now: a mapped page for which there is none kills the process that writes to it."""
+	if path.exists():
+		return
+	part = path.with_suffix(".part")
+	with part.open("wb") as file:
+		os.posix_fallocate(file.fileno(), 0, FILE_BYTES)
+	part.replace(path)
