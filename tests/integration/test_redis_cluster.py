@@ -4,7 +4,7 @@ import frappe
 import pytest
 import redis
 
-from memora.services import cache_status, srs_connections
+from memora.services import cache_status
 from memora.services.srs_reconciliation import reconcile_cache_with_database
 from memora.services.srs_redis_manager import SRSRedisManager, rebuild_season_cache
 from tests.integration import redis_cluster, state
@@ -139,7 +139,8 @@ def test_slots_that_move_take_their_schedules_along(cluster, season):
 def test_safe_mode_while_a_node_is_gone_and_no_trust_in_what_it_has_read_back(which, cluster, season, clock):
 	"""For all learners, wherever their schedules are. Then it has hers of before the last answer, with its marker."""
 	node = which(cluster)
-	case, elsewhere = make_case(season, cluster, node), make_case(season, cluster)
+	another = next(one for one in cluster.nodes if one is not node)
+	case, elsewhere = make_case(season, cluster, node), make_case(season, cluster, another)
 	node.admin.save()
 	case.answer(is_degraded=False)
 	before = state.scores(case.player, season)
@@ -157,10 +158,15 @@ def test_safe_mode_while_a_node_is_gone_and_no_trust_in_what_it_has_read_back(wh
 	assert state.cached(case.player, season).keys() == before.keys()
 	assert state.cached(case.player, season) != before
 	clock.ahead += OPEN_SECONDS
+	assert not is_believed(case)
+	assert is_believed(elsewhere) == (node is not counting_node(cluster))
 	agree(case, elsewhere)
 	(incident,) = state.rows("Safe Mode Incident")
 	assert incident.ended_at
-	assert not SRSRedisManager().server.has_missed_writes
+
+
+def is_believed(case: Case) -> bool:
+	return SRSRedisManager().read_due(case.player, case.season)["is_loaded"]
 
 
 def test_answers_while_a_node_is_gone(cluster, season, clock):
@@ -185,30 +191,29 @@ def test_a_replica_that_takes_over_is_used_and_not_believed(cluster, season, clo
 	case, elsewhere = make_case(season, cluster, master), make_case(season, cluster, cluster.nodes[1])
 	master.admin.wait(1, 5000)  # until the replica has what the master has
 	master.kill()
-	case.answer(is_degraded=True)
+	case.look(is_degraded=True)
 	wait_until(lambda: replica.admin.role()[0] == "master", "a replica that takes over")
 	cluster.forget(master)
 	clock.ahead += OPEN_SECONDS
-	generation = replica.admin.get(state.marker_key(case.player, season))
+	assert replica.admin.exists(key_of(case), state.marker_key(case.player, season)) == 2
+	assert not is_believed(case)
 	agree(case, elsewhere)
-	assert replica.admin.get(state.marker_key(case.player, season)) != generation
 
 
 def test_all_nodes_hanging_cost_one_timeout(cluster, season, clock, monkeypatch):
 	"""Whoever waits in vain for one, asks no other."""
 	case = make_case(season, cluster)
-	waited: list[str] = []
-	wait = srs_connections._Hurried._wait
+	waited: list[redis.TimeoutError] = []
+	read_response = redis.Connection.read_response
 
-	def watching(self, action, *args, **options):
-		begun = not getattr(srs_connections._hurry, "has_waited", False)
+	def watching(*args, **options):
 		try:
-			return wait(self, action, *args, **options)
-		except redis.TimeoutError:
-			waited.extend(["in vain"] * begun)
+			return read_response(*args, **options)
+		except redis.TimeoutError as error:
+			waited.append(error)
 			raise
 
-	monkeypatch.setattr(srs_connections._Hurried, "_wait", watching)
+	monkeypatch.setattr(redis.Connection, "read_response", watching)
 	for node in cluster.nodes:
 		node.hang()
 	try:
