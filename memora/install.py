@@ -10,6 +10,7 @@ from memora.services.srs_connections import place
 from memora.services.srs_persistence import FALLBACK_QUEUE, QUEUE
 
 SETTINGS = "Memora Settings"
+LIST_COLUMNS = {"SRS Write Job": "6"}  # else as many as the desk thinks fit, which are four on most screens
 
 
 def after_install() -> None:
@@ -33,9 +34,10 @@ def after_migrate() -> None:
 def _keep_lists_light() -> None:
 	"""The desk counts a list's rows and refreshes it on its own, unless told not to: no use on big tables."""
 	switches = ("disable_count", "disable_comment_count", "disable_sidebar_stats", "disable_auto_refresh")
-	for doctype in (*partition_manager.INDEXES, "Review Outbox"):
+	for doctype in (*partition_manager.INDEXES, "Review Outbox", "SRS Write Job"):
 		if not frappe.db.exists("List View Settings", doctype):
-			settings = frappe.get_doc({"doctype": "List View Settings", **dict.fromkeys(switches, 1)})
+			values = {**dict.fromkeys(switches, 1), "total_fields": LIST_COLUMNS.get(doctype)}
+			settings = frappe.get_doc({"doctype": "List View Settings", **values})
 			settings.insert(set_name=doctype, ignore_permissions=True)
 
 

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import frappe
 from frappe import _
@@ -13,6 +12,7 @@ from werkzeug.wrappers import Request, Response
 from memora.exceptions import RateLimitExceeded
 from memora.services import incidents, latency, seasons
 from memora.services.alerts import MANAGER_ROLES
+from memora.services.incidents import OpenIncident
 from memora.services.safe_mode import SafeModeManager
 
 MONITOR_ROLE = "Memora Monitor"
@@ -106,7 +106,7 @@ def tell_of_incident(response: Response | None, request: Request) -> None:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-def get_safe_mode() -> dict[str, Any] | None:
-	"""The Safe Mode Incident that is going on, {name, started_at, reason}, or null; for managers."""
+def get_safe_mode() -> OpenIncident | None:
+	"""The Safe Mode Incident that is going on; without one the reply has no `message`."""
 	require_manager()
 	return incidents.get_open()

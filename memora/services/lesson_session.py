@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+
+from typing_extensions import NotRequired, TypedDict
 
 from memora.services import memory_store, seasons, site_time
 from memora.services.question_source import get_source
@@ -12,7 +13,24 @@ from memora.services.settings import get_settings
 PAGE_ROWS = 200  # ids asked of the question source at a time
 
 
-def read(player: str, topic: str | None, subject: str | None, limit: int) -> dict[str, Any]:
+class NewQuestion(TypedDict):
+	"""A question never seen before, and its content, whatever keys the question source gives it."""
+
+	__pydantic_config__ = {"extra": "allow"}  # noqa: RUF012 (a TypedDict has no class variables)
+
+	question_id: str
+
+
+class LessonSession(TypedDict):
+	"""New questions in order of teaching. `message` says why there is no season."""
+
+	questions: list[NewQuestion]
+	new_left_today: int
+	season: str | None
+	message: NotRequired[str]
+
+
+def read(player: str, topic: str | None, subject: str | None, limit: int) -> LessonSession:
 	"""New questions with content; see api.sessions.get_lesson_session."""
 	season = seasons.get_active()
 	if not season:

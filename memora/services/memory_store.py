@@ -104,6 +104,17 @@ class OutboxRow:
 	records: list[MemoryRecord]
 
 
+class OutboxEntry(NamedTuple):
+	"""A submission waiting to be folded, without what it holds. Datetimes are naive site time."""
+
+	name: str
+	player: str
+	season: str
+	accepted_at: datetime
+	parked_at: datetime | None
+	error: str | None
+
+
 class Backlog(NamedTuple):
 	"""Submissions that wait to be folded, those parked, and since when (naive site time) the oldest waits."""
 
@@ -213,6 +224,11 @@ OUTBOX_TAKE_SQL = """
 OUTBOX_OF_SEASON_SQL = """
 	SELECT name FROM `tabReview Outbox` WHERE season = %(season)s AND parked_at IS NULL
 	ORDER BY creation LIMIT %(limit)s"""
+OUTBOX_PAGE_SQL = """
+	SELECT name FROM `tabReview Outbox` WHERE (parked_at IS NOT NULL) = %(parked)s
+	ORDER BY creation, name LIMIT %(limit)s OFFSET %(start)s"""
+OUTBOX_ENTRIES_SQL = """
+	SELECT name, player, season, creation, parked_at, error FROM `tabReview Outbox` WHERE name IN %(names)s"""
 OUTBOX_DELETE_SQL = "DELETE FROM `tabReview Outbox` WHERE name IN %(names)s"
 OUTBOX_PARK_SQL = "UPDATE `tabReview Outbox` SET parked_at = %(now)s, error = %(error)s WHERE name = %(name)s"
 OUTBOX_PARKED_SQL = "SELECT name FROM `tabReview Outbox` WHERE parked_at IS NOT NULL LIMIT %(limit)s"
@@ -613,6 +629,20 @@ def oldest_outbox(before: datetime, limit: int) -> list[str]:
 def outbox_of_season(season: str, limit: int) -> list[str]:
 	"""Names of a season's rows, oldest first, parked ones left out."""
 	return [n for (n,) in frappe.db.sql(OUTBOX_OF_SEASON_SQL, {"season": season, "limit": limit})]
+
+
+def page_of_outbox(parked: bool, start: int, limit: int) -> list[str]:
+	"""Names of the parked rows, or of the others, oldest first."""
+	values = {"parked": parked, "start": start, "limit": limit}
+	return [n for (n,) in frappe.db.sql(OUTBOX_PAGE_SQL, values)]
+
+
+def get_outbox_entries(names: list[str]) -> dict[str, OutboxEntry]:
+	"""Those of these rows that are there, by name."""
+	if not names:
+		return {}
+	rows = frappe.db.sql(OUTBOX_ENTRIES_SQL, {"names": names})
+	return {row[0]: OutboxEntry(*row) for row in rows}
 
 
 def _tuple(record: MemoryRecord | JournalEntry) -> tuple:

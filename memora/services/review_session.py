@@ -3,12 +3,13 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import frappe
 from frappe import _
+from typing_extensions import NotRequired, TypedDict
 
 from memora.exceptions import JournalUnavailable, SubmissionConflict
 from memora.services import memory_store, scheduling, seasons, site_time, srs_persistence
@@ -32,10 +33,52 @@ class Response:
 	response_time_ms: int | None = None
 
 
+class DueQuestion(TypedDict):
+	"""A question of the learner's schedule, and its content, whatever keys the question source gives it."""
+
+	__pydantic_config__ = {"extra": "allow"}  # noqa: RUF012 (a TypedDict has no class variables)
+
+	question_id: str
+	subject: str | None
+	topic: str | None
+	stability: float  # days
+	next_review_date: site_time.Text
+
+
+class ReviewSession(TypedDict):
+	"""What is due, oldest first. `message` says why there is no season."""
+
+	questions: list[DueQuestion]
+	total_due: int
+	season: str | None
+	is_degraded: bool
+	message: NotRequired[str]
+
+
+class Rejection(TypedDict):
+	"""A question that does not exist, neither in the learner's schedule nor in the question source."""
+
+	question_id: str
+	reason: str
+
+
+class SubmissionResult(TypedDict):
+	"""What became of answers. `schedule` gives each question's next review."""
+
+	status: Literal["success", "already_processed"]
+	processed: int
+	rejected: list[Rejection]
+	submission_id: str
+	is_degraded: bool
+	season: str
+	schedule: dict[str, site_time.Text]
+	persistence_job_id: str | None
+
+
 # What is due
 
 
-def read(player: str, subject: str | None = None, limit: int = 20) -> dict[str, Any]:
+def read(player: str, subject: str | None = None, limit: int = 20) -> ReviewSession:
 	"""The questions due for a learner, oldest first, with content; see api.reviews.get_review_session."""
 	season = seasons.get_active()
 	if not season:
@@ -49,7 +92,7 @@ def read(player: str, subject: str | None = None, limit: int = 20) -> dict[str, 
 	return read_in_safe_mode(player, season.name, subject, limit)
 
 
-def read_in_safe_mode(player: str, season: str, subject: str | None, limit: int) -> dict[str, Any]:
+def read_in_safe_mode(player: str, season: str, subject: str | None, limit: int) -> ReviewSession:
 	"""As read, without Redis: at most SAFE_MODE_LIMIT questions, `is_degraded`. Raises RateLimitExceeded."""
 	SafeModeManager().require(player)
 	due = _due_in_database(player, season, subject, min(limit, SAFE_MODE_LIMIT))
@@ -81,7 +124,7 @@ def _session(
 	season: str | None,
 	is_degraded: bool = False,
 	message: str | None = None,
-) -> dict[str, Any]:
+) -> ReviewSession:
 	content = get_source().get_questions([r.question_id for r in records])
 	session = {
 		"questions": [_question(r, content.get(r.question_id, {})) for r in records],
@@ -92,7 +135,7 @@ def _session(
 	return {**session, "message": message} if message else session
 
 
-def _question(record: MemoryRecord, content: dict[str, Any]) -> dict[str, Any]:
+def _question(record: MemoryRecord, content: dict[str, Any]) -> DueQuestion:
 	return {
 		**content,
 		"question_id": record.question_id,
@@ -106,7 +149,7 @@ def _question(record: MemoryRecord, content: dict[str, Any]) -> dict[str, Any]:
 # Answers
 
 
-def submit(player: str, responses: list[Response], submission_id: str | None = None) -> dict[str, Any]:
+def submit(player: str, responses: list[Response], submission_id: str | None = None) -> SubmissionResult:
 	"""Stores a learner's answers and schedules their questions; see api.reviews.submit_review_session.
 
 	Commits. Raises NoActiveSeason, SubmissionConflict, or JournalUnavailable when nothing was stored.
@@ -132,7 +175,7 @@ def _repeated(
 	responses: list[Response],
 	submission_id: str,
 	season: Season,
-) -> dict[str, Any]:
+) -> SubmissionResult:
 	"""The answer to a submission that was stored before; raises SubmissionConflict if it was another one."""
 	known = get_source().get_questions([r.question_id for r in responses if r.question_id not in stored])
 	for response in responses:
@@ -187,7 +230,7 @@ class _Step:
 
 def _schedule(
 	player: str, season: Season, responses: list[Response], now: datetime
-) -> tuple[list[_Step], list[dict[str, str]]]:
+) -> tuple[list[_Step], list[Rejection]]:
 	"""(steps, rejected) of all answers. Known is what the learner's schedule or the source knows."""
 	records = memory_store.get_records(player, season.name, [r.question_id for r in responses])
 	content = get_source().get_questions([r.question_id for r in responses if r.question_id not in records])
@@ -286,7 +329,7 @@ def _result(
 	submission_id: str,
 	season: Season,
 	schedule: dict[str, datetime],
-	rejected: list[dict[str, str]],
+	rejected: list[Rejection],
 	is_degraded: bool = False,
 ) -> dict[str, Any]:
 	return {
@@ -300,7 +343,7 @@ def _result(
 	}
 
 
-def _rejection(question_id: str) -> dict[str, str]:
+def _rejection(question_id: str) -> Rejection:
 	return {"question_id": question_id, "reason": _("There is no such question.")}
 
 

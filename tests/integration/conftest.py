@@ -8,8 +8,12 @@ from collections.abc import Iterator
 
 import frappe
 import pytest
+from frappe.utils import background_jobs
 
 from devtools import ports, processes
+from devtools.sites import ADMIN_PASSWORD
+from memora.services import srs_persistence
+from memora.services.circuit_breaker import CircuitBreaker
 from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import cleaning, factories, redis_cluster
 from tests.integration.client import Client
@@ -111,6 +115,13 @@ def web(site):
 		yield handle
 
 
+@pytest.fixture(scope="module")
+def long_worker(site):
+	"""Does administrators' jobs."""
+	with processes.worker(["long"]) as handle:
+		yield handle
+
+
 @pytest.fixture(scope="session")
 def fleet(site) -> Iterator[Fleet]:
 	fleet = Fleet()
@@ -122,6 +133,28 @@ def fleet(site) -> Iterator[Fleet]:
 def no_redis(site) -> None:
 	"""This process looks for the schedules' Redis where nobody listens."""
 	frappe.local.conf.srs_redis_cache = f"redis://127.0.0.1:{ports.any_free()}/0"
+
+
+@pytest.fixture
+def queue_url(monkeypatch):
+	"""Points this process at another queue Redis, as if it had never asked one."""
+	monkeypatch.setattr(background_jobs, "_redis_queue_conn", None)
+	monkeypatch.setattr(
+		srs_persistence, "_queue_breaker", CircuitBreaker(srs_persistence._queue_breaker.failures)
+	)
+
+	def use(url: str) -> None:
+		frappe.local.conf.redis_queue = url
+
+	return use
+
+
+@pytest.fixture(scope="session")
+def administrator(web) -> Client:
+	client = Client(web.url)
+	login = client.request("POST", "/api/method/login", data={"usr": "Administrator", "pwd": ADMIN_PASSWORD})
+	assert login.status_code == 200, login.text
+	return client
 
 
 @pytest.fixture

@@ -54,12 +54,6 @@ def manager(web) -> Client:
 	return Client(web.url, make_learner(["Memora Manager"]).token)
 
 
-@pytest.fixture(scope="module")
-def worker(site):
-	with processes.worker(["long"]) as handle:
-		yield handle
-
-
 def call(client: Client, endpoint: str, **arguments: Any) -> Any:
 	return message(client.post(API + endpoint, **arguments))
 
@@ -153,7 +147,13 @@ def test_the_job_of_another_app_is_nobodys_here(manager):
 # The jobs
 
 
-def test_a_rebuild(worker, manager, player, season):
+def test_a_job_that_was_cancelled_has_failed(manager):
+	started = call(manager, "trigger_reconciliation")
+	background_jobs.get_job(started["job_id"]).cancel()
+	assert call(manager, "get_job_status", job_id=started["job_id"])["status"] == "failed"
+
+
+def test_a_rebuild(long_worker, manager, player, season):
 	make_records(player, 5)
 	frappe.db.sql("ANALYZE TABLE `tabPlayer Memory Tracker`")
 	started = call(manager, "rebuild_season_cache", season=season.lower())
@@ -165,7 +165,7 @@ def test_a_rebuild(worker, manager, player, season):
 	assert state.cached(player, season) == state.scores(player, season) != {}
 
 
-def test_a_rebuild_without_redis_has_failed(worker, manager, player, season):
+def test_a_rebuild_without_redis_has_failed(long_worker, manager, player, season):
 	make_records(player, 5)
 	with site_config(srs_redis_cache=f"redis://127.0.0.1:{ports.any_free()}/0"):
 		ended = result_of(manager, call(manager, "rebuild_season_cache", season=season))
@@ -173,7 +173,7 @@ def test_a_rebuild_without_redis_has_failed(worker, manager, player, season):
 	assert ended["error"].startswith("The schedules' Redis is not there: ")
 
 
-def test_a_reconciliation(worker, manager, player, season):
+def test_a_reconciliation(long_worker, manager, player, season):
 	make_records(player, 5)
 	srs_redis_manager.rebuild_season_cache(season)
 	srs_redis().zadd(f"srs:{player}:{season}", {"ghost": 1.0})
@@ -184,7 +184,7 @@ def test_a_reconciliation(worker, manager, player, season):
 	assert state.cached(player, season) == state.scores(player, season)
 
 
-def test_an_archive_run_is_shown_before_it_is_confirmed(worker, manager):
+def test_an_archive_run_is_shown_before_it_is_confirmed(long_worker, manager):
 	season = make_ended_season(20)
 	with state.nothing_changes():
 		shown = call(manager, "archive_season", season=season)
@@ -195,7 +195,7 @@ def test_an_archive_run_is_shown_before_it_is_confirmed(worker, manager):
 	assert (status["active_records"], status["archived_records"]) == (0, 20)
 
 
-def test_an_archive_run_that_is_refused_has_failed(worker, manager):
+def test_an_archive_run_that_is_refused_has_failed(long_worker, manager):
 	"""The season is made active between the request and the job."""
 	season = make_ended_season(20)
 	before = rows_by_table(season)
@@ -222,7 +222,7 @@ def make_active_meanwhile(season: str):
 	set_active("SEASON-2026", 1)
 
 
-def test_a_deletion_is_counted_before_it_is_confirmed(worker, manager):
+def test_a_deletion_is_counted_before_it_is_confirmed(long_worker, manager):
 	season = make_archived_season(20, old_rows=7, flagged=7)
 	with state.nothing_changes():
 		shown = call(manager, "delete_eligible_records", season=season)
