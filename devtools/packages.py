@@ -20,7 +20,6 @@ PROGRAMS = {
 	"mariadb-install-db": "mariadb-server",
 	"mariadb": "mariadb-client",
 	"redis-server": "redis-server",
-	"chromium": "chromium",  # for the tests in a browser
 	"git": "git",  # Frappe's GitPython refuses to be imported without it
 	"prometheus": "prometheus",  # of the tests, with promtool
 	"curl": "curl",  # of the tests

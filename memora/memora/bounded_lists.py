@@ -16,6 +16,11 @@ from memora.exceptions import UnboundedList
 from memora.services import memory_store, partition_manager
 
 SMALL_ROWS = 200_000  # that a list may read to the end: some tenths of a second
+READ_ALL = (
+	"get_count",
+	"get_group_by_count",
+	"export_query",
+)  # of the desk's requests, those that stop at no page
 BY_NAME = re.compile(r"(`[^`]+`\.)?`?name`?( +(asc|desc))?", re.IGNORECASE)
 BOUNDED_FIELDS = {"season", "name"}  # with which rows come in the order of the primary key
 
@@ -35,7 +40,7 @@ def of_archived(user: str) -> str:
 def _condition(doctype: str) -> str:
 	"""SQL for the list that this request of the desk asks for; empty for any other query. Raises UnboundedList."""
 	request = frappe.form_dict
-	if request.get("doctype") != doctype:
+	if not getattr(frappe.local, "request", None) or request.get("doctype") != doctype:
 		return ""
 	filters = _filters(request.get("filters") or request.get("current_filters"))
 	if player := next((value for field, op, value in filters if (field, op) == ("player", "=")), None):
@@ -54,10 +59,10 @@ def _condition(doctype: str) -> str:
 
 def _is_bounded(request: frappe._dict, filters: list[tuple[str, str, Any]]) -> bool:
 	"""Whether the first rows in the order of the primary key are what is asked for."""
-	is_counted = frappe.request.path.endswith(("get_count", "get_group_by_count"))
+	reads_all = frappe.request.path.endswith(READ_ALL)
 	in_order = BY_NAME.fullmatch((request.get("order_by") or "name").strip())
 	is_bounded = {field for field, _op, _value in filters} <= BOUNDED_FIELDS
-	return bool(is_bounded and in_order and not is_counted and not request.get("group_by"))
+	return bool(is_bounded and in_order and not reads_all and not request.get("group_by"))
 
 
 def _filters(given: Any) -> list[tuple[str, str, Any]]:

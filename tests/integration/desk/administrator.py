@@ -14,8 +14,8 @@ class Administrator:
 		page.on("pageerror", lambda error: self.errors.append(str(error)))
 		self.state = page.locator(".memora-state")
 		self.indicator = page.locator(".page-head .indicator-pill:visible")
-		self.dialog = page.locator(".modal.show")
-		self.message = page.locator(".msgprint-dialog.show .msgprint")
+		self.dialog = page.locator(".modal.show:not(:has(.msgprint))")
+		self.message = page.locator(".modal.show .msgprint")
 
 	def sign_in(self, password: str) -> None:
 		done = self.page.request.post("/api/method/login", form={"usr": self.name, "pwd": password})
@@ -37,6 +37,9 @@ class Administrator:
 	def confirm(self) -> None:
 		"""Presses the button of the dialog that is shown."""
 		self.dialog.locator(".modal-footer .btn-modal-primary").click()
+
+	def close_message(self) -> None:
+		self.page.locator(".modal.show:has(.msgprint) .btn-modal-close").click()
 
 	def bar(self, kind: str) -> Locator:
 		return self.page.locator(f".memora-progress[data-kind={kind}] .progress-bar")

@@ -7,22 +7,21 @@ from pathlib import Path
 
 import frappe
 import pytest
+from frappe.desk.doctype.notification_settings.notification_settings import create_notification_settings
 from frappe.utils.password import update_password
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser
 
-from devtools import processes, shell
+from devtools import processes
+from tests.integration.browser.conftest import PASSWORD, launched
 from tests.integration.desk.administrator import Administrator
 from tests.integration.factories import make_learner
 
-PASSWORD = "password of the tests"
-ARGUMENTS = ["--no-sandbox", "--no-proxy-server", "--disable-dev-shm-usage"]
 WAIT_MS = 30_000  # a desk is several MB of JavaScript
+WIDE = {"width": 1280, "height": 900}
 
-expect.set_options(timeout=WAIT_MS)
 
-
-@pytest.fixture(scope="package", autouse=True)
-def desk_assets() -> None:
+@pytest.fixture(scope="package")
+def desk_assets(site) -> None:
 	manifest = json.loads((Path(os.environ["MEMORA_SITES_PATH"]) / "assets" / "assets.json").read_text())
 	if "desk.bundle.js" not in manifest:
 		pytest.skip(
@@ -32,32 +31,27 @@ def desk_assets() -> None:
 
 @pytest.fixture(scope="package")
 def chromium(desk_assets) -> Iterator[Browser]:
-	with sync_playwright() as playwright:
-		browser = playwright.chromium.launch(executable_path=shell.find("chromium"), args=ARGUMENTS)
+	with launched() as browser:
 		yield browser
-		browser.close()
 
 
 @pytest.fixture(scope="package")
-def worker(desk_assets, site):
+def worker(desk_assets):
 	with processes.worker(["long"]) as handle:
 		yield handle
 
 
 @pytest.fixture
-def page(chromium, web) -> Iterator[Page]:
-	context = chromium.new_context(base_url=web.url, viewport={"width": 1280, "height": 900})
-	context.set_default_timeout(WAIT_MS)
-	yield context.new_page()
-	context.close()
-
-
-@pytest.fixture
-def administrator(page) -> Iterator[Administrator]:
+def administrator(chromium, web) -> Iterator[Administrator]:
+	"""Signed in; a script that fails before him fails the test."""
 	user = make_learner(["Memora Manager"])
+	create_notification_settings(user.name)  # without them Frappe shows him no desk
 	update_password(user.name, PASSWORD)
 	frappe.db.commit()
-	administrator = Administrator(page, user.name)
+	context = chromium.new_context(base_url=web.url, viewport=WIDE)
+	context.set_default_timeout(WAIT_MS)
+	administrator = Administrator(context.new_page(), user.name)
 	administrator.sign_in(PASSWORD)
 	yield administrator
+	context.close()
 	assert administrator.errors == []

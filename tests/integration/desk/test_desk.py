@@ -83,7 +83,7 @@ def test_a_season_is_archived_by_who_types_its_name(administrator, worker):
 	administrator.confirm()
 	expect(administrator.message).to_contain_text("type the season's name")
 	assert stored(over).archive_started_at is None
-	administrator.page.keyboard.press("Escape")
+	administrator.close_message()
 	administrator.fill("typed_name", over)
 	administrator.confirm()
 	expect(administrator.indicator).to_have_text("Archived")
