@@ -12,18 +12,18 @@ const ACTIONS = {
 };
 
 frappe.ui.form.on("Game Subscription Season", {
-	onload(frm) {
+	setup(frm) {
 		const look = (message) => {
 			if (!message.season || message.season === frm.doc.name) look_again(frm, 0);
 		};
-		frm.memora_events = { memora_rebuild: look, memora_archive: look };
-		for (const [event, handler] of Object.entries(frm.memora_events)) frappe.realtime.on(event, handler);
+		for (const event of ["memora_rebuild", "memora_archive"]) frappe.realtime.on(event, look);
 	},
 
 	refresh(frm) {
 		clearTimeout(frm.memora_timer);
 		if (frm.is_new()) return;
-		frm.memora_state = $(frm.dashboard.add_section("", __("State")));
+		frm.memora_section = $(frm.dashboard.add_section("", __("State")));
+		frm.memora_actions = null; // a refresh takes the buttons away
 		look_again(frm, 0);
 	},
 });
@@ -51,16 +51,24 @@ function look(frm) {
 // What is shown
 
 function show(frm, state) {
-	frm.memora_state.html(`<div class="row memora-state">
+	frm.memora_section.html(`<div class="row memora-state">
 		${column(__("Partitions"), partitions(state))}
 		${column(__("Cache"), cache(state))}
 		${column(__("Archive"), archived(state, frm.doc))}
 	</div>`);
 	frm.dashboard.show();
+	frm.memora_state = state;
+	show_actions(frm);
+}
+
+function show_actions(frm) {
+	const { actions } = frm.memora_state;
+	if (actions.join() === frm.memora_actions) return; // an open menu stays open
+	frm.memora_actions = actions.join();
 	for (const { label } of Object.values(ACTIONS)) frm.remove_custom_button(label, __("Actions"));
-	for (const name of state.actions) {
+	for (const name of actions) {
 		const { label, run } = ACTIONS[name];
-		frm.add_custom_button(label, () => run(frm, state), __("Actions"));
+		frm.add_custom_button(label, () => run(frm, frm.memora_state), __("Actions"));
 	}
 }
 
