@@ -15,11 +15,12 @@ from devtools.sites import ADMIN_PASSWORD
 from memora.services import srs_persistence
 from memora.services.circuit_breaker import CircuitBreaker
 from memora.services.srs_redis_manager import SRSRedisManager
-from tests.integration import cleaning, factories
+from tests.integration import cleaning, factories, redis_cluster
 from tests.integration.client import Client
 from tests.integration.connections import exclusive_run
 from tests.integration.factories import Learner
 from tests.integration.fleet import Fleet
+from tests.integration.redis_cluster import RedisCluster
 from tests.integration.redis_proxy import RedisProxy
 
 
@@ -70,6 +71,36 @@ def proxy(site) -> Iterator[RedisProxy]:
 	frappe.local.conf.srs_redis_cache = proxy.url
 	yield proxy
 	proxy.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster(site, tmp_path_factory) -> Iterator[RedisCluster]:
+	"""Three nodes that all tests share: who breaks one, mends it."""
+	cluster = RedisCluster(tmp_path_factory.mktemp("cluster"))
+	yield cluster
+	cluster.stop()
+
+
+@pytest.fixture
+def in_cluster(cluster, clean) -> Iterator[None]:
+	"""All processes have their schedules in the cluster."""
+	with redis_cluster.schedules_in(cluster):
+		yield
+
+
+@pytest.fixture(autouse=True)
+def each_redis(clean, request) -> None:
+	"""Where this run of a test has its schedules, if there are two; see pytest_generate_tests."""
+	if getattr(request, "param", "server") == "cluster":
+		request.getfixturevalue("in_cluster")
+
+
+def pytest_generate_tests(metafunc) -> None:
+	"""What is marked `each_redis` runs twice: with the bench's own server and with a cluster. Not what needs the
+	proxy, or no Redis."""
+	is_marked = metafunc.definition.get_closest_marker("each_redis")
+	if is_marked and not {"proxy", "no_redis"} & set(metafunc.fixturenames):
+		metafunc.parametrize("each_redis", ["server", "cluster"], indirect=True)
 
 
 @pytest.fixture
