@@ -36,6 +36,18 @@ class InvalidQuestion(MemoraError):
 	"""A question whose options contradict each other."""
 
 
+class InvalidAnkiPackage(MemoraError):
+	"""A file that is not as Anki exports decks; the message says what it is instead, or what to tick in Anki."""
+
+
+class InvalidAnkiImport(MemoraError):
+	"""An import whose subject, topics or learner do not go together."""
+
+
+class UnusableCard(MemoraError):
+	"""A card of Anki that makes no question; the import reports it and goes on."""
+
+
 class InvalidSeason(MemoraError):
 	"""A season whose name or dates make no sense."""
 
@@ -76,6 +88,12 @@ class NoActiveSeason(MemoraError):
 
 class SeasonStateError(MemoraError):
 	"""The season is not in the state that this needs."""
+
+	http_status_code = 409
+
+
+class ImportStateError(MemoraError):
+	"""The import is running, or is not."""
 
 	http_status_code = 409
 

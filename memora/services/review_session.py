@@ -207,7 +207,7 @@ def _accept(
 			player,
 			season.name,
 			submission_id,
-			[_journal_entry(step, source) for step in steps],
+			[journal_entry(step, source) for step in steps],
 			[step.after for step in steps if step.outcome.moved],
 			site_time.to_naive(now),
 		)
@@ -218,7 +218,7 @@ def _accept(
 
 
 @dataclass(frozen=True)
-class _Step:
+class Step:
 	"""One answer and what it did: the record before (None at first sight), after, and the model's view."""
 
 	response: Response
@@ -228,28 +228,46 @@ class _Step:
 	answered_at: datetime
 
 
+class AnswerScheduler:
+	"""What answers of one learner in a season do, by the site's settings."""
+
+	def __init__(self, player: str, season: Season) -> None:
+		self.player, self.season, self.settings = player, season, get_settings()
+		self.calendar = scheduling.LearningCalendar(site_time.site_zone(), self.settings.day_start_hour)
+
+	def step(
+		self,
+		response: Response,
+		before: MemoryRecord | None,
+		origin: "MemoryRecord | Origin",
+		answered_at: datetime,
+	) -> Step:
+		"""One answer, given at an aware moment, to a question with this record, or none and this origin."""
+		outcome = scheduling.review(
+			_memory(before, self.calendar.zone) if before else None,
+			response.quality,
+			answered_at,
+			seed=memory_store.tracker_name(self.player, self.season.name, response.question_id),
+			calendar=self.calendar,
+			season_end=self.season.end_date,
+			desired_retention=self.settings.desired_retention,
+		)
+		answered = site_time.to_naive(answered_at)
+		return Step(response, before, _record(origin, outcome.memory), outcome, answered)
+
+
 def _schedule(
 	player: str, season: Season, responses: list[Response], now: datetime
-) -> tuple[list[_Step], list[Rejection]]:
+) -> tuple[list[Step], list[Rejection]]:
 	"""(steps, rejected) of all answers. Known is what the learner's schedule or the source knows."""
 	records = memory_store.get_records(player, season.name, [r.question_id for r in responses])
 	content = get_source().get_questions([r.question_id for r in responses if r.question_id not in records])
-	settings = get_settings()
-	calendar = scheduling.LearningCalendar(site_time.site_zone(), settings.day_start_hour)
+	scheduler = AnswerScheduler(player, season)
 
-	def step(response: Response) -> _Step:
+	def step(response: Response) -> Step:
 		before = records.get(response.question_id)
-		outcome = scheduling.review(
-			_memory(before, calendar.zone) if before else None,
-			response.quality,
-			now,
-			seed=memory_store.tracker_name(player, season.name, response.question_id),
-			calendar=calendar,
-			season_end=season.end_date,
-			desired_retention=settings.desired_retention,
-		)
-		origin = before or _Origin.of(response.question_id, content, site_time.to_naive(now))
-		return _Step(response, before, _record(origin, outcome.memory), outcome, site_time.to_naive(now))
+		origin = before or Origin.of(response.question_id, content, site_time.to_naive(now))
+		return scheduler.step(response, before, origin, now)
 
 	is_known = [r.question_id in records or r.question_id in content for r in responses]
 	steps = [step(response) for response, known in zip(responses, is_known, strict=True) if known]
@@ -262,7 +280,7 @@ def _schedule(
 
 
 @dataclass(frozen=True)
-class _Origin:
+class Origin:
 	"""Where a record comes from when there was none before."""
 
 	question_id: str
@@ -271,7 +289,8 @@ class _Origin:
 	creation: datetime
 
 	@classmethod
-	def of(cls, question_id: str, content: dict[str, dict], now: datetime) -> "_Origin":
+	def of(cls, question_id: str, content: dict[str, dict], now: datetime) -> "Origin":
+		"""Of a question that the source knows, first answered now (naive site time)."""
 		known = content[question_id]
 		return cls(question_id, known.get("subject"), known.get("topic"), now)
 
@@ -288,7 +307,7 @@ def _memory(record: MemoryRecord, zone: ZoneInfo) -> scheduling.Memory:
 	)
 
 
-def _record(origin: MemoryRecord | _Origin, memory: scheduling.Memory) -> MemoryRecord:
+def _record(origin: MemoryRecord | Origin, memory: scheduling.Memory) -> MemoryRecord:
 	return MemoryRecord(
 		question_id=origin.question_id,
 		subject=origin.subject,
@@ -304,7 +323,8 @@ def _record(origin: MemoryRecord | _Origin, memory: scheduling.Memory) -> Memory
 	)
 
 
-def _journal_entry(step: _Step, source: str) -> JournalEntry:
+def journal_entry(step: Step, source: str) -> JournalEntry:
+	"""The journal's row of it; `source` as Player Review Log names them."""
 	before, after = step.before, step.after
 	return JournalEntry(
 		question_id=after.question_id,
