@@ -35,7 +35,6 @@ from memora.services.question_html import clean
 DOCTYPE = "Anki Import"
 QUESTION = "Game Question"
 JOB = "memora.services.anki_import.run"
-EVENT = "memora_anki_import"
 BATCH = 50  # questions, committed together: a second or two
 SAMPLE = 5  # questions, shown before the import
 MAX_PROBLEMS = 500  # rows; all are counted
@@ -90,6 +89,9 @@ class Counts:
 	updated: int = 0
 	unchanged: int = 0
 	reviews_imported: int = 0
+
+
+NOT_STARTED = {**asdict(Counts()), "error": None, "started_at": None, "ended_at": None}
 
 
 # What would be done
@@ -150,7 +152,7 @@ def preview(doc: Document) -> None:
 	_require_idle(doc)
 	with _planned(doc) as (package, _media, plan):
 		_note_plan(doc, package, plan)
-	doc.update({**asdict(Counts()), "status": "Draft", "error": None, "started_at": None, "ended_at": None})
+	doc.update({**NOT_STARTED, "status": "Draft"})
 	doc.save()
 
 
@@ -217,7 +219,7 @@ def start(doc: Document) -> dict[str, str]:
 	_require_idle(doc)
 	before = doc.status
 	with memory_store.transaction():
-		doc.db_set({"status": "Queued", "error": None, "cancel_requested": 0})
+		doc.db_set({**NOT_STARTED, "status": "Queued", "cancel_requested": 0})
 	try:
 		job = admin_jobs.start("anki", JOB, name=doc.name)
 	except MemoraError:
@@ -354,7 +356,6 @@ class _Run:
 		counts = asdict(self.counts)
 		with memory_store.transaction():
 			frappe.db.set_value(DOCTYPE, self.doc.name, counts)
-		self._tell("Running")
 		if self.progress:
 			self.progress(self.counts.created + self.counts.updated + self.counts.unchanged)
 		return bool(frappe.db.get_value(DOCTYPE, self.doc.name, "cancel_requested"))
@@ -363,7 +364,6 @@ class _Run:
 		frappe.db.rollback()
 		values = {"status": status, "error": error, "ended_at": site_time.naive_now(), **asdict(self.counts)}
 		self._save(lambda doc: doc.update(values))
-		self._tell(status)
 
 	def _save(self, change: Callable[[Document], object]) -> None:
 		self.doc.reload()
@@ -371,10 +371,6 @@ class _Run:
 		self.doc.flags.by_the_job = True
 		with memory_store.transaction():
 			self.doc.save(ignore_permissions=True, ignore_version=True)
-
-	def _tell(self, status: str) -> None:
-		state = {**asdict(self.counts), "questions": self.doc.questions, "status": status}
-		frappe.publish_realtime(EVENT, state, doctype=DOCTYPE, docname=self.doc.name)
 
 
 @contextmanager

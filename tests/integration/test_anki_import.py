@@ -11,11 +11,17 @@ import genanki
 import pytest
 from frappe.utils import strip_html
 
-from memora.exceptions import ImportStateError, InvalidAnkiImport, InvalidAnkiPackage, NoActiveSeason
-from memora.services import anki_import, anki_package, replay, review_session, site_time
+from memora.exceptions import (
+	ImportStateError,
+	InvalidAnkiImport,
+	InvalidAnkiPackage,
+	NoActiveSeason,
+	QueueUnavailable,
+)
+from memora.services import admin_jobs, anki_import, anki_package, replay, review_session, site_time
 from memora.services.anki_cards import cloze
 from memora.services.review_session import Response
-from tests.integration import state
+from tests.integration import bench_commands, state
 from tests.integration.anki_decks import (
 	EXPORTED_BY_ANKI,
 	SUBJECT,
@@ -316,7 +322,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("reason", BROKEN)
 def test_a_file_that_is_no_deck_is_refused_by_name(reason, tmp_path, monkeypatch):
-	monkeypatch.setattr(anki_package, "READ_SECONDS", 1)
+	monkeypatch.setattr(anki_package, "READ_SECONDS", 0.2)
 	path = tmp_path / "broken.apkg"
 	BROKEN[reason](path)
 	doc = make_import(path)
@@ -343,7 +349,7 @@ def test_a_bomb_among_the_media_is_left_out(tmp_path):
 	assert "src" not in imported()[0].question
 
 
-def test_a_file_that_the_user_may_not_read_is_not_there(deck):
+def test_a_file_that_is_gone(deck):
 	make_import(deck)
 	own = frappe.get_last_doc(DOCTYPE)
 	frappe.db.set_value(DOCTYPE, own.name, "file", "/private/files/no-such.apkg")
@@ -404,9 +410,6 @@ def test_a_worker_imports_what_a_manager_starts(deck, long_worker):
 
 
 def test_without_a_queue_it_is_not_queued(deck, monkeypatch):
-	from memora.exceptions import QueueUnavailable
-	from memora.services import admin_jobs
-
 	def refuse() -> None:
 		raise admin_jobs.RedisError("nobody listens")
 
@@ -415,6 +418,36 @@ def test_without_a_queue_it_is_not_queued(deck, monkeypatch):
 	with pytest.raises(QueueUnavailable):
 		doc.start()
 	assert fresh(doc).status == "Draft"
+
+
+# The command
+
+
+def test_the_command_says_what_would_be_and_imports(deck):
+	before = frappe.db.count(DOCTYPE)
+	exit_code, found = command(str(deck), "--dry-run")
+	assert (exit_code, found["questions"], found["decks"], found["problems"]) == (
+		0,
+		6,
+		{"Geo::Europe": 6},
+		[],
+	)
+	assert (frappe.db.count(DOCTYPE), imported()) == (before, [])
+	exit_code, refused = command(str(deck), "--subject", "No Such Subject")
+	assert (exit_code, "No Such Subject" in refused["error"]) == (1, True)
+	make_topic(SUBJECT, "Standing")
+	frappe.db.commit()
+	exit_code, done = command(str(deck), "--subject", SUBJECT, "--topic", f"{SUBJECT}: Standing")
+	assert (exit_code, done["status"], done["created"]) == (0, "Completed", 6)
+	frappe.db.rollback()
+	assert {q.topic for q in imported()} == {f"{SUBJECT}: Standing"}
+
+
+def command(*args: str) -> tuple[int, dict]:
+	frappe.db.rollback()
+	done = bench_commands.run("--site", frappe.local.site, "memora", "import-anki", *args, "--json")
+	assert done.stdout, done.exception
+	return done.exit_code, json.loads(done.stdout)
 
 
 # History

@@ -1,4 +1,6 @@
 const BUSY = ["Queued", "Running"];
+const LOOK_MS = 2000;
+const PROGRESS = ["status", "questions", "created", "updated", "unchanged"];
 
 frappe.ui.form.on("Anki Import", {
 	setup(frm) {
@@ -8,54 +10,59 @@ frappe.ui.form.on("Anki Import", {
 	},
 
 	refresh(frm) {
-		const is_busy = BUSY.includes(frm.doc.status);
-		frm.set_df_property("decks", "cannot_add_rows", true);
-		frm.set_df_property("decks", "cannot_delete_rows", true);
-		frm.set_df_property("problems", "cannot_add_rows", true);
+		for (const table of ["decks", "problems"]) {
+			frm.set_df_property(table, "cannot_add_rows", true);
+			frm.set_df_property(table, "cannot_delete_rows", true);
+		}
 		show_sample(frm);
-		show_progress(frm, frm.doc);
-		if (frm.is_new()) return;
-		if (is_busy) frm.add_custom_button(__("Cancel Import"), () => call(frm, "cancel_import"));
-		if (frm.doc.status === "Queued") return;
-		// also while it runs, for one whose worker has died: the server knows
-		if (!is_busy) frm.add_custom_button(__("Preview"), () => saved(frm).then(() => call(frm, "preview")));
-		const start = is_busy ? __("Go On") : __("Start Import");
-		const button = frm.add_custom_button(start, () => saved(frm).then(() => call(frm, "start")));
-		if (!is_busy && frm.doc.questions) button.addClass("btn-primary").removeClass("btn-default");
+		if (BUSY.includes(frm.doc.status)) watch(frm);
+		else frm.enable_save();
+		if (!frm.is_new()) add_buttons(frm);
 	},
 
-	onload(frm) {
-		frappe.realtime.off("memora_anki_import");
-		frappe.realtime.on("memora_anki_import", (state) => {
-			if (state.status !== frm.doc.status) frm.reload_doc();
-			else show_progress(frm, state);
-		});
+	file(frm) {
+		// what was found is of another file
+		for (const table of ["decks", "problems"]) frm.clear_table(table);
+		frm.set_value("sample", "");
+		frm.refresh_fields();
+		show_sample(frm);
 	},
-
-	file: forget_preview,
 });
 
-function saved(frm) {
-	return frm.is_dirty() ? frm.save() : Promise.resolve();
+function add_buttons(frm) {
+	const is_busy = BUSY.includes(frm.doc.status);
+	if (is_busy) frm.add_custom_button(__("Cancel Import"), () => call(frm, "cancel_import"));
+	else frm.add_custom_button(__("Preview"), () => call(frm, "preview"));
+	if (frm.doc.status === "Queued") return;
+	// also while it runs, for one whose worker has died: the server knows
+	const start = frm.add_custom_button(is_busy ? __("Go On") : __("Start Import"), () => call(frm, "start"));
+	if (frm.doc.sample && !is_busy) start.removeClass("btn-default").addClass("btn-primary");
 }
 
-function call(frm, method) {
-	return frm.call({ method, doc: frm.doc, freeze: true }).then(() => frm.reload_doc());
+async function call(frm, method) {
+	if (frm.is_dirty()) await frm.save();
+	await frm.call({ method, doc: frm.doc, freeze: true });
+	frm.reload_doc();
 }
 
-function forget_preview(frm) {
-	frm.set_value({ sample: "", questions: 0, notes: 0, skipped: 0 });
-	frm.clear_table("decks");
-	frm.clear_table("problems");
-	frm.refresh_fields();
-	show_sample(frm);
+// Asks instead of being told, so that progress is seen without socket.io and after a reload.
+function watch(frm) {
+	frm.disable_save();
+	show_progress(frm, frm.doc);
+	clearTimeout(frm.look);
+	frm.look = setTimeout(async () => {
+		if (cur_frm !== frm) return;
+		const { message } = await frappe.db.get_value(frm.doctype, frm.doc.name, PROGRESS);
+		if (message.status !== frm.doc.status) return frm.reload_doc();
+		Object.assign(frm.doc, message);
+		watch(frm);
+	}, LOOK_MS);
 }
 
-function show_progress(frm, state) {
-	if (!BUSY.includes(state.status)) return;
-	const done = state.created + state.updated + state.unchanged;
-	const share = Math.min(99, (100 * done) / Math.max(state.questions, 1));
-	frm.dashboard.show_progress(__("Questions"), share, __("{0} of {1}", [done, state.questions]));
+function show_progress(frm, { questions, created, updated, unchanged }) {
+	const done = created + updated + unchanged;
+	const share = Math.min(99, (100 * done) / Math.max(questions, 1));
+	frm.dashboard.show_progress(__("Questions"), share, __("{0} of {1}", [done, questions]));
 }
 
 function show_sample(frm) {
@@ -63,9 +70,8 @@ function show_sample(frm) {
 		(row) => `<tr>${[row.question, row.answer, row.deck].map(cell).join("")}</tr>`
 	);
 	const heads = [__("Question"), __("Answer"), __("Deck")].map((head) => `<th>${head}</th>`);
-	frm.get_field("sample_view").$wrapper.html(
-		rows.length ? `<table class="table table-bordered"><tr>${heads.join("")}</tr>${rows.join("")}</table>` : ""
-	);
+	const table = `<table class="table table-bordered"><tr>${heads.join("")}</tr>${rows.join("")}</table>`;
+	frm.get_field("sample_view").$wrapper.html(rows.length ? table : "");
 }
 
 function cell(text) {

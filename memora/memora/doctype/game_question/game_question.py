@@ -39,12 +39,16 @@ class GameQuestion(Document):
 			)
 
 	def _refuse_repetition(self) -> None:
-		"""Of a file that is imported twice; in the desk two equal questions may be meant."""
-		same = {"topic": self.topic, "question": self.question, "name": ("!=", self.name)}
-		if name := frappe.db.get_value("Game Question", same):
+		"""Of a file that is imported twice; in the desk two equal questions may be meant.
+
+		An ID that is taken would not stop it: Frappe then makes up another.
+		"""
+		same = {"topic": self.topic, "question": self.question}
+		known = frappe.db.exists("Game Question", self.name) or frappe.db.get_value("Game Question", same)
+		if known:
 			frappe.throw(
 				_(
-					"Topic {0} has this question already: {1}. To change it, give this ID in the file and import with 'Update Existing Records'."
-				).format(self.topic, name),
+					"Question {0} is there already. To change it, give its ID in the file and import with 'Update Existing Records'."
+				).format(known),
 				InvalidQuestion,
 			)
