@@ -14,6 +14,7 @@ from pathlib import Path
 
 import frappe
 from frappe import _
+from frappe.core.api.file import get_max_file_size
 from frappe.desk.doctype.tag.tag import DocTags
 from frappe.model.document import Document
 from frappe.utils import create_batch, strip_html
@@ -203,6 +204,12 @@ def upload(path: Path, subject: str, topic: str | None, learner: str | None) -> 
 			frappe.throw(_("There is no {0} {1}.").format(_(doctype), name), InvalidAnkiImport)
 	if learner and not frappe.db.exists("User", learner):
 		frappe.throw(_("There is no user {0}.").format(learner), UnknownLearner)
+	limit = get_max_file_size()
+	if path.stat().st_size > limit:
+		frappe.throw(
+			_("{0} is larger than {1} MB, this site's max_file_size.").format(path.name, limit >> 20),
+			InvalidAnkiImport,
+		)
 	with memory_store.transaction():
 		file = {"doctype": "File", "file_name": path.name, "is_private": 1, "content": path.read_bytes()}
 		url = frappe.get_doc(file).insert().file_url
