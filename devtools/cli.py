@@ -57,6 +57,7 @@ The logs are in .bench/logs/.
 
   ./dev start
   ./dev start --site test.memora.localhost
+  ./dev start --rq-dashboard   rq-dashboard, too, on a loopback port of its own; installed the first time
 """,
 	),
 	"stop": Command(

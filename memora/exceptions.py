@@ -92,8 +92,8 @@ class SeasonStateError(MemoraError):
 	http_status_code = 409
 
 
-class ImportStateError(MemoraError):
-	"""The import is running, or is not."""
+class JobStateError(MemoraError):
+	"""The job is not in the state that this needs."""
 
 	http_status_code = 409
 

@@ -49,6 +49,10 @@ _ANSWER = {
 			"description": f"Instead of quality: {QUALITY_RIGHT} or {QUALITY_WRONG}.",
 		},
 		"response_time_ms": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_RESPONSE_TIME_MS},
+		"practice": {
+			"type": ["boolean", "null"],
+			"description": "Repeats a question beside its schedule: journalled, and nothing moves.",
+		},
 	},
 	"required": ["question_id"],
 	"anyOf": [{"required": ["quality"]}, {"required": ["is_correct"]}],
@@ -162,6 +166,7 @@ def _parse_response(index: int, item: Any) -> Response:
 		question_id=_parse_question_id(index, item.get("question_id")),
 		quality=_parse_quality(index, item),
 		response_time_ms=_parse_response_time(index, item.get("response_time_ms")),
+		practice=_parse_practice(index, item.get("practice")),
 	)
 
 
@@ -190,6 +195,12 @@ def _parse_response_time(index: int, value: Any) -> int | None:
 		rule = _("must be a whole number of milliseconds from 0 to {0}").format(MAX_RESPONSE_TIME_MS)
 		_refuse_field(index, "response_time_ms", rule, value)
 	return value
+
+
+def _parse_practice(index: int, value: Any) -> bool:
+	if value is not None and not isinstance(value, bool):
+		_refuse_field(index, "practice", _("must be true or false"), value)
+	return bool(value)
 
 
 def _is_text(value: Any, max_length: int) -> bool:

@@ -5,11 +5,13 @@ from frappe import _
 
 from memora.api.parsing import (
 	Filter,
+	Flag,
 	Limit,
 	Name,
 	Responses,
 	SubmissionId,
 	parse_filter,
+	parse_flag,
 	parse_limit,
 	parse_name,
 	parse_responses,
@@ -24,16 +26,22 @@ from memora.services.srs_persistence import PersistenceStatus, SRSPersistenceSer
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-def get_review_session(subject: Filter = None, limit: Limit = 20) -> ReviewSession:
+def get_review_session(subject: Filter = None, limit: Limit = 20, preview: Flag = False) -> ReviewSession:
 	"""The questions due for the signed-in learner in the active season, oldest due first.
 
-	`subject` narrows to one subject. `message` says why there is no active season. While Redis is not there
+	`subject` narrows to one subject. `preview` shows what an answer now would lead to. `message` says why there is
+	no active season, `next_due` when the next question falls due where none is. While Redis is not there
 	`is_degraded` is true and at most 10 are shown, to each learner once in 30 seconds.
 
 	Errors: InvalidLimit, InvalidFilter 400, RateLimitExceeded 429.
 	"""
 	with refusals_in_html():
-		return review_session.read(current_player(), parse_filter("subject", subject), parse_limit(limit))
+		return review_session.read(
+			current_player(),
+			parse_filter("subject", subject),
+			parse_limit(limit),
+			parse_flag("preview", preview),
+		)
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -72,7 +80,8 @@ def submit_review_session(
 ) -> SubmissionResult:
 	"""Stores 1 to 50 answers, each to another question. What is answered with 200 is stored for good.
 
-	Answers to questions that do not exist come back under `rejected`, the others are processed. A repeated
+	Answers to questions that do not exist, and practice of what was not learnt before, come back under `rejected`,
+	the others are processed. Practice is journalled and moves nothing. A repeated
 	`submission_id` answers the first result with the status `already_processed` and changes nothing. With any
 	error nothing is stored.
 

@@ -2,7 +2,16 @@
 
 import frappe
 
-from memora.api.parsing import Filter, Limit, Responses, SubmissionId, parse_filter, parse_limit
+from memora.api.parsing import (
+	Filter,
+	Flag,
+	Limit,
+	Responses,
+	SubmissionId,
+	parse_filter,
+	parse_flag,
+	parse_limit,
+)
 from memora.api.reviews import submit_review_session
 from memora.api.utils import current_player
 from memora.services import lesson_session
@@ -11,15 +20,18 @@ from memora.services.review_session import SubmissionResult
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-def get_lesson_session(topic: Filter = None, subject: Filter = None, limit: Limit = 10) -> LessonSession:
+def get_lesson_session(
+	topic: Filter = None, subject: Filter = None, limit: Limit = 10, preview: Flag = False
+) -> LessonSession:
 	"""Questions that the signed-in learner has never seen in the active season, in order of teaching.
 
-	No more than are left of `new_per_day` (Memora Settings) on this learning day.
+	No more than are left of `new_per_day` (Memora Settings) on this learning day. `preview` shows what a first
+	answer would lead to.
 
 	Errors: InvalidLimit, InvalidFilter 400.
 	"""
 	filters = parse_filter("topic", topic), parse_filter("subject", subject)
-	return lesson_session.read(current_player(), *filters, parse_limit(limit))
+	return lesson_session.read(current_player(), *filters, parse_limit(limit), parse_flag("preview", preview))
 
 
 @frappe.whitelist(methods=["POST"])

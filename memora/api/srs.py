@@ -17,7 +17,7 @@ from memora.api.parsing import (
 	whole_number,
 )
 from memora.api.utils import require_manager, require_monitor
-from memora.services import admin_jobs, cache_rebuild, cache_status, health, metrics, seasons
+from memora.services import admin_jobs, cache_rebuild, cache_status, health, metrics, seasons, write_queue
 from memora.services.admin_jobs import JobState, StartedJob
 from memora.services.cache_status import CacheStatus
 from memora.services.health import HealthReport
@@ -148,6 +148,17 @@ def get_job_status(job_id: Name = None) -> JobState:
 	"""
 	require_manager()
 	return admin_jobs.get_status(parse_name("job_id", job_id))
+
+
+@frappe.whitelist(methods=["POST"])
+def retry_write_job(name: Name = None) -> StartedJob:
+	"""Has a worker fold a submission again, or do a failed job again.
+
+	`name` is that of an SRS Write Job. Errors: InvalidFilter 400, UnknownJob 404 for one that is gone, JobStateError
+	409 for one that is queued, under way or done, QueueUnavailable 503.
+	"""
+	require_manager()
+	return write_queue.retry(parse_name("name", name))
 
 
 @frappe.whitelist(methods=["GET", "POST"])

@@ -1,6 +1,6 @@
 """Long work that administrators start: jobs on the queue `long`, known by ids of their own."""
 
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 from uuid import uuid4
 
 import frappe
@@ -48,7 +48,7 @@ def start(kind: str, action: str, **arguments: Any) -> StartedJob:
 			JOB, queue=QUEUE, timeout=TIMEOUT_SECONDS, job_id=job_id, action=action, arguments=arguments
 		)
 	except RedisError as error:
-		_refuse(error)
+		refuse(error)
 	return {"status": "queued", "job_id": job_id}
 
 
@@ -70,7 +70,7 @@ def get_status(job_id: str) -> JobState:
 		status = JobStatus(job.get_status()).value
 		result, trace = job.return_value(), job.exc_info
 	except RedisError as error:
-		_refuse(error)
+		refuse(error)
 	answer = {"job_id": job_id, "status": WORDS.get(status, status)}
 	if status == JobStatus.FINISHED:
 		return {**answer, "result": result}
@@ -82,5 +82,6 @@ def _error(trace: str) -> str:
 	return trace.strip().splitlines()[-1].removeprefix(f"{JobFailed.__module__}.{JobFailed.__name__}: ")
 
 
-def _refuse(error: RedisError) -> None:
+def refuse(error: RedisError) -> NoReturn:
+	"""Raises QueueUnavailable."""
 	frappe.throw(_("The queue's Redis is not there: {0}").format(error), QueueUnavailable)

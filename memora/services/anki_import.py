@@ -20,8 +20,8 @@ from frappe.model.document import Document
 from frappe.utils import create_batch, strip_html
 
 from memora.exceptions import (
-	ImportStateError,
 	InvalidAnkiImport,
+	JobStateError,
 	MemoraError,
 	UnknownJob,
 	UnknownLearner,
@@ -148,7 +148,7 @@ def _excerpt(html: str) -> str:
 
 def preview(doc: Document) -> None:
 	"""Notes down in an Anki Import what importing it would do; the caller commits. Raises InvalidAnkiPackage,
-	InvalidAnkiImport, ImportStateError, NoActiveSeason."""
+	InvalidAnkiImport, JobStateError, NoActiveSeason."""
 	doc.reload()
 	_require_idle(doc)
 	with _planned(doc) as (package, _media, plan):
@@ -221,7 +221,7 @@ def upload(path: Path, subject: str, topic: str | None, learner: str | None) -> 
 
 
 def start(doc: Document) -> dict[str, str]:
-	"""Queues the job of an Anki Import: {status: queued, job_id}. Commits. Raises ImportStateError, QueueUnavailable."""
+	"""Queues the job of an Anki Import: {status: queued, job_id}. Commits. Raises JobStateError, QueueUnavailable."""
 	doc.reload()
 	_require_idle(doc)
 	before = doc.status
@@ -239,10 +239,10 @@ def start(doc: Document) -> dict[str, str]:
 
 
 def cancel(doc: Document) -> None:
-	"""Has the job stop after the batch it is at; one that no worker has begun never begins. Raises ImportStateError."""
+	"""Has the job stop after the batch it is at; one that no worker has begun never begins. Raises JobStateError."""
 	doc.reload()
 	if doc.status not in ("Queued", "Running"):
-		frappe.throw(_("This import is not running."), ImportStateError)
+		frappe.throw(_("This import is not running."), JobStateError)
 	with _lock(doc) as is_idle:
 		doc.db_set({"cancel_requested": 1, **({"status": "Cancelled"} if is_idle else {})})
 
@@ -251,7 +251,7 @@ def _require_idle(doc: Document) -> None:
 	"""One whose worker was killed is idle."""
 	with _lock(doc) as is_idle:
 		if not is_idle or (doc.status == "Queued" and _waits(doc.job_id)):
-			frappe.throw(_("This import is running."), ImportStateError)
+			frappe.throw(_("This import is running."), JobStateError)
 
 
 def _waits(job_id: str | None) -> bool:
@@ -271,11 +271,11 @@ def _lock(doc: Document):
 
 def run(name: str, progress: Callable[[int], None] | None = None) -> dict:
 	"""Imports: the counts, `status` and, where it failed, `error`. `progress`, if given, is called with how many
-	questions are done. Commits. Raises ImportStateError where it is running."""
+	questions are done. Commits. Raises JobStateError where it is running."""
 	doc = frappe.get_doc(DOCTYPE, name)
 	with _lock(doc) as is_mine:
 		if not is_mine:
-			frappe.throw(_("This import is running."), ImportStateError)
+			frappe.throw(_("This import is running."), JobStateError)
 		doc.reload()
 		return {"status": "Cancelled"} if doc.cancel_requested else _Run(doc, progress).go()
 

@@ -15,6 +15,7 @@ from frappe.utils import background_jobs, get_datetime
 from frappe.utils.redis_queue import RedisQueue
 from redis.exceptions import RedisError
 from rq.job import JobStatus
+from rq.timeouts import JobTimeoutException
 from typing_extensions import TypedDict
 
 from memora.services import alerts, memory_store, scheduling, site_time
@@ -120,6 +121,11 @@ def _enqueue(key: str, player: str, season: str) -> None:
 	reach_queue()
 	if not background_jobs.get_redis_conn().set(_job_waits_key(), key, nx=True, ex=JOB_WAITS_SECONDS):
 		return
+	enqueue_job(key, player, season)
+
+
+def enqueue_job(key: str, player: str, season: str) -> None:
+	"""Queues a submission's own job, whether or not another one waits. Raises RedisError."""
 	frappe.enqueue(
 		JOB, queue=get_queue(), job_id=key, responses=[], user=player, season=season, submission=key
 	)
@@ -234,6 +240,8 @@ def _fold_or_park(names: list[str], attempt: int = 0) -> list[OutboxRow]:
 	"""Folds these in one transaction; if that can't be, one by one, and parks each that can't be folded."""
 	try:
 		return _with_retries(lambda: _fold(names), attempt)
+	except JobTimeoutException:
+		raise  # the job has had its time, whatever it did when it was over
 	except Exception as error:  # whatever one of them holds must not stop the others
 		if memory_store.is_transient(error):
 			raise

@@ -7,7 +7,7 @@ from typing import Any
 import frappe
 
 from memora.services import memory_store, review_session, site_time
-from tests.integration.cleaning import ANSWER_TABLES, queue_redis, srs_redis
+from tests.integration.cleaning import ANSWER_TABLES, queue_redis, srs_keys, srs_redis
 
 
 def rows(doctype: str, **filters: Any) -> list[frappe._dict]:
@@ -66,7 +66,7 @@ def _content(server) -> dict[str, Any]:
 	def read(key: str) -> Any:
 		return server.zrange(key, 0, -1, withscores=True) if server.type(key) == "zset" else server.get(key)
 
-	return {key: read(key) for key in sorted(server.keys("*"))}
+	return {key: read(key) for key in sorted(srs_keys())}
 
 
 @contextmanager
@@ -92,4 +92,5 @@ def assert_agreement(player: str, season: str) -> None:
 def generation() -> str:
 	"""What the marker of a schedule holds that is to be believed now."""
 	client = srs_redis()
-	return f"{client.info('server')['run_id'][:12]}.{client.get('srs:generation') or 0}"
+	history = client.info("replication")["master_replid"][:12]
+	return f"{history}.{history}.{client.get('srs:generation') or 0}"

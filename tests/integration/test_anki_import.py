@@ -12,9 +12,9 @@ import pytest
 from frappe.utils import strip_html
 
 from memora.exceptions import (
-	ImportStateError,
 	InvalidAnkiImport,
 	InvalidAnkiPackage,
+	JobStateError,
 	NoActiveSeason,
 	QueueUnavailable,
 )
@@ -386,7 +386,7 @@ def test_while_it_runs_nobody_starts_changes_or_deletes_it(deck):
 
 	def interfere(_done: int) -> None:
 		for action in ("start", "preview", "save", "delete"):
-			with pytest.raises(ImportStateError, match="is running"):
+			with pytest.raises(JobStateError, match="is running"):
 				in_other_connection(
 					lambda action=action: getattr(frappe.get_doc(DOCTYPE, doc.name), action)()
 				).result(20)
@@ -394,7 +394,7 @@ def test_while_it_runs_nobody_starts_changes_or_deletes_it(deck):
 
 	assert anki_import.run(doc.name, interfere)["status"] == "Completed"
 	assert "delete" in refused
-	with pytest.raises(ImportStateError, match="is not running"):
+	with pytest.raises(JobStateError, match="is not running"):
 		doc.cancel_import()
 
 

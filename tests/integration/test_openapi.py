@@ -16,7 +16,7 @@ from memora.services import admin_jobs
 from tests.integration import bench_commands, contract
 from tests.integration.archiving import make_ended_season
 from tests.integration.client import Client, message
-from tests.integration.factories import bank_questions, make_learner, make_records
+from tests.integration.factories import bank_questions, make_learner, make_records, make_waiting_submission
 from tests.integration.submitting import answers, as_sent
 
 ENDPOINTS = openapi.find_endpoints()
@@ -53,6 +53,7 @@ CALLS = {
 	"srs.get_job_status": Calls({"job_id": "JOB"}, {"job_id": "memora-x"}, "UnknownJob"),
 	"srs.get_metrics": Calls({}, None),
 	"srs.rebuild_season_cache": Calls({"season": "SEASON-2026"}, {"season": "Nowhere"}, "UnknownSeason"),
+	"srs.retry_write_job": Calls({"name": "WAITING"}, {"name": "nothing"}, "UnknownJob"),
 	"srs.trigger_reconciliation": Calls({}, {"sample_size": 0}, "InvalidLimit"),
 	"utils.get_safe_mode": Calls({}, None),
 }
@@ -68,6 +69,7 @@ STAND_INS = {
 	"PLAYER": lambda client: make_learner().name,
 	"SUBMISSION": lambda client: message(client.post(SUBMIT, responses=ANSWERS))["persistence_job_id"],
 	"ENDED": lambda client: make_ended_season(3),
+	"WAITING": lambda client: make_waiting_submission(make_learner().name, "SEASON-2026"),
 	"JOB": lambda client: admin_jobs.start("rebuild", "frappe.utils.now")["job_id"],
 }
 

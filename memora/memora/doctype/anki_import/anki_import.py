@@ -2,7 +2,7 @@ import frappe
 from frappe import _
 from frappe.model.document import Document
 
-from memora.exceptions import ImportStateError, InvalidAnkiImport
+from memora.exceptions import InvalidAnkiImport, JobStateError
 from memora.services import anki_import
 
 BUSY = ("Queued", "Running")
@@ -11,13 +11,13 @@ BUSY = ("Queued", "Running")
 class AnkiImport(Document):
 	def validate(self) -> None:
 		if not self.flags.by_the_job and frappe.db.get_value(self.doctype, self.name, "status") in BUSY:
-			frappe.throw(_("This import is running. Cancel it before you change it."), ImportStateError)
+			frappe.throw(_("This import is running. Cancel it before you change it."), JobStateError)
 		for topic in filter(None, {self.topic, *(row.topic for row in self.decks)}):
 			self._check_topic(topic)
 
 	def on_trash(self) -> None:
 		if self.status in BUSY:
-			frappe.throw(_("This import is running. Cancel it before you delete it."), ImportStateError)
+			frappe.throw(_("This import is running. Cancel it before you delete it."), JobStateError)
 
 	def _check_topic(self, topic: str) -> None:
 		subject = frappe.db.get_value("Game Topic", topic, "subject")
@@ -35,7 +35,7 @@ class AnkiImport(Document):
 
 	@frappe.whitelist(methods=["POST"])
 	def start(self) -> dict[str, str]:
-		"""Starts the job that imports: {status: queued, job_id}. Raises ImportStateError, QueueUnavailable."""
+		"""Starts the job that imports: {status: queued, job_id}. Raises JobStateError, QueueUnavailable."""
 		self.check_permission("write")
 		return anki_import.start(self)
 
