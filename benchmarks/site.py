@@ -96,6 +96,15 @@ def delete_answers(season: str, players: list[str]) -> int:
 	return answers
 
 
+def delete_figures(season: str) -> None:
+	"""Deletes what has been counted of a season; the caller commits."""
+	days = frappe.get_all("Daily Activity", filters={"season": season}, pluck="name")
+	frappe.db.delete("Daily Activity Subject", {"parent": ("in", ["", *days])})
+	frappe.db.delete("Due Forecast Day", {"parent": season})
+	for doctype in ("Daily Activity", "Activity Count", "Daily Learner", "Due Forecast"):
+		frappe.db.delete(doctype, {"season": season})
+
+
 def wait_until_folded(season: str, players: list[str]) -> None:
 	"""Returns when the worker has moved all that these learners answered to the tracker."""
 

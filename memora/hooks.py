@@ -24,9 +24,12 @@ scheduler_events = {
 			"memora.services.srs_persistence.sweep_outbox",
 			"memora.services.incidents.tell",
 		],
-		"*/5 * * * *": ["memora.services.health.watch"],
+		"*/5 * * * *": ["memora.services.health.watch", "memora.services.activity.sum_up"],
 	},
-	"hourly": ["memora.services.partition_manager.heal_partitions"],
+	"hourly": [
+		"memora.services.partition_manager.heal_partitions",
+		"memora.services.due_forecast.compute_daily",
+	],
 	"daily": [
 		"memora.services.srs_archiver.process_auto_archive",
 		"memora.services.srs_reconciliation.reconcile_cache_with_database",
