@@ -1,16 +1,40 @@
 """What the reports have in common: filters, columns, charts."""
 
+from collections.abc import Callable
 from datetime import date, timedelta
+from functools import wraps
 from typing import Any, NamedTuple
 
 import frappe
+from babel.core import UnknownLocaleError
+from babel.dates import format_skeleton
 from frappe import _
-from frappe.utils import cint, formatdate, getdate
+from frappe.utils import cint, getdate, strip_html
 
-from memora.exceptions import InvalidFilter
+from memora.exceptions import InvalidFilter, MemoraError
 from memora.services import seasons, site_time
 
 MAX_DAYS = 366  # of a period
+BLUE, GREEN, ORANGE, RED = "#449CF0", "#48BB74", "#ED8936", "#E24C4C"  # as in the workspace's charts
+
+
+Execute = Callable[[dict[str, Any] | None], tuple]
+
+
+def refusing(execute: Execute) -> Execute:
+	"""For a report's `execute`: shows what is wrong with the filters beside an empty report.
+
+	Frappe takes a report that raises for one that is slow, and makes it a background report for everybody.
+	"""
+
+	@wraps(execute)
+	def run(filters: dict[str, Any] | None = None) -> tuple:
+		try:
+			return execute(filters)
+		except MemoraError as error:
+			return [], [], strip_html(str(error))
+
+	return run
 
 
 class Period(NamedTuple):
@@ -71,13 +95,20 @@ def column(
 	return {"fieldname": fieldname, "label": label, "fieldtype": fieldtype, "width": width, **more}
 
 
-def chart(kind: str, labels: list[str], datasets: dict[str, list], **more: Any) -> dict[str, Any]:
+def chart(
+	kind: str, labels: list[str], datasets: dict[str, list], *colors: str, **more: Any
+) -> dict[str, Any]:
 	"""A chart of values by name; without any value other than 0 an empty one, which the desk says is empty."""
 	if not any(value for values in datasets.values() for value in values):
 		return {"type": kind, "data": {}}
 	data = [{"name": name, "values": values} for name, values in datasets.items()]
-	return {"type": kind, "data": {"labels": labels, "datasets": data}, **more}
+	return {"type": kind, "data": {"labels": labels, "datasets": data}, "colors": colors, **more}
 
 
 def day_label(day: date) -> str:
-	return formatdate(day, "d MMM")
+	"""Day and month in the reader's order, short enough for a month of bars."""
+	locale = (frappe.local.lang or "en").replace("-", "_")
+	try:
+		return format_skeleton("Md", day, locale=locale)
+	except UnknownLocaleError:
+		return format_skeleton("Md", day, locale="en")

@@ -10,6 +10,7 @@ from memora.services import activity
 DAYS = 30
 
 
+@layout.refusing
 def execute(filters: dict[str, Any] | None = None):
 	period = layout.get_period(filters, DAYS)
 	days = activity.by_day(*period) if period.season else []
@@ -17,7 +18,7 @@ def execute(filters: dict[str, Any] | None = None):
 	values = [answers.get(day, 0) for day in period.days]
 	labels = [layout.day_label(day) for day in period.days]
 	rows = [_row(day) for day in reversed(days)]
-	return _columns(), rows, None, layout.chart("bar", labels, {_("Answers"): values})
+	return _columns(), rows, None, layout.chart("bar", labels, {_("Answers"): values}, layout.BLUE)
 
 
 def _columns() -> list[dict[str, Any]]:
@@ -27,7 +28,7 @@ def _columns() -> list[dict[str, Any]]:
 		layout.column("answers", _("Answers")),
 		layout.column("reviews", _("Reviews")),
 		layout.column("recalled", _("Recalled")),
-		layout.column("retention", _("True Retention"), "Percent"),
+		layout.column("retention", _("True Retention"), "Percent", 150),
 	]
 
 

@@ -11,9 +11,10 @@ from memora.memora.report import layout
 DAYS = 90
 MAX_RUNS = 500
 
-FIELDS = ("started_at", "season", "learners", "sample_size", "discrepancies_found", "auto_corrected")
+FIELDS = ["started_at", "season", "learners", "sample_size", "discrepancies_found", "auto_corrected"]
 
 
+@layout.refusing
 def execute(filters: dict[str, Any] | None = None):
 	period = layout.get_period(filters, DAYS)
 	rows = _rows(period, (filters or {}).get("season"))
@@ -22,7 +23,7 @@ def execute(filters: dict[str, Any] | None = None):
 	chart = {"type": "line", "data": {}}
 	if rows:  # a line along zero is what one hopes for
 		datasets = [{"name": _("Discrepancies (%)"), "values": values}]
-		chart = {"type": "line", "data": {"labels": labels, "datasets": datasets}}
+		chart = {"type": "line", "data": {"labels": labels, "datasets": datasets}, "colors": [layout.RED]}
 	return _columns(), rows, None, chart
 
 
@@ -32,10 +33,12 @@ def _rows(period: layout.Period, season: str | None) -> list[frappe._dict]:
 	rows = frappe.get_all(
 		"Cache Reconciliation",
 		filters={"started_at": ("between", (begin, end)), **({"season": season} if season else {})},
-		fields=[*FIELDS, "discrepancy_rate * 100 as percent"],
+		fields=[*FIELDS, "discrepancy_rate"],
 		order_by="started_at desc",
 		limit=MAX_RUNS,
 	)
+	for row in rows:
+		row.percent = 100 * row.discrepancy_rate
 	return rows
 
 

@@ -11,6 +11,7 @@ from memora.memora.report import layout
 from memora.services import due_forecast
 
 
+@layout.refusing
 def execute(filters: dict[str, Any] | None = None):
 	season = layout.get_season(filters)
 	forecast = due_forecast.get(season) if season else None
@@ -48,7 +49,7 @@ def _chart(forecast: Document) -> dict[str, Any]:
 	overdue = [forecast.overdue, *[0] * (len(due) - 1)]
 	labels = [layout.day_label(row.day) for row in forecast.days]
 	datasets = {_("Due"): due, _("Overdue"): overdue}
-	return layout.chart("bar", labels, datasets, barOptions={"stacked": 1})
+	return layout.chart("bar", labels, datasets, layout.ORANGE, layout.RED, barOptions={"stacked": 1})
 
 
 def _summary(forecast: Document) -> list[dict[str, Any]]:

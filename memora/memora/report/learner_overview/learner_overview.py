@@ -8,13 +8,14 @@ from memora.memora.report import layout
 from memora.services import survey
 
 
+@layout.refusing
 def execute(filters: dict[str, Any] | None = None):
 	season = layout.get_season(filters)
 	found = survey.survey_learners(season) if season else None
 	if not found or not found.rows:
 		return _columns(), [], None, layout.chart("bar", [], {})
 	labels = [_("Nothing"), *(_("Up to {0}").format(limit) for limit in survey.DUE_LIMITS[1:]), _("More")]
-	chart = layout.chart("bar", labels, {_("Learners by What Is Due"): found.by_due})
+	chart = layout.chart("bar", labels, {_("Learners by What Is Due"): found.by_due}, layout.BLUE)
 	return _columns(), [row._asdict() for row in found.rows], _message(found), chart, _summary(found)
 
 

@@ -8,6 +8,7 @@ from memora.memora.report import layout
 from memora.services import survey
 
 
+@layout.refusing
 def execute(filters: dict[str, Any] | None = None):
 	season = layout.get_season(filters)
 	lapses = layout.get_number("lapses", filters, survey.LEECH_LAPSES)
@@ -16,7 +17,9 @@ def execute(filters: dict[str, Any] | None = None):
 		return _columns(), [], None, layout.chart("bar", [], {})
 	by_subject = sorted(found.by_subject.items(), key=lambda item: -item[1])
 	labels = [subject or _("No subject") for subject, _number in by_subject]
-	chart = layout.chart("bar", labels, {_("Leeches"): [number for _subject, number in by_subject]})
+	chart = layout.chart(
+		"bar", labels, {_("Leeches"): [number for _subject, number in by_subject]}, layout.RED
+	)
 	return _columns(), [row._asdict() for row in found.rows], _message(found), chart
 
 

@@ -10,6 +10,7 @@ from memora.services import activity
 DAYS = 12 * 7
 
 
+@layout.refusing
 def execute(filters: dict[str, Any] | None = None):
 	period = layout.get_period(filters, DAYS)
 	subjects = activity.by_subject(*period) if period.season else {}
@@ -26,7 +27,7 @@ def _columns() -> list[dict[str, Any]]:
 		layout.column("answers", _("Answers")),
 		layout.column("reviews", _("Reviews")),
 		layout.column("recalled", _("Recalled")),
-		layout.column("retention", _("True Retention"), "Percent"),
+		layout.column("retention", _("True Retention"), "Percent", 150),
 	]
 
 
@@ -35,4 +36,4 @@ def _chart(period: layout.Period) -> dict[str, Any]:
 	weeks = {monday: counts for monday, counts in by_week.items() if counts.reviews}
 	labels = [layout.day_label(monday) for monday in weeks]
 	values = [counts.retention_percent for counts in weeks.values()]
-	return layout.chart("line", labels, {_("True Retention"): values}, fieldtype="Percent")
+	return layout.chart("line", labels, {_("True Retention"): values}, layout.GREEN, fieldtype="Percent")
