@@ -6,10 +6,8 @@ from functools import wraps
 from typing import Any, NamedTuple
 
 import frappe
-from babel.core import UnknownLocaleError
-from babel.dates import format_skeleton
 from frappe import _
-from frappe.utils import cint, getdate, strip_html
+from frappe.utils import cint, formatdate, getdate, strip_html
 
 from memora.exceptions import InvalidFilter, MemoraError
 from memora.services import seasons, site_time
@@ -106,9 +104,9 @@ def chart(
 
 
 def day_label(day: date) -> str:
-	"""Day and month in the reader's order, short enough for a month of bars."""
-	locale = (frappe.local.lang or "en").replace("-", "_")
-	try:
-		return format_skeleton("Md", day, locale=locale)
-	except UnknownLocaleError:
-		return format_skeleton("Md", day, locale="en")
+	"""The day of the month: of a month of bars, a report has no room for more below each."""
+	return str(day.day)
+
+
+def week_label(monday: date) -> str:
+	return formatdate(monday, "d MMM")

@@ -5,7 +5,7 @@ frappe.query_reports["Cache Discrepancies"] = {
 			fieldname: "from_date",
 			label: __("From Date"),
 			fieldtype: "Date",
-			default: frappe.datetime.add_days(frappe.datetime.get_today(), -89),
+			default: frappe.datetime.add_days(frappe.datetime.get_today(), -29),
 		},
 		{ fieldname: "to_date", label: __("To Date"), fieldtype: "Date", default: frappe.datetime.get_today() },
 	],

@@ -8,7 +8,7 @@ from frappe import _
 
 from memora.memora.report import layout
 
-DAYS = 90
+DAYS = 30
 MAX_RUNS = 500
 
 FIELDS = ["started_at", "season", "learners", "sample_size", "discrepancies_found", "auto_corrected"]
@@ -44,7 +44,7 @@ def _rows(period: layout.Period, season: str | None) -> list[frappe._dict]:
 
 def _columns() -> list[dict[str, Any]]:
 	return [
-		layout.column("started_at", _("Started At"), "Datetime", 170),
+		layout.column("started_at", _("Started At"), "Datetime", 190),
 		layout.column("season", _("Season"), "Link", 160, options="Game Subscription Season"),
 		layout.column("learners", _("Learners")),
 		layout.column("sample_size", _("Records Compared"), width=150),

@@ -32,8 +32,8 @@ def _columns() -> list[dict[str, Any]]:
 		layout.column("due", _("Due Now")),
 		layout.column("lapses", _("Lapses")),
 		layout.column("stability", _("Mean Stability (Days)"), "Float", 170, precision=1),
-		layout.column("first_answer", _("First Answer"), "Datetime", 170),
-		layout.column("last_answer", _("Last Answer"), "Datetime", 170),
+		layout.column("first_answer", _("First Answer"), "Datetime", 190),
+		layout.column("last_answer", _("Last Answer"), "Datetime", 190),
 	]
 
 

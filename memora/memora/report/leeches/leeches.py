@@ -38,7 +38,7 @@ def _columns() -> list[dict[str, Any]]:
 		layout.column("topic", _("Topic"), "Data", 160),
 		layout.column("lapses", _("Lapses"), width=90),
 		layout.column("reps", _("Repetitions"), width=100),
-		layout.column("stability", _("Stability (Days)"), "Float", precision=1),
+		layout.column("stability", _("Stability (Days)"), "Float", 140, precision=1),
 		layout.column("difficulty", _("Difficulty"), "Float", precision=1),
-		layout.column("next_review_date", _("Next Review Date"), "Datetime", 170),
+		layout.column("next_review_date", _("Next Review Date"), "Datetime", 190),
 	]
