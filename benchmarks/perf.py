@@ -17,6 +17,7 @@ from benchmarks import (
 	perf_metrics,
 	perf_safe_mode,
 	perf_seasons,
+	perf_sizes,
 	site,
 )
 from benchmarks.report import Section
@@ -29,6 +30,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], Section]] = {
 	"seasons": perf_seasons.measure,
 	"consistency": perf_consistency.measure,
 	"safe-mode": perf_safe_mode.measure,
+	"sizes": perf_sizes.measure,
 }
 
 ROWS, LEAST_ROWS = 1_000_000, 1000
@@ -58,7 +60,7 @@ def _parse() -> argparse.Namespace:
 		"--rows",
 		type=int,
 		default=ROWS,
-		help="of the large season of `seasons` and `consistency` (%(default)s)",
+		help="of the large season of `seasons`, `consistency` and `sizes` (%(default)s)",
 	)
 	arguments = parser.parse_args()
 	if unknown := [name for name in arguments.sections if name not in SECTIONS]:

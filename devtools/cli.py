@@ -57,6 +57,7 @@ The logs are in .bench/logs/.
 
   ./dev start
   ./dev start --site test.memora.localhost
+  ./dev start --rq-dashboard   rq-dashboard, too, on a loopback port of its own; installed the first time
 """,
 	),
 	"stop": Command(
@@ -82,7 +83,8 @@ The database's root login is in .bench/run/mariadb-root.cnf.
 		commands.test,
 		"run the tests; takes pytest's arguments",
 		"""\
-Runs pytest on the real site test.memora.localhost, so that your own data on memora.localhost stay.
+Runs pytest on the real site test.memora.localhost, so that your own data on memora.localhost stay. The
+examples of docs/api.md need Node: the machine's, or else one from PyPI in .bench.
 
   ./dev test
   ./dev test tests/unit -x

@@ -14,6 +14,7 @@ from devtools import (
 	environment,
 	fault_bench,
 	mariadb,
+	node,
 	packages,
 	ports,
 	processes,
@@ -34,6 +35,7 @@ SECONDS_BETWEEN_LOOKS = 0.5
 def setup(bench: Bench, args: list[str]) -> int:
 	begin = time.monotonic()
 	_ensure(bench)
+	packages.ensure_browser(bench)
 	say(f"{time.monotonic() - begin:7.1f} s  Everything is set up in {bench.root}")
 	return 0
 
@@ -54,6 +56,7 @@ def _ensure(bench: Bench) -> None:
 
 def start(bench: Bench, args: list[str]) -> int:
 	parser = argparse.ArgumentParser(prog="./dev start", add_help=False)
+	parser.add_argument("--rq-dashboard", action="store_true")
 	parser.add_argument("--site", default=MAIN_SITE, choices=(MAIN_SITE, TEST_SITE))
 	options = parser.parse_args(args)
 	_ensure(bench)
@@ -63,7 +66,9 @@ def start(bench: Bench, args: list[str]) -> int:
 		handles = [_start_web(bench, stack, options.site), *_start_workers(stack)]
 		with step("Starting the scheduler"):
 			handles.append(stack.enter_context(processes.scheduler(name="scheduler")))
-		_say_where(handles[0], options.site)
+		if options.rq_dashboard:
+			handles.append(_start_rq_dashboard(bench, stack))
+		_say_where(handles, options.site)
 		_watch(handles)
 	return 0
 
@@ -83,9 +88,20 @@ def _start_workers(stack: ExitStack) -> list[processes.Handle]:
 		]
 
 
-def _say_where(web: processes.Handle, site: str) -> None:
+def _start_rq_dashboard(bench: Bench, stack: ExitStack) -> processes.Handle:
+	environment.ensure_rq_dashboard(bench)
+	port = ports.claim(bench, "rq-dashboard")
+	with step(f"Starting rq-dashboard on 127.0.0.1:{port}"):
+		return stack.enter_context(processes.rq_dashboard(port, name="rq-dashboard"))
+
+
+def _say_where(handles: list[processes.Handle], site: str) -> None:
+	web, *others = handles
 	say(f"\n  {web.url.replace('127.0.0.1', site)}  (or {web.url})")
 	say(f"  User Administrator, password {sites.ADMIN_PASSWORD}")
+	for other in others:
+		if other.url:
+			say(f"  {other.url}  ({other.name})")
 	say("  Ctrl-C, or ./dev stop, stops it all.\n")
 
 
@@ -128,6 +144,8 @@ def bench_command(bench: Bench, args: list[str]) -> int:
 def test(bench: Bench, args: list[str]) -> int:
 	keep_stdout_clean()
 	_ensure(bench)
+	packages.ensure_browser(bench)
+	node.ensure(bench)
 	with services.running(bench):
 		env = _site_env(bench, TEST_SITE)
 		# a database of its own: a running worker must not take the tests' jobs

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from devtools import frappe_source, packages, shell
+from devtools.locks import exclusive
 from devtools.paths import PROJECT, Bench
 from devtools.report import step
 
@@ -83,3 +84,18 @@ def ensure_ruff(bench: Bench) -> Path:
 def _ruff_requirement() -> str:
 	"""The version that memora's `dev` extra pins (tomllib is too young for Python 3.10)."""
 	return re.search(r"ruff==[\d.]+", (PROJECT / "pyproject.toml").read_text()).group()
+
+
+def ensure_rq_dashboard(bench: Bench) -> Path:
+	"""Its program, in an environment of its own: it needs packages that Frappe has in other versions or not at all."""
+	requirements = PROJECT / "devtools" / "rq-dashboard.txt"
+	environment = bench.root / "rq-dashboard"
+	stamp, log = environment / ".memora-requirements", bench.log("pip")
+	with exclusive(bench.run / "rq-dashboard.lock"):
+		if not stamp.is_file() or stamp.read_text() != requirements.read_text():
+			with step("Installing rq-dashboard"):
+				shell.run([packages.usable_python(), "-m", "venv", "--clear", environment], log)
+				pip = [environment / "bin" / "python", "-m", "pip", "install", "-q", "--no-deps"]
+				shell.run([*pip, "-r", requirements], log)
+			stamp.write_text(requirements.read_text())
+	return environment / "bin" / "rq-dashboard"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from devtools import shell
 from devtools.paths import Bench
-from devtools.report import Failure, step
+from devtools.report import Failure, say, step
 
 # Debian's way to forbid starting services while packages are installed
 POLICY = Path("/usr/sbin/policy-rc.d")
@@ -21,14 +21,35 @@ PROGRAMS = {
 	"mariadb": "mariadb-client",
 	"redis-server": "redis-server",
 	"git": "git",  # Frappe's GitPython refuses to be imported without it
-	"prometheus": "prometheus",  # the tests', with promtool
+	"prometheus": "prometheus",  # of the tests, with promtool
+	"curl": "curl",  # of the tests
 }
+BROWSERS = (
+	"chromium",
+	"chromium-browser",
+	"google-chrome",
+)  # the tests of the learner's page drive one of them
 
 
 def ensure(bench: Bench) -> None:
 	_ensure(
 		bench, {package for program, package in PROGRAMS.items() if not shell.find(program)} | _venv_module()
 	)
+
+
+def browser() -> str | None:
+	"""Where a Chromium is."""
+	return next(filter(None, map(shell.find, BROWSERS)), None)
+
+
+def ensure_browser(bench: Bench) -> None:
+	"""Debian's. Ubuntu offers a snap alone, which not every machine can install: that stops nothing else."""
+	if browser():
+		return
+	try:
+		_ensure(bench, {"chromium"})
+	except Failure as failure:
+		say(f"           No Chromium, so the tests of the learner's page can't run. {failure}")
 
 
 def ensure_venv_module(bench: Bench) -> None:

@@ -7,7 +7,14 @@ from contextlib import contextmanager
 
 from devtools.paths import Bench
 
-PREFERRED = {"mariadb": 13306, "cache": 13000, "queue": 11000, "srs": 13100, "web": 8008}
+PREFERRED = {
+	"mariadb": 13306,
+	"cache": 13000,
+	"queue": 11000,
+	"srs": 13100,
+	"web": 8008,
+	"rq-dashboard": 9181,
+}
 TRIES = 500
 
 

@@ -1,4 +1,4 @@
-"""Web server, workers and scheduler as real processes: for `./dev start` and, as context managers, for tests.
+"""Web server, workers, scheduler and rq-dashboard as real processes: for `./dev start`; as context managers, for tests.
 
 Each waits until it is ready and is stopped by its pid when its block ends, whatever happened in it.
 """
@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from devtools import ports, redis, sites
-from devtools.daemons import Daemon
+from devtools import environment, ports, redis, sites
+from devtools.daemons import Daemon, answers
 from devtools.paths import MAIN_SITE, PROJECT, Bench, current_bench
 from devtools.pids import PidFile
 from devtools.report import tail
@@ -28,7 +28,7 @@ _serial = itertools.count(1)
 
 @dataclass(frozen=True)
 class Handle:
-	"""A running process. `url` is set for a web server only."""
+	"""A running process. `url` is set for one that speaks HTTP."""
 
 	name: str
 	process: "subprocess.Popen[bytes]"
@@ -90,6 +90,25 @@ def scheduler(
 	bench = current_bench()
 	args = sites.bench_command(bench, "schedule")
 	with _running(bench, name, "scheduler", args, env or {}, log, lambda _: True) as handle:
+		yield handle
+
+
+@contextmanager
+def rq_dashboard(
+	port: int = 0, env: Mapping[str, str] | None = None, log: Path | None = None, name: str = ""
+) -> Iterator[Handle]:
+	"""rq-dashboard on the queue's Redis; port 0 takes a free one."""
+	bench = current_bench()
+	program = environment.ensure_rq_dashboard(bench)
+	port = port or ports.any_free()
+	url = f"http://127.0.0.1:{port}"
+	env = {"RQ_DASHBOARD_REDIS_URL": queue_url(bench), **(env or {})}
+	args = [program, "--bind", "127.0.0.1", "--port", str(port)]
+
+	def listens(_log: Path) -> bool:
+		return answers(port, b"", b"")
+
+	with _running(bench, name, "rq-dashboard", args, env, log, listens, url) as handle:
 		yield handle
 
 

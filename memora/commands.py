@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial, wraps
+from pathlib import Path
 from typing import Any
 
 import click
@@ -304,6 +305,22 @@ def seed_demo() -> dict:
 	result = {"questions": demo_data.load_question_set(), "season": demo_data.ensure_season()}
 	frappe.db.commit()  # nosemgrep: frappe-manual-commit: a command is its own transaction
 	return result
+
+
+@memora.command()
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 where the file is another.")
+@click.option("--output", type=click.Path(path_type=Path), help="By default docs/openapi.json of this app.")
+def openapi(check: bool, output: Path | None) -> None:
+	"""Write the OpenAPI document of the endpoints. Needs no site."""
+	from memora.api import openapi as document
+
+	output, text = output or document.committed(), document.dumps()
+	if not check:
+		output.write_text(text, encoding="utf-8")
+	elif not output.is_file() or output.read_text(encoding="utf-8") != text:
+		raise click.ClickException(
+			f"{output} is not what the endpoints say. {document.COMMAND} writes it anew."
+		)
 
 
 def _confirm(question: str) -> None:

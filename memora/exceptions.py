@@ -11,12 +11,17 @@ class MemoraError(frappe.ValidationError):
 	http_status_code = 400
 
 
+class TryLater(MemoraError):
+	"""Base of those whose reply says when to come back, in the header Retry-After."""
+
+
 class InvalidLimit(MemoraError):
 	"""A limit or size that is not a whole number in its range."""
 
 
 class InvalidFilter(MemoraError):
-	"""The name of a subject, topic, season or job that is no text of at most 140 characters; a flag that is none."""
+	"""A name (of a subject, topic, season, user or job) that is missing or no text of at most 140 characters; a flag
+	that is neither true nor false."""
 
 
 class InvalidResponses(MemoraError):
@@ -40,18 +45,26 @@ class InvalidSettings(MemoraError):
 
 
 class UnknownSeason(MemoraError):
+	"""There is no season of this name."""
+
 	http_status_code = 404
 
 
 class UnknownLearner(MemoraError):
+	"""There is no user of this name."""
+
 	http_status_code = 404
 
 
 class UnknownSubmission(MemoraError):
+	"""No submission has this job id."""
+
 	http_status_code = 404
 
 
 class UnknownJob(MemoraError):
+	"""No such job was started here, or it is forgotten: a finished one after ten minutes."""
+
 	http_status_code = 404
 
 
@@ -63,6 +76,12 @@ class NoActiveSeason(MemoraError):
 
 class SeasonStateError(MemoraError):
 	"""The season is not in the state that this needs."""
+
+	http_status_code = 409
+
+
+class JobStateError(MemoraError):
+	"""The job is not in the state that this needs."""
 
 	http_status_code = 409
 
@@ -91,7 +110,7 @@ class QueueUnavailable(MemoraError):
 	http_status_code = 503
 
 
-class JournalUnavailable(MemoraError):
+class JournalUnavailable(TryLater):
 	"""The answers could not be written: nothing is saved, the client must send them again."""
 
 	http_status_code = 503
@@ -104,7 +123,7 @@ class JournalUnavailable(MemoraError):
 		frappe.throw(message, cls)
 
 
-class RateLimitExceeded(MemoraError):
+class RateLimitExceeded(TryLater):
 	"""Safe Mode admits no more readers at the moment, or not this one again so soon."""
 
 	http_status_code = 429

@@ -14,6 +14,7 @@ after_request = [
 	"memora.api.utils.set_retry_after",
 	"memora.api.utils.tell_of_incident",
 	"memora.api.utils.observe_latency",
+	"memora.review_page.set_headers",
 ]
 
 app_include_js = ["/assets/memora/js/safe_mode_banner.js"]

@@ -6,10 +6,11 @@ from frappe.utils import get_sites
 from frappe.utils.background_jobs import get_queues_timeout
 
 from memora.services import partition_manager
+from memora.services.srs_connections import place
 from memora.services.srs_persistence import FALLBACK_QUEUE, QUEUE
-from memora.services.srs_redis_manager import redis_url
 
 SETTINGS = "Memora Settings"
+LIST_COLUMNS = {"SRS Write Job": "6"}  # else as many as the desk thinks fit, which are four on most screens
 
 
 def after_install() -> None:
@@ -33,9 +34,10 @@ def after_migrate() -> None:
 def _keep_lists_light() -> None:
 	"""The desk counts a list's rows and refreshes it on its own, unless told not to: no use on big tables."""
 	switches = ("disable_count", "disable_comment_count", "disable_sidebar_stats", "disable_auto_refresh")
-	for doctype in (*partition_manager.INDEXES, "Review Outbox"):
+	for doctype in (*partition_manager.INDEXES, "Review Outbox", "SRS Write Job"):
 		if not frappe.db.exists("List View Settings", doctype):
-			settings = frappe.get_doc({"doctype": "List View Settings", **dict.fromkeys(switches, 1)})
+			values = {**dict.fromkeys(switches, 1), "total_fields": LIST_COLUMNS.get(doctype)}
+			settings = frappe.get_doc({"doctype": "List View Settings", **values})
 			settings.insert(set_name=doctype, ignore_permissions=True)
 
 
@@ -51,9 +53,9 @@ def _set_redis_namespace() -> None:
 	"""Keeps sites apart that share one Redis: each but the first puts its name before its keys."""
 	if frappe.conf.get("srs_redis_namespace") is not None:
 		return
-	own_url = redis_url(frappe.conf)
+	own = place(frappe.conf)
 	others = (site for site in get_sites() if site != frappe.local.site)
-	if any(redis_url(frappe.get_site_config(site_path=site)) == own_url for site in others):
+	if any(place(frappe.get_site_config(site_path=site)) == own for site in others):
 		update_site_config("srs_redis_namespace", frappe.local.site)
 		frappe.local.conf.srs_redis_namespace = frappe.local.site
 

@@ -1,7 +1,8 @@
 """What clients send, checked before anything is touched. Every error names the item and the field."""
 
 import json
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import frappe
 from frappe import _
@@ -15,6 +16,58 @@ MAX_QUESTION_ID_LENGTH = MAX_NAME_LENGTH = 140  # of the columns
 MAX_SUBMISSION_ID_LENGTH = 64  # of the column
 MAX_RESPONSE_TIME_MS = 24 * 60 * 60 * 1000  # longer is a broken clock
 QUALITY_RIGHT, QUALITY_WRONG = 4, 1  # what `is_correct` stands for
+
+
+@dataclass(frozen=True, eq=False)  # by identity: Frappe keeps annotations in a dictionary
+class Sent:
+	"""What a client should send, as a JSON schema. To Frappe such an argument is Any: what is wrong with it, the
+	functions below say, by name."""
+
+	schema: dict[str, Any]
+
+	def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
+		return self.schema
+
+
+def whole_number(maximum: int) -> Any:
+	"""The annotation of an argument for parse_number."""
+	return Annotated[Any, Sent({"type": "integer", "minimum": 1, "maximum": maximum})]
+
+
+_ANSWER = {
+	"type": "object",
+	"properties": {
+		"question_id": {"type": "string", "minLength": 1, "maxLength": MAX_QUESTION_ID_LENGTH},
+		"quality": {
+			"type": "integer",
+			"minimum": 0,
+			"maximum": 5,
+			"description": "0 to 2 forgotten, 3 hard, 4 good, 5 easy.",
+		},
+		"is_correct": {
+			"type": "boolean",
+			"description": f"Instead of quality: {QUALITY_RIGHT} or {QUALITY_WRONG}.",
+		},
+		"response_time_ms": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_RESPONSE_TIME_MS},
+		"practice": {
+			"type": ["boolean", "null"],
+			"description": "Repeats a question beside its schedule: journalled, and nothing moves.",
+		},
+	},
+	"required": ["question_id"],
+	"anyOf": [{"required": ["quality"]}, {"required": ["is_correct"]}],
+}
+
+Limit = whole_number(MAX_LIMIT)
+Name = Annotated[Any, Sent({"type": "string", "minLength": 1, "maxLength": MAX_NAME_LENGTH})]
+Filter = Annotated[Any, Sent({"type": ["string", "null"], "maxLength": MAX_NAME_LENGTH})]
+Flag = Annotated[Any, Sent({"type": "boolean"})]
+SubmissionId = Annotated[
+	Any, Sent({"type": ["string", "null"], "minLength": 1, "maxLength": MAX_SUBMISSION_ID_LENGTH})
+]
+Responses = Annotated[
+	Any, Sent({"type": "array", "minItems": 1, "maxItems": MAX_RESPONSES, "items": _ANSWER})
+]
 
 
 def parse_limit(value: Any, maximum: int = MAX_LIMIT) -> int:
@@ -37,7 +90,7 @@ def parse_number(field: str, value: Any, maximum: int) -> int:
 
 
 def parse_name(field: str, value: Any) -> str:
-	"""The name of a season or a job; raises InvalidFilter."""
+	"""The name of a season, user or job; raises InvalidFilter."""
 	if name := parse_filter(field, value):
 		return name
 	frappe.throw(_("{0} is missing.").format(field), InvalidFilter)
@@ -113,6 +166,7 @@ def _parse_response(index: int, item: Any) -> Response:
 		question_id=_parse_question_id(index, item.get("question_id")),
 		quality=_parse_quality(index, item),
 		response_time_ms=_parse_response_time(index, item.get("response_time_ms")),
+		practice=_parse_practice(index, item.get("practice")),
 	)
 
 
@@ -141,6 +195,12 @@ def _parse_response_time(index: int, value: Any) -> int | None:
 		rule = _("must be a whole number of milliseconds from 0 to {0}").format(MAX_RESPONSE_TIME_MS)
 		_refuse_field(index, "response_time_ms", rule, value)
 	return value
+
+
+def _parse_practice(index: int, value: Any) -> bool:
+	if value is not None and not isinstance(value, bool):
+		_refuse_field(index, "practice", _("must be true or false"), value)
+	return bool(value)
 
 
 def _is_text(value: Any, max_length: int) -> bool:

@@ -1,47 +1,70 @@
 """Reviews: what is due for me, here are my answers."""
 
-from typing import Any
-
 import frappe
 from frappe import _
 
-from memora.api.parsing import parse_filter, parse_limit, parse_responses, parse_submission_id
+from memora.api.parsing import (
+	Filter,
+	Flag,
+	Limit,
+	Name,
+	Responses,
+	SubmissionId,
+	parse_filter,
+	parse_flag,
+	parse_limit,
+	parse_name,
+	parse_responses,
+	parse_submission_id,
+	whole_number,
+)
 from memora.api.utils import current_player, is_manager, refusals_in_html
 from memora.exceptions import UnknownLearner, UnknownSubmission
 from memora.services import memory_store, review_session, seasons
-from memora.services.srs_persistence import SRSPersistenceService
+from memora.services.review_session import SAFE_MODE_LIMIT, ReviewSession, SubmissionResult
+from memora.services.srs_persistence import PersistenceStatus, SRSPersistenceService
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-def get_review_session(subject: str | None = None, limit: int | str = 20) -> dict[str, Any]:
+def get_review_session(subject: Filter = None, limit: Limit = 20, preview: Flag = False) -> ReviewSession:
 	"""The questions due for the signed-in learner in the active season, oldest due first.
 
-	`subject` narrows to one subject, `limit` is 1 to 50. Answers {questions: [{question_id, subject, topic,
-	stability (days), next_review_date (site time), …content}], total_due, season, is_degraded, message?}.
-	`message` says why there is no active season. While Redis is not there `is_degraded` is true and at most
-	10 are shown, to each learner once in 30 seconds. Errors: InvalidLimit, InvalidFilter 400, RateLimitExceeded
-	429 with Retry-After.
+	`subject` narrows to one subject. `preview` shows what an answer now would lead to. `message` says why there is
+	no active season, `next_due` when the next question falls due where none is. While Redis is not there
+	`is_degraded` is true and at most 10 are shown, to each learner once in 30 seconds.
+
+	Errors: InvalidLimit, InvalidFilter 400, RateLimitExceeded 429.
 	"""
 	with refusals_in_html():
-		return review_session.read(current_player(), parse_filter("subject", subject), parse_limit(limit))
+		return review_session.read(
+			current_player(),
+			parse_filter("subject", subject),
+			parse_limit(limit),
+			parse_flag("preview", preview),
+		)
 
 
 @frappe.whitelist(methods=["GET", "POST"])
 def get_reviews_safe_mode(
-	user: str, season: str, subject: str | None = None, limit: int | str = review_session.SAFE_MODE_LIMIT
-) -> dict[str, Any]:
-	"""What get_review_session answers while Redis is not there, whether it is or not; `limit` is 1 to 10.
+	user: Name = None,
+	season: Name = None,
+	subject: Filter = None,
+	limit: whole_number(SAFE_MODE_LIMIT) = SAFE_MODE_LIMIT,
+) -> ReviewSession:
+	"""What get_review_session answers while Redis is not there, whether it is or not.
 
-	For the learner herself and for managers, within the limits of Safe Mode. Errors: as get_review_session,
-	UnknownSeason and UnknownLearner 404, PermissionError 403.
+	For the learner herself and for managers, within the limits of Safe Mode.
+
+	Errors: InvalidLimit, InvalidFilter 400, PermissionError 403, UnknownSeason, UnknownLearner 404,
+	RateLimitExceeded 429.
 	"""
+	user = parse_name("user", user)
 	if user != current_player():
 		_require_manager_of(user)
-	limit = parse_limit(limit, review_session.SAFE_MODE_LIMIT)
+	limit = parse_limit(limit, SAFE_MODE_LIMIT)
+	season = seasons.get(parse_name("season", season)).name
 	with refusals_in_html():
-		return review_session.read_in_safe_mode(
-			user, seasons.get(season).name, parse_filter("subject", subject), limit
-		)
+		return review_session.read_in_safe_mode(user, season, parse_filter("subject", subject), limit)
 
 
 def _require_manager_of(user: str) -> None:
@@ -53,28 +76,31 @@ def _require_manager_of(user: str) -> None:
 
 @frappe.whitelist(methods=["POST"])
 def submit_review_session(
-	responses: list | dict | str | int | float | bool | None = None, submission_id: Any = None
-) -> dict[str, Any]:
-	"""Stores 1 to 50 answers {question_id, quality 0-5 or is_correct, response_time_ms?}.
+	responses: Responses = None, submission_id: SubmissionId = None
+) -> SubmissionResult:
+	"""Stores 1 to 50 answers, each to another question. What is answered with 200 is stored for good.
 
-	Answers {status, processed, rejected: [{question_id, reason}], submission_id, persistence_job_id,
-	is_degraded, season, schedule: {question_id: next_review_date}}. What is answered with 200 is stored for
-	good. A repeated `submission_id` (1 to 64 characters) answers the first result with the status
-	`already_processed` and changes nothing. Errors: InvalidResponses and InvalidSubmissionId 400,
-	NoActiveSeason, SeasonStateError and SubmissionConflict 409, JournalUnavailable 503 (nothing is stored).
+	Answers to questions that do not exist, and practice of what was not learnt before, come back under `rejected`,
+	the others are processed. Practice is journalled and moves nothing. A repeated
+	`submission_id` answers the first result with the status `already_processed` and changes nothing. With any
+	error nothing is stored.
+
+	Errors: InvalidResponses, InvalidSubmissionId 400, NoActiveSeason, SeasonStateError, SubmissionConflict 409,
+	JournalUnavailable 503.
 	"""
 	answers, submission = parse_responses(responses), parse_submission_id(submission_id)
 	return review_session.submit(current_player(), answers, submission)
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-def get_persistence_status(job_id: str) -> dict[str, Any]:
+def get_persistence_status(job_id: Name = None) -> PersistenceStatus:
 	"""Whether a submission, named by its `persistence_job_id`, has reached the tracker.
 
-	Answers {job_id, status}; see SRSPersistenceService. For the learner herself and for managers. Errors:
-	UnknownSubmission 404, PermissionError 403.
+	For the learner herself and for managers.
+
+	Errors: InvalidFilter 400, PermissionError 403, UnknownSubmission 404.
 	"""
-	player = current_player()
+	player, job_id = current_player(), parse_name("job_id", job_id)
 	if not memory_store.is_of_player(job_id.rpartition("::")[2], player) and not is_manager():
 		frappe.throw(_("This submission is another learner's."), frappe.PermissionError)
 	status = SRSPersistenceService().get_persistence_status(job_id)

@@ -1,24 +1,61 @@
 """What administrators do: caches, archives, retention, and how it all is. For System and Memora Managers."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import frappe
+from typing_extensions import TypedDict
 from werkzeug.wrappers import Response
 
-from memora.api.parsing import parse_filter, parse_flag, parse_name, parse_number
+from memora.api.parsing import (
+	Filter,
+	Flag,
+	Name,
+	parse_filter,
+	parse_flag,
+	parse_name,
+	parse_number,
+	whole_number,
+)
 from memora.api.utils import require_manager, require_monitor
-from memora.services import admin_jobs, cache_rebuild, cache_status, health, metrics, seasons
+from memora.services import admin_jobs, cache_rebuild, cache_status, health, metrics, seasons, write_queue
+from memora.services.admin_jobs import JobState, StartedJob
+from memora.services.cache_status import CacheStatus
+from memora.services.health import HealthReport
 from memora.services.partition_manager import estimate_rows
-from memora.services.srs_archiver import SRSArchiver
+from memora.services.srs_archiver import ArchiveStatus, SRSArchiver
 from memora.services.srs_reconciliation import MAX_SAMPLE_SIZE, SAMPLE_SIZE
 
 
-@frappe.whitelist(methods=["POST"])
-def rebuild_season_cache(season: str | None = None) -> dict[str, Any]:
-	"""Starts a job that loads the schedules of all learners of a season into Redis.
+class StartedRebuild(StartedJob):
+	"""A job that waits for a worker, and about how many records it will load."""
 
-	Answers {status: queued, job_id, estimated_records}; see get_job_status. Errors: UnknownSeason 404,
-	SeasonStateError 409, QueueUnavailable 503.
+	estimated_records: int
+
+
+class Cancellation(TypedDict):
+	"""Whether there was something to cancel."""
+
+	cancelled: bool
+
+
+class ArchivePreview(ArchiveStatus):
+	"""What an archive run would move: the `active_records`."""
+
+	status: Literal["dry_run"]
+
+
+class DeletionPreview(TypedDict):
+	"""How many records of each season would be deleted."""
+
+	status: Literal["dry_run"]
+	seasons: dict[str, int]
+
+
+@frappe.whitelist(methods=["POST"])
+def rebuild_season_cache(season: Name = None) -> StartedRebuild:
+	"""Starts a job that loads the schedules of all learners of a season into Redis; see get_job_status.
+
+	Errors: InvalidFilter 400, UnknownSeason 404, SeasonStateError 409, QueueUnavailable 503.
 	"""
 	require_manager()
 	season = cache_rebuild.require_cache(parse_name("season", season))
@@ -31,29 +68,31 @@ def rebuild_season_cache(season: str | None = None) -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["POST"])
-def cancel_rebuild(season: str | None = None) -> dict[str, Any]:
-	"""Has the rebuild of a season stop within seconds: {cancelled}, false if none is going on."""
+def cancel_rebuild(season: Name = None) -> Cancellation:
+	"""Has the rebuild of a season stop within seconds.
+
+	Errors: InvalidFilter 400, UnknownSeason 404.
+	"""
 	require_manager()
 	return {"cancelled": cache_rebuild.cancel(parse_name("season", season))}
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-def get_cache_status() -> dict[str, Any]:
-	"""{redis_connected, is_safe_mode, memory_used_mb, total_keys, keys_by_season, is_exact, sampled_keys}.
-
-	`keys_by_season` counts schedules; `is_exact` says whether all keys were looked at, or only `sampled_keys`
-	of them, from which the rest is estimated. Figures are null while Redis is not there.
-	"""
+def get_cache_status() -> CacheStatus:
+	"""How the schedules' Redis is, and what it holds. Figures are null while it is not there."""
 	require_manager()
 	return cache_status.get()
 
 
 @frappe.whitelist(methods=["POST"])
-def trigger_reconciliation(sample_size: int | str = SAMPLE_SIZE, season: str | None = None) -> dict[str, Any]:
-	"""Starts a job that compares Redis with MariaDB and mends it: {status: queued, job_id}.
+def trigger_reconciliation(
+	sample_size: whole_number(MAX_SAMPLE_SIZE) = SAMPLE_SIZE, season: Filter = None
+) -> StartedJob:
+	"""Starts a job that compares Redis with MariaDB and mends it; get_job_status gives the report.
 
-	`sample_size` is in records; get_job_status gives the report. Errors: InvalidLimit 400, UnknownSeason 404,
-	QueueUnavailable 503.
+	`sample_size` is in records; the season is the active one if none is given.
+
+	Errors: InvalidLimit, InvalidFilter 400, UnknownSeason 404, QueueUnavailable 503.
 	"""
 	require_manager()
 	size = parse_number("sample_size", sample_size, MAX_SAMPLE_SIZE)
@@ -63,11 +102,21 @@ def trigger_reconciliation(sample_size: int | str = SAMPLE_SIZE, season: str | N
 
 
 @frappe.whitelist(methods=["POST"])
-def archive_season(season: str | None = None, confirm: bool | int | str = False) -> dict[str, Any]:
+def compute_due_forecast(season: Name = None) -> StartedJob:
+	"""Starts a job that counts anew what falls due in a season on each of the next days.
+
+	Errors: InvalidFilter 400, UnknownSeason 404, QueueUnavailable 503.
+	"""
+	require_manager()
+	name = seasons.get(parse_name("season", season)).name
+	return admin_jobs.start("forecast", "memora.services.due_forecast.compute", season=name)
+
+
+@frappe.whitelist(methods=["POST"])
+def archive_season(season: Name = None, confirm: Flag = False) -> StartedJob | ArchivePreview:
 	"""Starts a job that archives a season; without `confirm`, says what it would move.
 
-	Answers {status: queued, job_id} or {status: dry_run, …get_archive_status}. Errors: UnknownSeason 404,
-	SeasonStateError 409, QueueUnavailable 503.
+	Errors: InvalidFilter 400, UnknownSeason 404, SeasonStateError 409, QueueUnavailable 503.
 	"""
 	require_manager()
 	archiver = SRSArchiver()
@@ -79,18 +128,20 @@ def archive_season(season: str | None = None, confirm: bool | int | str = False)
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-def get_archive_status(season: str | None = None) -> dict[str, Any]:
-	"""Counts of a season's records; see SRSArchiver.get_archive_status. Errors: UnknownSeason 404."""
+def get_archive_status(season: Name = None) -> ArchiveStatus:
+	"""Counts of a season's records, which takes seconds where there are millions.
+
+	Errors: InvalidFilter 400, UnknownSeason 404.
+	"""
 	require_manager()
 	return SRSArchiver().get_archive_status(parse_name("season", season))
 
 
 @frappe.whitelist(methods=["POST"])
-def delete_eligible_records(season: str | None = None, confirm: bool | int | str = False) -> dict[str, Any]:
+def delete_eligible_records(season: Filter = None, confirm: Flag = False) -> StartedJob | DeletionPreview:
 	"""Starts a job that deletes archived records past retention; without `confirm`, says how many of which season.
 
-	Answers {status: queued, job_id} or {status: dry_run, seasons: {season: records}}. Errors: UnknownSeason 404,
-	QueueUnavailable 503.
+	Errors: InvalidFilter 400, UnknownSeason 404, QueueUnavailable 503.
 	"""
 	require_manager()
 	season = _parse_season(season)
@@ -101,28 +152,35 @@ def delete_eligible_records(season: str | None = None, confirm: bool | int | str
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-def get_job_status(job_id: str | None = None) -> dict[str, Any]:
-	"""{job_id, status, result?, error?} of a job that one of these endpoints has started.
+def get_job_status(job_id: Name = None) -> JobState:
+	"""How far a job is that one of these endpoints has started.
 
-	`status` is queued, started, finished or failed. Errors: UnknownJob 404 (RQ forgets a finished one after ten
-	minutes), QueueUnavailable 503.
+	Errors: InvalidFilter 400, UnknownJob 404, QueueUnavailable 503.
 	"""
 	require_manager()
 	return admin_jobs.get_status(parse_name("job_id", job_id))
 
 
-@frappe.whitelist(methods=["GET", "POST"])
-def get_health() -> dict[str, Any]:
-	"""{status: ok | warning | critical, checks: {name: {status, value, message}}}; see services.health.
+@frappe.whitelist(methods=["POST"])
+def retry_write_job(name: Name = None) -> StartedJob:
+	"""Has a worker fold a submission again, or do a failed job again.
 
-	For Memora Monitor, too.
+	`name` is that of an SRS Write Job. Errors: InvalidFilter 400, UnknownJob 404 for one that is gone, JobStateError
+	409 for one that is queued, under way or done, QueueUnavailable 503.
 	"""
+	require_manager()
+	return write_queue.retry(parse_name("name", name))
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def get_health() -> HealthReport:
+	"""How the system is, in one word and check by check. For Memora Monitor, too."""
 	require_monitor()
 	return health.get()
 
 
 @frappe.whitelist(methods=["GET"])
-def get_metrics() -> Response:
+def get_metrics() -> Annotated[Response, "text/plain", "application/openmetrics-text"]:
 	"""What Prometheus scrapes, in its text format: times of requests on this host, and figures of this site.
 
 	For Memora Monitor, too. docs/monitoring.md names the metrics.

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from urllib.parse import unquote
 
 import frappe
 from frappe import _
@@ -13,8 +13,10 @@ from werkzeug.wrappers import Request, Response
 from memora.exceptions import RateLimitExceeded
 from memora.services import incidents, latency, seasons
 from memora.services.alerts import MANAGER_ROLES
+from memora.services.incidents import OpenIncident
 from memora.services.safe_mode import SafeModeManager
 
+LEARNER_HEADER = "X-Memora-Learner"  # percent-encoded
 MONITOR_ROLE = "Memora Monitor"
 
 
@@ -28,7 +30,16 @@ def current_player() -> str:
 	"""The signed-in user: whoever that is learns for herself alone."""
 	if frappe.session.user == "Guest":
 		frappe.throw(_("Log in to learn."), frappe.PermissionError)
+	_require_learner_meant(frappe.session.user)
 	return frappe.session.user
+
+
+def _require_learner_meant(user: str) -> None:
+	"""A page that was opened for one learner names her: in another tab someone else may have signed in since."""
+	request = getattr(frappe.local, "request", None)
+	meant = unquote(request.headers.get(LEARNER_HEADER, "")) if request else ""
+	if meant not in ("", user):
+		frappe.throw(_("Another learner has signed in."), frappe.PermissionError)
 
 
 def is_manager() -> bool:
@@ -106,7 +117,7 @@ def tell_of_incident(response: Response | None, request: Request) -> None:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-def get_safe_mode() -> dict[str, Any] | None:
-	"""The Safe Mode Incident that is going on, {name, started_at, reason}, or null; for managers."""
+def get_safe_mode() -> OpenIncident | None:
+	"""The Safe Mode Incident that is going on; without one the reply has no `message`."""
 	require_manager()
 	return incidents.get_open()

@@ -1,6 +1,6 @@
 """Long work that administrators start: jobs on the queue `long`, known by ids of their own."""
 
-from typing import Any
+from typing import Any, Literal, NoReturn
 from uuid import uuid4
 
 import frappe
@@ -8,6 +8,7 @@ from frappe import _
 from frappe.utils import background_jobs
 from redis.exceptions import RedisError
 from rq.job import JobStatus
+from typing_extensions import NotRequired, TypedDict
 
 from memora.exceptions import JobFailed, QueueUnavailable, UnknownJob
 from memora.services.srs_persistence import reach_queue
@@ -16,10 +17,29 @@ QUEUE = "long"
 TIMEOUT_SECONDS = 6 * 60 * 60
 JOB = "memora.services.admin_jobs.run"
 PREFIX = "memora-"
-WAITING = {"created", "deferred", "scheduled"}  # what RQ has more words for
+WORDS = {  # where RQ has more of them
+	**dict.fromkeys(("created", "deferred", "scheduled"), "queued"),
+	**dict.fromkeys(("stopped", "canceled"), "failed"),
+}
 
 
-def start(kind: str, action: str, **arguments: Any) -> dict[str, str]:
+class StartedJob(TypedDict):
+	"""A job that waits for a worker."""
+
+	status: Literal["queued"]
+	job_id: str
+
+
+class JobState(TypedDict):
+	"""A job: `result` is what its service returned, once it is finished; `error` why it has failed."""
+
+	job_id: str
+	status: Literal["queued", "started", "finished", "failed"]
+	result: NotRequired[dict[str, Any]]
+	error: NotRequired[str]
+
+
+def start(kind: str, action: str, **arguments: Any) -> StartedJob:
 	"""Queues a job that calls a function with these arguments: {status: queued, job_id}. Raises QueueUnavailable."""
 	job_id = f"{PREFIX}{kind}-{uuid4().hex[:12]}"
 	try:
@@ -28,7 +48,7 @@ def start(kind: str, action: str, **arguments: Any) -> dict[str, str]:
 			JOB, queue=QUEUE, timeout=TIMEOUT_SECONDS, job_id=job_id, action=action, arguments=arguments
 		)
 	except RedisError as error:
-		_refuse(error)
+		refuse(error)
 	return {"status": "queued", "job_id": job_id}
 
 
@@ -40,7 +60,7 @@ def run(action: str, arguments: dict[str, Any]) -> dict[str, Any]:
 	return result
 
 
-def get_status(job_id: str) -> dict[str, Any]:
+def get_status(job_id: str) -> JobState:
 	"""See api.srs.get_job_status. Raises UnknownJob, QueueUnavailable."""
 	try:
 		reach_queue()
@@ -50,8 +70,8 @@ def get_status(job_id: str) -> dict[str, Any]:
 		status = JobStatus(job.get_status()).value
 		result, trace = job.return_value(), job.exc_info
 	except RedisError as error:
-		_refuse(error)
-	answer = {"job_id": job_id, "status": "queued" if status in WAITING else status}
+		refuse(error)
+	answer = {"job_id": job_id, "status": WORDS.get(status, status)}
 	if status == JobStatus.FINISHED:
 		return {**answer, "result": result}
 	return {**answer, "error": _error(trace)} if trace else answer
@@ -62,5 +82,6 @@ def _error(trace: str) -> str:
 	return trace.strip().splitlines()[-1].removeprefix(f"{JobFailed.__module__}.{JobFailed.__name__}: ")
 
 
-def _refuse(error: RedisError) -> None:
+def refuse(error: RedisError) -> NoReturn:
+	"""Raises QueueUnavailable."""
 	frappe.throw(_("The queue's Redis is not there: {0}").format(error), QueueUnavailable)

@@ -1,6 +1,6 @@
 """What an administrator asks of the cache."""
 
-from typing import Any
+from typing_extensions import TypedDict
 
 from memora.services.circuit_breaker import Unavailable
 from memora.services.srs_redis_manager import SRSRedisManager
@@ -8,7 +8,19 @@ from memora.services.srs_redis_manager import SRSRedisManager
 MB = 1024**2
 
 
-def get() -> dict[str, Any]:
+class CacheStatus(TypedDict):
+	"""`keys_by_season` counts schedules, an estimate from `sampled_keys` where `is_exact` is false."""
+
+	redis_connected: bool
+	is_safe_mode: bool
+	memory_used_mb: float | None
+	total_keys: int | None
+	keys_by_season: dict[str, int]
+	is_exact: bool
+	sampled_keys: int | None
+
+
+def get() -> CacheStatus:
 	"""See api.srs.get_cache_status."""
 	try:
 		survey = SRSRedisManager().survey()

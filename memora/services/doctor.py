@@ -12,12 +12,11 @@ import frappe
 import redis
 from frappe import _
 from frappe.utils import background_jobs, get_sites, scheduler
-from redis.connection import parse_url
 from redis.exceptions import RedisError
 
-from memora.services import memory_store, partition_manager, site_time
+from memora.services import memory_store, partition_manager, site_time, srs_connections
+from memora.services.srs_connections import SENTINEL, Place
 from memora.services.srs_persistence import QUEUE
-from memora.services.srs_redis_manager import redis_url
 
 OLDEST_MARIADB = (10, 6)
 CLOCK_SECONDS = 2  # by which two machines may differ
@@ -27,7 +26,7 @@ PING_SECONDS = 2
 
 TIMEOUTS = "socket_timeout=0.5&socket_connect_timeout=0.5"
 
-WHERE_SRS, WHERE_QUEUE, WHERE_CACHE = "srs_redis_cache", "redis_queue", "redis_cache"
+WHERE_SRS, WHERE_QUEUE, WHERE_CACHE = srs_connections.URL, "redis_queue", "redis_cache"
 
 
 class Finding(NamedTuple):
@@ -94,7 +93,14 @@ def _queue_worked() -> Findings:
 
 
 def _redis_reachable() -> Findings:
-	for where, url in _servers().items():
+	sentinels = [(SENTINEL, url) for url in srs_connections.sentinel_urls(_schedules())]
+	servers = _servers()
+	if sentinels and WHERE_SRS not in dict(servers):
+		yield (
+			_("No Sentinel of {0} names a master that is up.").format(SENTINEL),
+			_("Look what they say: redis-cli -u {0} SENTINEL MASTERS").format(_shown(sentinels[0][1])),
+		)
+	for where, url in (*servers, *sentinels):
 		try:
 			_connect(url).ping()
 		except (RedisError, OSError) as error:
@@ -105,26 +111,31 @@ def _redis_reachable() -> Findings:
 
 
 def _redis_evicts() -> Findings:
-	for where, url in _servers().items():
+	for where, url in _servers():
 		policy = _setting(url, "maxmemory-policy") or "noeviction"
 		if where != WHERE_CACHE and policy != "noeviction":
 			yield (
-				_("{0} evicts keys ({1}).").format(where, policy),
+				_("{0} evicts keys ({1}): {2}").format(where, policy, _shown(url)),
 				_lasting(url, "maxmemory-policy noeviction"),
 			)
 
 
 def _redis_persists() -> Findings:
-	for where, url in _servers().items():
+	for where, url in _servers():
 		if where != WHERE_CACHE and _setting(url, "appendonly") == "no":
 			yield (
-				_("{0} forgets what was written last, or everything, when it restarts.").format(where),
+				_("{0} forgets what was written last, or everything, when it restarts: {1}").format(
+					where, _shown(url)
+				),
 				_lasting(url, "appendonly yes"),
 			)
 
 
 def _redis_own_instance() -> Findings:
-	if _server(redis_url(frappe.conf)) == _server(frappe.conf.redis_cache or ""):
+	cache = srs_connections.identities(Place(frappe.conf.redis_cache or ""))
+	if {identity[:3] for identity in cache} & {
+		place[:3] for place in srs_connections.identities(_schedules())
+	}:
 		yield (
 			_("Schedules share a Redis with Frappe's cache, which bench build empties."),
 			_("Start a Redis of its own, and name it: bench set-config -g {0} {1}").format(
@@ -136,7 +147,7 @@ def _redis_own_instance() -> Findings:
 def _redis_namespace() -> Findings:
 	own = _place(frappe.conf)
 	for site in get_sites():
-		if site != frappe.local.site and _place(frappe.get_site_config(site_path=site)) == own:
+		if site != frappe.local.site and _place(frappe.get_site_config(site_path=site)) & own:
 			yield (
 				_("Site {0} keeps its schedules in the same Redis under the same names.").format(site),
 				_bench(f"set-config srs_redis_namespace {frappe.local.site}"),
@@ -222,11 +233,12 @@ def _partitions() -> Findings:
 
 
 def _clocks() -> Findings:
-	off = {"MariaDB": float(frappe.db.sql("SELECT UNIX_TIMESTAMP(NOW(6))")[0][0]) - time.time()}
-	if answer := _ask(redis_url(frappe.conf), lambda client: client.time()):
-		seconds, microseconds = answer
-		off[WHERE_SRS] = seconds + microseconds / 1e6 - time.time()
-	for name, by in off.items():
+	off = [("MariaDB", float(frappe.db.sql("SELECT UNIX_TIMESTAMP(NOW(6))")[0][0]) - time.time())]
+	for url in srs_connections.server_urls(_schedules()):
+		if answer := _ask(url, lambda client: client.time()):
+			seconds, microseconds = answer
+			off.append((f"{WHERE_SRS} ({_shown(url)})", seconds + microseconds / 1e6 - time.time()))
+	for name, by in off:
 		if abs(by) > CLOCK_SECONDS:
 			yield (
 				_("The clock of {0} is {1} s off this machine's.").format(name, round(by)),
@@ -267,9 +279,18 @@ CHECKS: dict[str, Callable[[], Findings]] = {
 # Redis, asked apart from breakers and pools: whoever examines wants to know how it is now
 
 
-def _servers() -> dict[str, str]:
-	conf = frappe.conf
-	return {WHERE_SRS: redis_url(conf), WHERE_QUEUE: conf.redis_queue, WHERE_CACHE: conf.redis_cache}
+def _schedules() -> Place:
+	return srs_connections.place(frappe.conf)
+
+
+def _servers() -> list[tuple[str, str]]:
+	"""(setting, URL) of each server: of the schedules' all nodes, and replicas, which may take over."""
+	conf, schedules = frappe.conf, srs_connections.server_urls(_schedules())
+	return [
+		*((WHERE_SRS, url) for url in schedules),
+		(WHERE_QUEUE, conf.redis_queue),
+		(WHERE_CACHE, conf.redis_cache),
+	]
 
 
 def _connect(url: str) -> redis.Redis:
@@ -294,15 +315,10 @@ def _lasting(url: str, setting: str) -> str:
 	return _("redis-cli -u {0} CONFIG SET {1}, and in its redis.conf: {1}").format(_shown(url), setting)
 
 
-def _server(url: str) -> tuple[str | int | None, ...]:
-	parts = parse_url(url)
-	return parts.get("host"), parts.get("port"), parts.get("path")
-
-
-def _place(conf: dict) -> tuple[str | int | None, ...]:
-	"""Where a site's schedules are: no two sites may have the same."""
-	url = redis_url(conf)
-	return *_server(url), parse_url(url).get("db", 0), conf.get("srs_redis_namespace") or ""
+def _place(conf: dict) -> set[tuple]:
+	"""Where a site's schedules are: no two sites may have one in common."""
+	places = srs_connections.identities(srs_connections.place(conf))
+	return {(*place, conf.get("srs_redis_namespace") or "") for place in places}
 
 
 def _shown(url: str) -> str:

@@ -1,12 +1,13 @@
 """How the system is, in one word and check by check, against the thresholds of operation."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import frappe
 from frappe import _
 from frappe.utils import background_jobs
 from redis.exceptions import RedisError
+from typing_extensions import TypedDict
 
 from memora.services import alerts, incidents, latency, memory_store, site_time
 from memora.services.cache_status import MB
@@ -31,7 +32,22 @@ class Check(NamedTuple):
 	message: str
 
 
-def get() -> dict[str, Any]:
+class CheckResult(TypedDict):
+	"""`value` is what was measured, in the unit that `message` names, or several such figures by name."""
+
+	status: Literal["ok", "warning", "critical"]
+	value: bool | float | str | dict[str, float | None] | None
+	message: str
+
+
+class HealthReport(TypedDict):
+	"""Checks by name; the status is that of the worst."""
+
+	status: Literal["ok", "warning", "critical"]
+	checks: dict[str, CheckResult]
+
+
+def get() -> HealthReport:
 	"""{status, checks: {name: {status, value, message}}}; the status is that of the worst check."""
 	checks = {name: check() for name, check in CHECKS.items()}
 	worst = max((check.status for check in checks.values()), key=RANK.__getitem__)

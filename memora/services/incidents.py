@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import frappe
 import pymysql
 from frappe import _
+from typing_extensions import TypedDict
 
 from memora.services import alerts, memory_store, partition_manager, site_time
 from memora.services.circuit_breaker import Unavailable
@@ -58,6 +59,14 @@ TO_TELL_SQL = "SELECT name FROM `tabSafe Mode Incident` WHERE {condition} ORDER 
 CLAIM_SQL = """
 	SELECT name, started_at, duration, reason, requests_served, requests_limited
 	FROM `tabSafe Mode Incident` WHERE name = %(name)s AND {condition} FOR UPDATE SKIP LOCKED"""
+
+
+class OpenIncident(TypedDict):
+	"""Since when Redis is not there, and what it said."""
+
+	name: str
+	started_at: datetime
+	reason: str
 
 
 @dataclass
@@ -115,8 +124,8 @@ def is_open() -> bool:
 		raise Unavailable(f"nobody knows what Redis has missed: {error}") from error
 
 
-def get_open() -> dict[str, Any] | None:
-	"""The incident that is going on, {name, started_at, reason}."""
+def get_open() -> OpenIncident | None:
+	"""The incident that is going on."""
 	rows = frappe.db.sql(GET_OPEN_SQL, as_dict=True)
 	return rows[0] if rows else None
 

@@ -2,17 +2,39 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+
+from typing_extensions import NotRequired, TypedDict
 
 from memora.services import memory_store, seasons, site_time
 from memora.services.question_source import get_source
 from memora.services.scheduling import LearningCalendar
+from memora.services.season_scheduler import Preview, SeasonScheduler
 from memora.services.settings import get_settings
 
 PAGE_ROWS = 200  # ids asked of the question source at a time
 
 
-def read(player: str, topic: str | None, subject: str | None, limit: int) -> dict[str, Any]:
+class NewQuestion(TypedDict):
+	"""A question never seen before, and its content, whatever keys the question source gives it."""
+
+	__pydantic_config__ = {"extra": "allow"}  # noqa: RUF012 (a TypedDict has no class variables)
+
+	question_id: str
+	preview: NotRequired[Preview]
+
+
+class LessonSession(TypedDict):
+	"""New questions in order of teaching. `message` says why there is no season."""
+
+	questions: list[NewQuestion]
+	new_left_today: int
+	season: str | None
+	message: NotRequired[str]
+
+
+def read(
+	player: str, topic: str | None, subject: str | None, limit: int, preview: bool = False
+) -> LessonSession:
 	"""New questions with content; see api.sessions.get_lesson_session."""
 	season = seasons.get_active()
 	if not season:
@@ -28,6 +50,9 @@ def read(player: str, topic: str | None, subject: str | None, limit: int) -> dic
 	ids = list(_unseen(seen, subject, topic, min(limit, left)))
 	content = get_source().get_questions(ids)
 	questions = [{**content[i], "question_id": i} for i in ids if i in content]
+	if preview:
+		scheduler = SeasonScheduler(player, season, site_time.now())
+		questions = [{**q, "preview": scheduler.preview(q["question_id"], None)} for q in questions]
 	return {"questions": questions, "new_left_today": left, "season": season.name}
 
 

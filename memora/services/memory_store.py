@@ -116,6 +116,25 @@ class OutboxRow:
 	records: list[MemoryRecord]
 
 
+class StoredAnswer(NamedTuple):
+	"""What the journal knows of an answer. `due` is naive site time."""
+
+	quality: int
+	is_practice: bool
+	due: datetime
+
+
+class OutboxEntry(NamedTuple):
+	"""A submission waiting to be folded, without what it holds. Datetimes are naive site time."""
+
+	name: str
+	player: str
+	season: str
+	accepted_at: datetime
+	parked_at: datetime | None
+	error: str | None
+
+
 class Backlog(NamedTuple):
 	"""Submissions that wait to be folded, those parked, and since when (naive site time) the oldest waits."""
 
@@ -179,6 +198,7 @@ DUE_WHERE = """
 	AND name NOT IN %(pending)s AND (%(subject)s IS NULL OR subject = %(subject)s)"""
 DUE_SQL = f"SELECT JSON_ARRAY({RECORD_JSON}) {DUE_WHERE} ORDER BY next_review_date, name LIMIT %(limit)s"
 DUE_COUNT_SQL = f"SELECT COUNT(*) {DUE_WHERE}"
+NEXT_DUE_SQL = f"SELECT MIN(next_review_date) {DUE_WHERE.replace('<=', '>')}"
 
 # Scans of a season: each statement goes through a share of its learners, since names begin with a hash of the
 # learner. Or, of an index alone, through all of them.
@@ -227,7 +247,7 @@ JOURNAL_PAGE_SQL = f"""
 	SELECT name, player, {JOURNAL_COLUMNS} FROM `tabPlayer Review Log`
 	WHERE season = %(season)s AND name > %(after)s AND name <= %(last)s ORDER BY name LIMIT %(limit)s"""
 JOURNAL_OF_SUBMISSION_SQL = """
-	SELECT question_id, quality, next_review_date_after FROM `tabPlayer Review Log`
+	SELECT question_id, quality, kind = 'Practice', next_review_date_after FROM `tabPlayer Review Log`
 	WHERE season = %(season)s AND name BETWEEN %(first)s AND %(last)s"""
 
 # The row exists only if the season still takes answers: an archive run that closes the season
@@ -250,6 +270,11 @@ OUTBOX_TAKE_SQL = """
 OUTBOX_OF_SEASON_SQL = """
 	SELECT name FROM `tabReview Outbox` WHERE season = %(season)s AND parked_at IS NULL
 	ORDER BY creation LIMIT %(limit)s"""
+OUTBOX_PAGE_SQL = """
+	SELECT name FROM `tabReview Outbox` WHERE (parked_at IS NOT NULL) = %(parked)s
+	ORDER BY creation, name LIMIT %(limit)s OFFSET %(start)s"""
+OUTBOX_ENTRIES_SQL = """
+	SELECT name, player, season, creation, parked_at, error FROM `tabReview Outbox` WHERE name IN %(names)s"""
 OUTBOX_DELETE_SQL = "DELETE FROM `tabReview Outbox` WHERE name IN %(names)s"
 OUTBOX_PARK_SQL = "UPDATE `tabReview Outbox` SET parked_at = %(now)s, error = %(error)s WHERE name = %(name)s"
 OUTBOX_PARKED_SQL = "SELECT name FROM `tabReview Outbox` WHERE parked_at IS NOT NULL LIMIT %(limit)s"
@@ -460,6 +485,20 @@ def get_due(
 	return due[:limit], total + len(fresh)
 
 
+def get_next_due(player: str, season: str, now: datetime, subject: str | None = None) -> datetime | None:
+	"""When (naive site time) the first of the records that are not due yet falls due; None where there is none."""
+	pending = _get_pending(player, season)
+	names = [tracker_name(player, season, q) for q in pending] or [""]
+	values = _of_player(player, season, now=now, subject=subject, pending=names)
+	((stored,),) = frappe.db.sql(NEXT_DUE_SQL, values)
+	fresh = [
+		r.next_review_date
+		for r in pending.values()
+		if r.next_review_date > now and subject in (None, r.subject)
+	]
+	return min([*fresh, *([stored] if stored else [])], default=None)
+
+
 def get_first_seen(player: str, season: str) -> dict[str, datetime]:
 	"""When (naive site time) a learner first answered each question of a season she has seen."""
 	stored = dict(frappe.db.sql(FIRST_SEEN_SQL, _of_player(player, season)))
@@ -499,10 +538,11 @@ def _unpack_readable(payload: str) -> list[MemoryRecord]:
 		return []
 
 
-def get_submission(player: str, season: str, submission_id: str) -> dict[str, tuple[int, datetime]]:
-	"""What the journal holds of a submission: {question_id: (quality, next_review_date)}; one query."""
+def get_submission(player: str, season: str, submission_id: str) -> dict[str, StoredAnswer]:
+	"""What the journal holds of a submission, by question_id; one query."""
 	values = {"season": season, **_range(submission_key(player, season, submission_id))}
-	return {q: (quality, due) for q, quality, due in frappe.db.sql(JOURNAL_OF_SUBMISSION_SQL, values)}
+	rows = frappe.db.sql(JOURNAL_OF_SUBMISSION_SQL, values)
+	return {q: StoredAnswer(quality, bool(is_practice), due) for q, quality, is_practice, due in rows}
 
 
 def iterate_journal(season: str, player: str | None = None) -> Iterator[tuple[str, JournalEntry]]:
@@ -695,6 +735,20 @@ def oldest_outbox(before: datetime, limit: int) -> list[str]:
 def outbox_of_season(season: str, limit: int) -> list[str]:
 	"""Names of a season's rows, oldest first, parked ones left out."""
 	return [n for (n,) in frappe.db.sql(OUTBOX_OF_SEASON_SQL, {"season": season, "limit": limit})]
+
+
+def page_of_outbox(parked: bool, start: int, limit: int) -> list[str]:
+	"""Names of the parked rows, or of the others, oldest first."""
+	values = {"parked": parked, "start": start, "limit": limit}
+	return [n for (n,) in frappe.db.sql(OUTBOX_PAGE_SQL, values)]
+
+
+def get_outbox_entries(names: list[str]) -> dict[str, OutboxEntry]:
+	"""Those of these rows that are there, by name."""
+	if not names:
+		return {}
+	rows = frappe.db.sql(OUTBOX_ENTRIES_SQL, {"names": names})
+	return {row[0]: OutboxEntry(*row) for row in rows}
 
 
 def _tuple(record: MemoryRecord | JournalEntry) -> tuple:

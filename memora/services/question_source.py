@@ -12,7 +12,12 @@ import frappe
 
 class QuestionSource(Protocol):
 	"""What a host app's source of questions provides. Content is any JSON-able dictionary; its keys
-	`subject` and `topic` (texts or None) are stored with the schedule."""
+	`subject` and `topic` (texts or None) are stored with the schedule. The learner's page shows `question`,
+	`answer`, `explanation` and `options` as those of QuestionBank.
+
+	A source may also have `get_subjects() -> list[str]`, what a learner may choose between; without it the
+	page lets her choose none.
+	"""
 
 	def get_questions(self, question_ids: list[str]) -> dict[str, dict[str, Any]]:
 		"""Content by question id; ids it does not know are left out."""
@@ -27,6 +32,12 @@ def get_source() -> QuestionSource:
 	return frappe.get_attr(paths[-1]) if paths else QuestionBank
 
 
+def get_subjects() -> list[str]:
+	"""The subjects of this site's source, in the order they are shown; none where it does not tell."""
+	names = getattr(get_source(), "get_subjects", list)
+	return names()
+
+
 # One row a question, its options as JSON: of rows, not of bytes, the driver makes the cost.
 QUESTIONS_SQL = """
 	SELECT q.name, q.subject, q.topic, q.question, q.answer, q.explanation,
@@ -39,6 +50,8 @@ FIND_SQL = """
 	WHERE q.enabled = 1 AND (%(subject)s IS NULL OR t.subject = %(subject)s)
 	AND (%(topic)s IS NULL OR t.name = %(topic)s)
 	ORDER BY t.subject, t.position, t.name, q.position, q.name LIMIT %(limit)s OFFSET %(offset)s"""
+
+SUBJECTS_SQL = "SELECT name FROM `tabGame Subject` ORDER BY name"
 
 
 class QuestionBank:
@@ -57,6 +70,10 @@ class QuestionBank:
 	def find_questions(subject: str | None, topic: str | None, offset: int, limit: int) -> list[str]:
 		values = {"subject": subject, "topic": topic, "offset": offset, "limit": limit}
 		return [name for (name,) in frappe.db.sql(FIND_SQL, values)]
+
+	@staticmethod
+	def get_subjects() -> list[str]:
+		return [name for (name,) in frappe.db.sql(SUBJECTS_SQL)]
 
 
 def _content(

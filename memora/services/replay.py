@@ -55,15 +55,17 @@ def replay(season: str, player: str | None = None, repair: bool = False, progres
 
 
 def rebuilt(entries: Iterable[JournalEntry]) -> dict[str, MemoryRecord]:
-	"""The records that a learner's answers of one season lead to, by question_id, without subject and topic."""
+	"""The records that a learner's answers of one season lead to, by question_id, without subject and topic.
+
+	Questions that she has only practised, what she knows of them coming from elsewhere, are left out."""
 	by_question: dict[str, list[JournalEntry]] = defaultdict(list)
 	for entry in sorted(entries, key=lambda e: e.reviewed_at):
 		by_question[entry.question_id].append(entry)
-	return {question_id: _record(answers) for question_id, answers in by_question.items()}
+	moving = {q: [entry for entry in answers if _moved(entry)] for q, answers in by_question.items()}
+	return {question_id: _record(answers) for question_id, answers in moving.items() if answers}
 
 
-def _record(answers: list[JournalEntry]) -> MemoryRecord:
-	moving = [entry for entry in answers if _moved(entry)]
+def _record(moving: list[JournalEntry]) -> MemoryRecord:
 	last = moving[-1]
 	return MemoryRecord(
 		question_id=last.question_id,

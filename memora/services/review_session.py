@@ -3,21 +3,21 @@
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, NamedTuple
 from uuid import uuid4
-from zoneinfo import ZoneInfo
 
 import frappe
 from frappe import _
+from typing_extensions import NotRequired, TypedDict
 
 from memora.exceptions import JournalUnavailable, SubmissionConflict
 from memora.services import activity, memory_store, scheduling, seasons, site_time, srs_persistence
 from memora.services.circuit_breaker import Unavailable
-from memora.services.memory_store import JournalEntry, MemoryRecord
+from memora.services.memory_store import JournalEntry, MemoryRecord, StoredAnswer
 from memora.services.question_source import get_source
 from memora.services.safe_mode import SafeModeManager
+from memora.services.season_scheduler import Preview, SeasonScheduler
 from memora.services.seasons import Season
-from memora.services.settings import get_settings
 from memora.services.srs_redis_manager import SRSRedisManager
 
 SAFE_MODE_LIMIT = 10  # questions of one reading
@@ -25,74 +25,141 @@ SAFE_MODE_LIMIT = 10  # questions of one reading
 
 @dataclass(frozen=True)
 class Response:
-	"""One answer as the learner's client sends it, validated. Quality is 0 to 5."""
+	"""One answer as the learner's client sends it, validated. Quality is 0 to 5. Practice is journalled and
+	moves nothing."""
 
 	question_id: str
 	quality: int
 	response_time_ms: int | None = None
+	practice: bool = False
+
+
+class DueQuestion(TypedDict):
+	"""A question of the learner's schedule, and its content, whatever keys the question source gives it."""
+
+	__pydantic_config__ = {"extra": "allow"}  # noqa: RUF012 (a TypedDict has no class variables)
+
+	question_id: str
+	subject: str | None
+	topic: str | None
+	stability: float  # days
+	next_review_date: site_time.Text
+	preview: NotRequired[Preview]
+
+
+class ReviewSession(TypedDict):
+	"""What is due, oldest first; where nothing is, `next_due` says when something will be. `message` says why there is
+	no season."""
+
+	questions: list[DueQuestion]
+	total_due: int
+	season: str | None
+	is_degraded: bool
+	next_due: NotRequired[site_time.Text | None]
+	message: NotRequired[str]
+
+
+class Rejection(TypedDict):
+	"""A question that does not exist, neither in the learner's schedule nor in the question source; or that was to be
+	practised and is not in her schedule."""
+
+	question_id: str
+	reason: str
+
+
+class SubmissionResult(TypedDict):
+	"""What became of answers. `schedule` gives each question's next review."""
+
+	status: Literal["success", "already_processed"]
+	processed: int
+	rejected: list[Rejection]
+	submission_id: str
+	is_degraded: bool
+	season: str
+	schedule: dict[str, site_time.Text]
+	persistence_job_id: str | None
 
 
 # What is due
 
 
-def read(player: str, subject: str | None = None, limit: int = 20) -> dict[str, Any]:
+class _Due(NamedTuple):
+	"""What is due, oldest first and as much of it as was asked for, and how many there are in all."""
+
+	records: list[MemoryRecord]
+	total: int
+
+
+def read(player: str, subject: str | None = None, limit: int = 20, preview: bool = False) -> ReviewSession:
 	"""The questions due for a learner, oldest first, with content; see api.reviews.get_review_session."""
 	season = seasons.get_active()
 	if not season:
-		return _session([], 0, None, message=seasons.why_none_is_active())
+		return {**_session(_Due([], 0), None), "message": seasons.why_none_is_active()}
+	due, is_degraded = _read(player, season, subject, limit)
+	session = _session(due, season.name, is_degraded)
+	if not due.records:
+		session["next_due"] = _next_due(player, season.name, subject)
+	return (
+		_with_previews(session, due, SeasonScheduler(player, season, site_time.now())) if preview else session
+	)
+
+
+def _read(player: str, season: Season, subject: str | None, limit: int) -> tuple[_Due, bool]:
+	"""(what is due, whether Redis is not there)."""
 	# a filter by subject needs the rows of all that is due
 	if not season.enable_redis or (subject and SRSRedisManager().is_available()):
-		return _session(*_due_in_database(player, season.name, subject, limit), season.name)
+		return _due_in_database(player, season.name, subject, limit), False
 	if not subject:
 		with suppress(Unavailable):
-			return _session(*_due_in_redis(player, season, limit), season.name)
-	return read_in_safe_mode(player, season.name, subject, limit)
+			return _due_in_redis(player, season, limit), False
+	return _due_in_safe_mode(player, season.name, subject, limit), True
 
 
-def read_in_safe_mode(player: str, season: str, subject: str | None, limit: int) -> dict[str, Any]:
+def read_in_safe_mode(player: str, season: str, subject: str | None, limit: int) -> ReviewSession:
 	"""As read, without Redis: at most SAFE_MODE_LIMIT questions, `is_degraded`. Raises RateLimitExceeded."""
+	return _session(_due_in_safe_mode(player, season, subject, limit), season, is_degraded=True)
+
+
+def _due_in_safe_mode(player: str, season: str, subject: str | None, limit: int) -> _Due:
 	SafeModeManager().require(player)
-	due = _due_in_database(player, season, subject, min(limit, SAFE_MODE_LIMIT))
-	return _session(*due, season, is_degraded=True)
+	return _due_in_database(player, season, subject, min(limit, SAFE_MODE_LIMIT))
 
 
-def _due_in_database(player: str, season: str, subject: str | None, limit: int):
-	return memory_store.get_due(player, season, site_time.naive_now(), limit, subject)
+def _due_in_database(player: str, season: str, subject: str | None, limit: int) -> _Due:
+	return _Due(*memory_store.get_due(player, season, site_time.naive_now(), limit, subject))
 
 
-def _due_in_redis(player: str, season: Season, limit: int) -> tuple[list[MemoryRecord], int]:
+def _due_in_redis(player: str, season: Season, limit: int) -> _Due:
 	manager = SRSRedisManager()
 	due, _was_loaded = manager.load_due(player, season.name, limit)
 	if not due["question_ids"]:
-		return [], due["total_due"]
+		return _Due([], due["total_due"])
 	records = memory_store.get_records(player, season.name, due["question_ids"])
 	now = site_time.naive_now()
 	wanted = [records.get(q) for q in due["question_ids"]]
 	if all(record and record.next_review_date <= now for record in wanted):
-		return wanted, due["total_due"]
+		return _Due(wanted, due["total_due"])
 	# Redis shows what MariaDB knows is not due, so a write of its schedule was lost: MariaDB is right
 	manager.clear_user_cache(player, season.name)
 	return _due_in_database(player, season.name, None, limit)
 
 
-def _session(
-	records: list[MemoryRecord],
-	total_due: int,
-	season: str | None,
-	is_degraded: bool = False,
-	message: str | None = None,
-) -> dict[str, Any]:
-	content = get_source().get_questions([r.question_id for r in records])
-	session = {
-		"questions": [_question(r, content.get(r.question_id, {})) for r in records],
-		"total_due": total_due,
+def _next_due(player: str, season: str, subject: str | None) -> str | None:
+	due = memory_store.get_next_due(player, season, site_time.naive_now(), subject)
+	return str(due) if due else None
+
+
+def _session(due: _Due, season: str | None, is_degraded: bool = False) -> ReviewSession:
+	content = get_source().get_questions([r.question_id for r in due.records])
+	return {
+		"questions": [_question(r, content.get(r.question_id, {})) for r in due.records],
+		"total_due": due.total,
 		"season": season,
 		"is_degraded": is_degraded,
 	}
-	return {**session, "message": message} if message else session
 
 
-def _question(record: MemoryRecord, content: dict[str, Any]) -> dict[str, Any]:
+def _question(record: MemoryRecord, content: dict[str, Any]) -> DueQuestion:
 	return {
 		**content,
 		"question_id": record.question_id,
@@ -103,10 +170,16 @@ def _question(record: MemoryRecord, content: dict[str, Any]) -> dict[str, Any]:
 	}
 
 
+def _with_previews(session: ReviewSession, due: _Due, scheduler: SeasonScheduler) -> ReviewSession:
+	for question, record in zip(session["questions"], due.records, strict=True):
+		question["preview"] = scheduler.preview(record.question_id, record)
+	return session
+
+
 # Answers
 
 
-def submit(player: str, responses: list[Response], submission_id: str | None = None) -> dict[str, Any]:
+def submit(player: str, responses: list[Response], submission_id: str | None = None) -> SubmissionResult:
 	"""Stores a learner's answers and schedules their questions; see api.reviews.submit_review_session.
 
 	Commits. Raises NoActiveSeason, SubmissionConflict, or JournalUnavailable when nothing was stored.
@@ -128,22 +201,24 @@ def submit(player: str, responses: list[Response], submission_id: str | None = N
 
 def _repeated(
 	player: str,
-	stored: dict[str, tuple[int, datetime]],
+	stored: dict[str, StoredAnswer],
 	responses: list[Response],
 	submission_id: str,
 	season: Season,
-) -> dict[str, Any]:
+) -> SubmissionResult:
 	"""The answer to a submission that was stored before; raises SubmissionConflict if it was another one."""
-	known = get_source().get_questions([r.question_id for r in responses if r.question_id not in stored])
+	new = [r.question_id for r in responses if r.question_id not in stored and not r.practice]
+	known = get_source().get_questions(new)
 	for response in responses:
-		quality, _due = stored.get(response.question_id, (None, None))
-		if response.question_id in known or quality not in (None, response.quality):
+		answer = stored.get(response.question_id)
+		is_other = answer and (answer.quality, answer.is_practice) != (response.quality, response.practice)
+		if response.question_id in known or is_other:
 			_refuse_conflict(submission_id, response.question_id)
 	if missing := stored.keys() - {r.question_id for r in responses}:
 		_refuse_conflict(submission_id, min(missing))
 	SRSRedisManager().clear_user_cache(player, season.name)  # the first time may have died before this
-	rejected = [_rejection(r.question_id) for r in responses if r.question_id not in stored]
-	schedule = {question_id: due for question_id, (_quality, due) in stored.items()}
+	rejected = [_rejection(r) for r in responses if r.question_id not in stored]
+	schedule = {question_id: answer.due for question_id, answer in stored.items()}
 	result = _result("already_processed", submission_id, season, schedule, rejected)
 	key = memory_store.submission_key(player, season.name, submission_id)
 	return {**result, "persistence_job_id": srs_persistence.job_id_of(key)}
@@ -189,33 +264,25 @@ class _Step:
 
 def _schedule(
 	player: str, season: Season, responses: list[Response], now: datetime
-) -> tuple[list[_Step], list[dict[str, str]]]:
+) -> tuple[list[_Step], list[Rejection]]:
 	"""(steps, rejected) of all answers. Known is what the learner's schedule or the source knows."""
 	records = memory_store.get_records(player, season.name, [r.question_id for r in responses])
-	content = get_source().get_questions([r.question_id for r in responses if r.question_id not in records])
-	settings = get_settings()
-	calendar = scheduling.LearningCalendar(site_time.site_zone(), settings.day_start_hour)
+	new = [r.question_id for r in responses if r.question_id not in records and not r.practice]
+	content = get_source().get_questions(new)
+	scheduler, answered_at = SeasonScheduler(player, season, now), site_time.to_naive(now)
 
 	def step(response: Response) -> _Step:
 		before = records.get(response.question_id)
-		outcome = scheduling.review(
-			_memory(before, calendar.zone) if before else None,
-			response.quality,
-			now,
-			seed=memory_store.tracker_name(player, season.name, response.question_id),
-			calendar=calendar,
-			season_end=season.end_date,
-			desired_retention=settings.desired_retention,
-		)
-		origin = before or _Origin.of(response.question_id, content, site_time.to_naive(now))
-		return _Step(response, before, _record(origin, outcome.memory), outcome, site_time.to_naive(now))
+		if response.practice:
+			return _Step(response, before, before, scheduler.practise(before, response.quality), answered_at)
+		outcome = scheduler.review(response.question_id, before, response.quality)
+		origin = before or _Origin.of(response.question_id, content, answered_at)
+		return _Step(response, before, _record(origin, outcome.memory), outcome, answered_at)
 
 	is_known = [r.question_id in records or r.question_id in content for r in responses]
 	steps = [step(response) for response, known in zip(responses, is_known, strict=True) if known]
 	rejected = [
-		_rejection(response.question_id)
-		for response, known in zip(responses, is_known, strict=True)
-		if not known
+		_rejection(response) for response, known in zip(responses, is_known, strict=True) if not known
 	]
 	return steps, rejected
 
@@ -233,18 +300,6 @@ class _Origin:
 	def of(cls, question_id: str, content: dict[str, dict], now: datetime) -> "_Origin":
 		known = content[question_id]
 		return cls(question_id, known.get("subject"), known.get("topic"), now)
-
-
-def _memory(record: MemoryRecord, zone: ZoneInfo) -> scheduling.Memory:
-	return scheduling.Memory(
-		stability=record.stability,
-		difficulty=record.difficulty,
-		state=record.state,
-		reps=record.reps,
-		lapses=record.lapses,
-		due=record.next_review_date.replace(tzinfo=zone),
-		last_review=record.last_review_date.replace(tzinfo=zone),
-	)
 
 
 def _record(origin: MemoryRecord | _Origin, memory: scheduling.Memory) -> MemoryRecord:
@@ -267,7 +322,7 @@ def _journal_entry(step: _Step, source: str) -> JournalEntry:
 	before, after = step.before, step.after
 	return JournalEntry(
 		question_id=after.question_id,
-		kind="Review" if before else "Learn",
+		kind=_kind(step),
 		quality=step.response.quality,
 		rating=step.outcome.rating.name,
 		response_time_ms=step.response.response_time_ms or 0,
@@ -283,12 +338,18 @@ def _journal_entry(step: _Step, source: str) -> JournalEntry:
 	)
 
 
+def _kind(step: _Step) -> str:
+	if step.response.practice:
+		return "Practice"
+	return "Review" if step.before else "Learn"
+
+
 def _result(
 	status: str,
 	submission_id: str,
 	season: Season,
 	schedule: dict[str, datetime],
-	rejected: list[dict[str, str]],
+	rejected: list[Rejection],
 	is_degraded: bool = False,
 ) -> dict[str, Any]:
 	return {
@@ -302,8 +363,11 @@ def _result(
 	}
 
 
-def _rejection(question_id: str) -> dict[str, str]:
-	return {"question_id": question_id, "reason": _("There is no such question.")}
+def _rejection(response: Response) -> Rejection:
+	reason = (
+		_("This question has not been learnt yet.") if response.practice else _("There is no such question.")
+	)
+	return {"question_id": response.question_id, "reason": reason}
 
 
 def _refuse_conflict(submission_id: str, question_id: str) -> None:

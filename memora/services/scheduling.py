@@ -77,7 +77,8 @@ class Memory:
 @dataclass(frozen=True)
 class Outcome:
 	"""An answer's effect. `predicted_recall` (0 to 1) is None at the first sight of a question;
-	`memory` is the one from before where the answer came too late to move it (`moved` false)."""
+	`memory` is the one from before where the answer did not move it (`moved` false): it came too late, or
+	was practice."""
 
 	memory: Memory
 	rating: Rating
@@ -124,6 +125,11 @@ def review(
 		last_review=reviewed_at,
 	)
 	return Outcome(memory, rating, predicted)
+
+
+def practise(before: Memory, quality: int) -> Outcome:
+	"""An answer of quality 0 to 5 in practice, beside the schedule: it is rated and moves nothing."""
+	return Outcome(before, RATINGS[Quality(quality)], None, moved=False)
 
 
 def initial_difficulty() -> float:

@@ -6,9 +6,16 @@ the zone of the host, not of the site.
 
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
+from pydantic import Field
+
 from memora.services.settings import get_settings
+
+# As replies hold it: what str() makes of a naive site time
+TEXT_PATTERN = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{6})?$"
+Text = Annotated[str, Field(pattern=TEXT_PATTERN)]
 
 
 def site_zone() -> ZoneInfo:

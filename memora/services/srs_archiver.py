@@ -15,7 +15,7 @@ Which step comes next can be read off the tables, so a run that died is finished
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import frappe
@@ -23,6 +23,7 @@ import pymysql
 from frappe import _
 from frappe.model.document import Document
 from redis.exceptions import RedisError
+from typing_extensions import TypedDict
 
 from memora.exceptions import MemoraError, SeasonStateError
 from memora.services import (
@@ -42,6 +43,19 @@ FOLD_WAIT_SECONDS = 10  # for submissions that a worker is folding at the moment
 
 # What a run may fail of without harm: refusals, and whatever MariaDB says (locks, a full disk, a lost connection)
 FAILURES = (MemoraError, pymysql.err.MySQLError, *memory_store.DATABASE_FAILURES)
+
+
+class ArchiveStatus(TypedDict):
+	"""Counts of a season's records. Those on their way to the archive count as active."""
+
+	season: str
+	is_active: bool
+	auto_archive: bool
+	end_date: date
+	active_records: int
+	archived_records: int
+	eligible_for_deletion: int
+	total_records: int
 
 
 class SRSArchiver:
@@ -97,10 +111,8 @@ class SRSArchiver:
 		flagged = sum(archive_store.flag(season, cutoff) for season in archive_store.get_seasons())
 		return {"success": True, "flagged_count": flagged, "cutoff_date": cutoff.date()}
 
-	def get_archive_status(self, season_name: str) -> dict[str, Any]:
-		"""{season, is_active, auto_archive, end_date, active_records, archived_records,
-		eligible_for_deletion, total_records}; counts rows, which takes seconds in a season of millions.
-		Rows on their way count as active. Raises UnknownSeason."""
+	def get_archive_status(self, season_name: str) -> ArchiveStatus:
+		"""Counts rows, which takes seconds in a season of millions. Raises UnknownSeason."""
 		season = seasons.get_document(season_name)
 		active, archived, eligible = archive_store.count(season.name)
 		return {

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, NamedTuple, TypedDict, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import frappe
 from frappe import _
@@ -15,6 +15,8 @@ from frappe.utils import background_jobs, get_datetime
 from frappe.utils.redis_queue import RedisQueue
 from redis.exceptions import RedisError
 from rq.job import JobStatus
+from rq.timeouts import JobTimeoutException
+from typing_extensions import TypedDict
 
 from memora.services import activity, alerts, memory_store, scheduling, site_time
 from memora.services.circuit_breaker import CircuitBreaker, Unavailable
@@ -49,6 +51,14 @@ class PersistResult(TypedDict):
 	processed_count: int
 	failed_count: int
 	errors: list[str]
+
+
+class PersistenceStatus(TypedDict):
+	"""`finished`: in the tracker. `parked`: can't be folded until an operator has mended why. The others, while the
+	answers wait in the outbox, which they leave also where a job has failed."""
+
+	job_id: str
+	status: Literal["queued", "started", "failed", "parked", "finished"]
 
 
 # Queueing
@@ -111,6 +121,11 @@ def _enqueue(key: str, player: str, season: str) -> None:
 	reach_queue()
 	if not background_jobs.get_redis_conn().set(_job_waits_key(), key, nx=True, ex=JOB_WAITS_SECONDS):
 		return
+	enqueue_job(key, player, season)
+
+
+def enqueue_job(key: str, player: str, season: str) -> None:
+	"""Queues a submission's own job, whether or not another one waits. Raises RedisError."""
 	frappe.enqueue(
 		JOB, queue=get_queue(), job_id=key, responses=[], user=player, season=season, submission=key
 	)
@@ -225,6 +240,8 @@ def _fold_or_park(names: list[str], attempt: int = 0) -> list[OutboxRow]:
 	"""Folds these in one transaction; if that can't be, one by one, and parks each that can't be folded."""
 	try:
 		return _with_retries(lambda: _fold(names), attempt)
+	except JobTimeoutException:
+		raise  # the job has had its time, whatever it did when it was over
 	except Exception as error:  # whatever one of them holds must not stop the others
 		if memory_store.is_transient(error):
 			raise
@@ -328,7 +345,7 @@ class SRSPersistenceService:
 		"""Persists one result; whether it could be."""
 		return self.persist_review_batch([response], user, season)["success"]
 
-	def get_persistence_status(self, job_id: str) -> dict[str, Any] | None:
+	def get_persistence_status(self, job_id: str) -> PersistenceStatus | None:
 		"""{job_id, status} of a submission's job; None for an id that no submission has.
 
 		`finished` once its answers are in the tracker, also when RQ has forgotten the job; `queued`, or what
@@ -336,7 +353,8 @@ class SRSPersistenceService:
 		"""
 		key = job_id.rpartition("::")[2]
 		if status := memory_store.get_outbox_status(key):
-			return {"job_id": job_id, "status": (status == "queued" and _job_status(key)) or status}
+			job_status = _job_status(key) if status == "queued" else None
+			return {"job_id": job_id, "status": job_status if job_status in ("started", "failed") else status}
 		return {"job_id": job_id, "status": "finished"} if memory_store.is_journalled(key) else None
 
 	def _store(self, results: list["_Result"], user: str, season: str) -> None:

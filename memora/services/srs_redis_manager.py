@@ -13,8 +13,11 @@ braces put it into the ZSET's slot of a Redis Cluster. ZSET and marker expire TT
 last use. `srs_redis_namespace` in the site's configuration, for sites that share a Redis, stands before
 all of them.
 
-A generation is the server's run id and that count. So what a restarted server has read back from its files,
-of yesterday maybe, is not believed, nor what it held while processes could not reach it. A ZSET is believed
+A generation is `history.epoch`, an epoch `history.count`: the first history is that of the server with the ZSET,
+the second that of the server with the count, which may be another node of a cluster. A history has another name
+after each restart and each promotion of a replica (see srs_scripts). So what a restarted server has read back
+from its files, of yesterday maybe, is not believed, nor what a replica holds that may lack the last
+answers, nor what any server held while processes could not reach it. A ZSET is believed
 only if it is there and its marker holds the present generation. Whoever changes a schedule does so
 in one script with a look at the marker: a ZSET that is not whole is dropped instead of patched, and with
 it the token of a load in flight, whose rows are then older than the change. So a loaded ZSET never misses
@@ -31,115 +34,18 @@ from uuid import uuid4
 
 import frappe
 import redis
-from redis.backoff import NoBackoff
-from redis.commands.core import Script
-from redis.exceptions import RedisClusterException, RedisError, ResponseError
-from redis.retry import Retry
-from redis.utils import str_if_bytes
+from redis.exceptions import ResponseError
 
-from memora.services import incidents, memory_store, site_time
-from memora.services.circuit_breaker import CircuitBreaker, NotAsked, Unavailable, describe
+from memora.services import incidents, memory_store, site_time, srs_connections, srs_scripts
+from memora.services.circuit_breaker import CircuitBreaker, NotAsked, Unavailable
 from memora.services.settings import get_settings
+from memora.services.srs_connections import Place
+from memora.services.srs_scripts import Call
 
-CONNECT_TIMEOUT_SECONDS = 0.25
-READ_TIMEOUT_SECONDS = 0.5
 SCAN_KEYS = 1000  # looked at in one round trip
 SURVEY_KEYS = 50_000  # looked at in all, to count them by season
 LOADING_TTL_SECONDS = 30  # after which a load that died no longer keeps others from loading
-RUN_ID_DIGITS = 12  # of 40, in a generation
-GENERATION_SECONDS = 5  # how long a process may go on with the generation it has read
-
-# Claims the loading of a schedule. A ZSET left from another generation goes.
-# KEYS: zset, marker. ARGV: generation, token, seconds until the claim lapses, 1 if whatever is there shall go.
-# Returns 1 if the caller shall load, 0 if the schedule is whole or somebody else loads it.
-BEGIN_LOAD = """
-local marker, is_forced = redis.call('GET', KEYS[2]), ARGV[4] == '1'
-if not is_forced then
-	if marker == ARGV[1] .. ':empty' or (marker and string.sub(marker, 1, 8) == 'loading:') then return 0 end
-	if marker == ARGV[1] and redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-end
-if marker or is_forced then redis.call('DEL', KEYS[1]) end
-redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
-return 1
-"""
-
-# Stores a loaded schedule if the claim still holds.
-# KEYS: zset, marker. ARGV: generation, token, ttl seconds, then score and member of each item.
-# Returns 1 if stored, 0 if a change came between (its rows may be missing from these).
-FINISH_LOAD = """
-if redis.call('GET', KEYS[2]) ~= ARGV[2] then return 0 end
-for i = 4, #ARGV, 1000 do
-	redis.call('ZADD', KEYS[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
-end
-redis.call('EXPIRE', KEYS[1], ARGV[3])
-local state = redis.call('EXISTS', KEYS[1]) == 1 and '' or ':empty'
-redis.call('SET', KEYS[2], ARGV[1] .. state, 'EX', ARGV[3])
-return 1
-"""
-
-# Adds dates to a schedule, whole or not. What is being loaded does not know of them: its claim goes.
-# KEYS: zset, marker. ARGV: ttl seconds, then score and member of each item.
-ADD = """
-local marker = redis.call('GET', KEYS[2])
-if marker and string.sub(marker, 1, 8) == 'loading:' then redis.call('DEL', KEYS[2]) end
-for i = 2, #ARGV, 1000 do
-	redis.call('ZADD', KEYS[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
-end
-redis.call('EXPIRE', KEYS[1], ARGV[1])
-return 1
-"""
-
-# Applies an answer's new dates to a schedule that is whole, drops any other, and one that there is no memory for.
-# KEYS: zset, marker. ARGV: generation, ttl seconds, then score and member of each item.
-# Returns 1 if applied, 0 if dropped (the next read loads it), or the error of ZADD.
-RESCHEDULE = """
-local marker = redis.call('GET', KEYS[2])
-local is_whole = marker == ARGV[1] and redis.call('EXISTS', KEYS[1]) == 1
-if not is_whole and marker ~= ARGV[1] .. ':empty' then
-	redis.call('DEL', KEYS[1], KEYS[2])
-	return 0
-end
-for i = 3, #ARGV, 1000 do
-	local added = redis.pcall('ZADD', KEYS[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
-	if type(added) == 'table' then
-		redis.call('DEL', KEYS[1], KEYS[2])
-		return added
-	end
-end
-redis.call('EXPIRE', KEYS[1], ARGV[2])
-redis.call('SET', KEYS[2], ARGV[1], 'EX', ARGV[2])
-return 1
-"""
-
-# Whether a schedule lacks one of these dates, or is being loaded from rows that may lack them.
-# KEYS: zset, marker. ARGV: score and member of each item. Returns 1 or 0.
-IS_OUTDATED = """
-if redis.call('EXISTS', KEYS[1]) == 0 then
-	local marker = redis.call('GET', KEYS[2]) or ''
-	return (string.sub(marker, 1, 8) == 'loading:' or string.sub(marker, -6) == ':empty') and 1 or 0
-end
-for i = 1, #ARGV, 2 do
-	if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[i + 1])) ~= tonumber(ARGV[i]) then return 1 end
-end
-return 0
-"""
-
-FAILURES = (RedisError, RedisClusterException, OSError)
-
-# What Redis says, and what that means.
-CAUSES = {
-	"maxmemory": "its memory is full",
-	"read only replica": "it is a replica, which takes no writes",
-	"loading the dataset": "it is reading its data from disk",
-	"Authentication required": "it wants a password that srs_redis_cache lacks",
-	"WRONGPASS": "it does not know the user or password in srs_redis_cache",
-	"invalid username-password": "it does not know the user or password in srs_redis_cache",
-	"MOVED ": "it is a node of a cluster, and srs_redis_cluster is not set",
-	"CLUSTERDOWN": "its cluster is down",
-	"MISCONF": "it can't write to its disk",
-	"refused": "nobody listens there",
-}
-TIMED_OUT = "it does not answer in time"
+EPOCH_SECONDS = 5  # how long a process may go on with the epoch it has read
 
 Action = Callable[[redis.Redis], Any]
 
@@ -158,7 +64,8 @@ class Comparison(NamedTuple):
 
 
 class Survey(NamedTuple):
-	"""Memory and keys of the whole server; `schedules` by season are estimated where not all keys were looked at."""
+	"""Memory and keys of all servers with schedules, summed up. `schedules` by season are estimated where not
+	all keys were looked at."""
 
 	memory_bytes: int
 	total_keys: int
@@ -185,13 +92,12 @@ class SRSRedisManager:
 	"""
 
 	DEFAULT_TTL = 30 * 24 * 60 * 60  # 30 days, which is what Memora Settings start with
-	DEFAULT_REDIS_URL = "redis://localhost:13000"
+	DEFAULT_REDIS_URL = srs_connections.DEFAULT_REDIS_URL
 
 	def __init__(self) -> None:
 		namespace = frappe.conf.get("srs_redis_namespace")
 		self.prefix = f"{quote(namespace, safe='')}:" if namespace else ""
-		is_cluster = bool(frappe.conf.get("srs_redis_cluster"))
-		self.server = _server(frappe.local.site, redis_url(frappe.conf), is_cluster)
+		self.server = _server(frappe.local.site, srs_connections.place(frappe.conf))
 
 	# Keys
 
@@ -219,8 +125,12 @@ class SRSRedisManager:
 		return True
 
 	def _probe(self, client: redis.Redis) -> None:
-		"""A write that changes nothing: a Redis that is full or read-only answers PING, but refuses this."""
-		client.setrange(self.generation_key, 0, "")
+		"""A write that changes nothing: a Redis that is full or read-only answers PING, but refuses this. Of a
+		cluster each node is asked: while one is gone, its learners would open the breaker for all others."""
+		pipeline = client.pipeline(transaction=False)
+		for key in srs_connections.a_key_on_each(client, self.generation_key):
+			pipeline.setrange(key, 0, "")
+		pipeline.execute()
 
 	# Writes
 
@@ -238,7 +148,7 @@ class SRSRedisManager:
 		if not items:
 			return True
 		keys, arguments = self._keys(user, season), [self._ttl(ttl), *_flat(items)]
-		return self._try(lambda client: self.server.add(keys=keys, args=arguments), keys)
+		return self._try(lambda client: srs_scripts.run(client, srs_scripts.ADD, keys, arguments), keys)
 
 	def reschedule(self, user: str, season: str, items: dict[str, float]) -> bool:
 		"""Applies the dates that follow from a learner's answers, {question_id: next_review_ts}.
@@ -249,8 +159,8 @@ class SRSRedisManager:
 		keys = self._keys(user, season)
 
 		def apply(client: redis.Redis) -> None:
-			arguments = [self._generation(client), self._ttl(), *_flat(items)]
-			self.server.reschedule(keys=keys, args=arguments)
+			arguments = [self._epoch(client), self._ttl(), *_flat(items)]
+			srs_scripts.run(client, srs_scripts.RESCHEDULE, keys, arguments)
 
 		return self._try(apply, keys)
 
@@ -264,8 +174,8 @@ class SRSRedisManager:
 		keys = self._keys(user, season)
 
 		def check(client: redis.Redis) -> None:
-			if self.server.is_outdated(keys=keys, args=_flat(items)):
-				if self.server.is_outdated(keys=keys, args=_flat(truth())):
+			if srs_scripts.run(client, srs_scripts.IS_OUTDATED, keys, _flat(items)):
+				if srs_scripts.run(client, srs_scripts.IS_OUTDATED, keys, _flat(truth())):
 					client.delete(*keys)
 
 		return self._try(check, keys)
@@ -311,22 +221,16 @@ class SRSRedisManager:
 
 	def read_due(self, user: str, season: str, limit: int = 20) -> DueItems:
 		"""What is due now, in one round trip. Renews the schedule's lifetime."""
-		key, marker = keys = self._keys(user, season)
-		now = time.time()
-
-		def read(client: redis.Redis) -> list:
-			pipeline = client.pipeline(transaction=False)
-			pipeline.get(marker)
-			pipeline.get(self.generation_key)
-			pipeline.zrangebyscore(key, "-inf", now, start=0, num=limit)
-			pipeline.zcount(key, "-inf", now)
-			pipeline.expire(key, self._ttl())
-			pipeline.expire(marker, self._ttl())
-			return pipeline.execute()
-
-		loaded, count, question_ids, total, is_there, _renewed = self._ask(read, keys)
-		generation = self.server.remember_generation(count)
-		is_loaded = loaded == f"{generation}:empty" or (loaded == generation and bool(is_there))
+		keys = self._keys(user, season)
+		calls = [
+			Call(srs_scripts.READ_DUE, keys, [time.time(), limit, self._ttl()]),
+			Call(srs_scripts.EPOCH, [self.generation_key]),
+		]
+		(history, marker, is_there, question_ids, total), epoch = self._ask(
+			lambda client: srs_scripts.run_all(client, calls), keys
+		)
+		generation = f"{history}.{self.server.remember_epoch(epoch)}"
+		is_loaded = marker == f"{generation}:empty" or (marker == generation and bool(is_there))
 		return DueItems(question_ids=question_ids, total_due=total, is_loaded=is_loaded)
 
 	def load_due(self, user: str, season: str, limit: int = 20) -> tuple[DueItems, bool]:
@@ -356,13 +260,12 @@ class SRSRedisManager:
 		"""
 		keys, token = self._keys(user, season), f"loading:{uuid4()}"
 
-		def begin(client: redis.Redis) -> tuple[str, bool]:
-			generation = self._generation(client)
-			claim = [generation, token, LOADING_TTL_SECONDS, 0]
-			return generation, bool(self.server.begin_load(keys=keys, args=claim))
+		def begin(client: redis.Redis) -> str:
+			claim = [self._epoch(client), token, LOADING_TTL_SECONDS, 0]
+			return srs_scripts.run(client, srs_scripts.BEGIN_LOAD, keys, claim)
 
-		generation, is_mine = self._ask(begin, keys)
-		if not is_mine:
+		generation = self._ask(begin, keys)
+		if not generation:
 			return None
 		memory_store.new_snapshot()
 		zone = site_time.site_zone()
@@ -370,7 +273,7 @@ class SRSRedisManager:
 		scores = {q: site_time.to_epoch(r.next_review_date, zone) for q, r in records.items()}
 		# under the generation of the claim: what was missed since then is not in these rows
 		arguments = [generation, token, self._ttl(), *_flat(scores)]
-		self._try(lambda client: self.server.finish_load(keys=keys, args=arguments), keys)
+		self._try(lambda client: srs_scripts.run(client, srs_scripts.FINISH_LOAD, keys, arguments), keys)
 		return scores
 
 	def reload(self, season: str, players: Sequence[str]) -> tuple[int, int]:
@@ -378,74 +281,68 @@ class SRSRedisManager:
 
 		One who answers meanwhile is not stored; her next reading loads hers. Raises Unavailable.
 		"""
-		token, keys = f"loading:{uuid4()}", {player: self._keys(player, season) for player in players}
+		token, keys = f"loading:{uuid4()}", [self._keys(player, season) for player in players]
 
-		def begin(client: redis.Redis) -> str:
-			generation = self._generation(client)
-			claim = [generation, token, LOADING_TTL_SECONDS, 1]
-			self.server.run_each(self.server.begin_load, [(pair, claim) for pair in keys.values()])
-			return generation
+		def begin(client: redis.Redis) -> list[str]:
+			claim = [self._epoch(client), token, LOADING_TTL_SECONDS, 1]
+			return srs_scripts.run_all(client, [Call(srs_scripts.BEGIN_LOAD, pair, claim) for pair in keys])
 
-		generation = self._ask(begin)
+		generations = self._ask(begin)
 		schedules = self._read_schedules(season, players)
-
-		def finish(client: redis.Redis) -> list[int]:
-			head = [generation, token, self._ttl()]
-			calls = [(keys[player], [*head, *_flat(scores)]) for player, scores in schedules.items()]
-			return self.server.run_each(self.server.finish_load, calls)
-
-		return sum(map(len, schedules.values())), sum(self._ask(finish))
+		calls = [
+			Call(srs_scripts.FINISH_LOAD, pair, [generation, token, self._ttl(), *_flat(schedules[player])])
+			for player, pair, generation in zip(players, keys, generations, strict=True)
+		]
+		stored = self._ask(lambda client: srs_scripts.run_all(client, calls))
+		return sum(map(len, schedules.values())), sum(stored)
 
 	def compare(self, season: str, players: Sequence[str]) -> dict[str, Comparison]:
 		"""The schedules that Redis says to hold whole beside what MariaDB says, by learner; raises Unavailable.
 
 		Redis is read first: what differs may be an answer that came between.
 		"""
-		keys = {player: self._keys(player, season) for player in players}
-
-		def read(client: redis.Redis) -> list:
-			pipeline = client.pipeline(transaction=False)
-			pipeline.get(self.generation_key)
-			for key, marker in keys.values():
-				pipeline.get(marker)
-				pipeline.zrange(key, 0, -1, withscores=True)
-			count, *answers = pipeline.execute(raise_on_error=False)
-			if isinstance(count, Exception):
-				raise count
-			return [count, *answers]
-
-		count, *answers = self._ask(read)
-		generation = self.server.remember_generation(count)
+		calls = [Call(srs_scripts.READ_ALL, self._keys(player, season)) for player in players]
+		count = Call(srs_scripts.EPOCH, [self.generation_key])
+		*answers, epoch = self._ask(lambda client: srs_scripts.run_all(client, [*calls, count]))
+		self.server.remember_epoch(epoch)
 		cached = {
-			player: dict(items) if isinstance(items, list) else {}  # an error: the key holds no ZSET
-			for player, marker, items in zip(players, answers[::2], answers[1::2], strict=True)
-			if marker in (generation, f"{generation}:empty")
+			player: {q: float(score) for q, score in zip(items[::2], items[1::2], strict=True)}
+			for player, (history, marker, items) in zip(players, answers, strict=True)
+			if marker in (f"{history}.{epoch}", f"{history}.{epoch}:empty")
 		}
 		stored = self._read_schedules(season, list(cached))
 		return {player: Comparison(items, stored[player]) for player, items in cached.items()}
 
 	def survey(self) -> Survey:
-		"""What Redis holds; looks at no more than SURVEY_KEYS keys. Raises Unavailable."""
+		"""What Redis holds, of a cluster all primaries; looks at no more than SURVEY_KEYS keys. Raises Unavailable."""
 
-		def read(client: redis.Redis) -> Survey:
-			memory, total = client.info("memory")["used_memory"], client.dbsize()
-			seasons, sampled, cursor = Counter(), 0, 0
-			while True:
-				cursor, keys = client.scan(cursor, count=SCAN_KEYS)
-				sampled += len(keys)
-				seasons.update(season for key in keys if (season := self._season_of(key)))
-				if not cursor or sampled >= SURVEY_KEYS:
-					break
-			share = sampled / max(total, sampled, 1) if cursor else 1
-			schedules = {season: round(count / share) for season, count in sorted(seasons.items())}
-			return Survey(memory, total, schedules, sampled, is_exact=not cursor)
+		def read(client: redis.Redis) -> list[Survey]:
+			servers = srs_connections.primaries(client)
+			return [self._survey_server(server, SURVEY_KEYS // len(servers)) for server in servers]
 
-		return self._ask(read)
+		memory, total, schedules, sampled, is_exact = zip(*self._ask(read), strict=True)
+		seasons = dict(sorted(sum(schedules, Counter()).items()))
+		return Survey(sum(memory), sum(total), seasons, sum(sampled), all(is_exact))
+
+	def _survey_server(self, server: redis.Redis, most_keys: int) -> Survey:
+		memory, total = server.info("memory")["used_memory"], server.dbsize()
+		seasons, sampled, cursor = Counter(), 0, 0
+		while True:
+			cursor, keys = server.scan(cursor, count=SCAN_KEYS)
+			sampled += len(keys)
+			seasons.update(season for key in keys if (season := self._season_of(key)))
+			if not cursor or sampled >= most_keys:
+				break
+		share = sampled / max(total, sampled, 1) if cursor else 1
+		schedules = Counter({season: round(count / share) for season, count in seasons.items()})
+		return Survey(memory, total, schedules, sampled, is_exact=not cursor)
 
 	def get_memory(self) -> tuple[int, int]:
-		"""(bytes used, bytes there are: maxmemory, or without one those of the host). Raises Unavailable."""
-		found = self._ask(lambda client: client.info("memory"))
-		return found["used_memory"], found["maxmemory"] or found["total_system_memory"]
+		"""(bytes used, bytes there are: maxmemory, or without one those of the host), of a cluster all primaries'
+		together. Raises Unavailable."""
+		servers = self._ask(lambda client: [s.info("memory") for s in srs_connections.primaries(client)])
+		limits = [found["maxmemory"] or found["total_system_memory"] for found in servers]
+		return sum(found["used_memory"] for found in servers), sum(limits)
 
 	def _season_of(self, key: str) -> str | None:
 		"""The season of a schedule's key, None for any other key."""
@@ -527,71 +424,44 @@ class SRSRedisManager:
 		"""Counts an outage: no schedule from before it is believed any more."""
 		self.server.has_missed_writes = False  # first: what another thread misses meanwhile stays noted
 		try:
-			self.server.remember_generation(client.incr(self.generation_key))
+			count = srs_scripts.run(client, srs_scripts.DECLARE_STALE, [self.generation_key])
+			self.server.remember_epoch(count)
 		except BaseException:  # whatever it was, the outage is not counted
 			self.server.has_missed_writes = True
 			raise
 		incidents.close_incidents()
 
-	def _generation(self, client: redis.Redis) -> str:
-		"""The generation, at most GENERATION_SECONDS old. An older one does no harm: what it leads to is
+	def _epoch(self, client: redis.Redis) -> str:
+		"""The epoch, at most EPOCH_SECONDS old. An older one does no harm: what it leads to is
 		a schedule that the next read loads again."""
-		return self.server.generation or self.server.remember_generation(client.get(self.generation_key))
+		if self.server.epoch:
+			return self.server.epoch
+		return self.server.remember_epoch(srs_scripts.run(client, srs_scripts.EPOCH, [self.generation_key]))
 
 
 class _Server:
-	"""One site's Redis as this process sees it: connections, breaker, scripts, and the generation.
+	"""One site's Redis as this process sees it: connections, breaker, and the epoch.
 
 	`has_missed_writes` is None while the process has not looked whether others have.
 	"""
 
-	def __init__(self, url: str, is_cluster: bool) -> None:
-		self.run_id = ""
-		self.url, self.is_cluster = url, is_cluster
-		self.breaker = CircuitBreaker(FAILURES, describe=_cause)
+	def __init__(self, place: Place) -> None:
+		self.place = place
+		failures = srs_connections.CLUSTER_FAILURES if place.is_cluster else srs_connections.FAILURES
+		self.breaker = CircuitBreaker(failures, describe=srs_connections.cause)
 		self.has_missed_writes: bool | None = None
-		self._generation = (0.0, "")
-
-	begin_load = cached_property(lambda self: self.client.register_script(BEGIN_LOAD))
-	finish_load = cached_property(lambda self: self.client.register_script(FINISH_LOAD))
-	reschedule = cached_property(lambda self: self.client.register_script(RESCHEDULE))
-	add = cached_property(lambda self: self.client.register_script(ADD))
-	is_outdated = cached_property(lambda self: self.client.register_script(IS_OUTDATED))
+		self._epoch = (0.0, "")
+		self._nodes: list[tuple[str, int]] = []  # of a cluster, as last seen
 
 	@cached_property
 	def client(self) -> redis.Redis:
 		"""To be asked for behind the breaker only: a cluster's client connects as soon as it is made."""
-		timeouts = {
-			"socket_connect_timeout": CONNECT_TIMEOUT_SECONDS,
-			"socket_timeout": READ_TIMEOUT_SECONDS,
-		}
-		if self.is_cluster:
-			return redis.RedisCluster.from_url(self.url, decode_responses=True, **timeouts)
-		client = redis.Redis.from_url(
-			self.url,
-			decode_responses=True,
-			redis_connect_func=self._greet,
-			retry=Retry(NoBackoff(), 0),  # newer clients try three times
-			**timeouts,
-		)
-		options = client.connection_pool.connection_kwargs
-		options.update(
-			{name: min(seconds, options[name]) for name, seconds in timeouts.items()}
-		)  # or the URL's
-		return client
-
-	def _greet(self, connection: redis.Connection) -> None:
-		"""What a new connection begins with: who is there now. A restarted server has another run id."""
-		connection.on_connect()
-		connection.send_command("INFO", "server")
-		lines = str_if_bytes(connection.read_response()).splitlines()
-		run_id = next((line[7:] for line in lines if line.startswith("run_id:")), "")
-		if run_id != self.run_id:
-			self.run_id, self._generation = run_id, (0.0, "")
+		return srs_connections.connect(self.place, self._nodes)
 
 	def run(self, action: Action, probe: Action) -> Any:
 		"""Runs action(client) behind the breaker; raises Unavailable. A failure opens an incident; what ends
 		one is a success after the probe."""
+		srs_connections.begin_action()
 		try:
 			with self.breaker.guard() as is_trial:
 				if is_trial:
@@ -607,50 +477,37 @@ class _Server:
 			incidents.close_incidents()
 		return result
 
-	def run_each(self, script: Script, calls: list[tuple[list[str], list]]) -> list:
-		"""Runs a script once for each (keys, arguments), in one round trip where the keys are on one server."""
-		if self.is_cluster:
-			return [script(keys=keys, args=arguments) for keys, arguments in calls]
-		pipeline = self.client.pipeline(transaction=False)
-		for keys, arguments in calls:
-			script(keys=keys, args=arguments, client=pipeline)
-		return pipeline.execute()
-
 	def _drop_connections(self) -> None:
-		"""Those that wait in the pool lead to the same dead server, and each would open the breaker anew."""
-		if not self.is_cluster:
-			self.client.connection_pool.disconnect(inuse_connections=False)
+		"""Those that wait in the pool lead to the same dead server, and each would open the breaker anew. A
+		cluster's client goes as a whole: it forgets nodes that failed, and would end up with none."""
+		client = self.__dict__.get("client")
+		if not client:
+			return
+		if self.place.is_cluster:
+			self._nodes = srs_connections.nodes_of(client) or self._nodes
+			self.__dict__.pop("client", None)
+		else:
+			client.connection_pool.disconnect(inuse_connections=False)
 
 	@property
-	def generation(self) -> str | None:
-		"""The generation, if it was read a moment ago."""
-		read_at, generation = self._generation
-		return generation if time.monotonic() - read_at < GENERATION_SECONDS else None
+	def epoch(self) -> str | None:
+		"""The epoch, if it was read a moment ago."""
+		read_at, epoch = self._epoch
+		return epoch if time.monotonic() - read_at < EPOCH_SECONDS else None
 
-	def remember_generation(self, count: str | int | None) -> str:
-		"""The generation of a count of outages as read from Redis, None while there was none."""
-		generation = f"{self.run_id[:RUN_ID_DIGITS]}.{count or 0}"
-		self._generation = (time.monotonic(), generation)
-		return generation
+	def remember_epoch(self, epoch: str) -> str:
+		self._epoch = (time.monotonic(), epoch)
+		return epoch
 
 
 @lru_cache(maxsize=32)
-def _server(site: str, url: str, is_cluster: bool) -> _Server:
-	return _Server(url, is_cluster)
+def _server(site: str, place: Place) -> _Server:
+	return _Server(place)
 
 
 def redis_url(conf: dict) -> str:
-	"""Where a site with this configuration keeps its schedules."""
-	return conf.get("srs_redis_cache") or conf.get("redis_cache") or SRSRedisManager.DEFAULT_REDIS_URL
-
-
-def _cause(error: BaseException) -> str:
-	"""What an operator reads: a cause that is known, and what Redis or the system says of it."""
-	said = describe(error).rpartition("caused error: ")[2]  # without the command, which names a learner
-	if isinstance(error, redis.exceptions.TimeoutError | TimeoutError):
-		return f"{TIMED_OUT}: {said}"
-	cause = next((cause for part, cause in CAUSES.items() if part in said), "")
-	return f"{cause}: {said}" if cause else said
+	"""The URL that a site with this configuration has for its schedules."""
+	return srs_connections.place(conf).url
 
 
 def _flat(scores: dict[str, float]) -> list:

@@ -116,7 +116,8 @@ class Audit:
 	def _cached(self, learner: Learner) -> dict[str, float]:
 		key = f"srs:{quote(learner.name, safe='@+')}:{quote(self.season, safe='')}"
 		client = self.stage.redis("redis-srs")
-		generation = f"{client.info('server')['run_id'][:12]}.{client.get('srs:generation') or 0}"
+		history = client.info("replication")["master_replid"][:12]
+		generation = f"{history}.{history}.{client.get('srs:generation') or 0}"
 		assert client.get(f"{{{key}}}:loaded") in (
 			generation,
 			f"{generation}:empty",

@@ -1,5 +1,7 @@
 """Removes what tests made, from MariaDB and both Redis. Nothing but the tests' own site is touched."""
 
+from functools import lru_cache
+
 import frappe
 import redis
 from frappe.utils import add_days, getdate
@@ -31,7 +33,20 @@ LOG_TABLES = (
 
 def srs_redis() -> redis.Redis:
 	"""The schedules' Redis, as the site's configuration on disk names it."""
-	return redis.Redis.from_url(frappe.get_site_config()["srs_redis_cache"], decode_responses=True)
+	conf = frappe.get_site_config()
+	return _client(conf["srs_redis_cache"], bool(conf.get("srs_redis_cluster")))
+
+
+@lru_cache
+def _client(url: str, is_cluster: bool) -> redis.Redis:
+	"""A cluster's, once it is made, knows where the slots are."""
+	kind = redis.RedisCluster if is_cluster else redis.Redis
+	return kind.from_url(url, decode_responses=True)
+
+
+def srs_keys(pattern: str = "*") -> set[str]:
+	"""Of all its nodes. (KEYS and DBSIZE ask a cluster's first one alone.)"""
+	return set(srs_redis().scan_iter(match=pattern, count=1000))
 
 
 def queue_redis() -> redis.Redis:
@@ -132,11 +147,17 @@ def _restore_standing_season() -> None:
 
 
 def _empty_redis() -> None:
-	"""All but the generation, which processes remember for a while, and the workers' own records."""
-	srs, queue = srs_redis(), queue_redis()
-	for key in srs.keys("*"):
-		if not key.endswith("srs:generation"):
-			srs.delete(key)
+	"""All but the workers' own records."""
+	empty_schedules()
+	queue = queue_redis()
 	for key in queue.keys("*"):
 		if not key.startswith((b"rq:worker", b"rq:clean")):
 			queue.delete(key)
+
+
+def empty_schedules() -> None:
+	"""All but the generation, which processes remember for a while."""
+	server = srs_redis()
+	for key in srs_keys():
+		if not key.endswith("srs:generation"):
+			server.delete(key)

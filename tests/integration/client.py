@@ -4,11 +4,14 @@ from typing import Any
 
 import requests
 
+from tests.integration import contract
+
 TIMEOUT_SECONDS = 30
 
 
 class Client:
-	"""Calls endpoints of one server, as a guest or with a token. Never raises because of a status."""
+	"""Calls endpoints of one server, as a guest or with a token. Never raises because of a status, but where a
+	response is not what docs/openapi.json says."""
 
 	def __init__(self, url: str, token: str | None = None) -> None:
 		self.url = url
@@ -24,7 +27,9 @@ class Client:
 		return self.request("POST", f"/api/method/{method}", json=arguments)
 
 	def request(self, verb: str, path: str, **options: Any) -> requests.Response:
-		return self.session.request(verb, self.url + path, timeout=TIMEOUT_SECONDS, **options)
+		response = self.session.request(verb, self.url + path, timeout=TIMEOUT_SECONDS, **options)
+		contract.check(response)
+		return response
 
 
 def message(response: requests.Response) -> Any:

@@ -8,14 +8,19 @@ from collections.abc import Iterator
 
 import frappe
 import pytest
+from frappe.utils import background_jobs
 
 from devtools import ports, processes
+from devtools.sites import ADMIN_PASSWORD
+from memora.services import srs_persistence
+from memora.services.circuit_breaker import CircuitBreaker
 from memora.services.srs_redis_manager import SRSRedisManager
-from tests.integration import cleaning, factories
+from tests.integration import cleaning, factories, redis_cluster
 from tests.integration.client import Client
 from tests.integration.connections import exclusive_run
 from tests.integration.factories import Learner
 from tests.integration.fleet import Fleet
+from tests.integration.redis_cluster import RedisCluster
 from tests.integration.redis_proxy import RedisProxy
 
 
@@ -68,6 +73,36 @@ def proxy(site) -> Iterator[RedisProxy]:
 	proxy.stop()
 
 
+@pytest.fixture(scope="session")
+def cluster(site, tmp_path_factory) -> Iterator[RedisCluster]:
+	"""Three nodes that all tests share: who breaks one, mends it."""
+	cluster = RedisCluster(tmp_path_factory.mktemp("cluster"))
+	yield cluster
+	cluster.stop()
+
+
+@pytest.fixture
+def in_cluster(cluster, clean) -> Iterator[None]:
+	"""All processes have their schedules in the cluster."""
+	with redis_cluster.schedules_in(cluster):
+		yield
+
+
+@pytest.fixture(autouse=True)
+def each_redis(clean, request) -> None:
+	"""Where this run of a test has its schedules, if there are two; see pytest_generate_tests."""
+	if getattr(request, "param", "server") == "cluster":
+		request.getfixturevalue("in_cluster")
+
+
+def pytest_generate_tests(metafunc) -> None:
+	"""What is marked `each_redis` runs twice: with the bench's own server and with a cluster. Not what needs the
+	proxy, or no Redis."""
+	is_marked = metafunc.definition.get_closest_marker("each_redis")
+	if is_marked and not {"proxy", "no_redis"} & set(metafunc.fixturenames):
+		metafunc.parametrize("each_redis", ["server", "cluster"], indirect=True)
+
+
 @pytest.fixture
 def manager() -> SRSRedisManager:
 	return SRSRedisManager()
@@ -77,6 +112,13 @@ def manager() -> SRSRedisManager:
 def web(site):
 	"""Gunicorn on the test site."""
 	with processes.web(site) as handle:
+		yield handle
+
+
+@pytest.fixture(scope="module")
+def long_worker(site):
+	"""Does administrators' jobs."""
+	with processes.worker(["long"]) as handle:
 		yield handle
 
 
@@ -91,6 +133,28 @@ def fleet(site) -> Iterator[Fleet]:
 def no_redis(site) -> None:
 	"""This process looks for the schedules' Redis where nobody listens."""
 	frappe.local.conf.srs_redis_cache = f"redis://127.0.0.1:{ports.any_free()}/0"
+
+
+@pytest.fixture
+def queue_url(monkeypatch):
+	"""Points this process at another queue Redis, as if it had never asked one."""
+	monkeypatch.setattr(background_jobs, "_redis_queue_conn", None)
+	monkeypatch.setattr(
+		srs_persistence, "_queue_breaker", CircuitBreaker(srs_persistence._queue_breaker.failures)
+	)
+
+	def use(url: str) -> None:
+		frappe.local.conf.redis_queue = url
+
+	return use
+
+
+@pytest.fixture(scope="session")
+def administrator(web) -> Client:
+	client = Client(web.url)
+	login = client.request("POST", "/api/method/login", data={"usr": "Administrator", "pwd": ADMIN_PASSWORD})
+	assert login.status_code == 200, login.text
+	return client
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ class RedisServer:
 		directory.mkdir(exist_ok=True)
 		self.port = _port()
 		self.url = f"redis://127.0.0.1:{self.port}/0"
+		self.id = ""  # that of a cluster's node
 		self.process: subprocess.Popen[bytes] | None = None
 
 	def start(self, *options: str) -> None:

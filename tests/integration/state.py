@@ -10,7 +10,7 @@ import frappe
 from memora.services import memory_store, review_session, site_time
 from memora.services.activity import Counts
 from memora.services.settings import get_settings
-from tests.integration.cleaning import ANSWER_TABLES, FIGURES, queue_redis, srs_redis
+from tests.integration.cleaning import ANSWER_TABLES, FIGURES, queue_redis, srs_keys, srs_redis
 
 Figures = dict[tuple[str, str], Counts]  # by learning day as ISO text, and subject
 
@@ -109,7 +109,7 @@ def _content(server) -> dict[str, Any]:
 	def read(key: str) -> Any:
 		return server.zrange(key, 0, -1, withscores=True) if server.type(key) == "zset" else server.get(key)
 
-	return {key: read(key) for key in sorted(server.keys("*"))}
+	return {key: read(key) for key in sorted(srs_keys())}
 
 
 @contextmanager
@@ -135,4 +135,5 @@ def assert_agreement(player: str, season: str) -> None:
 def generation() -> str:
 	"""What the marker of a schedule holds that is to be believed now."""
 	client = srs_redis()
-	return f"{client.info('server')['run_id'][:12]}.{client.get('srs:generation') or 0}"
+	history = client.info("replication")["master_replid"][:12]
+	return f"{history}.{history}.{client.get('srs:generation') or 0}"

@@ -16,7 +16,7 @@ from memora.services import admin_jobs, cache_status, srs_redis_manager
 from memora.services.srs_reconciliation import MAX_SAMPLE_SIZE
 from tests.integration import state
 from tests.integration.archiving import make_ended_season, rows_by_table
-from tests.integration.cleaning import srs_redis
+from tests.integration.cleaning import srs_keys, srs_redis
 from tests.integration.client import Client, message
 from tests.integration.factories import make_learner, make_records, make_season
 from tests.integration.site_config import site_config
@@ -52,12 +52,6 @@ def each_manager(request, web) -> Client:
 @pytest.fixture
 def manager(web) -> Client:
 	return Client(web.url, make_learner(["Memora Manager"]).token)
-
-
-@pytest.fixture(scope="module")
-def worker(site):
-	with processes.worker(["long"]) as handle:
-		yield handle
 
 
 def call(client: Client, endpoint: str, **arguments: Any) -> Any:
@@ -153,7 +147,13 @@ def test_the_job_of_another_app_is_nobodys_here(manager):
 # The jobs
 
 
-def test_a_rebuild(worker, manager, player, season):
+def test_a_job_that_was_cancelled_has_failed(manager):
+	started = call(manager, "trigger_reconciliation")
+	background_jobs.get_job(started["job_id"]).cancel()
+	assert call(manager, "get_job_status", job_id=started["job_id"])["status"] == "failed"
+
+
+def test_a_rebuild(long_worker, manager, player, season):
 	make_records(player, 5)
 	frappe.db.sql("ANALYZE TABLE `tabPlayer Memory Tracker`")
 	started = call(manager, "rebuild_season_cache", season=season.lower())
@@ -165,7 +165,7 @@ def test_a_rebuild(worker, manager, player, season):
 	assert state.cached(player, season) == state.scores(player, season) != {}
 
 
-def test_a_rebuild_without_redis_has_failed(worker, manager, player, season):
+def test_a_rebuild_without_redis_has_failed(long_worker, manager, player, season):
 	make_records(player, 5)
 	with site_config(srs_redis_cache=f"redis://127.0.0.1:{ports.any_free()}/0"):
 		ended = result_of(manager, call(manager, "rebuild_season_cache", season=season))
@@ -173,7 +173,7 @@ def test_a_rebuild_without_redis_has_failed(worker, manager, player, season):
 	assert ended["error"].startswith("The schedules' Redis is not there: ")
 
 
-def test_a_reconciliation(worker, manager, player, season):
+def test_a_reconciliation(long_worker, manager, player, season):
 	make_records(player, 5)
 	srs_redis_manager.rebuild_season_cache(season)
 	srs_redis().zadd(f"srs:{player}:{season}", {"ghost": 1.0})
@@ -184,7 +184,7 @@ def test_a_reconciliation(worker, manager, player, season):
 	assert state.cached(player, season) == state.scores(player, season)
 
 
-def test_an_archive_run_is_shown_before_it_is_confirmed(worker, manager):
+def test_an_archive_run_is_shown_before_it_is_confirmed(long_worker, manager):
 	season = make_ended_season(20)
 	with state.nothing_changes():
 		shown = call(manager, "archive_season", season=season)
@@ -195,7 +195,7 @@ def test_an_archive_run_is_shown_before_it_is_confirmed(worker, manager):
 	assert (status["active_records"], status["archived_records"]) == (0, 20)
 
 
-def test_an_archive_run_that_is_refused_has_failed(worker, manager):
+def test_an_archive_run_that_is_refused_has_failed(long_worker, manager):
 	"""The season is made active between the request and the job."""
 	season = make_ended_season(20)
 	before = rows_by_table(season)
@@ -222,7 +222,7 @@ def make_active_meanwhile(season: str):
 	set_active("SEASON-2026", 1)
 
 
-def test_a_deletion_is_counted_before_it_is_confirmed(worker, manager):
+def test_a_deletion_is_counted_before_it_is_confirmed(long_worker, manager):
 	season = make_archived_season(20, old_rows=7, flagged=7)
 	with state.nothing_changes():
 		shown = call(manager, "delete_eligible_records", season=season)
@@ -284,13 +284,14 @@ def answers_nothing() -> Iterator[tuple[str, list[Any]]]:
 # The cache's status
 
 
+@pytest.mark.each_redis
 def test_the_status_of_a_cache(manager, season):
 	for player in (make_learner().name, make_learner().name):
 		make_records(player, 2)
 		srs_redis_manager.SRSRedisManager().load_due(player, season)
 	found = message(manager.get(f"{API}get_cache_status"))
 	assert found["keys_by_season"] == {season: 2}
-	assert found["total_keys"] == found["sampled_keys"] == srs_redis().dbsize() >= 4
+	assert found["total_keys"] == found["sampled_keys"] == len(srs_keys()) >= 4
 	assert found["is_exact"]
 	assert (found["redis_connected"], found["is_safe_mode"]) == (True, False)
 	assert found["memory_used_mb"] > 0
@@ -303,6 +304,7 @@ def test_the_status_of_a_cache_that_is_not_there(manager):
 	assert (found["total_keys"], found["keys_by_season"]) == (None, {})
 
 
+@pytest.mark.each_redis
 @pytest.mark.parametrize("name", ["a:b: c", "पाठ 2026", "100%", "{x}", "*"])
 def test_seasons_of_any_name_are_counted(name):
 	make_season(season_name=name)
@@ -310,6 +312,7 @@ def test_seasons_of_any_name_are_counted(name):
 	assert cache_status.get()["keys_by_season"] == {name: 1}
 
 
+@pytest.mark.each_redis
 def test_foreign_keys_are_counted_but_no_schedules(season):
 	srs_redis_manager.SRSRedisManager().add_item("player@example.com", season, "q", 1.0)
 	foreign = ("rq:queue", "srs:a", "srs:a:b:c", "other:srs:a:b", "{srs:a:b}:loaded", "x")
@@ -317,9 +320,10 @@ def test_foreign_keys_are_counted_but_no_schedules(season):
 		srs_redis().set(key, 1)
 	found = cache_status.get()
 	assert found["keys_by_season"] == {season: 1}
-	assert found["total_keys"] == srs_redis().dbsize() > len(foreign)
+	assert found["total_keys"] == len(srs_keys()) > len(foreign)
 
 
+@pytest.mark.each_redis
 @pytest.mark.parametrize(("namespace", "counted"), [("school 1", {"own": 1}), ("", {"others": 1})])
 def test_a_namespace_sees_its_own(namespace, counted):
 	for space, season in (("school 1", "own"), ("school", "cousins"), ("", "others")):

@@ -21,6 +21,8 @@ from tests.integration.factories import (
 	make_waiting_submission,
 )
 
+pytestmark = pytest.mark.each_redis
+
 DOCTYPE = "Cache Rebuild"
 
 

@@ -6,7 +6,6 @@ import frappe
 import pymysql
 import pytest
 
-from devtools.sites import ADMIN_PASSWORD
 from memora.exceptions import InvalidSettings
 from memora.services import memory_store
 from memora.services.settings import Settings, get_settings
@@ -45,14 +44,6 @@ def populated(player, season) -> dict[str, str]:
 	frappe.get_doc({"doctype": "Archived Memory Tracker", **archived}).insert()
 	frappe.db.commit()
 	return {doctype: state.rows(doctype)[0].name for doctype in WRITTEN_BY_ANSWERS}
-
-
-@pytest.fixture(scope="session")
-def administrator(web) -> Client:
-	client = Client(web.url)
-	login = client.request("POST", "/api/method/login", data={"usr": "Administrator", "pwd": ADMIN_PASSWORD})
-	assert login.status_code == 200, login.text
-	return client
 
 
 @pytest.fixture(params=["Administrator", *MANAGERS, "learner"])

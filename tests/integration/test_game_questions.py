@@ -9,7 +9,7 @@ from frappe.tests.utils import patch_hooks
 
 from memora.exceptions import InvalidQuestion
 from memora.services import lesson_session
-from memora.services.question_source import QuestionBank, get_source
+from memora.services.question_source import QuestionBank, get_source, get_subjects
 from memora.services.srs_persistence import fold
 from tests.integration import state
 from tests.integration.factories import make_questions, make_records, make_topic
@@ -163,6 +163,12 @@ def test_a_lesson_asks_the_host_app(host, player):
 	assert session["questions"] == [
 		{"question_id": q, **HostQuestions.CONTENT[q]} for q in ("host-1", "host-2")
 	]
+
+
+def test_a_host_app_may_tell_its_subjects(host, monkeypatch):
+	assert get_subjects() == []
+	monkeypatch.setattr(HostQuestions, "get_subjects", lambda: ["Host", "Other"], raising=False)
+	assert get_subjects() == ["Host", "Other"]
 
 
 def test_answers_to_the_host_apps_questions_are_scheduled_with_their_subject(host, player):

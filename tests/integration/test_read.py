@@ -12,7 +12,7 @@ from memora.services import review_session, site_time
 from memora.services.review_session import SAFE_MODE_LIMIT
 from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import state
-from tests.integration.cleaning import srs_redis
+from tests.integration.cleaning import srs_keys, srs_redis
 from tests.integration.factories import (
 	bank_questions,
 	make_learner,
@@ -34,9 +34,11 @@ def close_redis() -> None:
 	frappe.local.conf.srs_redis_cache = f"redis://127.0.0.1:{ports.any_free()}/0"
 
 
-@pytest.fixture(params=["redis cold", "redis warm", "without redis", "redis down"])
+@pytest.fixture(params=["redis cold", "redis warm", "cluster", "without redis", "redis down"])
 def source(request, season):
 	"""Every way a read may take. Call it when the rows are there; it answers whether reads are degraded."""
+	if request.param == "cluster":
+		request.getfixturevalue("in_cluster")
 
 	def prepare(player: str) -> bool:
 		if request.param == "redis warm":
@@ -104,9 +106,11 @@ def test_the_limit_holds_and_the_total_goes_beyond_it(source, player, limit):
 
 
 def test_nothing_due(source, player, season):
-	make_records(player, 2, next_review_date=site_now() + timedelta(days=1))
+	tomorrow = site_now() + timedelta(days=1)
+	make_records(player, 2, next_review_date=tomorrow)
 	is_degraded = source(player)
-	assert read(player) == {"questions": [], "total_due": 0, "season": season, "is_degraded": is_degraded}
+	session = {"questions": [], "total_due": 0, "season": season, "is_degraded": is_degraded}
+	assert read(player) == {**session, "next_due": str(tomorrow)}
 
 
 def test_another_learners_questions_are_not_seen(source, player):
@@ -292,8 +296,8 @@ def test_without_redis_nothing_is_cached(player, season):
 	read(player)
 	submit(player, answers(1))
 	read(player)
-	assert srs_redis().keys("srs:*@*") == []
-	assert srs_redis().keys("{*") == []
+	assert not srs_keys("srs:*@*")
+	assert not srs_keys("{*")
 
 
 def test_degraded_reads_leave_the_schedule_alone(player, season, proxy):

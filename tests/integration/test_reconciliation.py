@@ -20,6 +20,8 @@ from tests.integration.factories import (
 	make_waiting_submission,
 )
 
+pytestmark = pytest.mark.each_redis
+
 KINDS = ("cache_misses", "stale", "orphaned", "ghosts")
 HISTORY = "Cache Reconciliation"
 

@@ -5,10 +5,10 @@ from datetime import timedelta
 import frappe
 import pytest
 
-from memora.services import site_time
+from memora.services import site_time, srs_scripts
 from memora.services.srs_redis_manager import LOADING_TTL_SECONDS, SRSRedisManager
 from tests.integration import state
-from tests.integration.cleaning import srs_redis
+from tests.integration.cleaning import srs_keys, srs_redis
 from tests.integration.connections import in_other_connection
 from tests.integration.factories import (
 	bank_questions,
@@ -19,6 +19,8 @@ from tests.integration.factories import (
 	site_now,
 )
 from tests.integration.test_srs_redis_manager import THIRTY_DAYS
+
+pytestmark = pytest.mark.each_redis
 
 
 def test_a_miss_loads_the_schedule_from_mariadb(manager, player, season):
@@ -62,7 +64,7 @@ def test_only_this_learner_and_season_is_loaded(manager, player, season):
 	make_records(make_learner().name, 5)
 	manager.get_due_items_with_rehydration(player, season)
 	assert state.cached(player, season).keys() == set(bank_questions()[:2])
-	assert len(srs_redis().keys("srs:*@*")) == 1
+	assert len(srs_keys("srs:*@*")) == 1
 
 
 def test_the_outbox_overlays_the_tracker(manager, player, season):
@@ -131,12 +133,15 @@ def claim(manager, player, season):
 	make_records(player, 2)
 	scores = state.scores(player, season)
 	keys, token = manager._keys(player, season), "loading:by hand"
-	generation = state.generation()
-	assert manager.server.begin_load(keys=keys, args=[generation, token, LOADING_TTL_SECONDS]) == 1
+	client = manager.server.client
+	claim = [manager._epoch(client), token, LOADING_TTL_SECONDS]
+	generation = srs_scripts.run(client, srs_scripts.BEGIN_LOAD, keys, claim)
+	assert generation
 
 	def finish() -> bool:
 		items = [part for question_id, score in scores.items() for part in (score, question_id)]
-		return bool(manager.server.finish_load(keys=keys, args=[generation, token, THIRTY_DAYS, *items]))
+		arguments = [generation, token, THIRTY_DAYS, *items]
+		return bool(srs_scripts.run(client, srs_scripts.FINISH_LOAD, keys, arguments))
 
 	return finish
 

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import frappe
 import pytest
+from frappe.utils import background_jobs
 
 from memora.services import memory_store
 from memora.services.srs_persistence import SRSPersistenceService, fold, persist_review_batch
@@ -175,6 +176,15 @@ def test_the_status_of_a_job(service, player):
 	assert service.get_persistence_status(job_id)["status"] == "queued"
 	fold(state.outbox(player)[0].name)
 	assert service.get_persistence_status(job_id)["status"] == "finished"
+
+
+def test_answers_that_wait_are_not_finished_whatever_their_job_is(service, player):
+	result = submit(player, answers(1))
+	(row,) = state.outbox(player)
+	background_jobs.get_job(row.name).set_status("finished")
+	assert service.get_persistence_status(result["persistence_job_id"])["status"] == "queued"
+	background_jobs.get_job(row.name).set_status("failed")
+	assert service.get_persistence_status(result["persistence_job_id"])["status"] == "failed"
 
 
 @pytest.mark.parametrize("job_id", ["", "unknown", "site::unknown", "f" * 32])

@@ -10,8 +10,10 @@ from redis.crc import key_slot
 
 from memora.services.srs_redis_manager import SRSRedisManager, redis_url
 from tests.integration import state
-from tests.integration.cleaning import srs_redis
+from tests.integration.cleaning import srs_keys, srs_redis
 from tests.integration.factories import make_records, make_season
+
+pytestmark = pytest.mark.each_redis
 
 USER, SEASON = "user@example.com", "2024-2025"
 DAY = 86400
@@ -19,7 +21,7 @@ THIRTY_DAYS = 30 * DAY
 
 
 def keys() -> set[str]:
-	return {key for key in srs_redis().keys("*") if not key.endswith("srs:generation")}
+	return {key for key in srs_keys() if not key.endswith("srs:generation")}
 
 
 def test_is_available(manager):

@@ -69,6 +69,7 @@ class Player:
 	def __init__(self, name: str) -> None:
 		self.name = name
 		self.submissions: dict[str, tuple[dict[str, int], dict[str, datetime]]] = {}
+		self.practised: dict[str, dict[str, int]] = {}
 		self.memory: dict[str, Memory] = {}
 
 	def learn(self, submission: str, answers: dict[str, int], dates: dict[str, datetime]) -> None:
@@ -83,9 +84,8 @@ class Player:
 
 	@property
 	def journal(self) -> Counter:
-		return Counter(
-			(s, q, quality) for s, (answers, _) in self.submissions.items() for q, quality in answers.items()
-		)
+		sent = {**{s: answers for s, (answers, _) in self.submissions.items()}, **self.practised}
+		return Counter((s, q, quality) for s, answers in sent.items() for q, quality in answers.items())
 
 	@property
 	def key(self) -> str:
@@ -127,6 +127,19 @@ class Machine(RuleBasedStateMachine):
 	@rule(who=who, answers=some_answers)
 	def submit(self, who, answers):
 		self.accepted(self.players[who], self.named(answers))
+
+	@precondition(lambda self: any(p.memory for p in self.players))
+	@rule(who=who, quality=st.integers(0, 5), data=st.data())
+	def practise(self, who, quality, data):
+		"""What is known already: journalled, and all else as before."""
+		player = self.players[who]
+		if not player.memory:
+			return
+		question, submission = data.draw(st.sampled_from(sorted(player.memory))), f"s{next(self.serial)}"
+		response = Response(question, quality, practice=True)
+		result = review_session.submit(player.name, [response], submission)
+		assert parsed(result["schedule"]) == {question: player.memory[question].due}
+		player.practised[submission] = {question: quality}
 
 	@rule(who=who, answers=some_answers)
 	def submit_while_redis_is_gone(self, who, answers):

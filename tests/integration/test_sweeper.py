@@ -6,11 +6,10 @@ from itertools import pairwise
 
 import frappe
 import pytest
-from frappe.utils import background_jobs
+from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 
 from devtools import ports
 from memora.services import srs_persistence
-from memora.services.circuit_breaker import CircuitBreaker
 from memora.services.srs_persistence import fold, sweep_outbox
 from tests.integration import fleet as members
 from tests.integration import state
@@ -20,21 +19,6 @@ from tests.integration.factories import bank_questions, make_learner, make_recor
 from tests.integration.fleet import CONNECTIONS, PROCESSES
 from tests.integration.redis_proxy import RedisProxy
 from tests.integration.submitting import answers, read, submit
-
-
-@pytest.fixture
-def queue_url(monkeypatch):
-	"""Points this process at another queue Redis, as if it had never asked one."""
-	monkeypatch.setattr(background_jobs, "_redis_queue_conn", None)
-	monkeypatch.setattr(
-		srs_persistence, "_queue_breaker", CircuitBreaker(srs_persistence._queue_breaker.failures)
-	)
-
-	def use(url: str) -> None:
-		frappe.local.conf.redis_queue = url
-
-	return use
-
 
 # Folding by hand
 
@@ -46,6 +30,19 @@ def test_folding_twice_changes_nothing(player):
 	before = state.everything()
 	assert fold(row.name) is None
 	assert state.everything() == before
+
+
+def test_a_job_out_of_time_parks_nothing(player):
+	submit(player, answers(2))
+	(row,) = state.outbox(player)
+	with raw_connection() as connection, connection.cursor() as cursor:
+		cursor.execute("LOCK TABLES `tabPlayer Memory Tracker` READ")
+		with pytest.raises(JobTimeoutException), UnixSignalDeathPenalty(1, JobTimeoutException):
+			fold(row.name)
+	frappe.db.close()  # in the middle of a statement
+	frappe.db.connect()
+	assert [row.parked_at for row in state.outbox(player)] == [None]
+	assert fold(row.name).name == row.name
 
 
 def test_what_another_process_is_folding_is_left_to_it(player):

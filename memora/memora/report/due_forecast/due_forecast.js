@@ -17,7 +17,7 @@ async function compute(report) {
 		frappe.msgprint(__("No season is active: choose one."));
 		return;
 	}
-	const job = await frappe.xcall("memora.api.desk.compute_due_forecast", { season });
+	const job = await frappe.xcall("memora.api.srs.compute_due_forecast", { season });
 	frappe.show_alert({ message: __("The forecast is being computed."), indicator: "blue" });
 	const look = async () => {
 		const { status, error } = await frappe.xcall("memora.api.srs.get_job_status", { job_id: job.job_id });

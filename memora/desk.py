@@ -1,4 +1,4 @@
-"""What the workspace shows in its cards, and the buttons of reports. For System and Memora Managers."""
+"""What the workspace's number cards ask for: the desk's own endpoints, for System and Memora Managers."""
 
 from typing import Any
 
@@ -6,9 +6,8 @@ import frappe
 from frappe import _
 from frappe.utils import format_duration, format_time
 
-from memora.api.parsing import parse_name
 from memora.api.utils import require_manager
-from memora.services import activity, admin_jobs, due_forecast, incidents, memory_store, seasons, site_time
+from memora.services import activity, due_forecast, incidents, memory_store, seasons, site_time
 
 ACTIVITY_REPORT, FORECAST_REPORT = ["query-report", "Activity by Day"], ["query-report", "Due Forecast"]
 
@@ -55,17 +54,6 @@ def safe_mode(filters: Any = None) -> str:
 	if not incident:
 		return _("Off")
 	return _("Since {0}").format(format_time(incident["started_at"], "HH:mm"))
-
-
-@frappe.whitelist(methods=["POST"])
-def compute_due_forecast(season: str | None = None) -> dict[str, Any]:
-	"""Starts a job that computes a season's forecast anew: {status: queued, job_id}; see srs.get_job_status.
-
-	Errors: UnknownSeason 404, QueueUnavailable 503.
-	"""
-	require_manager()
-	name = seasons.get(parse_name("season", season)).name
-	return admin_jobs.start("forecast", "memora.services.due_forecast.compute", season=name)
 
 
 def _number(value: int, route: list[str]) -> dict[str, Any]:

@@ -1,0 +1,160 @@
+"""Section `sizes`: bytes that a record takes in Redis, in the tracker, in the archive, in journal and outbox.
+
+Learners with 1,000 questions each are filled into a season, loaded into Redis and archived; in a second season
+learners submit 20 answers at a time, in random order, as they would over months.
+"""
+
+import argparse
+from datetime import datetime, timedelta
+from random import Random
+
+import frappe
+
+from benchmarks import season_data
+from benchmarks.report import Section, number, table
+from devtools.report import Failure, step
+from memora.services import memory_store, partition_manager, partition_swap, site_time
+from memora.services.memory_store import JournalEntry, MemoryRecord
+from memora.services.srs_archiver import SRSArchiver
+from memora.services.srs_redis_manager import SRSRedisManager, rebuild_season_cache
+
+SEASON, JOURNAL_SEASON = "Perf Sizes", "Perf Journal"
+JOURNAL, OUTBOX = "tabPlayer Review Log", "tabReview Outbox"
+ANSWERS = 20  # of a submission
+SUBMISSIONS, BATCH = 10_000, 100  # in all, and in a transaction
+AHEAD = timedelta(days=1)  # of now, where no worker or sweeper looks
+BILLION = 1_000_000_000
+
+BYTES_SQL = """
+	SELECT SUM(DATA_LENGTH + INDEX_LENGTH) FROM information_schema.PARTITIONS
+	WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s AND COALESCE(PARTITION_NAME, '') IN ('', %s)"""
+
+WHAT = {
+	"redis_bytes_per_question": "Redis: a scheduled question",
+	"tracker_bytes_per_row": "tracker: a question of a learner",
+	"archive_bytes_per_row": "archive: the same when its season is over",
+	"journal_bytes_per_row": "journal: an answer",
+	"outbox_bytes_per_submission": f"outbox: a submission of {ANSWERS} that waits",
+}
+
+
+def measure(arguments: argparse.Namespace) -> Section:
+	learners = max(1, arguments.rows // season_data.QUESTIONS_EACH)
+	figures: dict[str, float] = {"rows": learners * season_data.QUESTIONS_EACH}
+	with season_data.season(SEASON):
+		figures |= _schedules(learners, figures["rows"])
+	with season_data.season(JOURNAL_SEASON):
+		figures |= _submissions(learners)
+	figures = {name: round(value, 1) for name, value in figures.items()}
+	return Section(figures, _text(figures))
+
+
+def _text(figures: dict[str, float]) -> str:
+	rows = [["sizes", "bytes", "a million, MB", "a billion, GB"]]
+	for name, what in WHAT.items():
+		size = figures[name]
+		rows.append([what, number(size, 1), number(size), number(size * BILLION / 1e9)])
+	return table(rows)
+
+
+def _schedules(learners: int, rows: int) -> dict[str, float]:
+	manager = SRSRedisManager()
+	with step(f"Filling {SEASON} with {rows:,} rows"):
+		season_data.fill(SEASON, learners)
+	tracker = _table_bytes(partition_swap.TRACKER, SEASON)
+	try:
+		before = manager.survey().memory_bytes
+		with step("Loading them into Redis"):
+			loaded = rebuild_season_cache(SEASON)
+		redis = manager.survey().memory_bytes - before
+	finally:
+		manager.clear_season_cache(SEASON)
+		frappe.db.delete("Cache Rebuild", {"season": SEASON})
+		frappe.db.commit()
+	if loaded["total_keys"] != learners:
+		raise Failure(f"{loaded['total_keys']} of {learners} schedules were loaded: {loaded.get('error')}")
+	with step("Archiving them"):
+		archived = SRSArchiver().archive_season(SEASON)
+	if not archived["success"]:
+		raise Failure(f"{SEASON} was not archived: {archived['error']}")
+	return {
+		"redis_bytes_per_question": redis / rows,
+		"tracker_bytes_per_row": tracker / rows,
+		"archive_bytes_per_row": _table_bytes(partition_swap.ARCHIVE, SEASON) / rows,
+	}
+
+
+def _submissions(learners: int) -> dict[str, float]:
+	waiting = _table_bytes(OUTBOX, JOURNAL_SEASON)
+	with step(f"Writing {SUBMISSIONS:,} submissions of {ANSWERS} answers"):
+		_submit_all(learners)
+	return {
+		"journal_bytes_per_row": _table_bytes(JOURNAL, JOURNAL_SEASON) / (SUBMISSIONS * ANSWERS),
+		"outbox_bytes_per_submission": (_table_bytes(OUTBOX, JOURNAL_SEASON) - waiting) / SUBMISSIONS,
+	}
+
+
+def _submit_all(learners: int) -> None:
+	random = Random(season_data.SEED)
+	for _batch in range(SUBMISSIONS // BATCH):
+		_set_active(1)  # inside the transaction: nobody else sees it
+		for _submission in range(BATCH):
+			_submit(random, season_data.player(random.randrange(learners)))
+		_set_active(0)
+		frappe.db.commit()
+
+
+def _set_active(is_active: int) -> None:
+	frappe.db.set_value("Game Subscription Season", JOURNAL_SEASON, "is_active", is_active)
+
+
+def _submit(random: Random, player: str) -> None:
+	now = site_time.naive_now()
+	numbers = random.sample(range(season_data.QUESTIONS_EACH), ANSWERS)
+	ids = [season_data.question_id(one) for one in numbers]
+	entries, records = [_entry(one, now) for one in ids], [_record(one, now) for one in ids]
+	name = frappe.generate_hash(length=32)
+	memory_store.write_submission(player, JOURNAL_SEASON, name, entries, records, now + AHEAD)
+
+
+def _entry(question: str, now: datetime) -> JournalEntry:
+	return JournalEntry(
+		question_id=question,
+		kind="Review",
+		quality=4,
+		rating="Good",
+		response_time_ms=2100,
+		reviewed_at=now,
+		stability_before=12.5,
+		difficulty_before=5.2,
+		next_review_date_before=now,
+		predicted_recall=0.9,
+		stability_after=31.2,
+		difficulty_after=5.1,
+		next_review_date_after=now + timedelta(days=31),
+		source="Normal",
+	)
+
+
+def _record(question: str, now: datetime) -> MemoryRecord:
+	return MemoryRecord(
+		question_id=question,
+		subject="Geography",
+		topic="Geography: Chapter 01",
+		stability=31.234567,
+		difficulty=5.123456,
+		state="Review",
+		reps=5,
+		lapses=1,
+		next_review_date=(now + timedelta(days=31)).replace(hour=4, minute=0, second=0, microsecond=0),
+		last_review_date=now,
+		creation=now - timedelta(days=90),
+	)
+
+
+def _table_bytes(name: str, season: str) -> float:
+	"""Data and indexes of the season's partition, or of a table that has none."""
+	frappe.db.commit()
+	partition_manager.query(f"ANALYZE TABLE `{name}`")
+	((size,),) = partition_manager.query(BYTES_SQL, (name, partition_manager.partition_name(season)))
+	return float(size)

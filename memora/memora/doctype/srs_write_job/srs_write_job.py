@@ -1,0 +1,148 @@
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import frappe
+from frappe import _
+from frappe.model.document import Document
+from frappe.utils import cint, cstr, get_filter
+from redis.exceptions import RedisError
+
+from memora.exceptions import InvalidFilter
+from memora.services import admin_jobs, write_queue
+from memora.services.write_queue import WriteJob
+
+DOCTYPE = "SRS Write Job"
+
+
+def _is_like(value: Any, wanted: Any) -> bool:
+	return cstr(wanted).strip("%").lower() in cstr(value).lower()
+
+
+FIELDS = ("name", "status", "player", "season", "not_folded")  # to filter by
+OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+	"=": operator.eq,
+	"!=": operator.ne,
+	"in": lambda value, wanted: value in wanted,
+	"not in": lambda value, wanted: value not in wanted,
+	"like": _is_like,
+	"not like": lambda value, wanted: not _is_like(value, wanted),
+}
+
+
+class SRSWriteJob(Document):
+	"""A view of services.write_queue; nothing of it is stored, nor changed but by retry_write_job."""
+
+	def load_from_db(self) -> None:
+		try:
+			found = write_queue.get(self.name)
+		except RedisError as error:
+			admin_jobs.refuse(error)
+		if not found:
+			raise frappe.DoesNotExistError
+		super(Document, self).__init__(_as_row(found))
+
+	@staticmethod
+	def get_list(args: dict[str, Any]) -> list[frappe._dict]:
+		"""Rows with all fields, in write_queue's order whatever `order_by` says. Raises InvalidFilter."""
+		start = cint(args.get("start") or args.get("limit_start"))
+		limit = cint(args.get("page_length") or args.get("limit_page_length"))
+		return [_as_row(job) for job in _find(args, max(0, start), limit if limit > 0 else None)]
+
+	@staticmethod
+	def get_count(args: dict[str, Any]) -> int:
+		"""At most write_queue.LOOK_AT_MOST."""
+		return len(_find(args))
+
+	@staticmethod
+	def get_stats(args: dict[str, Any]) -> dict[str, Any]:
+		return {}
+
+	def db_insert(self, *args: Any, **kwargs: Any) -> None:
+		self._refuse()
+
+	def db_update(self, *args: Any, **kwargs: Any) -> None:
+		self._refuse()
+
+	def delete(self, *args: Any, **kwargs: Any) -> None:
+		self._refuse()
+
+	def _refuse(self) -> None:
+		frappe.throw(_("{0} shows the queue and changes nothing.").format(_(DOCTYPE)), frappe.PermissionError)
+
+
+def _find(args: dict[str, Any], start: int = 0, limit: int | None = None) -> list[WriteJob]:
+	_require_permission()
+	filters = _parse_filters(args.get("filters") or [])
+	statuses = {status for status in write_queue.STATUSES if _passes(status, filters.get("status", []))}
+
+	def matches(job: WriteJob) -> bool:
+		return all(_passes(getattr(job, field), conditions) for field, conditions in filters.items())
+
+	page = write_queue.find(matches, statuses, start, limit)
+	_tell_what_is_missing(page)
+	return page.jobs
+
+
+def _require_permission() -> None:
+	"""The desk's list does not look, where a DocType is virtual."""
+	if not frappe.has_permission(DOCTYPE):
+		frappe.throw(_("No permission for {0}").format(_(DOCTYPE)), frappe.PermissionError)
+
+
+def _parse_filters(given: Any) -> dict[str, list[tuple[str, Any]]]:
+	"""Frappe's filters, as {field: [(operator, value)]}."""
+	items = [{key: value} for key, value in given.items()] if isinstance(given, dict) else given
+	filters: dict[str, list[tuple[str, Any]]] = {}
+	for f in (get_filter(DOCTYPE, item) for item in items):
+		name = f.operator.lower()
+		if f.fieldname not in FIELDS or name not in OPERATORS:
+			_refuse_filter(f.fieldname, name)
+		filters.setdefault(f.fieldname, []).append((name, _operand(f.fieldname, name, f.value)))
+	return filters
+
+
+def _operand(field: str, operator_: str, value: Any) -> Any:
+	"""A list for `in`, also where the client wrote it with commas."""
+	read = cint if field == "not_folded" else cstr
+	if operator_ not in ("in", "not in"):
+		return read(value)
+	return [read(one) for one in (value if isinstance(value, list | tuple) else cstr(value).split(","))]
+
+
+def _refuse_filter(field: str, operator_: str) -> None:
+	frappe.throw(
+		_("{0} can be filtered by {1} with {2}, not by {3} with {4}.").format(
+			_(DOCTYPE), ", ".join(FIELDS), ", ".join(OPERATORS), field, frappe.utils.escape_html(operator_)
+		),
+		InvalidFilter,
+	)
+
+
+def _passes(value: Any, conditions: list[tuple[str, Any]]) -> bool:
+	return all(OPERATORS[operator_](value, wanted) for operator_, wanted in conditions)
+
+
+def _tell_what_is_missing(page: write_queue.Page) -> None:
+	if page.unreachable:
+		message = _(
+			"The queue's Redis is not there, so that only submissions are shown, without their jobs: {0}"
+		)
+		frappe.msgprint(
+			message.format(frappe.utils.escape_html(page.unreachable)), alert=True, indicator="red"
+		)
+	if not page.is_whole:
+		message = _("Only the first {0} were looked at.").format(write_queue.LOOK_AT_MOST)
+		frappe.msgprint(message, alert=True, indicator="orange")
+
+
+def _as_row(job: WriteJob) -> frappe._dict:
+	"""With what the desk expects of any document."""
+	row = job.as_dict()
+	times = {
+		"creation": row["accepted_at"],
+		"modified": row["ended_at"] or row["started_at"] or row["accepted_at"],
+	}
+	return frappe._dict(
+		row, doctype=DOCTYPE, docstatus=0, owner=row["player"], modified_by=row["player"], **times
+	)

@@ -1,0 +1,211 @@
+// The learner's page: brings questions, answers and screens together.
+
+import { showCard } from "./card.js";
+import { el } from "./dom.js";
+import * as keyboard from "./keyboard.js";
+import { Outbox } from "./outbox.js";
+import { isShown } from "./sanitise.js";
+import { nextReviews, offer, showCaughtUp, showScreen, showSummary, showWait, tell } from "./screens.js";
+import { RateLimited, Refused, Server, SignedOut, Unreachable } from "./server.js";
+import { Sitting } from "./sitting.js";
+import { Store } from "./store.js";
+import { speak, t } from "./texts.js";
+
+const RETRY_MS = 10000; // to look for the network, besides the browser's own notice
+
+const byId = (id) => document.getElementById(id);
+const start = JSON.parse(byId("start").textContent);
+const place = byId("place");
+const server = new Server(start);
+const store = new Store(start.user);
+const outbox = new Outbox(server, store, start.session?.season ?? start.season, showState);
+let subject = byId("subject")?.value ?? "";
+let sitting = null;
+let stopWaiting = () => {};
+
+// Sessions
+
+function showReviews(session) {
+	if (!session.season) return showMessage(session.message);
+	if (session.season !== outbox.season) return location.reload(); // a new one has begun
+	byId("degraded").hidden = !session.is_degraded;
+	const questions = fresh(session.questions);
+	if (questions.length) return begin(questions, session.total_due - questions.length);
+	showProgress(0, 0);
+	showCaughtUp(place, session.next_due);
+	offerLesson();
+}
+
+// Without those that were answered before the server knew of it, and those that show nothing.
+function fresh(questions) {
+	const answered = outbox.answered();
+	return questions.filter((question) => !answered.has(question.question_id) && isShown(question.question));
+}
+
+const loadReviews = () => load(() => server.reviews(subject), showReviews);
+
+async function load(read, show) {
+	stopWaiting();
+	sitting = null;
+	place.setAttribute("aria-busy", "true");
+	try {
+		await outbox.flush(); // what is not stored yet would be asked again
+		const readFor = subject;
+		const session = await read();
+		if (readFor === subject) show(session);
+	} catch (error) {
+		showTrouble(error, () => load(read, show));
+	} finally {
+		place.removeAttribute("aria-busy");
+	}
+}
+
+async function offerLesson() {
+	const shown = place.firstElementChild;
+	try {
+		const lesson = await server.lesson(subject);
+		const questions = fresh(lesson.questions);
+		if (!questions.length || shown !== place.firstElementChild) return;
+		offer(place, { text: t("learn_new"), onclick: () => begin(questions, 0, true) });
+	} catch {
+		// an offer, no more
+	}
+}
+
+// A sitting
+
+function begin(questions, more, isLesson = false) {
+	sitting = new Sitting(questions, isLesson);
+	next(more);
+}
+
+function next(more) {
+	showProgress(sitting.done, sitting.size);
+	if (!sitting.card) return finish(more);
+	const { card, isLesson } = sitting;
+	showCard(place, card, {
+		isLesson,
+		say,
+		onAnswer: (quality, response_time_ms) => {
+			const { question_id } = card.question;
+			outbox.add({ question_id, quality, response_time_ms, practice: card.practice });
+			sitting.answer(quality);
+			showProgress(sitting.done, sitting.size);
+		},
+		onNext: () => next(more),
+	});
+}
+
+async function finish(more) {
+	const goOn = { text: t("go_on"), onclick: loadReviews };
+	showSummary(place, sitting, more > 0 ? [{ ...goOn, text: t("go_on_with", more) }] : []);
+	sitting = null;
+	if (more > 0) return;
+	const shown = place.firstElementChild;
+	try {
+		await outbox.flush();
+		const session = await server.reviews(subject, 1);
+		if (shown !== place.firstElementChild) return;
+		if (session.total_due && fresh(session.questions).length) offer(place, goOn);
+		else if (session.next_due) tell(place, nextReviews(session.next_due));
+		offerLesson();
+	} catch {
+		if (shown === place.firstElementChild) offer(place, goOn); // which will say what is in the way
+	}
+}
+
+// What is in the way
+
+function showTrouble(error, again) {
+	if (error instanceof RateLimited) return putOff(error.seconds, again);
+	if (error instanceof SignedOut) return showSignedOut();
+	if (error instanceof Refused) return showMessage(error.message);
+	if (!(error instanceof Unreachable)) throw error;
+	const tryAgain = { text: t("try_again"), onclick: again };
+	showScreen(place, { picture: "cloud", title: t("no_network"), lines: [t("no_network_more")], actions: [tryAgain] });
+	const timer = setTimeout(again, RETRY_MS);
+	const soon = () => again();
+	addEventListener("online", soon, { once: true });
+	stopWaiting = () => {
+		clearTimeout(timer);
+		removeEventListener("online", soon);
+	};
+}
+
+function putOff(seconds, again) {
+	stopWaiting = showWait(place, seconds, again);
+}
+
+function showSignedOut() {
+	showScreen(place, {
+		picture: "key",
+		title: t("signed_out"),
+		lines: [t("signed_out_more")],
+		actions: [{ text: t("sign_in"), href: start.login_url }],
+	});
+}
+
+function showMessage(message) {
+	showProgress(0, 0);
+	showScreen(place, { picture: "moon", title: t("no_season"), lines: [message] });
+}
+
+// Around it
+
+function showProgress(done, size) {
+	const progress = byId("progress");
+	progress.hidden = !size;
+	progress.max = size || 1;
+	progress.value = done;
+	byId("progress-text").textContent = size ? t("progress", done, size) : "";
+}
+
+function showState() {
+	const count = outbox.waiting().length;
+	const state = byId("state");
+	state.dataset.state = count ? outbox.trouble || "sending" : "saved";
+	byId("state-text").textContent = count ? t("waiting", count) : t("saved");
+	showNotice("sign-in", count && outbox.trouble === "signed-out" && [t("sign_in_to_save"), link()]);
+	const aside = store.all("aside");
+	const reasons = [...new Set(aside.map((answer) => answer.reason || t("season_over")))];
+	const dismiss = el("button", { type: "button", class: "secondary", onclick: () => dismissAll(aside) }, t("dismiss"));
+	showNotice("aside", aside.length && [t("not_accepted", aside.length), " ", reasons.join(" "), dismiss]);
+}
+
+const link = () => el("a", { href: start.login_url, class: "secondary" }, t("sign_in"));
+
+function showNotice(id, children) {
+	const notice = byId(id);
+	notice.hidden = !children;
+	notice.replaceChildren(...(children ? [el("p", {}, children.slice(0, -1)), children.at(-1)] : []));
+}
+
+function dismissAll(aside) {
+	for (const answer of aside) store.remove("aside", answer);
+	showState();
+}
+
+function say(text) {
+	byId("live").textContent = text;
+}
+
+function chooseSubject({ target }) {
+	subject = target.value;
+	history.replaceState(null, "", subject ? `?${new URLSearchParams({ subject })}` : location.pathname);
+	loadReviews();
+}
+
+function answeredElsewhere(answer) {
+	if (answer && !answer.practice && sitting) sitting.drop(answer.question_id);
+	showState();
+}
+
+speak(start);
+keyboard.listen();
+store.watch(answeredElsewhere);
+outbox.setOldAside();
+byId("subject")?.addEventListener("change", chooseSubject);
+showState();
+if (start.retry_after) putOff(start.retry_after, loadReviews);
+else if (outbox.waiting().length) loadReviews();
+else showReviews(start.session);

@@ -1,0 +1,119 @@
+// The server's endpoints. Whatever goes wrong becomes one of the errors below.
+
+const TIMEOUT_MS = 20000;
+
+// No answer, or none that can be relied upon: try again, after `retryAfter` seconds if that is set.
+export class Unreachable extends Error {
+	constructor(retryAfter = 0) {
+		super("unreachable");
+		this.retryAfter = retryAfter;
+	}
+}
+
+// Nobody is signed in, or somebody else.
+export class SignedOut extends Error {}
+
+// Safe Mode: too many readers. Read again after `seconds`.
+export class RateLimited extends Error {
+	constructor(seconds) {
+		super("rate limited");
+		this.seconds = seconds;
+	}
+}
+
+// The server has understood, and says no: `type` is the name of its error.
+export class Refused extends Error {
+	constructor(type, message) {
+		super(message || type);
+		this.type = type;
+	}
+}
+
+export class Server {
+	constructor(start) {
+		this.user = start.user;
+		this.token = start.csrf_token;
+	}
+
+	reviews(subject, limit = 20) {
+		return this.get("memora.api.reviews.get_review_session", { subject, limit, preview: 1 });
+	}
+
+	lesson(subject, limit = 10) {
+		return this.get("memora.api.sessions.get_lesson_session", { subject, limit, preview: 1 });
+	}
+
+	async submit(responses, submissionId) {
+		const body = JSON.stringify({ responses, submission_id: submissionId });
+		const post = () => this.fetch("memora.api.reviews.submit_review_session", { method: "POST", body, keepalive: true });
+		try {
+			return await post();
+		} catch (error) {
+			if (error.type !== "CSRFTokenError") throw error;
+			await this.renewToken();
+			return await post();
+		}
+	}
+
+	// The token goes with the session: whoever signs in again gets another one.
+	async renewToken() {
+		const { user, csrf_token } = await this.get("memora.www.review.renew_token", {});
+		if (user !== this.user) throw new SignedOut();
+		this.token = csrf_token;
+	}
+
+	get(method, parameters) {
+		const given = Object.entries(parameters).filter(([, value]) => value);
+		return this.fetch(`${method}?${new URLSearchParams(given)}`, {});
+	}
+
+	async fetch(path, options) {
+		const aborter = new AbortController();
+		const timer = setTimeout(() => aborter.abort(), TIMEOUT_MS);
+		try {
+			const response = await fetch(`/api/method/${path}`, {
+				...options,
+				headers: this.headers(),
+				credentials: "same-origin",
+				cache: "no-store",
+				signal: aborter.signal,
+			});
+			const body = await response.json().catch(() => null);
+			if (response.ok && body) return body.message;
+			throw failure(response, body);
+		} catch (error) {
+			if (error instanceof TypeError || error.name === "AbortError") throw new Unreachable();
+			throw error;
+		} finally {
+			clearTimeout(timer);
+		}
+	}
+
+	headers() {
+		return {
+			Accept: "application/json",
+			"Content-Type": "application/json",
+			"X-Frappe-CSRF-Token": this.token,
+			// should another tab have signed somebody else in, the server refuses to mix the two
+			"X-Memora-Learner": encodeURIComponent(this.user),
+		};
+	}
+}
+
+function failure(response, body) {
+	const retryAfter = Number(response.headers.get("Retry-After")) || 0;
+	if (response.status === 401 || response.status === 403) return new SignedOut();
+	if (response.status === 429) return new RateLimited(retryAfter || 30);
+	if (response.status >= 400 && response.status < 500 && body?.exc_type)
+		return new Refused(body.exc_type, messageOf(body));
+	return new Unreachable(retryAfter);
+}
+
+function messageOf(body) {
+	try {
+		const html = JSON.parse(JSON.parse(body._server_messages)[0]).message;
+		return new DOMParser().parseFromString(html, "text/html").body.textContent;
+	} catch {
+		return "";
+	}
+}

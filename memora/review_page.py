@@ -1,0 +1,170 @@
+"""What the learner's page is made of: its first session, its texts, the addresses of its files, its headers."""
+
+import json
+from base64 import b64encode
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import frappe
+from frappe import _
+from werkzeug.wrappers import Request, Response
+
+from memora.exceptions import RateLimitExceeded
+from memora.services import review_session, seasons
+from memora.services.question_source import get_subjects
+
+PUBLIC = Path(__file__).parent / "public"
+MODULES, STYLE = "js/review", "css/review.css"
+RIGHT_TO_LEFT = {"ar", "ckb", "dv", "fa", "he", "ku", "ps", "sd", "ug", "ur", "yi"}
+FIRST_SESSION = 20  # questions
+
+
+def start(player: str, subject: str | None) -> dict[str, Any]:
+	"""What the page's scripts begin with. In Safe Mode `session` may be null and `retry_after` the seconds to wait."""
+	subjects = get_subjects()
+	subject = subject if subject in subjects else None
+	return {
+		"user": player,
+		"lang": frappe.local.lang,
+		"dir": "rtl" if frappe.local.lang.split("-")[0] in RIGHT_TO_LEFT else "ltr",
+		"texts": texts(),
+		"subjects": subjects,
+		"subject": subject,
+		**_first_session(player, subject),
+	}
+
+
+def _first_session(player: str, subject: str | None) -> dict[str, Any]:
+	try:
+		return {"session": review_session.read(player, subject, FIRST_SESSION, preview=True)}
+	except RateLimitExceeded:
+		frappe.clear_messages()
+		season = seasons.get_active()
+		retry_after = frappe.flags.pop("retry_after_seconds")  # the page itself is not put off
+		return {"session": None, "season": season and season.name, "retry_after": retry_after}
+
+
+def as_script_json(value: Any) -> str:
+	"""JSON that can stand in a script element, whatever it holds."""
+	text = json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":"))
+	return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+# Files
+
+
+def assets() -> dict[str, Any]:
+	"""Addresses of the page's files. Each names its content: servers let browsers keep /assets for a year.
+
+	Modules import each other by plain names, which the import map turns into such addresses.
+	"""
+	modules = {url: versioned for url, versioned in _files() if url.endswith(".js")}
+	return {
+		"style_url": dict(_files())[f"/assets/memora/{STYLE}"],
+		"main_url": modules[f"/assets/memora/{MODULES}/main.js"],
+		"module_urls": list(modules.values()),
+		"import_map": _import_map(),
+	}
+
+
+def _import_map() -> str:
+	return as_script_json({"imports": {url: to for url, to in _files() if url.endswith(".js")}})
+
+
+@lru_cache(maxsize=1)
+def _files() -> tuple[tuple[str, str], ...]:
+	paths = [*sorted((PUBLIC / MODULES).glob("*.js")), PUBLIC / STYLE]
+	urls = [f"/assets/memora/{path.relative_to(PUBLIC).as_posix()}" for path in paths]
+	digests = [sha256(path.read_bytes()).hexdigest()[:12] for path in paths]
+	return tuple((url, f"{url}?v={digest}") for url, digest in zip(urls, digests, strict=True))
+
+
+# Headers
+
+
+def set_headers(response: Response | None, request: Request) -> None:
+	"""Frappe's hook after_request: of the learner's page alone."""
+	if not response or not frappe.flags.memora_page:
+		return
+	response.headers["Content-Security-Policy"] = _policy()
+	response.headers["Cache-Control"] = "no-store"
+	response.headers["Referrer-Policy"] = "same-origin"
+	response.headers["X-Content-Type-Options"] = "nosniff"
+
+
+def _policy() -> str:
+	"""No script runs but the app's own, whatever a question holds; the import map is the one inline script."""
+	import_map = b64encode(sha256(_import_map().encode()).digest()).decode()
+	rules = {
+		"default-src": "'none'",
+		"script-src": f"'self' 'sha256-{import_map}'",
+		"style-src": "'self'",
+		"img-src": "'self' https: data:",
+		"media-src": "'self' https:",
+		"connect-src": "'self'",
+		"base-uri": "'none'",
+		"form-action": "'none'",
+		"frame-ancestors": "'self'",
+	}
+	return "; ".join(f"{name} {sources}" for name, sources in rules.items())
+
+
+# Texts
+
+
+def texts() -> dict[str, str]:
+	"""In the language of the request. Numbers and dates are left to the browser. Short words have a context, or
+	their translations would be Frappe's and the other way round."""
+	return {
+		"title": _("Reviews", context="Learner"),
+		"saved": _("Saved", context="Learner"),
+		"waiting": _("Answers waiting: {0}"),
+		"subject": _("Subject", context="Learner"),
+		"all_subjects": _("All subjects"),
+		"progress": _("{0} of {1}", context="Learner"),
+		"progress_label": _("Progress", context="Learner"),
+		"choices": _("Choose an answer"),
+		"show_answer": _("Show answer"),
+		"how_well": _("How well did you know it?"),
+		"again": _("Again", context="Learner"),
+		"hard": _("Hard", context="Learner"),
+		"good": _("Good", context="Learner"),
+		"easy": _("Easy", context="Learner"),
+		"next": _("Next", context="Learner"),
+		"right": _("Right!", context="Learner"),
+		"wrong": _("Not quite."),
+		"right_answer": _("Right answer"),
+		"your_answer": _("Your answer"),
+		"practice": _("Once more"),
+		"new": _("New", context="Learner"),
+		"well_done": _("Well done!"),
+		"questions_answered": _("Questions answered"),
+		"right_at_once": _("Right at once"),
+		"go_on": _("Go on", context="Learner"),
+		"go_on_with": _("Go on: {0} more"),
+		"learn_new": _("Learn something new"),
+		"caught_up": _("All caught up!"),
+		"next_at": _("Next reviews: {0}"),
+		"nothing_yet": _("Nothing to review yet."),
+		"busy": _("A short break"),
+		"busy_more": _("Many are learning right now. It goes on by itself; your answers are safe."),
+		"degraded": _("Only a few questions at a time right now. Your answers are safe."),
+		"no_network": _("No connection"),
+		"no_network_more": _(
+			"Your answers are kept on this device. It goes on as soon as there is a connection."
+		),
+		"try_again": _("Try again", context="Learner"),
+		"signed_out": _("Please sign in again"),
+		"signed_out_more": _(
+			"Your answers are kept on this device and will be saved when you are signed in."
+		),
+		"sign_in_to_save": _("Sign in to save your answers."),
+		"sign_in": _("Sign in", context="Learner"),
+		"not_accepted": _("Answers that could not be accepted: {0}."),
+		"season_over": _("Their season is over."),
+		"dismiss": _("OK", context="Learner"),
+		"no_season": _("No lessons right now"),
+		"no_script": _("Please switch JavaScript on to learn."),
+	}

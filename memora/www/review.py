@@ -1,0 +1,37 @@
+"""The learner's page, /review: the first session comes with it, the rest is memora/public/js/review."""
+
+from typing import Any
+
+import frappe
+from frappe.sessions import get_csrf_token
+
+from memora import review_page
+from memora.api.utils import current_player
+
+no_cache = 1  # Frappe would keep one learner's page for the next
+sitemap = 0
+
+LOGIN = "/login?redirect-to=/review"
+
+
+def get_context(context: frappe._dict) -> frappe._dict:
+	"""What review.html shows. Guests are sent to log in."""
+	if frappe.session.user == "Guest":
+		frappe.local.flags.redirect_location = LOGIN
+		raise frappe.Redirect(302)
+	start = review_page.start(frappe.session.user, frappe.form_dict.get("subject"))
+	start |= {"csrf_token": get_csrf_token(), "login_url": LOGIN}
+	frappe.flags.memora_page = True
+	return frappe._dict(
+		start=start,
+		texts=start["texts"],
+		start_json=review_page.as_script_json(start),
+		title=start["texts"]["title"],
+		**review_page.assets(),
+	)
+
+
+@frappe.whitelist(methods=["GET"])
+def renew_token() -> dict[str, Any]:
+	"""The page's, when its CSRF token is not the session's any more: {user, csrf_token}."""
+	return {"user": current_player(), "csrf_token": get_csrf_token()}

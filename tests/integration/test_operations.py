@@ -1,0 +1,132 @@
+"""Each command of docs/operations.md is run, and each alert has its section there."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
+
+import frappe
+import pytest
+import yaml
+
+from devtools import mariadb
+from devtools.paths import PROJECT, current_bench
+from devtools.processes import queue_url
+from tests.integration import bench_commands
+from tests.integration.archiving import make_ended_season
+from tests.integration.cleaning import srs_redis
+from tests.integration.factories import make_learner, make_records
+
+OPERATIONS = (PROJECT / "docs" / "operations.md").read_text()
+PROGRAMS = ("bench", "redis-cli", "mariadb", "curl", "grep", "df", "uptime")
+FINDS = ("memora doctor",)  # exits with 1 as it finds that a test site has no scheduler and the like
+
+
+def commands() -> list[str]:
+	"""The lines of all blocks marked `sh`, and inline code that begins with a program; without comments."""
+	blocks = re.findall(r"```sh\n(.*?)```", OPERATIONS, re.DOTALL)
+	prose = re.sub(r"```.*?```", "", OPERATIONS, flags=re.DOTALL)
+	inline = [
+		code for code in re.findall(r"`([^`\n]+)`", prose) if code.split()[0] in PROGRAMS and " " in code
+	]
+	lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+	return sorted({line for line in [*lines, *inline] if line})
+
+
+@pytest.fixture
+def places(web, manager) -> Iterator[dict[str, str]]:
+	"""What stands in the page for a production bench, and what it is here."""
+	learner, monitor = make_learner(), make_learner(["Memora Monitor"])
+	make_records(learner.name, 3)
+	bench = current_bench()
+	has_scheduler = frappe.db.get_single_value("System Settings", "enable_scheduler")
+	key, secret = monitor.token.removeprefix("token ").split(":")
+	srs, queue, cache = (
+		urlsplit(url) for url in (frappe.conf.srs_redis_cache, queue_url(bench), frappe.conf.redis_cache)
+	)
+	yield {
+		"-p 13100": f"-p {srs.port} -n {srs.path.strip('/') or 0}",
+		"-p 13000": f"-p {cache.port}",
+		"-p 11000": f"-p {queue.port} -n {queue.path.strip('/') or 0}",
+		"http://localhost:8000": web.url,
+		"<site>": frappe.local.site,
+		"<api key>": key,
+		"<api secret>": secret,
+		"'srs:<user>:<season>'": f"'{manager._make_key(learner.name, 'SEASON-2026')}'",
+		"<season>": "SEASON-2026",
+		"<player>": learner.name,
+		"flushdb": "-n 9 flushdb",  # processes that go on remember the generation of the other
+	}
+	srs_redis().config_set("maxmemory", 0)
+	frappe.db.set_single_value("System Settings", "enable_scheduler", has_scheduler)
+
+
+def run_bench(args: list[str]) -> tuple[int, str]:
+	if args[0] == "worker":  # it handles signals, so it wants a process of its own
+		return run_shell([sys.executable, "-m", "frappe.utils.bench_helper", "frappe", *args])
+	result = bench_commands.run(*args)
+	return result.exit_code, result.output + result.stderr
+
+
+def run_shell(args: list[str]) -> tuple[int, str]:
+	where = current_bench().sites
+	done = subprocess.run(args, capture_output=True, text=True, cwd=where, stdin=subprocess.DEVNULL)
+	return done.returncode, done.stdout + done.stderr
+
+
+def run_in_bench_folder(args: list[str]) -> tuple[int, str]:
+	return run_shell([arg.removeprefix("sites/") for arg in args])
+
+
+def run_mariadb(args: list[str]) -> tuple[int, str]:
+	return run_shell([str(part) for part in mariadb.client(current_bench(), *args)])
+
+
+RUN: dict[str, Callable[[list[str]], tuple[int, str]]] = {
+	"bench": lambda args: run_bench(args[1:]),
+	"mariadb": lambda args: run_mariadb(args[1:]),
+	"grep": run_in_bench_folder,
+}
+
+
+@pytest.mark.parametrize("command", commands())
+def test_each_command_runs(command, places):
+	if "archive <season>" in command:
+		command = command.replace("<season>", shlex.quote(make_ended_season()))
+	for there, here in places.items():
+		command = command.replace(there, here)
+	assert "<" not in command, "this place is unknown here"
+	args = shlex.split(command)
+	code, output = RUN.get(args[0], run_shell)(args)
+	allowed = (0, 1) if any(name in command for name in FINDS) else (0,)
+	assert code in allowed, output
+	if "cluster info" not in command:  # this Redis is none
+		assert not re.match(r"\(error\)|ERR |Could not connect", output), output
+	assert "Traceback" not in output, output
+
+
+def test_each_alert_has_its_section():
+	groups = yaml.safe_load((PROJECT / "docs" / "monitoring" / "alerts.yml").read_text())["groups"]
+	alerts = [rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule]
+	titles = re.findall(r"^### (.+)$", OPERATIONS, re.MULTILINE)
+	described = {name for title in titles for name in title.split(", ") if name.startswith("Memora")}
+	assert {*alerts} == described
+
+
+def test_each_section_of_a_trouble_says_all_of_it():
+	troubles = OPERATIONS.split("\n## Troubles")[1]
+	for section in troubles.split("\n### ")[1:]:
+		assert all(f"**{word}**" in section for word in ("Seen", "Why")), section
+		assert re.search(r"\*\*[Mm]end\*\*", section), section
+
+
+def test_links_lead_somewhere():
+	for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", OPERATIONS):
+		assert (PROJECT / "docs" / target).resolve().exists(), target
+	anchors = {
+		re.sub(r"[^\w\- ]", "", t).lower().replace(" ", "-")
+		for t in re.findall(r"^#+ (.+)$", OPERATIONS, re.M)
+	}
+	assert {*re.findall(r"\]\(#([^)]+)\)", OPERATIONS)} <= anchors
