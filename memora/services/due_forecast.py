@@ -19,7 +19,7 @@ from memora.services.settings import get_settings
 DOCTYPE, TRACKER = "Due Forecast", "Player Memory Tracker"
 DAYS = 30  # after the present one
 EXACT_ROWS = 3_000_000  # an index scan of some seconds; meanwhile no partition can be made
-SAMPLE_ROWS = 500_000  # of a larger season
+SAMPLE_ROWS = 1_000_000  # of a larger season
 
 TOTAL_SQL = """
 	SELECT CAST(COALESCE(SUM(d.records), 0) AS INT) FROM `tabDue Forecast Day` d
