@@ -12,6 +12,7 @@ from pathlib import Path
 import frappe
 
 from devtools.report import Failure
+from memora.services import activity, due_forecast
 from memora.services.srs_redis_manager import SRSRedisManager
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -98,11 +99,8 @@ def delete_answers(season: str, players: list[str]) -> int:
 
 def delete_figures(season: str) -> None:
 	"""Deletes what has been counted of a season; the caller commits."""
-	days = frappe.get_all("Daily Activity", filters={"season": season}, pluck="name")
-	frappe.db.delete("Daily Activity Subject", {"parent": ("in", ["", *days])})
-	frappe.db.delete("Due Forecast Day", {"parent": season})
-	for doctype in ("Daily Activity", "Activity Count", "Daily Learner", "Due Forecast"):
-		frappe.db.delete(doctype, {"season": season})
+	activity.forget_season(season)
+	due_forecast.forget_season(season)
 
 
 def wait_until_folded(season: str, players: list[str]) -> None:

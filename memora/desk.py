@@ -1,60 +1,56 @@
-"""What the workspace's number cards ask for: the desk's own endpoints, for System and Memora Managers."""
+"""What the desk's own forms ask for, and may change with them: no part of the API. For System and Memora Managers."""
 
 from typing import Any
 
 import frappe
 from frappe import _
-from frappe.utils import format_duration, format_time
 
+from memora.api import srs
+from memora.api.parsing import parse_filter, parse_name
 from memora.api.utils import require_manager
-from memora.services import activity, due_forecast, incidents, memory_store, seasons, site_time
-
-ACTIVITY_REPORT, FORECAST_REPORT = ["query-report", "Activity by Day"], ["query-report", "Due Forecast"]
-
-
-@frappe.whitelist(methods=["GET", "POST"])
-def learners_today(filters: Any = None) -> dict[str, Any]:
-	"""How many learners answered on the present learning day: {value, fieldtype, route}, as a number card takes it."""
-	require_manager()
-	return _number(activity.learners_of_day(site_time.learning_day()), ACTIVITY_REPORT)
+from memora.exceptions import NotConfirmed
+from memora.services import memory_view, season_state, seasons
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-def answers_today(filters: Any = None) -> dict[str, Any]:
-	"""How many answers of the present learning day are folded; as learners_today."""
+def get_season_state(season: str | None = None) -> dict[str, Any]:
+	"""Where a season stands, and what may be done with it; see season_state.get. Errors: UnknownSeason 404."""
 	require_manager()
-	return _number(activity.answers_of_day(site_time.learning_day()), ACTIVITY_REPORT)
+	return season_state.get(parse_name("season", season))
+
+
+@frappe.whitelist(methods=["POST"])
+def archive_season(season: str | None = None, typed_name: str | None = None) -> dict[str, str]:
+	"""As srs.archive_season, confirmed by the season's name, typed again. Errors: also NotConfirmed 400."""
+	require_manager()
+	return srs.archive_season(_confirmed(season, typed_name), confirm=True)
+
+
+@frappe.whitelist(methods=["POST"])
+def delete_eligible_records(season: str | None = None, typed_name: str | None = None) -> dict[str, str]:
+	"""As srs.delete_eligible_records of one season, confirmed by its name. Errors: also NotConfirmed 400."""
+	require_manager()
+	return srs.delete_eligible_records(_confirmed(season, typed_name), confirm=True)
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-def due_today(filters: Any = None) -> dict[str, Any]:
-	"""How many questions of the active season were due today when the day began; as learners_today."""
+def get_memory(doctype: str | None = None, name: str | None = None) -> dict[str, Any]:
+	"""Forgetting curve and answers of a Player Memory Tracker or Archived Memory Tracker; see memory_view.get.
+
+	Errors: InvalidFilter 400, UnknownMemory 404.
+	"""
 	require_manager()
-	season = seasons.get_active()
-	due = due_forecast.due_until(season.name, site_time.learning_day()) if season else 0
-	return _number(due, FORECAST_REPORT)
+	return memory_view.get(parse_name("doctype", doctype), parse_name("name", name))
 
 
-@frappe.whitelist(methods=["GET", "POST"])
-def oldest_unfolded_answer(filters: Any = None) -> str:
-	"""For how long the oldest answer has been waiting to be folded; a text."""
-	require_manager()
-	oldest = memory_store.get_backlog().oldest
-	if not oldest:
-		return _("None")
-	seconds = (site_time.naive_now() - oldest).total_seconds()
-	return format_duration(max(round(seconds), 1))
-
-
-@frappe.whitelist(methods=["GET", "POST"])
-def safe_mode(filters: Any = None) -> str:
-	"""Whether Safe Mode is on, and since when; a text."""
-	require_manager()
-	incident = incidents.get_open()
-	if not incident:
-		return _("Off")
-	return _("Since {0}").format(format_time(incident["started_at"], "HH:mm"))
-
-
-def _number(value: int, route: list[str]) -> dict[str, Any]:
-	return {"value": value, "fieldtype": "Int", "route": route}
+def _confirmed(season: Any, typed_name: Any) -> str:
+	"""The stored name of a season, if it is what was typed; raises NotConfirmed."""
+	name = seasons.get(parse_name("season", season)).name
+	if parse_filter("typed_name", typed_name) != name:
+		frappe.throw(
+			_("To confirm, type the season's name as it is: {0}. Nothing was changed.").format(
+				frappe.bold(frappe.utils.escape_html(name))
+			),
+			NotConfirmed,
+		)
+	return name

@@ -19,6 +19,20 @@ after_request = [
 
 app_include_js = ["/assets/memora/js/safe_mode_banner.js"]
 
+doctype_list_js = {
+	"Player Memory Tracker": "public/js/bounded_list.js",
+	"Player Review Log": "public/js/bounded_list.js",
+	"Archived Memory Tracker": "public/js/bounded_list.js",
+}
+permission_query_conditions = {
+	"Player Memory Tracker": "memora.memora.bounded_lists.of_trackers",
+	"Player Review Log": "memora.memora.bounded_lists.of_answers",
+	"Archived Memory Tracker": "memora.memora.bounded_lists.of_archived",
+}
+
+# Figures of a season, which go with it
+ignore_links_on_delete = ["Daily Activity", "Activity Count", "Daily Learner", "Due Forecast"]
+
 scheduler_events = {
 	"cron": {
 		"* * * * *": [

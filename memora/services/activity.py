@@ -201,6 +201,14 @@ def _forget_learners() -> None:
 		frappe.db.sql(CLEAR_SQL, {"first": _day_prefix(first)})
 
 
+def forget_season(season: str) -> None:
+	"""Deletes all that was counted of a season; the caller commits."""
+	days = frappe.get_all("Daily Activity", filters={"season": season}, pluck="name")
+	frappe.db.delete("Daily Activity Subject", {"parent": ("in", ["", *days])})
+	for doctype in ("Daily Activity", "Activity Count", "Daily Learner"):
+		frappe.db.delete(doctype, {"season": season})
+
+
 # Figures
 
 

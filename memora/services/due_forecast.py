@@ -78,9 +78,14 @@ def _count(season: str) -> Document:
 
 
 def _store(document: Document) -> None:
-	frappe.db.delete("Due Forecast Day", {"parent": document.season})
-	frappe.db.delete(DOCTYPE, {"name": document.season})
+	forget_season(document.season)
 	document.insert(ignore_permissions=True)
+
+
+def forget_season(season: str) -> None:
+	"""Deletes the forecast of a season; the caller commits."""
+	frappe.db.delete("Due Forecast Day", {"parent": season})
+	frappe.db.delete(DOCTYPE, {"name": season})
 
 
 def get(season: str) -> Document | None:

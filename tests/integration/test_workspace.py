@@ -19,7 +19,7 @@ PAGE = "frappe.desk.desktop.get_desktop_page"
 def show(card: str):
 	"""What a card's endpoint answers, in this process."""
 	frappe.db.rollback()
-	return frappe.call(f"memora.desk.{card}")
+	return frappe.call(f"memora.cards.{card}")
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_cards_of_a_site_without_data_show_nothing():
 
 def test_cards_without_any_season_show_nothing():
 	frappe.db.delete("Game Subscription Season")
-	assert frappe.call("memora.desk.due_today")["value"] == 0
+	assert frappe.call("memora.cards.due_today")["value"] == 0
 	frappe.db.rollback()
 
 
@@ -83,13 +83,13 @@ def test_a_card_costs_a_query_or_two(card, season):
 	show(card)
 	frappe.db.rollback()
 	with counted() as queries:
-		frappe.call(f"memora.desk.{card}")
+		frappe.call(f"memora.cards.{card}")
 	assert queries.total <= 3
 
 
 @pytest.mark.parametrize("card", CARDS)
 def test_cards_are_for_managers(client, manager, stranger, card):
-	method = f"memora.desk.{card}"
+	method = f"memora.cards.{card}"
 	assert manager.post(method).status_code == 200
 	assert client.post(method).status_code == 403
 	assert stranger.post(method).status_code == 403

@@ -3,13 +3,13 @@ from frappe import _
 from frappe.model.document import Document
 
 from memora.exceptions import InvalidSeason, PartitionError, SeasonStateError
-from memora.services import memory_store, partition_manager, partition_swap
+from memora.services import activity, due_forecast, memory_store, partition_manager, partition_swap
 from memora.services.seasons import canonical_name
 
 # What services write, and nobody else
 SYSTEM_FIELDS = (
-	*("partition_created", "archive_started_at", "archive_status"),
-	*("archived_at", "archived_records"),
+	*("partition_created", "archive_started_at", "archive_status", "archive_step"),
+	*("archived_at", "archived_records", "jobs"),
 )
 
 
@@ -71,6 +71,8 @@ class GameSubscriptionSeason(Document):
 		)
 
 	def after_delete(self) -> None:
+		activity.forget_season(self.name)
+		due_forecast.forget_season(self.name)
 		# this transaction has read the tables, so that a drop would wait for it
 		frappe.db.after_commit.add(self._drop_partitions)
 
