@@ -80,6 +80,12 @@ class UnknownJob(MemoraError):
 	http_status_code = 404
 
 
+class UnknownMemory(MemoraError):
+	"""A tracker's or archived tracker's name that no row has."""
+
+	http_status_code = 404
+
+
 class NoActiveSeason(MemoraError):
 	"""No season takes answers at the moment."""
 
@@ -90,6 +96,14 @@ class SeasonStateError(MemoraError):
 	"""The season is not in the state that this needs."""
 
 	http_status_code = 409
+
+
+class NotConfirmed(MemoraError):
+	"""What deletes or moves a season's records was not confirmed by its name."""
+
+
+class UnboundedList(MemoraError):
+	"""A list of the desk that would read all rows of a big table."""
 
 
 class JobStateError(MemoraError):

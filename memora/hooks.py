@@ -19,6 +19,17 @@ after_request = [
 
 app_include_js = ["/assets/memora/js/safe_mode_banner.js"]
 
+doctype_list_js = {
+	"Player Memory Tracker": "public/js/bounded_list.js",
+	"Player Review Log": "public/js/bounded_list.js",
+	"Archived Memory Tracker": "public/js/bounded_list.js",
+}
+permission_query_conditions = {
+	"Player Memory Tracker": "memora.memora.bounded_lists.of_trackers",
+	"Player Review Log": "memora.memora.bounded_lists.of_answers",
+	"Archived Memory Tracker": "memora.memora.bounded_lists.of_archived",
+}
+
 scheduler_events = {
 	"cron": {
 		"* * * * *": [

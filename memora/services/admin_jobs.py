@@ -1,5 +1,6 @@
 """Long work that administrators start: jobs on the queue `long`, known by ids of their own."""
 
+from collections.abc import Iterable
 from typing import Any, Literal, NoReturn
 from uuid import uuid4
 
@@ -7,10 +8,11 @@ import frappe
 from frappe import _
 from frappe.utils import background_jobs
 from redis.exceptions import RedisError
-from rq.job import JobStatus
+from rq.job import Job, JobStatus
 from typing_extensions import NotRequired, TypedDict
 
 from memora.exceptions import JobFailed, QueueUnavailable, UnknownJob
+from memora.services import seasons
 from memora.services.srs_persistence import reach_queue
 
 QUEUE = "long"
@@ -40,7 +42,10 @@ class JobState(TypedDict):
 
 
 def start(kind: str, action: str, **arguments: Any) -> StartedJob:
-	"""Queues a job that calls a function with these arguments: {status: queued, job_id}. Raises QueueUnavailable."""
+	"""Queues a job that calls a function with these arguments: {status: queued, job_id}. Raises QueueUnavailable.
+
+	The season it is about, if one is named, remembers it; see seasons.get_jobs. Commits.
+	"""
 	job_id = f"{PREFIX}{kind}-{uuid4().hex[:12]}"
 	try:
 		reach_queue()
@@ -49,6 +54,8 @@ def start(kind: str, action: str, **arguments: Any) -> StartedJob:
 		)
 	except RedisError as error:
 		refuse(error)
+	if season := arguments.get("season_name") or arguments.get("season"):
+		seasons.note_job(season, kind, job_id)
 	return {"status": "queued", "job_id": job_id}
 
 
@@ -62,15 +69,24 @@ def run(action: str, arguments: dict[str, Any]) -> dict[str, Any]:
 
 def get_status(job_id: str) -> JobState:
 	"""See api.srs.get_job_status. Raises UnknownJob, QueueUnavailable."""
+	if status := find([job_id]).get(job_id):
+		return status
+	frappe.throw(_("There is no job {0}.").format(frappe.utils.escape_html(job_id)), UnknownJob)
+
+
+def find(job_ids: Iterable[str]) -> dict[str, JobState]:
+	"""Of these jobs those that RQ still knows, by id, each as get_status has it. Raises QueueUnavailable."""
 	try:
 		reach_queue()
-		job = background_jobs.get_job(job_id) if job_id.startswith(PREFIX) else None
-		if not job:
-			frappe.throw(_("There is no job {0}.").format(frappe.utils.escape_html(job_id)), UnknownJob)
-		status = JobStatus(job.get_status()).value
-		result, trace = job.return_value(), job.exc_info
+		jobs = {i: background_jobs.get_job(i) for i in job_ids if i.startswith(PREFIX)}
+		return {job_id: _status(job_id, job) for job_id, job in jobs.items() if job}
 	except RedisError as error:
 		refuse(error)
+
+
+def _status(job_id: str, job: Job) -> JobState:
+	status = JobStatus(job.get_status()).value
+	result, trace = job.return_value(), job.exc_info
 	answer = {"job_id": job_id, "status": WORDS.get(status, status)}
 	if status == JobStatus.FINISHED:
 		return {**answer, "result": result}

@@ -49,11 +49,16 @@ def rebuild(
 			InvalidLimit,
 		)
 	season_name = require_cache(season_name)
-	with memory_store.named_lock(f"rebuild {season_name}", wait_seconds=0) as is_mine:
+	with memory_store.named_lock(lock_name(season_name), wait_seconds=0) as is_mine:
 		if not is_mine:
 			frappe.throw(_("The cache of season {0} is being rebuilt.").format(season_name), SeasonStateError)
 		run = _Run(_resumed(season_name, restart) or _new(season_name), batch_size, progress)
 		return run.go()
+
+
+def lock_name(season_name: str) -> str:
+	"""Of the lock that a rebuild of this season holds."""
+	return f"rebuild {season_name}"
 
 
 def cancel(season_name: str) -> bool:

@@ -213,6 +213,15 @@ JOURNAL_OF_SUBMISSION_SQL = """
 	SELECT question_id, quality, kind = 'Practice', next_review_date_after FROM `tabPlayer Review Log`
 	WHERE season = %(season)s AND name BETWEEN %(first)s AND %(last)s"""
 
+# What a form of the desk shows of one memory, live or archived, and of the answers that led to it.
+MEMORY_SQL = f"SELECT player, season, {RECORD_COLUMNS} FROM `tab{{doctype}}` WHERE name = %s"
+HISTORY_SQL = f"""
+	SELECT name, {JOURNAL_COLUMNS} FROM `tabPlayer Review Log`
+	WHERE season = %(season)s AND name BETWEEN %(first)s AND %(last)s AND question_id = %(question_id)s
+	ORDER BY reviewed_at DESC, name LIMIT %(limit)s"""
+COUNT_ANSWERS_SQL = """
+	SELECT COUNT(*) FROM `tabPlayer Review Log` WHERE season = %(season)s AND name BETWEEN %(first)s AND %(last)s"""
+
 # The row exists only if the season still takes answers: an archive run that closes the season
 # waits for this lock or is seen by it.
 OUTBOX_INSERT_SQL = """
@@ -290,6 +299,11 @@ def journal_name(player: str, season: str, submission_id: str, question_id: str)
 	return submission_key(player, season, submission_id) + digest(question_id)
 
 
+def names_of_player(player: str) -> tuple[str, str]:
+	"""Bounds of the names of all her rows, in each of the three tables."""
+	return tuple(_range(digest(player)).values())
+
+
 def _range(prefix: str) -> dict[str, str]:
 	"""Bounds of the names that begin with a prefix of hex digits."""
 	return {"first": prefix, "last": prefix + "g"}
@@ -328,7 +342,7 @@ def named_lock(name: str, wait_seconds: int) -> Iterator[bool]:
 
 	It goes with its connection, so that nobody who has died keeps it.
 	"""
-	key = "memora:" + digest(frappe.conf.db_name, name)
+	key = _lock_key(name)
 	is_mine = bool(frappe.db.sql("SELECT GET_LOCK(%s, %s)", (key, wait_seconds))[0][0])
 	try:
 		yield is_mine
@@ -336,6 +350,15 @@ def named_lock(name: str, wait_seconds: int) -> Iterator[bool]:
 		if is_mine:
 			with suppress(*DATABASE_FAILURES):  # a lost connection has released it
 				frappe.db.sql("SELECT RELEASE_LOCK(%s)", (key,))
+
+
+def is_locked(name: str) -> bool:
+	"""Whether anybody holds a named_lock."""
+	return frappe.db.sql("SELECT IS_USED_LOCK(%s)", (_lock_key(name),))[0][0] is not None
+
+
+def _lock_key(name: str) -> str:
+	return "memora:" + digest(frappe.conf.db_name, name)
 
 
 def new_snapshot() -> None:
@@ -506,6 +529,25 @@ def get_submission(player: str, season: str, submission_id: str) -> dict[str, St
 	values = {"season": season, **_range(submission_key(player, season, submission_id))}
 	rows = frappe.db.sql(JOURNAL_OF_SUBMISSION_SQL, values)
 	return {q: StoredAnswer(quality, bool(is_practice), due) for q, quality, is_practice, due in rows}
+
+
+def get_memory(doctype: str, name: str) -> tuple[str, str, MemoryRecord] | None:
+	"""(player, season, record) of a row of the tracker or of the archive."""
+	rows = frappe.db.sql(MEMORY_SQL.format(doctype=doctype), (name,))
+	return (*rows[0][:2], MemoryRecord(*rows[0][2:])) if rows else None
+
+
+def get_history(player: str, season: str, question_id: str, limit: int) -> list[tuple[str, JournalEntry]]:
+	"""(name, answer) of a learner's last answers to one question, the newest first; reads her part of the
+	journal's primary key."""
+	values = _of_player(player, season, question_id=question_id, limit=limit)
+	return [(name, JournalEntry(*fields_)) for name, *fields_ in frappe.db.sql(HISTORY_SQL, values)]
+
+
+def count_answers(player: str, season: str, submission_id: str) -> int:
+	"""How many answers of a submission are in the journal."""
+	values = {"season": season, **_range(submission_key(player, season, submission_id))}
+	return frappe.db.sql(COUNT_ANSWERS_SQL, values)[0][0]
 
 
 def iterate_journal(season: str, player: str | None = None) -> Iterator[tuple[str, JournalEntry]]:

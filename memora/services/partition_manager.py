@@ -10,14 +10,14 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import frappe
 import pymysql
 from frappe import _
 
 from memora.exceptions import PartitionError, SeasonStateError
-from memora.services import memory_store
+from memora.services import memory_store, site_time
 
 LOCK_WAIT_SECONDS = 2  # how long new readers may queue behind a waiting ALTER
 DEADLINE_SECONDS = 30
@@ -63,6 +63,10 @@ PARTITIONS_SQL = """
 	FROM information_schema.PARTITIONS
 	WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s AND PARTITION_NAME IS NOT NULL
 	ORDER BY PARTITION_ORDINAL_POSITION"""
+OF_SEASON_SQL = """
+	SELECT TABLE_NAME, TABLE_ROWS, DATA_LENGTH + INDEX_LENGTH, UNIX_TIMESTAMP(CREATE_TIME)
+	FROM information_schema.PARTITIONS
+	WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN %(tables)s AND PARTITION_NAME = %(partition)s"""
 INDEXES_SQL = """
 	SELECT INDEX_NAME, GROUP_CONCAT(COLUMN_NAME ORDER BY SEQ_IN_INDEX)
 	FROM information_schema.STATISTICS
@@ -172,6 +176,19 @@ def estimate_rows(doctype: str, season: str) -> int:
 def has_partitions(season: str) -> bool:
 	"""Whether the season has its partition in every one of the three tables."""
 	return all(season in _seasons(doctype) for doctype in INDEXES)
+
+
+def describe(season: str) -> dict[str, dict[str, Any] | None]:
+	"""{rows, bytes, created_at} of the season's partition in each of the three tables, None where it has none.
+
+	Rows and bytes are InnoDB's estimates; `created_at` is naive site time, also that of the last swap. One query.
+	"""
+	values = {"tables": [_table(doctype) for doctype in INDEXES], "partition": partition_name(season)}
+	found = {
+		table: {"rows": rows, "bytes": size, "created_at": created and site_time.to_naive(float(created))}
+		for table, rows, size, created in frappe.db.sql(OF_SEASON_SQL, values)
+	}
+	return {doctype: found.get(_table(doctype)) for doctype in INDEXES}
 
 
 def partition_name(season: str) -> str:

@@ -6,6 +6,7 @@ learning days instead of 24-hour periods: a learner who answers at 20:00 and aga
 in between, and on real data that halves the log loss of the prediction.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from enum import IntEnum
@@ -125,6 +126,18 @@ def review(
 		last_review=reviewed_at,
 	)
 	return Outcome(memory, rating, predicted)
+
+
+def recall(memory: Memory, days: Iterable[date], calendar: LearningCalendar) -> list[float]:
+	"""The probability (0 to 1) of a right answer on each of these learning days, should none be given before.
+
+	It is 1 on the day of the last review, and on days before it.
+	"""
+	scheduler, card = (
+		_scheduler(0.9),
+		_card(memory, calendar),
+	)  # the curve does not depend on what is aimed at
+	return [round(scheduler.get_card_retrievability(card, _midnight(day)), DECIMALS) for day in days]
 
 
 def practise(before: Memory, quality: int) -> Outcome:

@@ -44,7 +44,7 @@ class SeasonScheduler:
 	def review(self, question_id: str, before: MemoryRecord | None, quality: int) -> Outcome:
 		"""See scheduling.review; `before` is None at the first sight of a question."""
 		return scheduling.review(
-			_memory(before, self.calendar.zone) if before else None,
+			memory_of(before, self.calendar.zone) if before else None,
 			quality,
 			self.now,
 			seed=memory_store.tracker_name(self.player, self.season.name, question_id),
@@ -55,7 +55,7 @@ class SeasonScheduler:
 
 	def practise(self, before: MemoryRecord, quality: int) -> Outcome:
 		"""See scheduling.practise."""
-		return scheduling.practise(_memory(before, self.calendar.zone), quality)
+		return scheduling.practise(memory_of(before, self.calendar.zone), quality)
 
 	def preview(self, question_id: str, before: MemoryRecord | None) -> Preview:
 		"""What each grade would lead to."""
@@ -74,7 +74,8 @@ class SeasonScheduler:
 		}
 
 
-def _memory(record: MemoryRecord, zone: ZoneInfo) -> Memory:
+def memory_of(record: MemoryRecord, zone: ZoneInfo) -> Memory:
+	"""A stored record as the model takes it."""
 	return Memory(
 		stability=record.stability,
 		difficulty=record.difficulty,

@@ -1,5 +1,6 @@
 """Which season learners play in, and why none is when none is."""
 
+import json
 import unicodedata
 from dataclasses import dataclass
 from datetime import date
@@ -9,6 +10,7 @@ from frappe import _
 from frappe.model.document import Document
 
 from memora.exceptions import NoActiveSeason, UnknownSeason
+from memora.services import memory_store
 
 COLUMNS = "name, end_date, enable_redis"
 ACTIVE_SQL = f"SELECT {COLUMNS} FROM `tabGame Subscription Season` WHERE is_active = 1 LIMIT 1"
@@ -17,6 +19,8 @@ TO_ARCHIVE_SQL = """
 	SELECT name FROM `tabGame Subscription Season`
 	WHERE is_active = 0 AND archived_at IS NULL
 	AND (auto_archive = 1 AND end_date < %s OR archive_started_at IS NOT NULL) ORDER BY end_date"""
+NOTE_JOB_SQL = """
+	UPDATE `tabGame Subscription Season` SET jobs = JSON_SET(COALESCE(jobs, '{}'), %s, %s) WHERE name = %s"""
 LATEST_SQL = """
 	SELECT name, archived_at IS NOT NULL FROM `tabGame Subscription Season`
 	ORDER BY end_date DESC, name LIMIT 1"""
@@ -60,6 +64,17 @@ def get_document(name: str, for_update: bool = False) -> Document:
 	"""A season's document; raises UnknownSeason."""
 	get(name)
 	return frappe.get_doc("Game Subscription Season", name, for_update=for_update)
+
+
+def note_job(name: str, kind: str, job_id: str) -> None:
+	"""Remembers the last job of a kind that was started for a season. Commits."""
+	with memory_store.transaction():
+		frappe.db.sql(NOTE_JOB_SQL, (f"$.{kind}", job_id, name))
+
+
+def get_jobs(season: Document) -> dict[str, str]:
+	"""The last job of each kind that was started for a season, {kind: job_id}."""
+	return json.loads(season.jobs or "{}")
 
 
 def get_to_archive(today: date) -> list[str]:

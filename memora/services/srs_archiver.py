@@ -38,6 +38,7 @@ from memora.services import (
 from memora.services.srs_redis_manager import SRSRedisManager
 
 DOCTYPE = "Game Subscription Season"
+LOCK = "archive"  # that an archive or retention run holds
 STEPS = 6  # that an archive run reports
 FOLD_WAIT_SECONDS = 10  # for submissions that a worker is folding at the moment
 
@@ -174,7 +175,7 @@ def delete_eligible_records(season_name: str | None = None) -> dict[str, Any]:
 
 @contextmanager
 def _only_run() -> Iterator[None]:
-	with memory_store.named_lock("archive", wait_seconds=0) as is_mine:
+	with memory_store.named_lock(LOCK, wait_seconds=0) as is_mine:
 		if not is_mine:
 			frappe.throw(_("Another archive or retention run is going on."), SeasonStateError)
 		yield
@@ -186,7 +187,7 @@ def _archive(season_name: str) -> int:
 		return _move(season_name)
 	except FAILURES as error:
 		with suppress(*FAILURES):  # MariaDB may be gone
-			_set_status(season_name, _("Stopped: {0}").format(error))
+			_set_status(season_name, _("Stopped: {0}").format(error), 0)
 		raise
 
 
@@ -269,6 +270,7 @@ def _finish(season_name: str, is_cache_cleared: bool) -> int:
 			"archived_at": site_time.naive_now(),
 			"archived_records": count,
 			"archive_status": status,
+			"archive_step": STEPS,
 		}
 		frappe.db.set_value(DOCTYPE, season_name, values, update_modified=False)
 	_publish(season_name, status, STEPS)
@@ -277,19 +279,21 @@ def _finish(season_name: str, is_cache_cleared: bool) -> int:
 
 def _report(season_name: str, step: str, done: int) -> None:
 	"""Tells the season's document and whoever looks at its form how far it is."""
-	_set_status(season_name, step)
+	_set_status(season_name, step, done)
 	_publish(season_name, step, done)
 
 
-def _set_status(season_name: str, status: str) -> None:
+def _set_status(season_name: str, status: str, step: int) -> None:
+	values = {"archive_status": status, "archive_step": step}
 	with memory_store.transaction():
-		frappe.db.set_value(DOCTYPE, season_name, "archive_status", status, update_modified=False)
+		frappe.db.set_value(DOCTYPE, season_name, values, update_modified=False)
 
 
 def _publish(season_name: str, step: str, done: int) -> None:
-	progress = {"percent": 100 * done / STEPS, "title": _("Archiving"), "description": step}
+	"""Under a name of its own: Frappe would put a dialog before the form of what is called `progress`."""
+	progress = {"percent": 100 * done / STEPS, "description": step}
 	with suppress(RedisError):
-		frappe.publish_realtime("progress", progress, doctype=DOCTYPE, docname=season_name)
+		frappe.publish_realtime("memora_archive", progress, doctype=DOCTYPE, docname=season_name)
 
 
 # Retention

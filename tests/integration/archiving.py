@@ -39,7 +39,9 @@ def put_back(season: str) -> None:
 	"""Undoes archiving."""
 	_move_rows(season, "Archived Memory Tracker", "Player Memory Tracker")
 	nothing = dict.fromkeys(("archived_at", "archive_started_at", "archive_status"))
-	frappe.db.set_value("Game Subscription Season", season, {**nothing, "archived_records": 0})
+	frappe.db.set_value(
+		"Game Subscription Season", season, {**nothing, "archived_records": 0, "archive_step": 0}
+	)
 	frappe.db.commit()
 
 

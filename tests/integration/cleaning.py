@@ -145,6 +145,8 @@ def _restore_standing_season() -> None:
 		"archived_records": 0,
 		"archive_started_at": None,
 		"archive_status": None,
+		"archive_step": 0,
+		"jobs": None,
 		"partition_created": 1,
 		"start_date": add_days(getdate(), -30),
 		"end_date": add_days(getdate(), 300),

@@ -464,8 +464,10 @@ def test_progress_reaches_those_who_look_at_the_season(archiver, monkeypatch):
 	events = []
 	while message := listener.get_message(timeout=1):
 		events.append(json.loads(message["data"]))
-	progress = [event["message"] for event in events if event["event"] == "progress"]
-	assert {event["room"] for event in events if event["event"] == "progress"} == {f"doc:{DOCTYPE}/{ended}"}
+	progress = [event["message"] for event in events if event["event"] == "memora_archive"]
+	assert {event["room"] for event in events if event["event"] == "memora_archive"} == {
+		f"doc:{DOCTYPE}/{ended}"
+	}
 	assert [p["percent"] for p in progress] == sorted(p["percent"] for p in progress)
 	assert "Adding the rows to the archive: 40 copied" in {p["description"] for p in progress}
 	assert (progress[-1]["percent"], progress[-1]["description"]) == (100, "Archived")

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import frappe
@@ -22,6 +23,13 @@ expect.set_options(timeout=WAIT_MS)
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
+	with launched() as browser:
+		yield browser
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+	"""A Chromium of the tests' own; skips the test where there is none."""
 	path = packages.browser()
 	if not path and not os.environ.get("CI"):
 		pytest.skip("there is no Chromium here")

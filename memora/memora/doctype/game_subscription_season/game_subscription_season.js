@@ -1,9 +1,234 @@
+// Where a season stands, and what may be done with it. The server says both, and decides again when it is done.
+
+const POLL_MS = 2000; // while something is going on, since realtime may not be there
+
+const ACTIONS = {
+	create_partitions: { label: __("Create Partitions"), run: create_partitions },
+	rebuild: { label: __("Rebuild Cache"), run: rebuild },
+	cancel_rebuild: { label: __("Cancel Rebuild"), run: cancel_rebuild },
+	reconcile: { label: __("Reconcile"), run: reconcile },
+	archive: { label: __("Archive"), run: archive },
+	retention: { label: __("Retention"), run: retention },
+};
+
 frappe.ui.form.on("Game Subscription Season", {
+	setup(frm) {
+		const look = (message) => {
+			if (!message.season || message.season === frm.doc.name) look_again(frm, 0);
+		};
+		for (const event of ["memora_rebuild", "memora_archive"]) frappe.realtime.on(event, look);
+	},
+
 	refresh(frm) {
-		if (!frm.is_new() && !frm.doc.partition_created) {
-			frm.add_custom_button(__("Create Partitions"), () =>
-				frm.call("create_partitions").then(() => frm.reload_doc()),
-			);
-		}
+		clearTimeout(frm.memora_timer);
+		if (frm.is_new()) return;
+		frm.memora_section = $(frm.dashboard.add_section("", __("State")));
+		frm.memora_actions = null; // a refresh takes the buttons away
+		look_again(frm, 0);
 	},
 });
+
+function look_again(frm, after_ms) {
+	clearTimeout(frm.memora_timer);
+	frm.memora_timer = setTimeout(() => look(frm), after_ms);
+}
+
+function look(frm) {
+	const name = frm.doc.name;
+	if (cur_frm !== frm || frm.is_new()) return; // another form is open: the next refresh looks again
+	frappe
+		.call({ method: "memora.desk.get_season_state", args: { season: name }, type: "GET" })
+		.then(({ message: state }) => {
+			if (frm.doc.name !== name) return;
+			show(frm, state);
+			if (state.is_busy) look_again(frm, POLL_MS);
+			// what services have written since: the form shows it, too
+			else if (frm.memora_was_busy && !frm.is_dirty()) frm.reload_doc();
+			frm.memora_was_busy = state.is_busy;
+		});
+}
+
+// What is shown
+
+function show(frm, state) {
+	frm.memora_section.html(`<div class="row memora-state">
+		${column(__("Partitions"), partitions(state))}
+		${column(__("Cache"), cache(state))}
+		${column(__("Archive"), archived(state, frm.doc))}
+	</div>`);
+	frm.dashboard.show();
+	frm.memora_state = state;
+	show_actions(frm);
+}
+
+function show_actions(frm) {
+	const { actions } = frm.memora_state;
+	if (actions.join() === frm.memora_actions) return; // an open menu stays open
+	frm.memora_actions = actions.join();
+	for (const { label } of Object.values(ACTIONS)) frm.remove_custom_button(label, __("Actions"));
+	for (const name of actions) {
+		const { label, run } = ACTIONS[name];
+		frm.add_custom_button(label, () => run(frm, frm.memora_state), __("Actions"));
+	}
+}
+
+const column = (title, body) => `<div class="col-sm-4 mb-3"><h6>${title}</h6>${body}</div>`;
+const escape = (value) => frappe.utils.escape_html(String(value));
+const number = (value) => format_number(value || 0, null, 0);
+const day = (value) => frappe.datetime.str_to_user(value.slice(0, 10));
+// read from left to right in every language
+const when = (value) => `<bdi dir="ltr">${frappe.datetime.str_to_user(value)}</bdi>`;
+const fact = (label, value) =>
+	`<div class="d-flex justify-content-between small mb-1" style="gap: 8px">
+		<span class="text-muted">${label}</span><span style="text-align: end">${value}</span></div>`;
+const problem = (text) => (text ? `<div class="memora-error small text-danger my-2">${escape(text)}</div>` : "");
+
+function bar(kind, { percent, is_running, error }, text) {
+	if (percent === null) return "";
+	const style = is_running ? "progress-bar-striped progress-bar-animated" : error || percent < 100 ? "bg-warning" : "bg-success";
+	const width = Math.max(percent, 2); // so that there is something to be seen
+	return `<div class="memora-progress my-2" data-kind="${kind}">
+		<div class="progress"><div class="progress-bar ${style}" role="progressbar" style="width: ${width}%"
+			aria-valuenow="${Math.floor(percent)}" aria-valuemin="0" aria-valuemax="100"></div></div>
+		<div class="small text-muted mt-1">${escape(text)}</div></div>`;
+}
+
+function partitions({ tables }) {
+	return Object.entries(tables)
+		.map(([doctype, found]) => {
+			if (!found) return fact(__(doctype), `<span class="text-danger">${__("missing")}</span>`);
+			const size = frappe.form.formatters.FileSize(found.bytes);
+			const since = found.created_at ? __("since {0}", [day(found.created_at)]) : "";
+			const rows = __("about {0} rows, {1}", [number(found.rows), size]);
+			return fact(__(doctype), since) + `<div class="small mb-2">${rows}</div>`;
+		})
+		.join("");
+}
+
+function cache({ cache, jobs, queue_error }) {
+	if (!cache.is_enabled) return fact(__("Redis"), __("not used by this season"));
+	const { rebuild, reconciliation } = cache;
+	let html = fact(__("Last rebuild"), rebuild ? link("Cache Rebuild", rebuild.name, when(rebuild.started_at)) : __("never"));
+	html += bar("rebuild", cache, jobs.rebuild?.status === "queued" ? __("Waiting for a worker") : progress_of(rebuild));
+	html += fact(
+		__("Last reconciliation"),
+		reconciliation ? link("Cache Reconciliation", reconciliation.name, when(reconciliation.started_at)) : __("never"),
+	);
+	if (reconciliation) {
+		const { discrepancies_found, sample_size } = reconciliation;
+		html += fact(__("Wrong"), __("{0} of {1} records", [number(discrepancies_found), number(sample_size)]));
+	}
+	html += running(jobs.reconcile, __("Reconciliation"));
+	return html + problem(cache.error) + problem(queue_error);
+}
+
+function progress_of(rebuild) {
+	const { status, records, estimated_records } = rebuild || {};
+	if (status === "Completed") return __("Completed: {0} records", [number(records)]);
+	return __("{0}: {1} of about {2} records", [__(status), number(records), number(estimated_records)]);
+}
+
+function archived({ archive, jobs }, doc) {
+	let html = "";
+	if (archive.archived_at) {
+		html += fact(__("Archived"), when(archive.archived_at));
+		html += fact(__("Records"), number(archive.archived_records));
+	} else {
+		if (archive.started_at) html += fact(__("Begun"), when(archive.started_at));
+		else html += fact(__("Archived"), __("no"));
+		html += fact(__("Automatic"), doc.auto_archive ? __("after {0}", [day(doc.end_date)]) : __("no"));
+	}
+	const is_queued = jobs.archive?.status === "queued";
+	html += bar("archive", archive, is_queued ? __("Waiting for a worker") : archive.status || "");
+	return html + running(jobs.retention, __("Retention")) + problem(archive.error);
+}
+
+const link = (doctype, name, html) => `<a href="${frappe.utils.get_form_link(doctype, name)}">${html}</a>`;
+
+function running(job, label) {
+	const texts = { queued: __("waiting for a worker"), started: __("going on") };
+	return texts[job?.status] ? fact(label, texts[job.status]) : "";
+}
+
+// What may be done. Each shows first what it would do; a refusal is the server's, and shown as Frappe shows it.
+
+function create_partitions(frm, { tables }) {
+	const missing = Object.keys(tables).filter((doctype) => !tables[doctype]);
+	const text = __("Makes the season's partitions in: {0}.", [missing.map((doctype) => __(doctype)).join(", ")]);
+	ask(__("Create Partitions"), text, [], () => frm.call("create_partitions").then(() => frm.reload_doc()));
+}
+
+function rebuild(frm, { tables }) {
+	const text = __("Loads the schedules of all learners into Redis: about {0} records.", [rows(tables)]);
+	ask(__("Rebuild Cache"), text, [], () => start(frm, "api.srs.rebuild_season_cache"));
+}
+
+function cancel_rebuild(frm) {
+	const text = __("It stops within seconds. The next rebuild within an hour goes on where it was.");
+	ask(__("Cancel Rebuild"), text, [], () => start(frm, "api.srs.cancel_rebuild"));
+}
+
+function reconcile(frm, { tables }) {
+	const text = __("Compares schedules in Redis with MariaDB and mends them, of about {0} records.", [rows(tables)]);
+	const size = { fieldname: "sample_size", fieldtype: "Int", label: __("Records to Compare"), default: 10000, reqd: 1 };
+	ask(__("Reconcile"), text, [size], (values) => start(frm, "api.srs.trigger_reconciliation", values));
+}
+
+function archive(frm) {
+	dry_run(frm, "api.srs.archive_season").then((found) => {
+		const text = __("Moves {0} records out of the live table. The season takes no answers from then on, for good.", [
+			number(found.active_records),
+		]);
+		ask(__("Archive"), text, [typed(frm)], (values) => start(frm, "desk.archive_season", values), "danger");
+	});
+}
+
+function retention(frm) {
+	dry_run(frm, "api.srs.delete_eligible_records").then(({ seasons }) => {
+		const count = seasons[frm.doc.name];
+		if (!count) return frappe.msgprint(__("No archived record of this season is past retention."));
+		const text = __("Deletes {0} archived records past retention, for good.", [number(count)]);
+		const run = (values) => start(frm, "desk.delete_eligible_records", values);
+		ask(__("Retention"), text, [typed(frm)], run, "danger");
+	});
+}
+
+const rows = (tables) => number(tables["Player Memory Tracker"]?.rows);
+
+const typed = (frm) => ({
+	fieldname: "typed_name",
+	fieldtype: "Data",
+	label: __("Type {0} to confirm", [escape(frm.doc.name)]),
+	reqd: 1,
+});
+
+const dry_run = (frm, method) =>
+	frappe
+		.call({ method: `memora.${method}`, args: { season: frm.doc.name }, freeze: true, freeze_message: __("Counting") })
+		.then(({ message }) => message);
+
+function start(frm, method, values = {}) {
+	return frappe
+		.call({ method: `memora.${method}`, args: { season: frm.doc.name, ...values } })
+		.then(() => {
+			frm.memora_was_busy = true; // even if it should have ended before the next look
+			look_again(frm, 0);
+		});
+}
+
+// The dialog stays open when the server refuses.
+function ask(title, text, fields, action, style = "primary") {
+	const dialog = new frappe.ui.Dialog({
+		title,
+		fields: [{ fieldname: "text", fieldtype: "HTML", options: `<p>${text}</p>` }, ...fields],
+		primary_action_label: title,
+		primary_action(values) {
+			dialog.disable_primary_action();
+			Promise.resolve(action(values))
+				.then(() => dialog.hide())
+				.catch(() => dialog.enable_primary_action());
+		},
+	});
+	dialog.get_primary_btn().removeClass("btn-primary").addClass(`btn-${style}`);
+	dialog.show();
+}

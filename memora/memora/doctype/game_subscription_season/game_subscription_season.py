@@ -8,8 +8,8 @@ from memora.services.seasons import canonical_name
 
 # What services write, and nobody else
 SYSTEM_FIELDS = (
-	*("partition_created", "archive_started_at", "archive_status"),
-	*("archived_at", "archived_records"),
+	*("partition_created", "archive_started_at", "archive_status", "archive_step"),
+	*("archived_at", "archived_records", "jobs"),
 )
 
 

@@ -1,0 +1,78 @@
+"""Lists of the three big tables in the desk, kept from reading them whole.
+
+Frappe asks the hook permission_query_conditions for each list. A filter by player becomes a range of the primary
+key, in which her rows are neighbours. A list that neither key nor partition bounds is refused once the table
+is big, and the message says what would be right.
+"""
+
+import json
+import re
+from typing import Any
+
+import frappe
+from frappe import _
+
+from memora.exceptions import UnboundedList
+from memora.services import memory_store, partition_manager
+
+SMALL_ROWS = 200_000  # that a list may read to the end: some tenths of a second
+READ_ALL = (
+	"get_count",
+	"get_group_by_count",
+	"export_query",
+)  # of the desk's requests, those that stop at no page
+BY_NAME = re.compile(r"(`[^`]+`\.)?`?name`?( +(asc|desc))?", re.IGNORECASE)
+BOUNDED_FIELDS = {"season", "name"}  # with which rows come in the order of the primary key
+
+
+def of_trackers(user: str) -> str:
+	return _condition("Player Memory Tracker")
+
+
+def of_answers(user: str) -> str:
+	return _condition("Player Review Log")
+
+
+def of_archived(user: str) -> str:
+	return _condition("Archived Memory Tracker")
+
+
+def _condition(doctype: str) -> str:
+	"""SQL for the list that this request of the desk asks for; empty for any other query. Raises UnboundedList."""
+	request = frappe.form_dict
+	if not getattr(frappe.local, "request", None) or request.get("doctype") != doctype:
+		return ""
+	filters = _filters(request.get("filters") or request.get("current_filters"))
+	if player := next((value for field, op, value in filters if (field, op) == ("player", "=")), None):
+		first, last = memory_store.names_of_player(frappe.db.get_value("User", player, "name") or player)
+		return f"`tab{doctype}`.name BETWEEN '{first}' AND '{last}'"
+	if not _is_bounded(request, filters) and _rows(doctype) > SMALL_ROWS:
+		frappe.throw(
+			_(
+				"{0} has too many rows for this list. Choose a Player; without one, no other filter than Season, "
+				"sorted by ID."
+			).format(_(doctype)),
+			UnboundedList,
+		)
+	return ""
+
+
+def _is_bounded(request: frappe._dict, filters: list[tuple[str, str, Any]]) -> bool:
+	"""Whether the first rows in the order of the primary key are what is asked for."""
+	reads_all = frappe.request.path.endswith(READ_ALL)
+	in_order = BY_NAME.fullmatch((request.get("order_by") or "name").strip())
+	is_bounded = {field for field, _op, _value in filters} <= BOUNDED_FIELDS
+	return bool(is_bounded and in_order and not reads_all and not request.get("group_by"))
+
+
+def _filters(given: Any) -> list[tuple[str, str, Any]]:
+	"""(field, operator, value) of a list's filters, in each of the forms that Frappe takes."""
+	given = json.loads(given) if isinstance(given, str) else given
+	if isinstance(given, dict):
+		pairs = given.items()
+		return [(f, *v) if isinstance(v, list) else (f, "=", v) for f, v in pairs]
+	return [tuple(f if len(f) == 3 else f[1:4]) for f in given or []]
+
+
+def _rows(doctype: str) -> int:
+	return sum(partition["rows"] for partition in partition_manager.list_partitions(doctype))
