@@ -32,6 +32,7 @@ LATEST_VERSION = 3  # of the layout, as `meta` has it
 MAX_COLLECTION_BYTES = 64 << 20  # some 100,000 notes
 MAX_MAP_BYTES = 8 << 20
 MAX_CARDS = 50_000
+MAX_NAME = 140  # characters, of a field that holds one
 READ_SECONDS = 60  # for the statements on a database that somebody else made
 ENCRYPTED = 0x1  # of a zip entry's flags
 DECK_SEPARATOR = "::"
@@ -129,8 +130,8 @@ class AnkiPackage:
 			Card(
 				card,
 				ordinal,
-				decks.get(deck, ""),
-				str(guid),
+				decks.get(deck, "")[:MAX_NAME],
+				str(guid)[:MAX_NAME],
 				types.get(mid),
 				str(values).split("\x1f"),
 				tags.split(),

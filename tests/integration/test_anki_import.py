@@ -163,6 +163,16 @@ def test_topics_are_those_chosen(deck):
 	assert {q.topic for q in imported()} == {chosen}
 
 
+def test_names_too_long_or_not_allowed_here(tmp_path):
+	tags = ("t" * 200, "a<b", "good")
+	path = write_deck(tmp_path / "long.apkg", note("Q", "A", guid="1", tags=tags), deck="<D>::" + "d" * 300)
+	doc = run(path)
+	assert (doc.status, doc.decks[0].questions) == ("Completed", 1)
+	(question,) = imported()
+	assert question._user_tags == ",good"
+	assert question.topic.startswith(f"{SUBJECT}: (D) – ddd")
+
+
 @pytest.mark.parametrize(
 	("text", "number", "asked", "told"),
 	[
