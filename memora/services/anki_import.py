@@ -309,14 +309,11 @@ def _path(doc: Document) -> str:
 
 
 def _make_topic(subject: str, deck: str) -> str:
-	title = deck.replace(DECK_SEPARATOR, " – ").translate({ord("<"): "(", ord(">"): ")"}).strip()
-	title = title[: MAX_NAME - len(subject) - 2].strip() or "Anki"
+	title = deck.replace(DECK_SEPARATOR, " – ")[: MAX_NAME - len(subject) - 2].strip() or "Anki"
 	name = f"{subject}: {title}"
-	if not frappe.db.exists("Game Topic", name):
-		name = (
-			frappe.get_doc({"doctype": "Game Topic", "subject": subject, "topic_name": title}).insert().name
-		)
-	return name
+	if frappe.db.exists("Game Topic", name):
+		return name
+	return frappe.get_doc({"doctype": "Game Topic", "subject": subject, "topic_name": title}).insert().name
 
 
 def _tag(item: Item) -> None:

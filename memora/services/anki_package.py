@@ -130,7 +130,7 @@ class AnkiPackage:
 			Card(
 				card,
 				ordinal,
-				decks.get(deck, "")[:MAX_NAME],
+				_storable(decks.get(deck, "")),
 				str(guid)[:MAX_NAME],
 				types.get(mid),
 				str(values).split("\x1f"),
@@ -321,6 +321,11 @@ def _number(data: bytes, number: int) -> int:
 def normalised(name: str) -> str:
 	"""One spelling of a file's name: notes and packages come from systems that write accents in different ways."""
 	return unicodedata.normalize("NFC", name)
+
+
+def _storable(name: str) -> str:
+	"""A deck's name as a field holds it unchanged: Frappe would escape what looks like HTML."""
+	return name.translate({ord("<"): "(", ord(">"): ")"})[:MAX_NAME]
 
 
 def _refuse(reason: str) -> None:
