@@ -51,7 +51,7 @@ def get(name: str) -> Season:
 	"""A season by name; raises UnknownSeason."""
 	rows = frappe.db.sql(BY_NAME_SQL, (name,))
 	if not rows:
-		frappe.throw(_("There is no season {0}.").format(name), UnknownSeason)
+		frappe.throw(_("There is no season {0}.").format(frappe.utils.escape_html(name)), UnknownSeason)
 	return _season(rows[0])
 
 
@@ -80,6 +80,14 @@ def get_jobs(season: Document) -> dict[str, str]:
 def get_to_archive(today: date) -> list[str]:
 	"""The seasons to be archived on their own: over, not active, not archived yet; and those half archived."""
 	return [name for (name,) in frappe.db.sql(TO_ARCHIVE_SQL, (today,))]
+
+
+def get_latest() -> str | None:
+	"""The active season, or else the one that ends last; None where there is none."""
+	if active := get_active():
+		return active.name
+	rows = frappe.db.sql(LATEST_SQL)
+	return rows[0][0] if rows else None
 
 
 def why_none_is_active() -> str:
