@@ -19,6 +19,7 @@ from memora.exceptions import (
 	QueueUnavailable,
 )
 from memora.services import (
+	activity,
 	admin_jobs,
 	anki_import,
 	anki_media,
@@ -520,6 +521,10 @@ def test_a_learners_history_is_journalled_and_replayed(old_deck, player, season)
 	assert state.outbox(player) == []
 	report = replay.replay(season, player)
 	assert (report.answers, report.differences, report.unjournalled) == (6, 0, 0)
+	activity.sum_up()
+	first, last = journal[0].reviewed_at.date() - timedelta(days=1), site_time.naive_now().date()
+	counted = [day.counts for day in activity.by_day(season, first, last)]
+	assert (sum(c.answers for c in counted), sum(c.reviews for c in counted)) == (6, 4)
 	due = {q["question_id"] for q in review_session.read(player)["questions"]}
 	assert due == {q for q, row in rows.items() if row.next_review_date <= site_time.naive_now()}
 
