@@ -13,10 +13,9 @@ TAG = re.compile(r"\{\{\s*([#^/]?)\s*(.*?)\s*\}\}", re.DOTALL)
 CLOZE = re.compile(r"\{\{c(\d+)::|\}\}")
 CLOZE_CONDITION = re.compile(r"c\d+")
 SOUND = re.compile(r"\[sound:(.*?)\]")
-VIDEO_ENDINGS = (".mp4", ".webm", ".ogv", ".mov", ".mkv", ".avi", ".mpg", ".mpeg")
 ANSWER_LINE = re.compile(r"""<hr[^>]*\bid\s*=\s*["']?answer\b[^>]*>""", re.IGNORECASE)
 STYLE = re.compile(r"<(style|script)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
-MARKUP = re.compile(r"<(?!(?:img|audio|video)\b[^>]*\bsrc=)[^>]*>|&nbsp;|\s", re.IGNORECASE)
+MARKUP = re.compile(r"<(?!(?:img|audio)\b[^>]*\bsrc=)[^>]*>|&nbsp;|\s", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -87,9 +86,12 @@ class _Context:
 	def _special(self, name: str) -> str:
 		"""FrontSide is left out on purpose: learners are shown the question anyway."""
 		card = self.card
-		values = {"Deck": card.deck, "Subdeck": card.deck.rpartition("::")[2], "Tags": " ".join(card.tags)}
-		if card.note_type.templates and name == "Type":
-			return escape(card.note_type.name)
+		values = {
+			"Deck": card.deck,
+			"Subdeck": card.deck.rpartition("::")[2],
+			"Tags": " ".join(card.tags),
+			"Type": card.note_type.name,
+		}
 		return escape(values.get(name, ""))
 
 	def _filtered(self, filter_: str, text: str) -> str:
@@ -154,8 +156,7 @@ def _playable(html: str) -> str:
 	"""[sound:name] as what a browser plays."""
 
 	def element(match: re.Match) -> str:
-		name = escape(match[1]) if "&" not in match[1] else match[1]  # fields hold HTML, some of them escaped
-		tag = "video" if name.lower().endswith(VIDEO_ENDINGS) else "audio"
-		return f'<{tag} src="{name}" controls></{tag}>'
+		name = match[1] if "&" in match[1] else escape(match[1])  # fields hold HTML, some of them escaped
+		return f'<audio src="{name}" controls></audio>'
 
 	return SOUND.sub(element, html)

@@ -19,11 +19,10 @@ from memora.services.question_html import clean
 DOCTYPE = "Game Question"
 MAX_FILES = 10_000
 MAX_TOTAL_BYTES = 1 << 30
-# What browsers show and play. SVG is left out: opened on its own, it may run scripts.
+# What learners' pages show and play. SVG is left out: opened on its own, it may run scripts.
 ENDINGS = {
 	*(".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".bmp"),
 	*(".mp3", ".ogg", ".oga", ".opus", ".wav", ".m4a", ".aac", ".flac"),
-	*(".mp4", ".webm", ".ogv"),
 }
 
 
@@ -33,6 +32,7 @@ class Media:
 	def __init__(self, package: AnkiPackage) -> None:
 		self.package, self.max_bytes = package, get_max_file_size()
 		self.used: set[str] = set()
+		self.used_bytes = 0
 		self.why_not = cache(self._why_not)
 
 	def keep_usable(self, html: str) -> tuple[str, set[str], dict[str, str]]:
@@ -54,9 +54,9 @@ class Media:
 		return cleaned, names, problems
 
 	def _use(self, names: set[str]) -> None:
+		self.used_bytes += sum(self.package.size_of(name) for name in names - self.used)
 		self.used |= names
-		size = sum(self.package.size_of(name) for name in self.used) if names else 0
-		if len(self.used) > MAX_FILES or size > MAX_TOTAL_BYTES:
+		if len(self.used) > MAX_FILES or self.used_bytes > MAX_TOTAL_BYTES:
 			frappe.throw(
 				_("Its notes show more than {0} media files or {1} MB. Export a part of the deck.").format(
 					MAX_FILES, MAX_TOTAL_BYTES >> 20

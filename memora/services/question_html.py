@@ -5,12 +5,11 @@ from copy import deepcopy
 
 import nh3
 
-# What nh3 allows of itself, what the desk's editor and right-to-left texts need, and what is to be heard and seen.
-TAGS = nh3.ALLOWED_TAGS | {"audio", "video"}
+# What nh3 allows of itself, what the desk's editor and right-to-left texts need, and what is to be heard.
+TAGS = nh3.ALLOWED_TAGS | {"audio"}
 ATTRIBUTES = deepcopy(nh3.ALLOWED_ATTRIBUTES) | {
 	"*": {"class", "dir", "lang"},
 	"audio": {"src", "controls"},
-	"video": {"src", "controls", "width", "height"},
 }
 
 Rewrite = Callable[[str, str, str], str | None]

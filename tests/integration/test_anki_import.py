@@ -18,7 +18,16 @@ from memora.exceptions import (
 	NoActiveSeason,
 	QueueUnavailable,
 )
-from memora.services import admin_jobs, anki_import, anki_package, replay, review_session, site_time
+from memora.services import (
+	activity,
+	admin_jobs,
+	anki_import,
+	anki_media,
+	anki_package,
+	replay,
+	review_session,
+	site_time,
+)
 from memora.services.anki_cards import cloze
 from memora.services.review_session import Response
 from tests.integration import bench_commands, state
@@ -155,6 +164,16 @@ def test_topics_are_those_chosen(deck):
 	assert {q.topic for q in imported()} == {chosen}
 
 
+def test_names_too_long_or_not_allowed_here(tmp_path):
+	tags = ("t" * 200, "a<b", "good")
+	path = write_deck(tmp_path / "long.apkg", note("Q", "A", guid="1", tags=tags), deck="<D>::" + "d" * 300)
+	doc = run(path)
+	assert (doc.status, doc.decks[0].questions) == ("Completed", 1)
+	(question,) = imported()
+	assert question._user_tags == ",good"
+	assert question.topic.startswith(f"{SUBJECT}: (D) – ddd")
+
+
 @pytest.mark.parametrize(
 	("text", "number", "asked", "told"),
 	[
@@ -221,16 +240,18 @@ def test_what_makes_no_question_is_reported_and_the_rest_imported(tmp_path):
 			'half <b>bold <img src="../../etc/passwd" onerror="alert(1)">', "x<script>alert(1)", guid="harm"
 		),
 		note("gone", '<img src="gone.png"> text', guid="gone"),
-		media={"drawing.svg": b"<svg onload='alert(1)'/>"},
+		note("film", "[sound:film.mp4] text", guid="film"),
+		media={"drawing.svg": b"<svg onload='alert(1)'/>", "film.mp4": b"film"},
 	)
 	doc = run(path)
 	problems = {row.guid: row.reason for row in doc.problems}
-	assert (doc.status, doc.created, doc.skipped) == ("Completed", 3, 5)
+	assert (doc.status, doc.created, doc.skipped) == ("Completed", 4, 5)
 	for guid, reason in {
 		"twin": "The note good has the same question and answer",
 		"empty-front": "The front of card 1 is empty",
 		"empty-back": "The back of card 1 is empty",
 		"script": "front of card 1 is empty",
+		"film": "film.mp4 is of a kind that is not imported",
 		"svg": "drawing.svg is of a kind that is not imported",
 		"harm": "../../etc/passwd is not in the file",
 		"gone": "gone.png is not in the file",
@@ -349,6 +370,13 @@ def test_a_bomb_among_the_media_is_left_out(tmp_path):
 	assert "src" not in imported()[0].question
 
 
+def test_more_media_than_are_taken(deck, monkeypatch):
+	monkeypatch.setattr(anki_media, "MAX_FILES", 1)
+	doc = make_import(deck)
+	with pytest.raises(InvalidAnkiPackage, match="more than 1 media files"):
+		doc.run_method("preview")
+
+
 def test_a_file_that_is_gone(deck):
 	make_import(deck)
 	own = frappe.get_last_doc(DOCTYPE)
@@ -396,6 +424,16 @@ def test_while_it_runs_nobody_starts_changes_or_deletes_it(deck):
 	assert "delete" in refused
 	with pytest.raises(JobStateError, match="is not running"):
 		doc.cancel_import()
+
+
+def test_one_whose_worker_was_killed_is_started_again(deck):
+	doc = make_import(deck)
+	frappe.db.set_value(DOCTYPE, doc.name, "status", "Running")
+	assert doc.start()["status"] == "queued"
+	with pytest.raises(JobStateError, match="is running"):
+		doc.start()
+	doc.cancel_import()
+	assert (anki_import.run(doc.name)["status"], imported()) == ("Cancelled", [])
 
 
 def test_a_worker_imports_what_a_manager_starts(deck, long_worker):
@@ -483,6 +521,10 @@ def test_a_learners_history_is_journalled_and_replayed(old_deck, player, season)
 	assert state.outbox(player) == []
 	report = replay.replay(season, player)
 	assert (report.answers, report.differences, report.unjournalled) == (6, 0, 0)
+	activity.sum_up()
+	first, last = journal[0].reviewed_at.date() - timedelta(days=1), site_time.naive_now().date()
+	counted = [day.counts for day in activity.by_day(season, first, last)]
+	assert (sum(c.answers for c in counted), sum(c.reviews for c in counted)) == (6, 4)
 	due = {q["question_id"] for q in review_session.read(player)["questions"]}
 	assert due == {q for q, row in rows.items() if row.next_review_date <= site_time.naive_now()}
 
