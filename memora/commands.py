@@ -280,6 +280,28 @@ def seed_demo() -> dict:
 	return result
 
 
+@memora.command("import-anki")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--subject", help="Which the questions are of.")
+@click.option("--topic", help="By default one for each deck, made where there is none.")
+@click.option("--learner", help="Whose review history the file holds, if it shall be imported.")
+@click.option("--dry-run", is_flag=True, help="Say what would be imported, and what not and why.")
+@on_site
+def import_anki(
+	file: Path, subject: str | None, topic: str | None, learner: str | None, dry_run: bool
+) -> dict:
+	"""Make questions of a deck that Anki has exported (.apkg). Exits with 1 when it does not complete."""
+	from memora.services import anki_import
+
+	if dry_run:
+		return anki_import.describe(file)
+	if not subject:
+		raise click.UsageError("Name the subject of the questions: --subject.")
+	name = anki_import.upload(file, subject, topic, learner)
+	result = anki_import.run(name)
+	return {"import": name, **result, "exit_code": int(result["status"] != "Completed")}
+
+
 @memora.command()
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 where the file is another.")
 @click.option("--output", type=click.Path(path_type=Path), help="By default docs/openapi.json of this app.")

@@ -36,6 +36,18 @@ class InvalidQuestion(MemoraError):
 	"""A question whose options contradict each other."""
 
 
+class InvalidAnkiPackage(MemoraError):
+	"""A file that is not as Anki exports decks; the message says what it is instead, or what to tick in Anki."""
+
+
+class InvalidAnkiImport(MemoraError):
+	"""An import whose subject, topics or learner do not go together."""
+
+
+class UnusableCard(MemoraError):
+	"""A card of Anki that makes no question; the import reports it and goes on."""
+
+
 class InvalidSeason(MemoraError):
 	"""A season whose name or dates make no sense."""
 

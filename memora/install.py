@@ -2,6 +2,7 @@
 
 import frappe
 from frappe.installer import update_site_config
+from frappe.permissions import add_permission, update_permission_property
 from frappe.utils import get_sites
 from frappe.utils.background_jobs import get_queues_timeout
 
@@ -10,13 +11,23 @@ from memora.services.srs_connections import place
 from memora.services.srs_persistence import FALLBACK_QUEUE, QUEUE
 
 SETTINGS = "Memora Settings"
+MANAGER = "Memora Manager"
 LIST_COLUMNS = {"SRS Write Job": "6"}  # else as many as the desk thinks fit, which are four on most screens
 
 
 def after_install() -> None:
 	after_migrate()
+	let_managers_import()
 	_set_redis_namespace()
 	_look_for_queue()
+
+
+def let_managers_import() -> None:
+	"""Frappe's Data Import is for System Managers alone. Whoever uses it imports what she may create."""
+	for doctype, rights in (("Data Import", ("read", "write", "create")), ("Data Import Log", ("read",))):
+		for right in rights:
+			add_permission(doctype, MANAGER)
+			update_permission_property(doctype, MANAGER, 0, right, 1)
 
 
 def after_migrate() -> None:

@@ -239,7 +239,7 @@ def _accept(
 			player,
 			season.name,
 			submission_id,
-			[_journal_entry(step, source) for step in steps],
+			[journal_entry(step, source) for step in steps],
 			[step.after for step in steps if step.outcome.moved],
 			site_time.to_naive(now),
 		)
@@ -250,7 +250,7 @@ def _accept(
 
 
 @dataclass(frozen=True)
-class _Step:
+class Step:
 	"""One answer and what it did: the record before (None at first sight), after, and the model's view."""
 
 	response: Response
@@ -262,20 +262,20 @@ class _Step:
 
 def _schedule(
 	player: str, season: Season, responses: list[Response], now: datetime
-) -> tuple[list[_Step], list[Rejection]]:
+) -> tuple[list[Step], list[Rejection]]:
 	"""(steps, rejected) of all answers. Known is what the learner's schedule or the source knows."""
 	records = memory_store.get_records(player, season.name, [r.question_id for r in responses])
 	new = [r.question_id for r in responses if r.question_id not in records and not r.practice]
 	content = get_source().get_questions(new)
 	scheduler, answered_at = SeasonScheduler(player, season, now), site_time.to_naive(now)
 
-	def step(response: Response) -> _Step:
+	def step(response: Response) -> Step:
 		before = records.get(response.question_id)
 		if response.practice:
-			return _Step(response, before, before, scheduler.practise(before, response.quality), answered_at)
+			return Step(response, before, before, scheduler.practise(before, response.quality), answered_at)
 		outcome = scheduler.review(response.question_id, before, response.quality)
-		origin = before or _Origin.of(response.question_id, content, answered_at)
-		return _Step(response, before, _record(origin, outcome.memory), outcome, answered_at)
+		origin = before or Origin.of(response.question_id, content, answered_at)
+		return Step(response, before, record_after(origin, outcome.memory), outcome, answered_at)
 
 	is_known = [r.question_id in records or r.question_id in content for r in responses]
 	steps = [step(response) for response, known in zip(responses, is_known, strict=True) if known]
@@ -286,7 +286,7 @@ def _schedule(
 
 
 @dataclass(frozen=True)
-class _Origin:
+class Origin:
 	"""Where a record comes from when there was none before."""
 
 	question_id: str
@@ -295,12 +295,14 @@ class _Origin:
 	creation: datetime
 
 	@classmethod
-	def of(cls, question_id: str, content: dict[str, dict], now: datetime) -> "_Origin":
+	def of(cls, question_id: str, content: dict[str, dict], now: datetime) -> "Origin":
+		"""Of a question that the source knows, first answered now (naive site time)."""
 		known = content[question_id]
 		return cls(question_id, known.get("subject"), known.get("topic"), now)
 
 
-def _record(origin: MemoryRecord | _Origin, memory: scheduling.Memory) -> MemoryRecord:
+def record_after(origin: MemoryRecord | Origin, memory: scheduling.Memory) -> MemoryRecord:
+	"""What is stored of a question once an answer has led to this memory."""
 	return MemoryRecord(
 		question_id=origin.question_id,
 		subject=origin.subject,
@@ -316,7 +318,8 @@ def _record(origin: MemoryRecord | _Origin, memory: scheduling.Memory) -> Memory
 	)
 
 
-def _journal_entry(step: _Step, source: str) -> JournalEntry:
+def journal_entry(step: Step, source: str) -> JournalEntry:
+	"""The journal's row of it; `source` as Player Review Log names them."""
 	before, after = step.before, step.after
 	return JournalEntry(
 		question_id=after.question_id,
@@ -336,7 +339,7 @@ def _journal_entry(step: _Step, source: str) -> JournalEntry:
 	)
 
 
-def _kind(step: _Step) -> str:
+def _kind(step: Step) -> str:
 	if step.response.practice:
 		return "Practice"
 	return "Review" if step.before else "Learn"

@@ -1,6 +1,7 @@
 """Removes what tests made, from MariaDB and both Redis. Nothing but the tests' own site is touched."""
 
 from functools import lru_cache
+from pathlib import Path
 
 import frappe
 import redis
@@ -20,6 +21,10 @@ LOG_TABLES = (
 	"Email Queue",
 	"Activity Log",
 	"Scheduled Job Log",
+)
+IMPORT_TABLES = (
+	*("Anki Import", "Anki Import Deck", "Anki Import Problem"),
+	*("Data Import", "Data Import Log", "Tag", "Tag Link"),
 )
 
 
@@ -89,8 +94,9 @@ def drop_stray_partitions(keep: str | None = STANDING_SEASON) -> None:
 
 
 def _delete_rows() -> None:
-	for doctype in (*ANSWER_TABLES, *LOG_TABLES):
+	for doctype in (*ANSWER_TABLES, *LOG_TABLES, *IMPORT_TABLES):
 		frappe.db.delete(doctype)
+	_delete_files()
 	users = frappe.get_all("User", filters={"name": ("like", f"%@{DOMAIN}")}, pluck="name")
 	if users:
 		frappe.db.delete("Has Role", {"parent": ("in", users)})
@@ -104,6 +110,14 @@ def _delete_rows() -> None:
 	frappe.db.delete("Game Subject", {"name": ("not in", list(BANK))})
 	frappe.db.delete("Comment", {"reference_doctype": "Game Subscription Season"})
 	frappe.db.delete("Singles", {"doctype": ("in", ("Memora Settings", "Memora Health"))})
+
+
+def _delete_files() -> None:
+	for url in frappe.get_all("File", filters={"is_folder": 0}, pluck="file_url", distinct=True):
+		folder = "" if url.startswith("/private/") else "public"
+		Path(frappe.get_site_path(folder, url.lstrip("/"))).unlink(missing_ok=True)
+	frappe.db.delete("File", {"is_folder": 0})
+	frappe.db.delete("Comment", {"comment_type": "Attachment"})
 
 
 def _restore_configuration() -> None:

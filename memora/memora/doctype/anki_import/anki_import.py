@@ -1,0 +1,46 @@
+import frappe
+from frappe import _
+from frappe.model.document import Document
+
+from memora.exceptions import InvalidAnkiImport, JobStateError
+from memora.services import anki_import
+
+BUSY = ("Queued", "Running")
+
+
+class AnkiImport(Document):
+	def validate(self) -> None:
+		if not self.flags.by_the_job and frappe.db.get_value(self.doctype, self.name, "status") in BUSY:
+			frappe.throw(_("This import is running. Cancel it before you change it."), JobStateError)
+		for topic in filter(None, {self.topic, *(row.topic for row in self.decks)}):
+			self._check_topic(topic)
+
+	def on_trash(self) -> None:
+		if self.status in BUSY:
+			frappe.throw(_("This import is running. Cancel it before you delete it."), JobStateError)
+
+	def _check_topic(self, topic: str) -> None:
+		subject = frappe.db.get_value("Game Topic", topic, "subject")
+		if subject and subject != self.subject:
+			frappe.throw(
+				_("Topic {0} is of the subject {1}, not {2}.").format(topic, subject, self.subject),
+				InvalidAnkiImport,
+			)
+
+	@frappe.whitelist(methods=["POST"])
+	def preview(self) -> None:
+		"""Reads the file and notes down what importing it would do. Nothing else changes."""
+		self.check_permission("write")
+		anki_import.preview(self)
+
+	@frappe.whitelist(methods=["POST"])
+	def start(self) -> dict[str, str]:
+		"""Starts the job that imports: {status: queued, job_id}. Raises JobStateError, QueueUnavailable."""
+		self.check_permission("write")
+		return anki_import.start(self)
+
+	@frappe.whitelist(methods=["POST"])
+	def cancel_import(self) -> None:
+		"""Has the job stop within seconds. What it has imported stays; the next start goes on."""
+		self.check_permission("write")
+		anki_import.cancel(self)

@@ -1,0 +1,23 @@
+"""Which HTML the texts of a question may hold."""
+
+from collections.abc import Callable
+from copy import deepcopy
+
+import nh3
+
+# What nh3 allows of itself, what the desk's editor and right-to-left texts need, and what is to be heard.
+TAGS = nh3.ALLOWED_TAGS | {"audio"}
+ATTRIBUTES = deepcopy(nh3.ALLOWED_ATTRIBUTES) | {
+	"*": {"class", "dir", "lang"},
+	"audio": {"src", "controls"},
+}
+
+Rewrite = Callable[[str, str, str], str | None]
+
+
+def clean(html: str | None, rewrite: Rewrite | None = None) -> str | None:
+	"""HTML that can do no harm on a learner's page, whoever wrote it.
+
+	`rewrite`, if given, is called with tag, attribute and value, and returns the new value, None for none.
+	"""
+	return html and nh3.clean(html, tags=TAGS, attributes=ATTRIBUTES, attribute_filter=rewrite)

@@ -1,0 +1,149 @@
+"""Questions from CSV files by way of Frappe's Data Import, as a Memora Manager uses it."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import frappe
+import pytest
+from frappe.core.doctype.data_import.data_import import start_import
+
+from tests.integration.factories import make_learner, make_topic
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+INSERT, UPDATE = "Insert New Records", "Update Existing Records"
+HEADER = ["Topic", "Question", "Answer", "Option (Options)", "Right (Options)"]
+TOPIC = "Subject: Topic"
+REFUSED = ("Pending", "Error")  # when all rows failed: in the oldest Frappe and the others
+
+
+@pytest.fixture(autouse=True)
+def manager() -> None:
+	make_topic("Subject", "Topic")
+	frappe.set_user(make_learner(roles=["Memora Manager"]).name)
+
+
+def upload(doctype: str, content: str, import_type: str = INSERT):
+	file = {"doctype": "File", "file_name": "questions.csv", "is_private": 1, "content": content}
+	url = frappe.get_doc(file).insert().file_url
+	values = {"reference_doctype": doctype, "import_type": import_type, "import_file": url}
+	doc = frappe.get_doc({"doctype": "Data Import", **values}).insert()
+	frappe.db.commit()
+	return doc
+
+
+def run(doctype: str, content: str, import_type: str = INSERT) -> tuple[str, dict[int, str]]:
+	"""(status, {first row of what failed: why}) of the job that the desk's button starts."""
+	doc = upload(doctype, content, import_type)
+	start_import(doc.name)
+	frappe.flags.in_import = False
+	logs = frappe.get_all(
+		"Data Import Log",
+		filters={"data_import": doc.name, "success": 0},
+		fields=["row_indexes", "messages", "exception"],
+	)
+	errors = {json.loads(log.row_indexes)[0]: f"{log.messages} {log.exception}" for log in logs}
+	return frappe.db.get_value("Data Import", doc.name, "status"), errors
+
+
+def rows(*lines: list[str]) -> str:
+	text = io.StringIO()
+	csv.writer(text).writerows([HEADER, *lines])
+	return text.getvalue()
+
+
+def example(name: str) -> str:
+	return (EXAMPLES / f"{name}.csv").read_text(encoding="utf-8")
+
+
+def warnings(content: str) -> str:
+	"""What the preview shows."""
+	preview = upload("Game Question", content).get_preview_from_template()
+	return " ".join(warning["message"] for warning in preview.warnings)
+
+
+@pytest.fixture
+def examples() -> None:
+	for doctype, name in (
+		("Game Subject", "subjects"),
+		("Game Topic", "topics"),
+		("Game Question", "questions"),
+	):
+		assert run(doctype, example(name)) == ("Success", {})
+
+
+def test_the_examples_are_imported(examples):
+	danube = frappe.get_doc("Game Question", "rivers-eu-1")
+	assert (danube.topic, danube.subject, danube.enabled) == ("Rivers: Europe", "Rivers", 1)
+	assert [(o.option_text, o.is_correct) for o in danube.options] == [
+		("The Black Sea", 1),
+		("The North Sea", 0),
+		("The Adriatic", 0),
+	]
+	assert frappe.get_doc("Game Question", "rivers-eu-2").options == []
+
+
+def test_a_second_import_is_refused_and_an_update_changes_what_changed(examples):
+	status, errors = run("Game Question", example("questions"))
+	assert (status in REFUSED, sorted(errors)) == (True, [2, 5, 6])
+	assert "Question rivers-eu-2 is there already" in errors[5]
+	changed = example("questions").replace("The Seine", "The river Seine")
+	assert run("Game Question", changed, UPDATE) == ("Success", {})
+	assert frappe.db.get_value("Game Question", "rivers-eu-2", "answer") == "The river Seine"
+	assert len(frappe.get_doc("Game Question", "rivers-eu-1").options) == 3
+
+
+def test_without_ids_a_second_import_is_refused_too():
+	content = rows([TOPIC, "Which?", "This", "", ""])
+	assert run("Game Question", content) == ("Success", {})
+	(name,) = frappe.get_all("Game Question", filters={"topic": TOPIC}, pluck="name")
+	status, errors = run("Game Question", content)
+	assert status in REFUSED
+	assert f"Question {name} is there already" in errors[2]
+
+
+def test_rows_that_contradict_themselves_fail_and_the_others_are_imported():
+	status, errors = run(
+		"Game Question",
+		rows(
+			[TOPIC, "good", "yes", "", ""],
+			[TOPIC, "two right", "a", "a", "1"],
+			["", "", "", "b", "1"],
+			[TOPIC, "none right", "a", "a", "0"],
+			["", "", "", "b", "0"],
+			[TOPIC, "one option", "a", "a", "1"],
+			[TOPIC, "good, too", "yes", "a", "1"],
+			["", "", "", "b", "0"],
+		),
+	)
+	assert status == "Partial Success"
+	assert sorted(errors) == [3, 5, 7]
+	assert "Exactly one option must be right, not 2 (a, b)" in errors[3]
+	assert "Exactly one option must be right, not 0" in errors[5]
+	assert "2 to 8 options, not 1" in errors[7]
+	questions = frappe.get_all(
+		"Game Question", filters={"topic": TOPIC}, pluck="question", order_by="question"
+	)
+	assert questions == ["good", "good, too"]
+
+
+def test_the_preview_names_topics_that_do_not_exist_and_nothing_is_imported():
+	content = rows([TOPIC, "good", "yes", "", ""], ["Subject: Tropic", "bad", "yes", "", ""])
+	assert "Subject: Tropic" in warnings(content)
+	status, errors = run("Game Question", content)
+	assert (status, errors) == ("Pending", {})
+	assert not frappe.db.exists("Game Question", {"topic": TOPIC})
+
+
+def test_a_question_without_an_answer_fails():
+	content = rows([TOPIC, "no answer", "", "", ""], [TOPIC, "good", "yes", "", ""])
+	status, errors = run("Game Question", content)
+	assert (status, sorted(errors)) == ("Partial Success", [2])
+	assert "Value missing for Game Question: Answer" in errors[2]
+
+
+def test_learners_import_nothing():
+	frappe.set_user(make_learner().name)
+	with pytest.raises(frappe.PermissionError):
+		upload("Game Question", rows([TOPIC, "good", "yes", "", ""]))
