@@ -21,6 +21,7 @@ from benchmarks.report import number, percentile, table
 from benchmarks.season_days import let_days_pass
 from devtools.report import Failure, say, say_failure, step
 from memora.demo_data import load_question_set
+from memora.services import activity_rebuild, due_forecast
 
 SEASON = site.DEMO_SEASON
 COOKIE_LEARNERS = 4  # the others sign in by API key, as an app's clients do
@@ -81,6 +82,7 @@ def _run(days: int) -> int:
 		groups.append(_replay(replay.file()))
 	else:
 		say(f"           no replay: there is no {replay.file()} (MEMORA_REVIEW_LOGS names another)")
+	_count_anew()
 	say(f"\n{_answers_table(groups)}\n\n{_requests_table(groups)}\n")
 	return _verdict([sentence for group in groups for sentence in group.disagreements])
 
@@ -196,6 +198,15 @@ def _replay(path: Path) -> Group:
 # The end
 
 
+def _count_anew() -> None:
+	"""The answers were moved into the past behind the back of those that count by day."""
+	with step("Counting the days anew, and what falls due on the next"):
+		site.delete_figures(SEASON)
+		frappe.db.commit()
+		activity_rebuild.rebuild(SEASON)
+		due_forecast.compute(SEASON)
+
+
 def _answers_table(groups: list[Group]) -> str:
 	with step("Comparing journal, tracker and cache once more"):
 		accounts = [_compare(group) for group in groups]
@@ -242,6 +253,7 @@ def _say_where() -> None:
 	review = f"{url}/api/method/memora.api.reviews.get_review_session"
 	say("Look for yourself (./dev start, if it is not running):")
 	say(f"  {url}/login   {teacher}, password {learners.PASSWORD}: a learner who may look at lists, too")
+	say(f"  {url}/app/memora                  what is answered, and what falls due")
 	say(f"  {url}/app/player-memory-tracker   every learner's schedule")
 	say(f"  {url}/app/player-review-log       every answer")
 	say(f"  {url}/app/game-question           the questions")

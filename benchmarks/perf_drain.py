@@ -17,7 +17,7 @@ from benchmarks import season_data
 from benchmarks.report import Section, number, table
 from devtools.report import Failure, step
 from memora.services import memory_store, site_time, srs_persistence
-from memora.services.memory_store import MemoryRecord
+from memora.services.memory_store import ActivityCount, MemoryRecord
 
 SEASON = "Perf Drain Season"
 SUBMISSIONS, ANSWERS = 10_000, 20
@@ -28,7 +28,9 @@ AHEAD = timedelta(days=1)  # of now, where no sweeper looks
 ENOUGH_SECONDS = 600
 LEAST_PER_SECOND, LEAST_RATIO = 5000, 20  # what the project asks of it
 
-OUTBOX_SQL = "INSERT INTO `tabReview Outbox` (name, player, season, payload, creation, modified) VALUES "
+OUTBOX_SQL = (
+	"INSERT INTO `tabReview Outbox` (name, player, season, payload, activity, creation, modified) VALUES "
+)
 
 
 def measure(arguments: argparse.Namespace) -> Section:
@@ -70,7 +72,7 @@ def _write_backlog() -> None:
 		for learner in range(LEARNERS)
 	)
 	while some := list(islice(rows, INSERT_ROWS)):
-		marks = ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(some))
+		marks = ", ".join(["(%s, %s, %s, %s, %s, %s, %s)"] * len(some))
 		frappe.db.sql(OUTBOX_SQL + marks, [value for row in some for value in row])
 		frappe.db.commit()
 
@@ -79,7 +81,9 @@ def _outbox_row(player: str, round_: int, now: datetime) -> tuple:
 	"""As memory_store.write_submission writes it."""
 	key = memory_store.submission_key(player, SEASON, f"submission {round_}")
 	payload = json.dumps([r.as_json() for r in _records(round_, now)], separators=(",", ":"))
-	return key, player, SEASON, payload, now + AHEAD, now
+	reviews = ANSWERS // 2
+	counted = [ActivityCount(now.date().isoformat(), "Geography", ANSWERS, reviews, reviews - 1)]
+	return key, player, SEASON, payload, json.dumps(counted), now + AHEAD, now
 
 
 def _records(round_: int, now: datetime) -> Iterable[MemoryRecord]:

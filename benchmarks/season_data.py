@@ -17,6 +17,7 @@ import frappe
 import pymysql
 from tenacity import retry, retry_if_exception, stop_after_attempt
 
+from benchmarks import site
 from devtools.report import Failure, step
 from memora.services import memory_store, partition_manager, partition_swap, scheduling, site_time
 
@@ -95,6 +96,7 @@ def season(name: str) -> Iterator[None]:
 def remove(name: str) -> None:
 	"""Drops a season and all its rows, wherever a run that died has left them."""
 	frappe.db.rollback()
+	site.delete_figures(name)
 	frappe.db.delete("Review Outbox", {"season": name})
 	frappe.db.delete("Game Subscription Season", {"name": name})
 	frappe.db.commit()

@@ -12,6 +12,7 @@ from pathlib import Path
 import frappe
 
 from devtools.report import Failure
+from memora.services import activity, due_forecast
 from memora.services.srs_redis_manager import SRSRedisManager
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -94,6 +95,12 @@ def delete_answers(season: str, players: list[str]) -> int:
 		if not SRSRedisManager().clear_user_cache(player, season):
 			raise Failure(f"Redis did not drop the schedule of {player}")
 	return answers
+
+
+def delete_figures(season: str) -> None:
+	"""Deletes what has been counted of a season; the caller commits."""
+	activity.forget_season(season)
+	due_forecast.forget_season(season)
 
 
 def wait_until_folded(season: str, players: list[str]) -> None:

@@ -269,6 +269,33 @@ def retention(season: str | None, flag: bool, dry_run: bool, yes: bool) -> dict:
 	return {**flagged, **result, "exit_code": int(not result["success"])}
 
 
+@memora.command()
+@click.option("--season", help="By default the active one.")
+@on_site
+def forecast(season: str | None) -> dict:
+	"""Compute anew what falls due on each of the next days. Exits with 1 where no season is active."""
+	from memora.services import due_forecast
+
+	result = due_forecast.compute(season)
+	return {**result, "exit_code": int("error" in result)}
+
+
+@memora.command()
+@click.option("--rebuild", metavar="SEASON", help="First count the days before today anew from the journal.")
+@on_site
+def activity(rebuild: str | None) -> dict:
+	"""Add what has been counted since the last time to Daily Activity."""
+	from memora.services import activity as service
+	from memora.services import activity_rebuild, partition_manager, seasons
+
+	rebuilt = {}
+	if rebuild:
+		season = seasons.get(rebuild).name
+		with _bar(partition_manager.estimate_rows("Player Review Log", season)) as bar:
+			rebuilt = asdict(activity_rebuild.rebuild(season, lambda report: bar(report.answers)))
+	return {**rebuilt, "counts": service.sum_up()}
+
+
 @memora.command("seed-demo")
 @on_site
 def seed_demo() -> dict:

@@ -30,15 +30,21 @@ permission_query_conditions = {
 	"Archived Memory Tracker": "memora.memora.bounded_lists.of_archived",
 }
 
+# Figures of a season, which go with it
+ignore_links_on_delete = ["Daily Activity", "Activity Count", "Daily Learner", "Due Forecast"]
+
 scheduler_events = {
 	"cron": {
 		"* * * * *": [
 			"memora.services.srs_persistence.sweep_outbox",
 			"memora.services.incidents.tell",
 		],
-		"*/5 * * * *": ["memora.services.health.watch"],
+		"*/5 * * * *": ["memora.services.health.watch", "memora.services.activity.sum_up"],
 	},
-	"hourly": ["memora.services.partition_manager.heal_partitions"],
+	"hourly": [
+		"memora.services.partition_manager.heal_partitions",
+		"memora.services.due_forecast.compute_daily",
+	],
 	"daily": [
 		"memora.services.srs_archiver.process_auto_archive",
 		"memora.services.srs_reconciliation.reconcile_cache_with_database",

@@ -102,6 +102,17 @@ def trigger_reconciliation(
 
 
 @frappe.whitelist(methods=["POST"])
+def compute_due_forecast(season: Name = None) -> StartedJob:
+	"""Starts a job that counts anew what falls due in a season on each of the next days.
+
+	Errors: InvalidFilter 400, UnknownSeason 404, QueueUnavailable 503.
+	"""
+	require_manager()
+	name = seasons.get(parse_name("season", season)).name
+	return admin_jobs.start("forecast", "memora.services.due_forecast.compute", season=name)
+
+
+@frappe.whitelist(methods=["POST"])
 def archive_season(season: Name = None, confirm: Flag = False) -> StartedJob | ArchivePreview:
 	"""Starts a job that archives a season; without `confirm`, says what it would move.
 

@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import date, datetime
 from hashlib import blake2b
 from itertools import chain
 from operator import itemgetter
@@ -94,13 +94,25 @@ class JournalEntry:
 	source: str
 
 
+class ActivityCount(NamedTuple):
+	"""A submission's answers of one subject ("" where the question has none). `day` is the learning day as ISO
+	text. Reviews are answers to what had been learnt before (kind Review), `recalled` those not forgotten."""
+
+	day: str
+	subject: str
+	answers: int
+	reviews: int
+	recalled: int
+
+
 @dataclass(frozen=True)
 class OutboxRow:
-	"""A submission waiting to be folded, and the records it led to."""
+	"""A submission waiting to be folded, the records it led to, and what it adds to the figures of its day."""
 
 	name: str
 	player: str
 	season: str
+	activity: list[ActivityCount]
 	records: list[MemoryRecord]
 
 
@@ -188,6 +200,31 @@ DUE_SQL = f"SELECT JSON_ARRAY({RECORD_JSON}) {DUE_WHERE} ORDER BY next_review_da
 DUE_COUNT_SQL = f"SELECT COUNT(*) {DUE_WHERE}"
 NEXT_DUE_SQL = f"SELECT MIN(next_review_date) {DUE_WHERE.replace('<=', '>')}"
 
+# Scans of a season: each statement goes through a share of its learners, since names begin with a hash of the
+# learner. Or, of an index alone, through all of them.
+DUE_DAY = """LEAST(GREATEST(
+	DATEDIFF(next_review_date - INTERVAL %(day_start_hour)s HOUR, %(today)s), -1), %(days)s)"""
+DUE_BY_DAY_SQL = f"""
+	SELECT CAST({DUE_DAY} AS INT) AS due_day, COUNT(*) FROM `tabPlayer Memory Tracker` FORCE INDEX (schedule)
+	WHERE season = %(season)s GROUP BY due_day"""
+DUE_BY_DAY_OF_SHARE_SQL = DUE_BY_DAY_SQL.replace("FORCE INDEX (schedule)", "FORCE INDEX (PRIMARY)").replace(
+	"GROUP BY", "AND name >= %(first)s AND name < %(last)s GROUP BY"
+)
+LEECHES_SQL = """
+	SELECT lapses, player, question_id, subject, topic, reps, stability, difficulty, next_review_date
+	FROM `tabPlayer Memory Tracker`
+	WHERE season = %(season)s AND name >= %(first)s AND name < %(last)s AND lapses >= %(lapses)s
+	AND (%(subject)s IS NULL OR subject = %(subject)s)
+	ORDER BY lapses DESC, name LIMIT %(limit)s"""
+LEECH_COUNTS_SQL = """
+	SELECT COALESCE(subject, ''), COUNT(*) FROM `tabPlayer Memory Tracker`
+	WHERE season = %(season)s AND name >= %(first)s AND name < %(last)s AND lapses >= %(lapses)s
+	AND (%(subject)s IS NULL OR subject = %(subject)s) GROUP BY subject"""
+LEARNERS_OVERVIEW_SQL = """
+	SELECT player, COUNT(*), CAST(SUM(next_review_date <= %(now)s) AS INT), CAST(SUM(lapses) AS INT),
+	AVG(stability), MIN(creation), MAX(last_review_date) FROM `tabPlayer Memory Tracker`
+	WHERE season = %(season)s AND name >= %(first)s AND name < %(last)s GROUP BY player"""
+
 # The newest answer wins, as MemoryRecord.age has it; what decides that is assigned last.
 UPSERT_HEAD_SQL = f"""
 	INSERT INTO `tabPlayer Memory Tracker`
@@ -225,8 +262,8 @@ COUNT_ANSWERS_SQL = """
 # The row exists only if the season still takes answers: an archive run that closes the season
 # waits for this lock or is seen by it.
 OUTBOX_INSERT_SQL = """
-	INSERT INTO `tabReview Outbox` (name, player, season, payload, creation, modified)
-	SELECT %(name)s, %(player)s, name, %(payload)s, %(now)s, %(now)s
+	INSERT INTO `tabReview Outbox` (name, player, season, payload, activity, creation, modified)
+	SELECT %(name)s, %(player)s, name, %(payload)s, %(activity)s, %(now)s, %(now)s
 	FROM `tabGame Subscription Season` WHERE name = %(season)s AND is_active = 1"""
 # The same for those that write to the tracker without an outbox row.
 TAKES_RECORDS_SQL = """
@@ -237,7 +274,7 @@ OUTBOX_OLDEST_SQL = """
 	ORDER BY creation LIMIT %(limit)s"""
 # By primary key: to lock in the order of creation would lock every row on the way, and keep out new ones.
 OUTBOX_TAKE_SQL = """
-	SELECT name, player, season, payload FROM `tabReview Outbox`
+	SELECT name, player, season, activity, payload FROM `tabReview Outbox`
 	WHERE name IN %(names)s FOR UPDATE SKIP LOCKED"""
 OUTBOX_OF_SEASON_SQL = """
 	SELECT name FROM `tabReview Outbox` WHERE season = %(season)s AND parked_at IS NULL
@@ -564,6 +601,44 @@ def iterate_journal(season: str, player: str | None = None) -> Iterator[tuple[st
 		after = rows[-1][0]
 
 
+def shares(how_many: int) -> list[dict[str, str]]:
+	"""Bounds that part the names, and with them the learners, into so many shares of about the same size."""
+	bounds = [f"{(number << 64) // how_many:016x}" for number in range(how_many)]
+	return [{"first": a, "last": b} for a, b in zip(bounds, [*bounds[1:], "g"], strict=True)]
+
+
+def get_due_by_day(
+	season: str, today: date, days: int, day_start_hour: int, share: dict[str, str] | None = None
+) -> dict[int, int]:
+	"""How many records of a season, or of a share of its learners, fall due how many days after `today`: {day: records}.
+
+	-1 stands for all that was due before, `days` for all from then on. Without a share it is one scan of an
+	index, which takes about 0.5 s a million records; what waits in the outbox counts as it was before.
+	"""
+	values = {"season": season, "today": today, "days": days, "day_start_hour": day_start_hour}
+	statement = DUE_BY_DAY_OF_SHARE_SQL if share else DUE_BY_DAY_SQL
+	return dict(frappe.db.sql(statement, values | (share or {})))
+
+
+def get_leeches(
+	season: str, share: dict[str, str], lapses: int, subject: str | None, limit: int
+) -> list[tuple]:
+	"""Rows of LEECHES_SQL: the questions of a share of the learners that were forgotten most often."""
+	values = {"season": season, **share, "lapses": lapses, "subject": subject, "limit": limit}
+	return list(frappe.db.sql(LEECHES_SQL, values))
+
+
+def count_leeches(season: str, share: dict[str, str], lapses: int, subject: str | None) -> dict[str, int]:
+	"""How many such questions there are, by subject."""
+	values = {"season": season, **share, "lapses": lapses, "subject": subject}
+	return dict(frappe.db.sql(LEECH_COUNTS_SQL, values))
+
+
+def get_learner_overviews(season: str, share: dict[str, str], now: datetime) -> list[tuple]:
+	"""Rows of LEARNERS_OVERVIEW_SQL: what each of a share of the learners knows."""
+	return list(frappe.db.sql(LEARNERS_OVERVIEW_SQL, {"season": season, **share, "now": now}))
+
+
 def has_rows(doctype: str, season: str) -> bool:
 	"""Whether a season has any row in one of the four tables; costs one lookup."""
 	return bool(frappe.db.sql(ANY_ROW_SQL[doctype], (season,)))
@@ -579,6 +654,7 @@ def write_submission(
 	entries: list[JournalEntry],
 	records: list[MemoryRecord],
 	now: datetime,
+	activity: Sequence[ActivityCount] = (),
 ) -> str:
 	"""Writes an accepted submission, two statements, and returns the name of its outbox row.
 
@@ -587,12 +663,10 @@ def write_submission(
 	"""
 	key = submission_key(player, season, submission_id)
 	rows = [(key + digest(e.question_id), player, season, submission_id, now, *_tuple(e)) for e in entries]
-	_insert(JOURNAL_HEAD_SQL, rows)
+	insert(JOURNAL_HEAD_SQL, rows)
+	values = {"name": key, "player": player, "season": season, "activity": json.dumps(activity), "now": now}
 	payload = json.dumps([record.as_json() for record in records], separators=(",", ":"))
-	frappe.db.sql(
-		OUTBOX_INSERT_SQL,
-		{"name": key, "player": player, "season": season, "payload": payload, "now": now},
-	)
+	frappe.db.sql(OUTBOX_INSERT_SQL, {**values, "payload": payload})
 	if frappe.db._cursor.rowcount != 1:
 		frappe.throw(frappe._("Season {0} takes no answers any more.").format(season), SeasonStateError)
 	return key
@@ -628,7 +702,7 @@ def _upsert(records: list[tuple[str, str, MemoryRecord]], tail: str = UPSERT_TAI
 		key=itemgetter(0)
 	)  # by primary key: neighbours on disk, and an order in which two folds can't deadlock
 	for start in range(0, len(rows), UPSERT_ROWS):
-		_insert(UPSERT_HEAD_SQL, rows[start : start + UPSERT_ROWS], tail)
+		insert(UPSERT_HEAD_SQL, rows[start : start + UPSERT_ROWS], tail)
 
 
 def take_outbox(names: list[str]) -> list[OutboxRow]:
@@ -639,7 +713,15 @@ def take_outbox(names: list[str]) -> list[OutboxRow]:
 	if not names:
 		return []
 	rows = frappe.db.sql(OUTBOX_TAKE_SQL, {"names": names})
-	return [OutboxRow(*keys, _unpack(payload)) for *keys, payload in rows]
+	return [
+		OutboxRow(name, player, season, unpack_activity(activity), _unpack(payload))
+		for name, player, season, activity, payload in rows
+	]
+
+
+def unpack_activity(activity: str | None) -> list[ActivityCount]:
+	"""What an outbox row's column holds; nothing where an earlier version has written the row."""
+	return [ActivityCount(*values) for values in json.loads(activity or "[]")]
 
 
 def fold_rows(rows: list[OutboxRow]) -> None:
@@ -715,7 +797,8 @@ def _tuple(record: MemoryRecord | JournalEntry) -> tuple:
 	return tuple(vars(record).values())  # dataclasses.astuple copies each value
 
 
-def _insert(head: str, rows: list[tuple], tail: str = "") -> None:
+def insert(head: str, rows: list[tuple], tail: str = "") -> None:
+	"""One statement, `INSERT INTO … VALUES`, of all rows; none where there is no row."""
 	if not rows:
 		return
 	one = f"({_placeholders(len(rows[0]))})"

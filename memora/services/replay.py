@@ -45,7 +45,7 @@ def replay(season: str, player: str | None = None, repair: bool = False, progres
 	cached schedule. `progress`, if given, is called with the report after each learner.
 	"""
 	report = Report(season)
-	for learner, entries in _journal_by_learner(season, player):
+	for learner, entries in journal_by_learner(season, player):
 		_check(learner, entries, report)
 		if repair:
 			_repair(learner, report)
@@ -88,7 +88,8 @@ def _moved(entry: JournalEntry) -> bool:
 	return entry.kind == "Learn" or (entry.kind == "Review" and entry.predicted_recall > 0)
 
 
-def _journal_by_learner(season: str, player: str | None) -> Iterator[tuple[str, list[JournalEntry]]]:
+def journal_by_learner(season: str, player: str | None = None) -> Iterator[tuple[str, list[JournalEntry]]]:
+	"""Each learner's answers of a season, unsorted."""
 	rows = memory_store.iterate_journal(season, player)
 	for learner, group in groupby(rows, key=lambda row: row[0]):
 		yield learner, [entry for _player, entry in group]
@@ -131,8 +132,8 @@ def _repair(player: str, report: Report) -> None:
 		records, expected, wrong = _compare(player, season, entries)
 		if not wrong:
 			return
-		origins = _origins(list(wrong), records)
-		mended = [replace(expected[q], **origins.get(q, {})) for q in wrong]
+		known = origins(list(wrong), records)
+		mended = [replace(expected[q], **known.get(q, {})) for q in wrong]
 		with memory_store.transaction():
 			memory_store.keep_from_archive(season)
 			memory_store.overwrite_records(player, season, mended)
@@ -140,7 +141,7 @@ def _repair(player: str, report: Report) -> None:
 	report.repaired += len(wrong)
 
 
-def _origins(question_ids: list[str], records: dict[str, MemoryRecord]) -> dict[str, dict]:
+def origins(question_ids: list[str], records: dict[str, MemoryRecord]) -> dict[str, dict]:
 	"""Subject and topic: as they were, or as the question's source has them."""
 	content = get_source().get_questions([q for q in question_ids if q not in records])
 	known = {q: {"subject": r.subject, "topic": r.topic} for q, r in records.items()}

@@ -11,7 +11,7 @@ from frappe import _
 from typing_extensions import NotRequired, TypedDict
 
 from memora.exceptions import JournalUnavailable, SubmissionConflict
-from memora.services import memory_store, scheduling, seasons, site_time, srs_persistence
+from memora.services import activity, memory_store, scheduling, seasons, site_time, srs_persistence
 from memora.services.circuit_breaker import Unavailable
 from memora.services.memory_store import JournalEntry, MemoryRecord, StoredAnswer
 from memora.services.question_source import get_source
@@ -234,14 +234,16 @@ def _accept(
 		return _result("success", submission_id, season, {}, rejected), None
 	manager = SRSRedisManager()
 	source = "Normal" if manager.server.breaker.is_closed or not season.enable_redis else "Safe Mode"
+	entries = [journal_entry(step, source) for step in steps]
 	with memory_store.transaction():
 		key = memory_store.write_submission(
 			player,
 			season.name,
 			submission_id,
-			[journal_entry(step, source) for step in steps],
+			entries,
 			[step.after for step in steps if step.outcome.moved],
 			site_time.to_naive(now),
+			activity.of(entries, {step.after.question_id: step.after.subject for step in steps}),
 		)
 	schedule = {step.after.question_id: step.after.next_review_date for step in steps}
 	scores = {question_id: site_time.to_epoch(due) for question_id, due in schedule.items()}

@@ -82,6 +82,14 @@ def get_to_archive(today: date) -> list[str]:
 	return [name for (name,) in frappe.db.sql(TO_ARCHIVE_SQL, (today,))]
 
 
+def get_latest() -> str | None:
+	"""The active season, or else the one that ends last; None where there is none."""
+	if active := get_active():
+		return active.name
+	rows = frappe.db.sql(LATEST_SQL)
+	return rows[0][0] if rows else None
+
+
 def why_none_is_active() -> str:
 	"""What a learner reads when there is nothing to play in."""
 	rows = frappe.db.sql(LATEST_SQL)

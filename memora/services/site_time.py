@@ -4,7 +4,7 @@ The only place that converts between the two: `.timestamp()` on a naive value wo
 the zone of the host, not of the site.
 """
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -31,6 +31,11 @@ def now() -> datetime:
 def naive_now() -> datetime:
 	"""The current moment as tables hold it."""
 	return to_naive(now())
+
+
+def learning_day(site_datetime: datetime | None = None) -> date:
+	"""The learning day that a naive site time falls in; by default the present one."""
+	return ((site_datetime or naive_now()) - timedelta(hours=get_settings().day_start_hour)).date()
 
 
 def to_epoch(site_datetime: datetime, zone: ZoneInfo | None = None) -> float:

@@ -18,7 +18,7 @@ from rq.job import JobStatus
 from rq.timeouts import JobTimeoutException
 from typing_extensions import TypedDict
 
-from memora.services import alerts, memory_store, scheduling, site_time
+from memora.services import activity, alerts, memory_store, scheduling, site_time
 from memora.services.circuit_breaker import CircuitBreaker, Unavailable
 from memora.services.memory_store import MemoryRecord, OutboxRow
 from memora.services.srs_redis_manager import SRSRedisManager
@@ -255,6 +255,7 @@ def _fold(names: list[str]) -> list[OutboxRow]:
 	with memory_store.transaction():
 		rows = memory_store.take_outbox(names)
 		memory_store.fold_rows(rows)
+		activity.count(rows)
 	_check_cache(rows)
 	return rows
 

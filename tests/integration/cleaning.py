@@ -11,6 +11,14 @@ from memora.services import incidents, partition_manager, safe_mode, settings
 from tests.integration.factories import BANK, DOMAIN, STANDING_SEASON
 
 ANSWER_TABLES = ("Player Memory Tracker", "Player Review Log", "Archived Memory Tracker", "Review Outbox")
+FIGURES = (
+	"Daily Activity",
+	"Daily Activity Subject",
+	"Daily Learner",
+	"Activity Count",
+	"Due Forecast",
+	"Due Forecast Day",
+)
 LOG_TABLES = (
 	"Error Log",
 	"Notification Log",
@@ -94,7 +102,7 @@ def drop_stray_partitions(keep: str | None = STANDING_SEASON) -> None:
 
 
 def _delete_rows() -> None:
-	for doctype in (*ANSWER_TABLES, *LOG_TABLES, *IMPORT_TABLES):
+	for doctype in (*ANSWER_TABLES, *FIGURES, *LOG_TABLES, *IMPORT_TABLES):
 		frappe.db.delete(doctype)
 	_delete_files()
 	users = frappe.get_all("User", filters={"name": ("like", f"%@{DOMAIN}")}, pluck="name")

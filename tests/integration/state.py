@@ -1,13 +1,18 @@
 """All that the tests' site holds, to compare before and after."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import frappe
 
 from memora.services import memory_store, review_session, site_time
-from tests.integration.cleaning import ANSWER_TABLES, queue_redis, srs_keys, srs_redis
+from memora.services.activity import Counts
+from memora.services.settings import get_settings
+from tests.integration.cleaning import ANSWER_TABLES, FIGURES, queue_redis, srs_keys, srs_redis
+
+Figures = dict[tuple[str, str], Counts]  # by learning day as ISO text, and subject
 
 
 def rows(doctype: str, **filters: Any) -> list[frappe._dict]:
@@ -26,6 +31,44 @@ def outbox(player: str) -> list[frappe._dict]:
 
 def tracker(player: str) -> dict[str, frappe._dict]:
 	return {row.question_id: row for row in rows("Player Memory Tracker", player=player)}
+
+
+def activity(with_outbox: bool = False) -> Figures:
+	"""What Daily Activity and the folds since its last sum say; or also what is not folded yet."""
+	subjects = {row.name: row for row in rows("Daily Activity Subject")}
+	days = {row.name: row for row in rows("Daily Activity")}
+	assert {row.parent for row in subjects.values()} <= days.keys()
+	found = [
+		(str(days[r.parent].day), r.subject, r.answers, r.reviews, r.recalled) for r in subjects.values()
+	]
+	found += [(str(r.day), r.subject, r.answers, r.reviews, r.recalled) for r in rows("Activity Count")]
+	if with_outbox:
+		found += [c for row in rows("Review Outbox") for c in memory_store.unpack_activity(row.activity)]
+	return _added(found)
+
+
+def journalled_activity() -> Figures:
+	"""What they should say: the journal, answer by answer."""
+	hour = timedelta(hours=get_settings().day_start_hour)
+	subjects = dict(frappe.get_all("Game Question", fields=["name", "subject"], as_list=True))
+	return _added(
+		(
+			str((row.reviewed_at - hour).date()),
+			subjects.get(row.question_id, ""),
+			1,
+			int(row.kind == "Review"),
+			int(row.kind == "Review" and row.rating != "Again"),
+		)
+		for row in rows("Player Review Log")
+	)
+
+
+def _added(counted: Iterable[tuple]) -> Figures:
+	figures: dict[tuple[str, str], list[int]] = {}
+	for day, subject, *numbers in counted:
+		before = figures.get((day, subject), [0, 0, 0])
+		figures[day, subject] = [a + b for a, b in zip(before, numbers, strict=True)]
+	return {key: Counts(*numbers) for key, numbers in figures.items()}
 
 
 def cached(player: str, season: str) -> dict[str, float]:
@@ -51,7 +94,7 @@ def scores(player: str, season: str) -> dict[str, float]:
 
 def everything() -> dict[str, Any]:
 	"""All answers, schedules and jobs of the site."""
-	tables = {doctype: rows(doctype) for doctype in (*ANSWER_TABLES, "Game Subscription Season")}
+	tables = {doctype: rows(doctype) for doctype in (*ANSWER_TABLES, *FIGURES, "Game Subscription Season")}
 	return {**tables, "srs": _content(srs_redis()), "jobs": queued_jobs()}
 
 

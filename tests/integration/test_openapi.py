@@ -46,6 +46,7 @@ CALLS = {
 	),
 	"srs.archive_season": Calls({"season": "ENDED"}, {"season": "Nowhere"}, "UnknownSeason"),
 	"srs.cancel_rebuild": Calls({"season": "SEASON-2026"}, {}, "InvalidFilter"),
+	"srs.compute_due_forecast": Calls({"season": "SEASON-2026"}, {"season": "Nowhere"}, "UnknownSeason"),
 	"srs.delete_eligible_records": Calls({}, {"confirm": "maybe"}, "InvalidFilter"),
 	"srs.get_archive_status": Calls({"season": "ENDED"}, {}, "InvalidFilter"),
 	"srs.get_cache_status": Calls({}, None),

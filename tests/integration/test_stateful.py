@@ -30,7 +30,14 @@ from hypothesis.stateful import (
 
 from devtools import ports
 from memora.exceptions import SubmissionConflict
-from memora.services import memory_store, review_session, site_time, srs_persistence, srs_redis_manager
+from memora.services import (
+	activity,
+	memory_store,
+	review_session,
+	site_time,
+	srs_persistence,
+	srs_redis_manager,
+)
 from memora.services.memory_store import MemoryRecord
 from memora.services.review_session import Response
 from memora.services.srs_redis_manager import SRSRedisManager
@@ -110,6 +117,8 @@ class Machine(RuleBasedStateMachine):
 			frappe.db.rollback()
 			for table in (*DATES, "Review Outbox"):
 				frappe.db.delete(table, {"player": ("in", [player.name for player in self.players])})
+			for table in state.FIGURES:
+				frappe.db.delete(table)
 			frappe.db.commit()
 			self.redis.flushdb()
 
@@ -219,6 +228,10 @@ class Machine(RuleBasedStateMachine):
 		srs_persistence.drain(factories.site_now())
 		assert not self.waiting()
 
+	@rule()
+	def sum_up(self):
+		activity.sum_up()
+
 	@rule(grown_old=st.booleans())
 	def sweep(self, grown_old):
 		if grown_old:
@@ -295,6 +308,12 @@ class Machine(RuleBasedStateMachine):
 		for player in self.players:
 			sql = "SELECT submission_id, question_id, quality FROM `tabPlayer Review Log` WHERE player = %s"
 			assert Counter(frappe.db.sql(sql, (player.name,))) == player.journal
+
+	@invariant()
+	def check_figures(self):
+		"""Each answer is counted once, in the outbox, by a fold, or in Daily Activity; on whatever day it was given."""
+		expected = sum(player.journal.total() for player in self.players)
+		assert sum(counts.answers for counts in state.activity(with_outbox=True).values()) == expected
 
 	@invariant()
 	def check_memory(self):

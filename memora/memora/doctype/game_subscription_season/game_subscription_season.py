@@ -3,7 +3,7 @@ from frappe import _
 from frappe.model.document import Document
 
 from memora.exceptions import InvalidSeason, PartitionError, SeasonStateError
-from memora.services import memory_store, partition_manager, partition_swap
+from memora.services import activity, due_forecast, memory_store, partition_manager, partition_swap
 from memora.services.seasons import canonical_name
 
 # What services write, and nobody else
@@ -71,6 +71,8 @@ class GameSubscriptionSeason(Document):
 		)
 
 	def after_delete(self) -> None:
+		activity.forget_season(self.name)
+		due_forecast.forget_season(self.name)
 		# this transaction has read the tables, so that a drop would wait for it
 		frappe.db.after_commit.add(self._drop_partitions)
 

@@ -1,0 +1,37 @@
+"""What learners answered on each day, from Daily Activity."""
+
+from typing import Any
+
+from frappe import _
+
+from memora.memora.report import layout
+from memora.services import activity
+
+DAYS = 30
+
+
+@layout.refusing
+def execute(filters: dict[str, Any] | None = None):
+	period = layout.get_period(filters, DAYS)
+	days = activity.by_day(*period) if period.season else []
+	answers = {day.day: day.counts.answers for day in days}
+	values = [answers.get(day, 0) for day in period.days]
+	labels = [layout.day_label(day) for day in period.days]
+	rows = [_row(day) for day in reversed(days)]
+	return _columns(), rows, None, layout.chart("bar", labels, {_("Answers"): values}, layout.BLUE)
+
+
+def _columns() -> list[dict[str, Any]]:
+	return [
+		layout.column("day", _("Learning Day"), "Date"),
+		layout.column("learners", _("Learners")),
+		layout.column("answers", _("Answers")),
+		layout.column("reviews", _("Reviews")),
+		layout.column("recalled", _("Recalled")),
+		layout.column("retention", _("True Retention"), "Percent", 150),
+	]
+
+
+def _row(day: activity.Day) -> dict[str, Any]:
+	figures = {**day.counts._asdict(), "retention": day.counts.retention_percent}
+	return {"day": day.day, "learners": day.learners, **figures}

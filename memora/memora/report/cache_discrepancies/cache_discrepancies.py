@@ -1,0 +1,54 @@
+"""How much of what was compared was wrong in Redis, run by run; from Cache Reconciliation."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import frappe
+from frappe import _
+
+from memora.memora.report import layout
+
+DAYS = 30
+MAX_RUNS = 500
+
+FIELDS = ["started_at", "season", "learners", "sample_size", "discrepancies_found", "auto_corrected"]
+
+
+@layout.refusing
+def execute(filters: dict[str, Any] | None = None):
+	period = layout.get_period(filters, DAYS)
+	rows = _rows(period, (filters or {}).get("season"))
+	labels = [layout.day_label(row.started_at.date()) for row in reversed(rows)]
+	values = [row.percent for row in reversed(rows)]
+	chart = {"type": "line", "data": {}}
+	if rows:  # a line along zero is what one hopes for
+		datasets = [{"name": _("Discrepancies (%)"), "values": values}]
+		chart = {"type": "line", "data": {"labels": labels, "datasets": datasets}, "colors": [layout.RED]}
+	return _columns(), rows, None, chart
+
+
+def _rows(period: layout.Period, season: str | None) -> list[frappe._dict]:
+	begin = datetime.combine(period.first, datetime.min.time())
+	end = datetime.combine(period.last + timedelta(days=1), datetime.min.time())
+	rows = frappe.get_all(
+		"Cache Reconciliation",
+		filters={"started_at": ("between", (begin, end)), **({"season": season} if season else {})},
+		fields=[*FIELDS, "discrepancy_rate"],
+		order_by="started_at desc",
+		limit=MAX_RUNS,
+	)
+	for row in rows:
+		row.percent = 100 * row.discrepancy_rate
+	return rows
+
+
+def _columns() -> list[dict[str, Any]]:
+	return [
+		layout.column("started_at", _("Started At"), "Datetime", 190),
+		layout.column("season", _("Season"), "Link", 160, options="Game Subscription Season"),
+		layout.column("learners", _("Learners")),
+		layout.column("sample_size", _("Records Compared"), width=150),
+		layout.column("discrepancies_found", _("Discrepancies")),
+		layout.column("percent", _("Discrepancies (%)"), "Float", 150, precision=4),
+		layout.column("auto_corrected", _("Corrected")),
+	]

@@ -1,0 +1,29 @@
+frappe.query_reports["Due Forecast"] = {
+	filters: [
+		{ fieldname: "season", label: __("Season"), fieldtype: "Link", options: "Game Subscription Season" },
+	],
+
+	onload(report) {
+		report.page.add_inner_button(__("Compute Now"), () => compute(report));
+	},
+};
+
+// A job does it, since it takes some seconds in a large season; then the report shows the new one.
+async function compute(report) {
+	const season =
+		report.get_filter_value("season") ||
+		(await frappe.db.get_value("Game Subscription Season", { is_active: 1 }, "name")).message.name;
+	if (!season) {
+		frappe.msgprint(__("No season is active: choose one."));
+		return;
+	}
+	const job = await frappe.xcall("memora.api.srs.compute_due_forecast", { season });
+	frappe.show_alert({ message: __("The forecast is being computed."), indicator: "blue" });
+	const look = async () => {
+		const { status, error } = await frappe.xcall("memora.api.srs.get_job_status", { job_id: job.job_id });
+		if (status === "finished") report.refresh();
+		else if (status === "failed") frappe.msgprint(error);
+		else setTimeout(look, 1000);
+	};
+	look();
+}

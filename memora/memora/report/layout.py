@@ -1,0 +1,112 @@
+"""What the reports have in common: filters, columns, charts."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from functools import wraps
+from typing import Any, NamedTuple
+
+import frappe
+from frappe import _
+from frappe.utils import cint, formatdate, getdate, strip_html
+
+from memora.exceptions import InvalidFilter, MemoraError
+from memora.services import seasons, site_time
+
+MAX_DAYS = 366  # of a period
+BLUE, GREEN, ORANGE, RED = "#449CF0", "#48BB74", "#ED8936", "#E24C4C"  # as in the workspace's charts
+
+
+Execute = Callable[[dict[str, Any] | None], tuple]
+
+
+def refusing(execute: Execute) -> Execute:
+	"""For a report's `execute`: shows what is wrong with the filters beside an empty report.
+
+	Frappe takes a report that raises for one that is slow, and makes it a background report for everybody.
+	"""
+
+	@wraps(execute)
+	def run(filters: dict[str, Any] | None = None) -> tuple:
+		try:
+			return execute(filters)
+		except MemoraError as error:
+			return [], [], strip_html(str(error))
+
+	return run
+
+
+class Period(NamedTuple):
+	"""A season, None where there is none at all, and the first and last of some learning days."""
+
+	season: str | None
+	first: date
+	last: date
+
+	@property
+	def days(self) -> list[date]:
+		return [self.first + timedelta(days=n) for n in range((self.last - self.first).days + 1)]
+
+
+def get_season(filters: dict[str, Any] | None) -> str | None:
+	"""The filter `season`, by default the active or latest one; raises UnknownSeason."""
+	named = (filters or {}).get("season")
+	return seasons.get(named).name if named else seasons.get_latest()
+
+
+def get_period(filters: dict[str, Any] | None, days: int) -> Period:
+	"""The filters `season`, `from_date` and `to_date`, by default so many days until today.
+
+	Raises InvalidFilter, UnknownSeason.
+	"""
+	filters = filters or {}
+	last = _date("to_date", filters) or site_time.learning_day()
+	first = _date("from_date", filters) or last - timedelta(days=days - 1)
+	if not 0 <= (last - first).days < MAX_DAYS:
+		frappe.throw(
+			_("The period must be of 1 to {0} days, not from {1} to {2}.").format(MAX_DAYS, first, last),
+			InvalidFilter,
+		)
+	return Period(get_season(filters), first, last)
+
+
+def _date(field: str, filters: dict[str, Any]) -> date | None:
+	try:
+		return getdate(filters[field]) if filters.get(field) else None
+	except (ValueError, TypeError, frappe.ValidationError):
+		frappe.throw(_("{0} must be a date, not {1}.").format(field, filters[field]), InvalidFilter)
+
+
+def get_number(field: str, filters: dict[str, Any] | None, default: int) -> int:
+	"""A filter that is a whole number from 1; raises InvalidFilter."""
+	value = (filters or {}).get(field)
+	if value in (None, ""):
+		return default
+	if cint(value) < 1:
+		frappe.throw(_("{0} must be a whole number from 1, not {1}.").format(field, value), InvalidFilter)
+	return cint(value)
+
+
+def column(
+	fieldname: str, label: str, fieldtype: str = "Int", width: int = 120, **more: Any
+) -> dict[str, Any]:
+	"""`label` is translated already. A Link names its DocType under `options`."""
+	return {"fieldname": fieldname, "label": label, "fieldtype": fieldtype, "width": width, **more}
+
+
+def chart(
+	kind: str, labels: list[str], datasets: dict[str, list], *colors: str, **more: Any
+) -> dict[str, Any]:
+	"""A chart of values by name; without any value other than 0 an empty one, which the desk says is empty."""
+	if not any(value for values in datasets.values() for value in values):
+		return {"type": kind, "data": {}}
+	data = [{"name": name, "values": values} for name, values in datasets.items()]
+	return {"type": kind, "data": {"labels": labels, "datasets": data}, "colors": colors, **more}
+
+
+def day_label(day: date) -> str:
+	"""The day of the month: of a month of bars, a report has no room for more below each."""
+	return str(day.day)
+
+
+def week_label(monday: date) -> str:
+	return formatdate(monday, "d MMM")

@@ -1,0 +1,39 @@
+"""True retention: how many reviews of a hundred were recalled; by subject, and by week."""
+
+from typing import Any
+
+from frappe import _
+
+from memora.memora.report import layout
+from memora.services import activity
+
+DAYS = 12 * 7
+
+
+@layout.refusing
+def execute(filters: dict[str, Any] | None = None):
+	period = layout.get_period(filters, DAYS)
+	subjects = activity.by_subject(*period) if period.season else {}
+	rows = [
+		{"subject": subject or _("No subject"), **counts._asdict(), "retention": counts.retention_percent}
+		for subject, counts in subjects.items()
+	]
+	return _columns(), rows, None, _chart(period)
+
+
+def _columns() -> list[dict[str, Any]]:
+	return [
+		layout.column("subject", _("Subject"), "Data", 220),
+		layout.column("answers", _("Answers")),
+		layout.column("reviews", _("Reviews")),
+		layout.column("recalled", _("Recalled")),
+		layout.column("retention", _("True Retention"), "Percent", 150),
+	]
+
+
+def _chart(period: layout.Period) -> dict[str, Any]:
+	by_week = activity.by_week(*period) if period.season else {}
+	weeks = {monday: counts for monday, counts in by_week.items() if counts.reviews}
+	labels = [layout.week_label(monday) for monday in weeks]
+	values = [counts.retention_percent for counts in weeks.values()]
+	return layout.chart("line", labels, {_("True Retention"): values}, layout.GREEN, fieldtype="Percent")
