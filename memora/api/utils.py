@@ -51,7 +51,7 @@ def require_manager() -> None:
 	"""For the endpoints of administrators; raises PermissionError."""
 	if not is_manager():
 		frappe.throw(
-			_("This is for {0} only.").format(_(" and ").join(_(role) for role in MANAGER_ROLES)),
+			_("This is for {0} and {1} only.").format(*map(_, MANAGER_ROLES)),
 			frappe.PermissionError,
 		)
 

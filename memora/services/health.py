@@ -65,7 +65,7 @@ def watch() -> None:
 	now = site_time.naive_now()
 	told.update({"status": status, "since": now, "message": message}).save(ignore_permissions=True)
 	alerts.tell_managers(  # committed together
-		_("Memora is in order again") if status == OK else _("Memora: {0}").format(_(status)),
+		_("Memora is in order again") if status == OK else _("Memora: {0}").format(_(status, context=DOCTYPE)),
 		message,
 		(DOCTYPE, DOCTYPE),
 		is_error=status == CRITICAL,

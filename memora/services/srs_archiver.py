@@ -260,7 +260,7 @@ def _finish(season_name: str, is_cache_cleared: bool) -> int:
 			_("{0} records reached season {1} meanwhile. Archive it again.").format(left, season_name),
 			SeasonStateError,
 		)
-	status = _("Archived")
+	status = _("Archived", context="Memora")
 	if not is_cache_cleared:
 		status = _(
 			"Archived. Redis did not answer: this season's schedules stay there, unused, until they expire."
