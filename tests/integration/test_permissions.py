@@ -57,7 +57,14 @@ DOCTYPES = {
 MONITOR = {"Memora Health": ("read",)}
 SINGLES = ("Memora Health", "Memora Settings")
 # Of fields that are changed
-VALUES = {"description": "New", "new_per_day": 7, "question": "New?", "auto_archive": 1, "position": 7}
+VALUES = {
+	"description": "New",
+	"file": "/files/other.apkg",
+	"new_per_day": 7,
+	"question": "New?",
+	"auto_archive": 1,
+	"position": 7,
+}
 
 # Of all functions that can be called over HTTP, those that others than managers may call.
 FOR_LEARNERS = {
@@ -176,6 +183,7 @@ def new_values(doctype: str) -> dict[str, Any]:
 	number = next(_serial)
 	subject, (topic, *_) = next(iter(BANK.items()))
 	return {
+		"Anki Import": {"file": "/files/deck.apkg", "subject": subject},
 		"Game Question": {"topic": f"{subject}: {topic}", "question": f"What is {number}?", "answer": "It."},
 		"Game Subject": {"subject_name": f"Tried {number}"},
 		"Game Subscription Season": {
