@@ -16,6 +16,7 @@ from urllib.parse import quote
 import frappe
 import pytest
 import requests
+from frappe.model.base_document import get_controller
 
 import memora
 from tests.integration import state
@@ -209,6 +210,31 @@ def make_document(doctype: str) -> str:
 	document.insert(ignore_permissions=True, ignore_links=True)
 	frappe.db.commit()
 	return document.name
+
+
+def methods_of(doctype: str) -> list[str]:
+	"""What a form may have a document do."""
+	functions = inspect.getmembers(get_controller(doctype), inspect.isfunction)
+	return [name for name, function in functions if function in frappe.whitelisted and is_own(function)]
+
+
+def is_own(function: Callable) -> bool:
+	return function.__module__.startswith("memora.")
+
+
+def test_what_forms_may_have_done(caller, user):
+	"""Those who may not see a document may not have it do anything either."""
+	tried = 0
+	for doctype in DOCTYPES:
+		for method in methods_of(doctype):
+			name = make_document(doctype)
+			response = caller.request(
+				"POST", "/api/method/run_doc_method", json={"dt": doctype, "dn": name, "method": method}
+			)
+			is_refused = user not in ("manager", "system")
+			assert (response.status_code == 403) == is_refused, response.text
+			tried += 1
+	assert tried > 2
 
 
 # Endpoints
