@@ -86,9 +86,12 @@ class _Context:
 	def _special(self, name: str) -> str:
 		"""FrontSide is left out on purpose: learners are shown the question anyway."""
 		card = self.card
-		values = {"Deck": card.deck, "Subdeck": card.deck.rpartition("::")[2], "Tags": " ".join(card.tags)}
-		if card.note_type.templates and name == "Type":
-			return escape(card.note_type.name)
+		values = {
+			"Deck": card.deck,
+			"Subdeck": card.deck.rpartition("::")[2],
+			"Tags": " ".join(card.tags),
+			"Type": card.note_type.name,
+		}
 		return escape(values.get(name, ""))
 
 	def _filtered(self, filter_: str, text: str) -> str:

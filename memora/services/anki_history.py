@@ -11,7 +11,7 @@ from itertools import zip_longest
 
 from frappe.utils import create_batch
 
-from memora.services import memory_store, seasons, site_time, srs_persistence
+from memora.services import activity, memory_store, seasons, site_time, srs_persistence
 from memora.services.anki_package import Review
 from memora.services.question_source import get_source
 from memora.services.review_session import Origin, Response, Step, journal_entry, record_after
@@ -76,11 +76,13 @@ def _journal(player: str, season: str, steps: list[list[Step]]) -> None:
 	batch = memory_store.digest(*(answers[0].after.question_id for answers in steps))
 	for number, round_ in enumerate(zip_longest(*steps), start=1):
 		given = [step for step in round_ if step]
+		entries = [journal_entry(step, SOURCE) for step in given]
 		memory_store.write_submission(
 			player,
 			season,
 			f"anki-{batch}-{number}",
-			[journal_entry(step, SOURCE) for step in given],
+			entries,
 			[step.after for step in given if step.outcome.moved],
 			site_time.naive_now(),
+			activity.of(entries, {step.after.question_id: step.after.subject for step in given}),
 		)

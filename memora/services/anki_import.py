@@ -6,10 +6,9 @@ that a run that died or was cancelled leaves whole questions, and the next goes 
 """
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import frappe
@@ -25,12 +24,11 @@ from memora.exceptions import (
 	MemoraError,
 	UnknownJob,
 	UnknownLearner,
-	UnusableCard,
 )
 from memora.services import admin_jobs, anki_history, memory_store, seasons, site_time
-from memora.services.anki_cards import is_empty, render
 from memora.services.anki_media import Media
-from memora.services.anki_package import DECK_SEPARATOR, AnkiPackage, Card, open_package
+from memora.services.anki_package import DECK_SEPARATOR, MAX_NAME, AnkiPackage, open_package
+from memora.services.anki_plan import Item, Plan, excerpt, make_plan
 from memora.services.question_html import clean
 
 DOCTYPE = "Anki Import"
@@ -39,49 +37,9 @@ JOB = "memora.services.anki_import.run"
 BATCH = 50  # questions, committed together: a second or two
 SAMPLE = 5  # questions, shown before the import
 MAX_PROBLEMS = 500  # rows; all are counted
-EXCERPT = 120  # characters
-NAME_LENGTH = 140  # of a document
 TAGS_OF_ANKI = {"leech", "marked"}  # which say something about a learner
 
 LAST_POSITION_SQL = "SELECT COALESCE(MAX(position), 0) FROM `tabGame Question` WHERE topic = %s"
-
-
-@dataclass(frozen=True)
-class Item:
-	"""A question to be: HTML that is clean, with media named as in the package."""
-
-	question_id: str
-	card: Card
-	question: str
-	answer: str
-	media: set[str]
-
-
-@dataclass(frozen=True)
-class Problem:
-	note: str
-	deck: str
-	guid: str
-	reason: str
-
-
-@dataclass
-class Plan:
-	"""What a package holds. `skipped` counts cards and notes; `problems` are those, and media that are missing."""
-
-	notes: int = 0
-	skipped: int = 0
-	items: list[Item] = field(default_factory=list)
-	problems: list[Problem] = field(default_factory=list)
-
-	@property
-	def decks(self) -> Counter[str]:
-		"""How many questions of each deck."""
-		return Counter(item.card.deck for item in self.items)
-
-	@property
-	def media(self) -> int:
-		return len({name for item in self.items for name in item.media})
 
 
 @dataclass
@@ -96,54 +54,6 @@ NOT_STARTED = {**asdict(Counts()), "error": None, "started_at": None, "ended_at"
 
 
 # What would be done
-
-
-def make_plan(package: AnkiPackage, media: Media) -> Plan:
-	"""The questions of a package and what can't be one."""
-	plan = Plan(notes=len({card.guid for card in package.cards}) + len(package.orphans))
-	known: dict[tuple[str, str], Card] = {}
-	for card in package.cards:
-		try:
-			item, problems = _item(card, media)
-			_refuse_double(item, known)
-		except UnusableCard as error:
-			plan.skipped += 1
-			plan.problems.append(_problem(card, str(error)))
-			continue
-		plan.items.append(item)
-		plan.problems += [_problem(card, f"{name} {reason}") for name, reason in problems.items()]
-	for guid, values in package.orphans:
-		plan.skipped += 1
-		plan.problems.append(Problem(_excerpt(values), "", str(guid), _("The note has no cards.")))
-	return plan
-
-
-def _item(card: Card, media: Media) -> tuple[Item, dict[str, str]]:
-	faces = render(card)
-	question, shown, problems = media.keep_usable(faces.question)
-	answer, also_shown, more_problems = media.keep_usable(faces.answer)
-	problems |= more_problems
-	if is_empty(question) or is_empty(answer):
-		reasons = "; ".join(f"{name} {reason}" for name, reason in problems.items())
-		raise UnusableCard(
-			_("Nothing is left of it once what is not allowed is taken out. {0}").format(reasons)
-		)
-	name = f"anki-{memory_store.digest(card.guid, str(card.ordinal))}"
-	return Item(name, card, question, answer, shown | also_shown), problems
-
-
-def _refuse_double(item: Item, known: dict[tuple[str, str], Card]) -> None:
-	other = known.setdefault((item.question, item.answer), item.card)
-	if other is not item.card:
-		raise UnusableCard(_("The note {0} has the same question and answer.").format(other.guid))
-
-
-def _problem(card: Card, reason: str) -> Problem:
-	return Problem(_excerpt(card.values[0]), card.deck, card.guid, reason)
-
-
-def _excerpt(html: str) -> str:
-	return strip_html(html.partition("\x1f")[0]).strip()[:EXCERPT]
 
 
 def preview(doc: Document) -> None:
@@ -179,7 +89,7 @@ def _note_plan(doc: Document, package: AnkiPackage, plan: Plan) -> None:
 
 
 def _shown(html: str) -> str:
-	return strip_html(html).strip()[:EXCERPT] or _("(picture or sound)")
+	return excerpt(html) or _("(picture or sound)")
 
 
 def describe(path: Path) -> dict:
@@ -399,19 +309,20 @@ def _path(doc: Document) -> str:
 
 
 def _make_topic(subject: str, deck: str) -> str:
-	title = deck.replace(DECK_SEPARATOR, " – ").translate({ord("<"): "(", ord(">"): ")"}).strip()
-	title = title[: NAME_LENGTH - len(subject) - 2].strip() or "Anki"
+	title = deck.replace(DECK_SEPARATOR, " – ")[: MAX_NAME - len(subject) - 2].strip() or "Anki"
 	name = f"{subject}: {title}"
-	if not frappe.db.exists("Game Topic", name):
-		name = (
-			frappe.get_doc({"doctype": "Game Topic", "subject": subject, "topic_name": title}).insert().name
-		)
-	return name
+	if frappe.db.exists("Game Topic", name):
+		return name
+	return frappe.get_doc({"doctype": "Game Topic", "subject": subject, "topic_name": title}).insert().name
 
 
 def _tag(item: Item) -> None:
 	tags = DocTags(QUESTION)
 	known = tags.get_tags(item.question_id).split(",")
 	for tag in item.card.tags:
-		if tag not in known and tag.lower() not in TAGS_OF_ANKI and not set(tag) & set("<>,"):
+		if tag not in known and tag.lower() not in TAGS_OF_ANKI and _is_name(tag):
 			tags.add(item.question_id, tag)
+
+
+def _is_name(tag: str) -> bool:
+	return len(tag) <= MAX_NAME and not set(tag) & set("<>,")

@@ -32,6 +32,7 @@ LATEST_VERSION = 3  # of the layout, as `meta` has it
 MAX_COLLECTION_BYTES = 64 << 20  # some 100,000 notes
 MAX_MAP_BYTES = 8 << 20
 MAX_CARDS = 50_000
+MAX_NAME = 140  # characters, of a field that holds one
 READ_SECONDS = 60  # for the statements on a database that somebody else made
 ENCRYPTED = 0x1  # of a zip entry's flags
 DECK_SEPARATOR = "::"
@@ -129,8 +130,8 @@ class AnkiPackage:
 			Card(
 				card,
 				ordinal,
-				decks.get(deck, ""),
-				str(guid),
+				_storable(decks.get(deck, "")),
+				str(guid)[:MAX_NAME],
 				types.get(mid),
 				str(values).split("\x1f"),
 				tags.split(),
@@ -320,6 +321,11 @@ def _number(data: bytes, number: int) -> int:
 def normalised(name: str) -> str:
 	"""One spelling of a file's name: notes and packages come from systems that write accents in different ways."""
 	return unicodedata.normalize("NFC", name)
+
+
+def _storable(name: str) -> str:
+	"""A deck's name as a field holds it unchanged: Frappe would escape what looks like HTML."""
+	return name.translate({ord("<"): "(", ord(">"): ")"})[:MAX_NAME]
 
 
 def _refuse(reason: str) -> None:

@@ -51,7 +51,7 @@ def get(name: str) -> Season:
 	"""A season by name; raises UnknownSeason."""
 	rows = frappe.db.sql(BY_NAME_SQL, (name,))
 	if not rows:
-		frappe.throw(_("There is no season {0}.").format(name), UnknownSeason)
+		frappe.throw(_("There is no season {0}.").format(frappe.utils.escape_html(name)), UnknownSeason)
 	return _season(rows[0])
 
 

@@ -19,6 +19,7 @@ from memora.exceptions import (
 	QueueUnavailable,
 )
 from memora.services import (
+	activity,
 	admin_jobs,
 	anki_import,
 	anki_media,
@@ -161,6 +162,16 @@ def test_topics_are_those_chosen(deck):
 	frappe.db.commit()
 	anki_import.run(doc.name)
 	assert {q.topic for q in imported()} == {chosen}
+
+
+def test_names_too_long_or_not_allowed_here(tmp_path):
+	tags = ("t" * 200, "a<b", "good")
+	path = write_deck(tmp_path / "long.apkg", note("Q", "A", guid="1", tags=tags), deck="<D>::" + "d" * 300)
+	doc = run(path)
+	assert (doc.status, doc.decks[0].questions) == ("Completed", 1)
+	(question,) = imported()
+	assert question._user_tags == ",good"
+	assert question.topic.startswith(f"{SUBJECT}: (D) – ddd")
 
 
 @pytest.mark.parametrize(
@@ -510,6 +521,10 @@ def test_a_learners_history_is_journalled_and_replayed(old_deck, player, season)
 	assert state.outbox(player) == []
 	report = replay.replay(season, player)
 	assert (report.answers, report.differences, report.unjournalled) == (6, 0, 0)
+	activity.sum_up()
+	first, last = journal[0].reviewed_at.date() - timedelta(days=1), site_time.naive_now().date()
+	counted = [day.counts for day in activity.by_day(season, first, last)]
+	assert (sum(c.answers for c in counted), sum(c.reviews for c in counted)) == (6, 4)
 	due = {q["question_id"] for q in review_session.read(player)["questions"]}
 	assert due == {q for q, row in rows.items() if row.next_review_date <= site_time.naive_now()}
 

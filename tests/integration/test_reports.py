@@ -10,7 +10,7 @@ from frappe.desk import query_report
 
 from memora.services import activity, due_forecast, memory_store, site_time, srs_persistence, survey
 from memora.services.settings import get_settings
-from tests.integration import state
+from tests.integration import bench_commands, state
 from tests.integration.cleaning import FIGURES
 from tests.integration.client import Client, message
 from tests.integration.factories import bank_questions, make_learner, make_records, make_season, site_now
@@ -105,6 +105,16 @@ def test_the_forecast_is_made_anew_on_each_learning_day(learners, season):
 	(second,) = state.rows("Due Forecast")
 	assert (second.first_day, second.computed_at > first.computed_at) == (first.first_day, True)
 	assert len(state.rows("Due Forecast Day")) == TODAY_AND_DAYS
+
+
+def test_the_command_computes_it(learners, season):
+	result = bench_commands.run(
+		"--site", frappe.local.site, "memora", "forecast", "--season", season, "--json"
+	)
+	assert result.exit_code == 0, result.stderr
+	found = frappe.parse_json(result.stdout)
+	assert (found["season"], found["records"], found["is_estimate"]) == (season, 60, 0)
+	assert len(rows_of("Due Forecast")) == TODAY_AND_DAYS
 
 
 @pytest.mark.parametrize("threshold", [survey.LEECH_LAPSES, 10])

@@ -1,0 +1,299 @@
+"""Who may do what: each kind of user with each DocType, endpoint, report and page, by every way in.
+
+The tables say what is allowed. All else is tried as well, is refused with 403, and changes nothing.
+"""
+
+import inspect
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib import import_module
+from itertools import count
+from pkgutil import walk_packages
+from typing import Any
+from urllib.parse import quote
+
+import frappe
+import pytest
+import requests
+from frappe.model.base_document import get_controller
+
+import memora
+from tests.integration import state
+from tests.integration.client import Client
+from tests.integration.factories import BANK, STANDING_SEASON, make_learner, make_waiting_submission, site_now
+
+USERS = {
+	"guest": None,
+	"learner": [],
+	"monitor": ["Memora Monitor"],
+	"manager": ["Memora Manager"],
+	"system": ["System Manager"],
+}
+LOOK, ALL = ("list", "read"), ("list", "read", "create", "write", "delete")
+
+# What managers and System Managers may do with a DocType. Others may do nothing, but for MONITOR below.
+DOCTYPES = {
+	"Activity Count": LOOK,
+	"Anki Import": ALL,
+	"Archived Memory Tracker": LOOK,
+	"Cache Rebuild": LOOK,
+	"Cache Reconciliation": LOOK,
+	"Daily Activity": LOOK,
+	"Daily Learner": LOOK,
+	"Due Forecast": LOOK,
+	"Game Question": ALL,
+	"Game Subject": ALL,
+	"Game Subscription Season": ALL,
+	"Game Topic": ALL,
+	"Memora Health": ("read",),
+	"Memora Settings": ("read", "write"),
+	"Player Memory Tracker": LOOK,
+	"Player Review Log": LOOK,
+	"Review Outbox": LOOK,
+	"SRS Write Job": LOOK,
+	"Safe Mode Admission": LOOK,
+	"Safe Mode Incident": LOOK,
+}
+MONITOR = {"Memora Health": ("read",)}
+SINGLES = ("Memora Health", "Memora Settings")
+# Of fields that are changed
+VALUES = {
+	"description": "New",
+	"file": "/files/other.apkg",
+	"new_per_day": 7,
+	"question": "New?",
+	"auto_archive": 1,
+	"position": 7,
+}
+
+# Of all functions that can be called over HTTP, those that others than managers may call.
+FOR_LEARNERS = {
+	"memora.api.reviews.get_persistence_status",
+	"memora.api.reviews.get_review_session",
+	"memora.api.reviews.get_reviews_safe_mode",
+	"memora.api.reviews.submit_review_session",
+	"memora.api.sessions.get_lesson_session",
+	"memora.api.sessions.submit_lesson_session",
+}
+FOR_MONITORS = {"memora.api.srs.get_health", "memora.api.srs.get_metrics"}
+
+_serial = count(1)
+
+
+@pytest.fixture(params=USERS)
+def user(request) -> str:
+	return request.param
+
+
+@pytest.fixture
+def caller(user, web) -> Client:
+	roles = USERS[user]
+	return Client(web.url, None if roles is None else make_learner(roles).token)
+
+
+# DocTypes
+
+
+def test_the_table_has_every_doctype():
+	own = frappe.get_all("DocType", {"module": "Memora", "istable": 0}, pluck="name")
+	assert {*own} == {*DOCTYPES}
+
+
+@pytest.mark.parametrize("doctype", DOCTYPES)
+def test_doctypes(caller, user, doctype):
+	allowed = DOCTYPES[doctype] if user in ("manager", "system") else MONITOR.get(doctype, ())
+	if user in ("guest", "learner"):
+		allowed = ()
+	actions = ("read", "write") if doctype in SINGLES else ALL
+	name = make_document(doctype)
+	before = content(doctype)
+	for action in actions:
+		if action not in allowed:
+			for way in ways(caller, doctype, action):
+				response = way(name)
+				assert response.status_code == 403, (action, response.text)
+	assert content(doctype) == before
+	for action in allowed:
+		for way in ways(caller, doctype, action):
+			response = way(make_document(doctype) if action == "delete" else name)
+			assert response.status_code in (200, 202), (action, response.text)
+
+
+def ways(caller: Client, doctype: str, action: str) -> Iterator[Callable[[str], requests.Response]]:
+	"""Each takes a document's name: by REST in both its versions, by Frappe's own methods, as the desk calls them."""
+	field, value = change_of(doctype)
+	one = {"doctype": doctype}
+	columns = {**one, "fields": json.dumps(["name"]), "view": "List"}
+	yield from (partial(by_rest, caller, base, doctype, action) for base in rest_bases())
+	yield from {
+		"list": [
+			lambda name: caller.get("frappe.client.get_list", **one),
+			lambda name: caller.post("frappe.desk.reportview.get", **columns),
+		],
+		"read": [
+			lambda name: caller.get("frappe.client.get", **one, name=name),
+			lambda name: caller.get("frappe.desk.form.load.getdoc", **one, name=name),
+		],
+		"create": [lambda name: caller.post("frappe.client.insert", doc={**one, **new_values(doctype)})],
+		"write": [
+			lambda name: caller.post(
+				"frappe.client.set_value", **one, name=name, fieldname=field, value=value
+			)
+		],
+		"delete": [lambda name: caller.post("frappe.client.delete", **one, name=name)],
+	}[action]
+
+
+def rest_bases() -> list[str]:
+	has_second = hasattr(import_module("frappe.api"), "ApiVersion")
+	return ["/api/resource", "/api/v2/document"] if has_second else ["/api/resource"]
+
+
+def by_rest(caller: Client, base: str, doctype: str, action: str, name: str) -> requests.Response:
+	of_type, of_one = f"{base}/{quote(doctype)}", f"{base}/{quote(doctype)}/{quote(name, safe='')}"
+	of_one += "/" if "v2" in base else ""
+	field, value = change_of(doctype)
+	return {
+		"list": lambda: caller.request("GET", of_type),
+		"read": lambda: caller.request("GET", of_one),
+		"create": lambda: caller.request("POST", of_type, json=new_values(doctype)),
+		"write": lambda: caller.request("PUT", of_one, json={field: value}),
+		"delete": lambda: caller.request("DELETE", of_one),
+	}[action]()
+
+
+def change_of(doctype: str) -> tuple[str, Any]:
+	"""A field to change, and the value: one of VALUES, else the first one of text or a link."""
+	fields = frappe.get_meta(doctype).fields
+	known = [field.fieldname for field in fields if field.fieldname in VALUES]
+	texts = [field.fieldname for field in fields if field.fieldtype in ("Data", "Link", "Select", "Datetime")]
+	field = [*known, *texts][0]
+	return field, VALUES.get(field)
+
+
+def content(doctype: str) -> Any:
+	if doctype in SINGLES:
+		frappe.db.rollback()
+		return frappe.db.get_singles_dict(doctype)
+	return state.rows("Review Outbox" if doctype == "SRS Write Job" else doctype)
+
+
+def new_values(doctype: str) -> dict[str, Any]:
+	"""Of a document that may be made, or could be if it were anybody's to make."""
+	number = next(_serial)
+	subject, (topic, *_) = next(iter(BANK.items()))
+	return {
+		"Anki Import": {"file": "/files/deck.apkg", "subject": subject},
+		"Game Question": {"topic": f"{subject}: {topic}", "question": f"What is {number}?", "answer": "It."},
+		"Game Subject": {"subject_name": f"Tried {number}"},
+		"Game Subscription Season": {
+			"season_name": f"Tried {number}",
+			"start_date": "2026-01-01",
+			"end_date": "2026-12-31",
+		},
+		"Game Topic": {"topic_name": f"Tried {number}", "subject": subject},
+	}.get(doctype, {"player": "Administrator", "season": STANDING_SEASON, "question_id": f"q-{number}"})
+
+
+def make_document(doctype: str) -> str:
+	"""The name of a new one; of a single, its own."""
+	frappe.db.rollback()
+	if doctype in SINGLES:
+		return doctype
+	if doctype in ("Review Outbox", "SRS Write Job"):
+		return make_waiting_submission(make_learner().name, STANDING_SEASON)
+	now = site_now()
+	others = {"submission_id": "s", "archived_at": now, "next_review_date": now, "started_at": now}
+	document = frappe.get_doc({"doctype": doctype, **new_values(doctype), **others})
+	document.flags.ignore_mandatory = True
+	document.insert(ignore_permissions=True, ignore_links=True)
+	frappe.db.commit()
+	return document.name
+
+
+def methods_of(doctype: str) -> list[str]:
+	"""What a form may have a document do."""
+	functions = inspect.getmembers(get_controller(doctype), inspect.isfunction)
+	return [name for name, function in functions if function in frappe.whitelisted and is_own(function)]
+
+
+def is_own(function: Callable) -> bool:
+	return function.__module__.startswith("memora.")
+
+
+def test_what_forms_may_have_done(caller, user):
+	"""Those who may not see a document may not have it do anything either."""
+	tried = 0
+	for doctype in DOCTYPES:
+		for method in methods_of(doctype):
+			name = make_document(doctype)
+			response = caller.request(
+				"POST", "/api/method/run_doc_method", json={"dt": doctype, "dn": name, "method": method}
+			)
+			is_refused = user not in ("manager", "system")
+			assert (response.status_code == 403) == is_refused, response.text
+			tried += 1
+	assert tried > 2
+
+
+# Endpoints
+
+
+def whitelisted() -> set[str]:
+	"""The dotted path of each function of the app that can be called over HTTP."""
+	names = [module.name for module in walk_packages(memora.__path__, "memora.")]
+	found = set()
+	for name in names:
+		for function in vars(import_module(name)).values():
+			if (
+				inspect.isfunction(function)
+				and function.__module__ == name
+				and function in frappe.whitelisted
+			):
+				found.add(f"{name}.{function.__name__}")
+	return found
+
+
+def test_endpoints(caller, user):
+	"""Who may call one gets past the role: to an answer, or to a refusal of missing arguments."""
+	allowed = {
+		"guest": set(),
+		"learner": FOR_LEARNERS,
+		"monitor": FOR_LEARNERS | FOR_MONITORS,
+	}.get(user, whitelisted())
+	passed = set()
+	for path in whitelisted():
+		for base in ("/api/method/", "/api/v2/method/")[: len(rest_bases())]:
+			methods = frappe.allowed_http_methods_for_whitelisted_func[frappe.get_attr(path)]
+			for verb in methods:
+				response = caller.request(verb, f"{base}{path}", **({"json": {}} if verb == "POST" else {}))
+				assert response.status_code < 500, response.text
+				if response.status_code != 403:
+					passed.add(path)
+	assert passed == allowed
+
+
+def test_no_endpoint_is_for_guests():
+	assert {path for path in whitelisted() if frappe.get_attr(path) in frappe.guest_methods} == set()
+
+
+# Reports, pages
+
+
+def test_reports(caller, user):
+	"""By the desk's own call; without filters, which a report may refuse, but not with 403."""
+	for name in frappe.get_all("Report", {"module": "Memora"}, pluck="name"):
+		response = caller.get("frappe.desk.query_report.run", report_name=name)
+		assert (response.status_code != 403) == (user in ("manager", "system")), response.text
+
+
+def test_pages(caller, user):
+	"""Guests are sent to log in; the desk is for those who have a role in it."""
+	pages = {page: caller.request("GET", page, allow_redirects=False) for page in ("/review", "/app")}
+	if user == "guest":
+		for response in pages.values():
+			assert "/login" in response.headers.get("Location", "") or response.status_code == 403
+		return
+	assert pages["/review"].status_code == 200
+	assert (pages["/app"].status_code == 403) == (user == "learner"), pages["/app"].text[:500]
