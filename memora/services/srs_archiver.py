@@ -87,6 +87,7 @@ class SRSArchiver:
 		"""Raises UnknownSeason, or SeasonStateError for the active season and one archived already."""
 		_refuse_to_archive(seasons.get_document(season_name))
 
+	@alerts.in_site_language()
 	def process_auto_archive(self) -> dict[str, Any]:
 		"""Archives each season that is over, not active, and set to auto_archive, and completes runs that
 		died: {success, archived_seasons (how many), failed_seasons (names)}. One that fails does not stop the

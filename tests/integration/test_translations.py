@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 
 import pytest
 
@@ -21,25 +22,32 @@ def frappes(site) -> set[texts.Text]:
 	return texts.of_frappe(LANGUAGE)
 
 
+def assert_none(found: Iterable[texts.Text]) -> None:
+	"""Names each that there is."""
+	named = sorted(map(str, found))
+	assert not named, "\n".join(named)
+
+
 def test_every_text_is_translated(found, frappes):
 	known = frappes | {text for text, _translation in texts.rows(LANGUAGE)}
 	assert len(found) > 500
-	assert sorted(text for text in found if not {text, text.plain} & known) == []
+	assert_none(text for text in found if not {text, text.plain} & known)
 
 
 def test_no_line_is_stale(found):
 	used = found | {text.plain for text in found}
-	assert [text for text, _translation in texts.rows(LANGUAGE) if text not in used] == []
+	assert_none(text for text, _translation in texts.rows(LANGUAGE) if text not in used)
 
 
 def test_no_line_is_there_twice():
 	counts = Counter(text for text, _translation in texts.rows(LANGUAGE))
-	assert [text for text, count in counts.items() if count > 1] == []
+	assert_none(text for text, count in counts.items() if count > 1)
 
 
 def test_no_line_overwrites_frappes_own(frappes):
 	"""A line without context would be read in all of Frappe: what Frappe translates in its way needs a context."""
-	assert [text for text, _translation in texts.rows(LANGUAGE) if not text.context and text in frappes] == []
+	rows = texts.rows(LANGUAGE)
+	assert_none(text for text, _translation in rows if not text.context and text in frappes)
 
 
 def test_placeholders_are_kept():
@@ -49,12 +57,12 @@ def test_placeholders_are_kept():
 		return Counter(PLACEHOLDER.findall(text))
 
 	rows = texts.rows(LANGUAGE)
-	assert [text.source for text, translation in rows if kept(text.source) != kept(translation)] == []
+	assert_none(text for text, translation in rows if kept(text.source) != kept(translation))
 
 
 def test_no_text_begins_or_ends_with_a_blank(found):
 	"""Frappe looks for it without, and finds nothing."""
-	assert sorted(text for text in found if text.source != text.source.strip()) == []
+	assert_none(text for text in found if text.source != text.source.strip())
 
 
 def test_what_people_read_can_be_translated():

@@ -23,6 +23,9 @@ class Text(NamedTuple):
 	source: str
 	context: str | None = None
 
+	def __str__(self) -> str:
+		return f"{self.source!r} ({self.context})" if self.context else repr(self.source)
+
 	@property
 	def plain(self) -> "Text":
 		return Text(self.source)
@@ -73,4 +76,6 @@ def of_frappe(language: str) -> set[Text]:
 		with open(catalog, "rb") as file:
 			return {Text(message.id, message.context) for message in read_po(file) if message.string}
 	with open(frappe.get_app_path("frappe", "translations", f"{language}.csv"), newline="") as file:
-		return {Text(source, *filter(None, context[:1])) for source, text, *context in csv.reader(file) if text}
+		return {
+			Text(source, *filter(None, context[:1])) for source, text, *context in csv.reader(file) if text
+		}
