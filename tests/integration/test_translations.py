@@ -60,6 +60,14 @@ def test_placeholders_are_kept():
 	assert_none(text for text, translation in rows if kept(text.source) != kept(translation))
 
 
+def test_values_stand_by_themselves():
+	"""After Arabic letters "2026-11-22" would be shown as 22-11-2026, and "2024-2025" the other way round. So a value
+	stands between U+2068 and U+2069, but for one in a command, where Latin letters are before it."""
+	rows = texts.rows(LANGUAGE)
+	bare = re.compile(r"(?:^|[^ -~])[^A-Za-z\u0080-\U0010ffff]*(?<!\u2068)\{\d\}")
+	assert_none(text for text, translation in rows if bare.search(translation))
+
+
 def test_no_text_begins_or_ends_with_a_blank(found):
 	"""Frappe looks for it without, and finds nothing."""
 	assert_none(text for text in found if text.source != text.source.strip())
