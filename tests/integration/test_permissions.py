@@ -20,8 +20,16 @@ from frappe.model.base_document import get_controller
 
 import memora
 from tests.integration import state
-from tests.integration.client import Client
-from tests.integration.factories import BANK, STANDING_SEASON, make_learner, make_waiting_submission, site_now
+from tests.integration.client import Client, message
+from tests.integration.factories import (
+	BANK,
+	STANDING_SEASON,
+	bank_questions,
+	make_learner,
+	make_records,
+	make_waiting_submission,
+	site_now,
+)
 
 USERS = {
 	"guest": None,
@@ -272,6 +280,31 @@ def test_endpoints(caller, user):
 				if response.status_code != 403:
 					passed.add(path)
 	assert passed == allowed
+
+
+def test_what_is_a_learners_own(caller, user, web):
+	"""Another learner may neither see it, nor be taken for her; whoever administers may look."""
+	owner = make_learner()
+	hers = Client(web.url, owner.token)
+	make_records(owner.name, 5)
+	answer = {"question_id": bank_questions()[0], "quality": 4}
+	sent = message(hers.post("memora.api.reviews.submit_review_session", responses=[answer]))
+	is_manager = user in ("manager", "system")
+	looks = (
+		caller.get("memora.api.reviews.get_persistence_status", job_id=sent["persistence_job_id"]),
+		caller.get("memora.api.reviews.get_reviews_safe_mode", user=owner.name, season=STANDING_SEASON),
+	)
+	for look in looks:
+		assert look.status_code == (200 if is_manager else 403), look.text
+	before = state.journal(owner.name), state.outbox(owner.name)
+	as_her = {"json": {"responses": [answer]}, "headers": {"X-Memora-Learner": quote(owner.name)}}
+	path = "/api/method/memora.api.reviews.submit_review_session"
+	assert caller.request("POST", path, **as_her).status_code == 403
+	if user != "guest":
+		message(caller.post("memora.api.reviews.submit_review_session", responses=[answer], user=owner.name))
+		read = message(caller.get("memora.api.reviews.get_review_session", user=owner.name))
+		assert read["questions"] == []
+	assert (state.journal(owner.name), state.outbox(owner.name)) == before
 
 
 def test_no_endpoint_is_for_guests():
