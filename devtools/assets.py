@@ -12,11 +12,11 @@ YARN = "yarn@1.22.22"
 
 
 def ensure(bench: Bench) -> None:
+	_link(bench)
 	stamp = bench.sites / "assets" / ".memora-assets"
 	fingerprint = _fingerprint(bench)
 	if stamp.is_file() and stamp.read_text() == fingerprint:
 		return
-	_link(bench)
 	if why := _why_not(bench):
 		say(f"           The desk's assets are not built: {why}. Everything but the desk works.")
 	else:
@@ -25,14 +25,15 @@ def ensure(bench: Bench) -> None:
 
 
 def _link(bench: Bench) -> None:
-	"""What `bench build` calls linking: sites/assets/<app> is the app's public folder."""
+	"""What `bench build` calls linking: sites/assets/<app> is the app's public folder, by way of apps/, since another
+	checkout may take the bench over."""
 	assets = bench.sites / "assets"
 	assets.mkdir(exist_ok=True)
-	publics = {"frappe": bench.frappe / "frappe" / "public", "memora": PROJECT / "memora" / "public"}
-	for app, public in publics.items():
-		link = assets / app
-		if public.is_dir() and not link.is_symlink():
-			link.symlink_to(os.path.relpath(public, assets.resolve()))
+	for app in ("frappe", "memora"):
+		link, public = assets / app, Path(f"../../apps/{app}/{app}/public")
+		if (assets / public).is_dir() and not (link.is_symlink() and link.readlink() == public):
+			link.unlink(missing_ok=True)
+			link.symlink_to(public)
 	manifest = assets / "assets.json"
 	if not manifest.exists():
 		manifest.write_text("{}")  # a page whose bundle is missing still renders

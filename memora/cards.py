@@ -52,7 +52,7 @@ def safe_mode(filters: Any = None) -> str:
 	require_manager()
 	incident = incidents.get_open()
 	if not incident:
-		return _("Off")
+		return _("Off", context="Safe Mode")
 	return _("Since {0}").format(format_time(incident["started_at"], "HH:mm"))
 
 

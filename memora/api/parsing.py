@@ -217,7 +217,7 @@ def _is_int(value: Any) -> bool:
 
 def _refuse_field(index: int, field: str, rule: str, *value: Any) -> None:
 	shown = ", " + _("not {0}").format(_shown(value[0])) if value else ""
-	_refuse(f"responses, item {index}, {field}: {rule}{shown}.")
+	_refuse(_("responses, item {0}, {1}: {2}.").format(index, field, rule + shown))
 
 
 def _refuse(message: str) -> None:

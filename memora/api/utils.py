@@ -51,7 +51,7 @@ def require_manager() -> None:
 	"""For the endpoints of administrators; raises PermissionError."""
 	if not is_manager():
 		frappe.throw(
-			_("This is for {0} only.").format(_(" and ").join(_(role) for role in MANAGER_ROLES)),
+			_("This is for {0} and {1} only.").format(*map(_, MANAGER_ROLES)),
 			frappe.PermissionError,
 		)
 
@@ -112,7 +112,6 @@ def tell_of_incident(response: Response | None, request: Request) -> None:
 	"""Frappe's hook after_request: if this request has found Redis gone, managers shall know."""
 	if frappe.flags.memora_incident_noted:
 		frappe.db.rollback()  # what is to be kept is committed by now
-		frappe.local.lang = frappe.db.get_default("lang") or "en"  # the managers', not the learner's
 		incidents.tell()
 
 

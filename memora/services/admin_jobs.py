@@ -12,7 +12,7 @@ from rq.job import Job, JobStatus
 from typing_extensions import NotRequired, TypedDict
 
 from memora.exceptions import JobFailed, QueueUnavailable, UnknownJob
-from memora.services import seasons
+from memora.services import alerts, seasons
 from memora.services.srs_persistence import reach_queue
 
 QUEUE = "long"
@@ -59,6 +59,7 @@ def start(kind: str, action: str, **arguments: Any) -> StartedJob:
 	return {"status": "queued", "job_id": job_id}
 
 
+@alerts.in_site_language()
 def run(action: str, arguments: dict[str, Any]) -> dict[str, Any]:
 	"""The RQ job. A result with an `error` is a failure, as an exception is."""
 	result = frappe.get_attr(action)(**arguments)

@@ -1,5 +1,8 @@
 """Tells administrators what they should look at."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import frappe
 
 MANAGER_ROLES = ("System Manager", "Memora Manager")
@@ -9,6 +12,17 @@ MANAGERS_SQL = """
 	JOIN `tabHas Role` r ON r.parent = u.name AND r.parenttype = 'User'
 	WHERE u.enabled = 1 AND u.user_type = 'System User' AND r.role IN %(roles)s"""
 SENDS_MAIL = {"enable_outgoing": 1, "default_outgoing": 1}
+
+
+@contextmanager
+def in_site_language() -> Iterator[None]:
+	"""Also a decorator. A job has English, and a learner's request the learner's language: what is kept, or told to
+	all managers, is in the site's."""
+	before, frappe.local.lang = frappe.local.lang, frappe.db.get_default("lang") or "en"
+	try:
+		yield
+	finally:
+		frappe.local.lang = before
 
 
 def get_managers() -> dict[str, str]:

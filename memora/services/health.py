@@ -54,6 +54,7 @@ def get() -> HealthReport:
 	return {"status": worst, "checks": {name: check._asdict() for name, check in checks.items()}}
 
 
+@alerts.in_site_language()
 def watch() -> None:
 	"""Tells managers when the status is another one than they were told last. Commits. Runs every five minutes."""
 	found, told = get(), frappe.get_doc(DOCTYPE)
@@ -65,7 +66,9 @@ def watch() -> None:
 	now = site_time.naive_now()
 	told.update({"status": status, "since": now, "message": message}).save(ignore_permissions=True)
 	alerts.tell_managers(  # committed together
-		_("Memora is in order again") if status == OK else _("Memora: {0}").format(_(status)),
+		_("Memora is in order again")
+		if status == OK
+		else _("Memora: {0}").format(_(status, context=DOCTYPE)),
 		message,
 		(DOCTYPE, DOCTYPE),
 		is_error=status == CRITICAL,

@@ -154,6 +154,7 @@ def write_counts() -> None:
 		_try(lambda cursor: cursor.execute(COUNT_SQL, taken))
 
 
+@alerts.in_site_language()
 def tell() -> None:
 	"""Tells managers of each incident when it has begun and when it has been over for FLAP_SECONDS.
 

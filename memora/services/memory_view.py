@@ -32,9 +32,7 @@ def get(doctype: str, name: str) -> dict[str, Any]:
 	"""
 	if doctype not in DOCTYPES:
 		frappe.throw(
-			_("doctype must be {0}, not {1}.").format(
-				_(" or ").join(DOCTYPES), frappe.utils.escape_html(doctype)
-			),
+			_("doctype must be {0} or {1}, not {2}.").format(*DOCTYPES, frappe.utils.escape_html(doctype)),
 			InvalidFilter,
 		)
 	found = memory_store.get_memory(doctype, name)

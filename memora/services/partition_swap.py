@@ -169,5 +169,6 @@ def _move_chunk(cursor: pymysql.cursors.Cursor, staging: str, columns: list[str]
 	cursor.execute(f"SELECT COUNT(*) FROM `{ARCHIVE}` a JOIN `{staging}` s ON {equal} {chunk}", bounds)
 	((copied,),) = cursor.fetchall()
 	if cursor.execute(f"DELETE s FROM `{staging}` s {chunk}", bounds) != copied:
-		raise PartitionError(f"Of the rows from {names[0]} to {names[-1]}, {copied} were copied right.")
+		text = _("Of the rows from {0} to {1}, {2} were copied right.")
+		raise PartitionError(text.format(names[0], names[-1], copied))
 	return copied

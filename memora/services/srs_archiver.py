@@ -87,6 +87,7 @@ class SRSArchiver:
 		"""Raises UnknownSeason, or SeasonStateError for the active season and one archived already."""
 		_refuse_to_archive(seasons.get_document(season_name))
 
+	@alerts.in_site_language()
 	def process_auto_archive(self) -> dict[str, Any]:
 		"""Archives each season that is over, not active, and set to auto_archive, and completes runs that
 		died: {success, archived_seasons (how many), failed_seasons (names)}. One that fails does not stop the
@@ -260,7 +261,7 @@ def _finish(season_name: str, is_cache_cleared: bool) -> int:
 			_("{0} records reached season {1} meanwhile. Archive it again.").format(left, season_name),
 			SeasonStateError,
 		)
-	status = _("Archived")
+	status = _("Archived", context="Memora")
 	if not is_cache_cleared:
 		status = _(
 			"Archived. Redis did not answer: this season's schedules stay there, unused, until they expire."

@@ -276,6 +276,7 @@ def _check_cache(rows: list[OutboxRow]) -> None:
 			return  # Redis is not there: what it holds is not believed when it is back
 
 
+@alerts.in_site_language()
 def _park(name: str, error: Exception) -> None:
 	reason = f"{type(error).__name__}: {error}"
 	with memory_store.transaction():

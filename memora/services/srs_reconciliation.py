@@ -199,6 +199,7 @@ def _count(comparison: Comparison, player: str, report: Report) -> int:
 	return report.discrepancies_found - before
 
 
+@alerts.in_site_language()
 def _note(report: Report) -> None:
 	"""Keeps the report, and tells managers where Redis is off by more than it may be."""
 	values = report.as_dict()

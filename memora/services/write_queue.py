@@ -162,7 +162,7 @@ def _require_retriable(name: str, found: WriteJob | None) -> None:
 		frappe.throw(_("The answers of {0} are folded already.").format(_shown(name)), JobStateError)
 	frappe.throw(
 		_("Job {0} is {1}: what failed, is parked or waits can be retried.").format(
-			_shown(name), _(found.status)
+			_shown(name), _(found.status, context="SRS Write Job")
 		),
 		JobStateError,
 	)

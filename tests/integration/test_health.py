@@ -41,6 +41,23 @@ def test_answers_that_wait(player, season, seconds, status):
 	assert (found["checks"]["outbox"]["status"], found["status"]) == (status, status)
 
 
+@pytest.fixture
+def arabic_site():
+	before = frappe.db.get_default("lang")
+	frappe.db.set_default("lang", "ar")
+	yield
+	frappe.db.set_default("lang", before)
+	frappe.db.commit()
+
+
+def test_managers_are_told_in_the_sites_language(arabic_site, told, player, season):
+	make_old_submission(player, season, 130)
+	language = frappe.local.lang
+	health.watch()
+	assert told() == ["Memora: تحذير"]
+	assert frappe.local.lang == language
+
+
 def test_managers_are_told_of_changes_once(told, player, season):
 	health.watch()
 	assert told() == []

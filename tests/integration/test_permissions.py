@@ -16,11 +16,20 @@ from urllib.parse import quote
 import frappe
 import pytest
 import requests
+from frappe.model.base_document import get_controller
 
 import memora
 from tests.integration import state
-from tests.integration.client import Client
-from tests.integration.factories import BANK, STANDING_SEASON, make_learner, make_waiting_submission, site_now
+from tests.integration.client import Client, message
+from tests.integration.factories import (
+	BANK,
+	STANDING_SEASON,
+	bank_questions,
+	make_learner,
+	make_records,
+	make_waiting_submission,
+	site_now,
+)
 
 USERS = {
 	"guest": None,
@@ -57,7 +66,14 @@ DOCTYPES = {
 MONITOR = {"Memora Health": ("read",)}
 SINGLES = ("Memora Health", "Memora Settings")
 # Of fields that are changed
-VALUES = {"description": "New", "new_per_day": 7, "question": "New?", "auto_archive": 1, "position": 7}
+VALUES = {
+	"description": "New",
+	"file": "/files/other.apkg",
+	"new_per_day": 7,
+	"question": "New?",
+	"auto_archive": 1,
+	"position": 7,
+}
 
 # Of all functions that can be called over HTTP, those that others than managers may call.
 FOR_LEARNERS = {
@@ -176,6 +192,7 @@ def new_values(doctype: str) -> dict[str, Any]:
 	number = next(_serial)
 	subject, (topic, *_) = next(iter(BANK.items()))
 	return {
+		"Anki Import": {"file": "/files/deck.apkg", "subject": subject},
 		"Game Question": {"topic": f"{subject}: {topic}", "question": f"What is {number}?", "answer": "It."},
 		"Game Subject": {"subject_name": f"Tried {number}"},
 		"Game Subscription Season": {
@@ -201,6 +218,31 @@ def make_document(doctype: str) -> str:
 	document.insert(ignore_permissions=True, ignore_links=True)
 	frappe.db.commit()
 	return document.name
+
+
+def methods_of(doctype: str) -> list[str]:
+	"""What a form may have a document do."""
+	functions = inspect.getmembers(get_controller(doctype), inspect.isfunction)
+	return [name for name, function in functions if function in frappe.whitelisted and is_own(function)]
+
+
+def is_own(function: Callable) -> bool:
+	return function.__module__.startswith("memora.")
+
+
+def test_what_forms_may_have_done(caller, user):
+	"""Those who may not see a document may not have it do anything either."""
+	tried = 0
+	for doctype in DOCTYPES:
+		for method in methods_of(doctype):
+			name = make_document(doctype)
+			response = caller.request(
+				"POST", "/api/method/run_doc_method", json={"dt": doctype, "dn": name, "method": method}
+			)
+			is_refused = user not in ("manager", "system")
+			assert (response.status_code == 403) == is_refused, response.text
+			tried += 1
+	assert tried > 2
 
 
 # Endpoints
@@ -238,6 +280,31 @@ def test_endpoints(caller, user):
 				if response.status_code != 403:
 					passed.add(path)
 	assert passed == allowed
+
+
+def test_what_is_a_learners_own(caller, user, web):
+	"""Another learner may neither see it, nor be taken for her; whoever administers may look."""
+	owner = make_learner()
+	hers = Client(web.url, owner.token)
+	make_records(owner.name, 5)
+	answer = {"question_id": bank_questions()[0], "quality": 4}
+	sent = message(hers.post("memora.api.reviews.submit_review_session", responses=[answer]))
+	is_manager = user in ("manager", "system")
+	looks = (
+		caller.get("memora.api.reviews.get_persistence_status", job_id=sent["persistence_job_id"]),
+		caller.get("memora.api.reviews.get_reviews_safe_mode", user=owner.name, season=STANDING_SEASON),
+	)
+	for look in looks:
+		assert look.status_code == (200 if is_manager else 403), look.text
+	before = state.journal(owner.name), state.outbox(owner.name)
+	as_her = {"json": {"responses": [answer]}, "headers": {"X-Memora-Learner": quote(owner.name)}}
+	path = "/api/method/memora.api.reviews.submit_review_session"
+	assert caller.request("POST", path, **as_her).status_code == 403
+	if user != "guest":
+		message(caller.post("memora.api.reviews.submit_review_session", responses=[answer], user=owner.name))
+		read = message(caller.get("memora.api.reviews.get_review_session", user=owner.name))
+		assert read["questions"] == []
+	assert (state.journal(owner.name), state.outbox(owner.name)) == before
 
 
 def test_no_endpoint_is_for_guests():

@@ -86,8 +86,8 @@ frappe.provide("memora");
 		const recall = answer.predicted_recall === null ? "–" : `${percent(answer.predicted_recall)} %`;
 		return `<tr>
 			<td class="text-nowrap"><a href="${url}"><bdi dir="ltr">${frappe.datetime.str_to_user(answer.reviewed_at)}</bdi></a></td>
-			<td>${escape(__(answer.kind))}</td>
-			<td><span class="indicator-pill ${COLORS[answer.rating] || "gray"}">${escape(__(answer.rating))}</span></td>
+			<td>${escape(__(answer.kind, null, "Player Review Log"))}</td>
+			<td><span class="indicator-pill ${COLORS[answer.rating] || "gray"}">${escape(__(answer.rating, null, "Player Review Log"))}</span></td>
 			<td><bdi dir="ltr">${recall}</bdi></td>
 			<td>${format_number(answer.stability_after, null, 1)}</td></tr>`;
 	}

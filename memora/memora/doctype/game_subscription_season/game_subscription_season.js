@@ -7,7 +7,7 @@ const ACTIONS = {
 	rebuild: { label: __("Rebuild Cache"), run: rebuild },
 	cancel_rebuild: { label: __("Cancel Rebuild"), run: cancel_rebuild },
 	reconcile: { label: __("Reconcile"), run: reconcile },
-	archive: { label: __("Archive"), run: archive },
+	archive: { label: __("Archive", null, "Action"), run: archive },
 	retention: { label: __("Retention"), run: retention },
 };
 
@@ -54,7 +54,7 @@ function show(frm, state) {
 	frm.memora_section.html(`<div class="row memora-state">
 		${column(__("Partitions"), partitions(state))}
 		${column(__("Cache"), cache(state))}
-		${column(__("Archive"), archived(state, frm.doc))}
+		${column(__("Archive", null, "Memora"), archived(state, frm.doc))}
 	</div>`);
 	frm.dashboard.show();
 	frm.memora_state = state;
@@ -125,7 +125,7 @@ function cache({ cache, jobs, queue_error }) {
 function progress_of(rebuild) {
 	const { status, records, estimated_records } = rebuild || {};
 	if (status === "Completed") return __("Completed: {0} records", [number(records)]);
-	return __("{0}: {1} of about {2} records", [__(status), number(records), number(estimated_records)]);
+	return __("{0}: {1} of about {2} records", [__(status, null, "Cache Rebuild"), number(records), number(estimated_records)]);
 }
 
 function archived({ archive, jobs }, doc) {
@@ -179,7 +179,7 @@ function archive(frm) {
 		const text = __("Moves {0} records out of the live table. The season takes no answers from then on, for good.", [
 			number(found.active_records),
 		]);
-		ask(__("Archive"), text, [typed(frm)], (values) => start(frm, "desk.archive_season", values), "danger");
+		ask(__("Archive", null, "Action"), text, [typed(frm)], (values) => start(frm, "desk.archive_season", values), "danger");
 	});
 }
 

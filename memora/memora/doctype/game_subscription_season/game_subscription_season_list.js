@@ -7,7 +7,7 @@ frappe.listview_settings["Game Subscription Season"] = {
 	// Also what stands beside the title of the form
 	get_indicator(doc) {
 		const today = frappe.datetime.get_today();
-		if (doc.archived_at) return [__("Archived"), "gray", "archived_at,is,set"];
+		if (doc.archived_at) return [__("Archived", null, "Memora"), "gray", "archived_at,is,set"];
 		if (doc.archive_started_at) {
 			const filter = "archive_started_at,is,set|archived_at,is,not set";
 			return doc.archive_step ? [__("Archiving"), "blue", filter] : [__("Archiving Stopped"), "red", filter];

@@ -26,7 +26,7 @@ def _columns() -> list[dict[str, Any]]:
 		layout.column("day", _("Learning Day"), "Date"),
 		layout.column("learners", _("Learners")),
 		layout.column("answers", _("Answers")),
-		layout.column("reviews", _("Reviews")),
+		layout.column("reviews", _("Reviews", context="Memora")),
 		layout.column("recalled", _("Recalled")),
 		layout.column("retention", _("True Retention"), "Percent", 150),
 	]

@@ -2,6 +2,6 @@ frappe.query_reports["Leeches"] = {
 	filters: [
 		{ fieldname: "season", label: __("Season"), fieldtype: "Link", options: "Game Subscription Season" },
 		{ fieldname: "lapses", label: __("Lapses from"), fieldtype: "Int", default: 8 },
-		{ fieldname: "subject", label: __("Subject"), fieldtype: "Data" },
+		{ fieldname: "subject", label: __("Subject", null, "Memora"), fieldtype: "Data" },
 	],
 };

@@ -34,8 +34,8 @@ def _columns() -> list[dict[str, Any]]:
 	return [
 		layout.column("player", _("Learner"), "Link", 220, options="User"),
 		layout.column("question_id", _("Question ID"), "Data", 180),
-		layout.column("subject", _("Subject"), "Data"),
-		layout.column("topic", _("Topic"), "Data", 160),
+		layout.column("subject", _("Subject", context="Memora"), "Data"),
+		layout.column("topic", _("Topic", context="Memora"), "Data", 160),
 		layout.column("lapses", _("Lapses"), width=90),
 		layout.column("reps", _("Repetitions"), width=100),
 		layout.column("stability", _("Stability (Days)"), "Float", 140, precision=1),

@@ -23,9 +23,9 @@ def execute(filters: dict[str, Any] | None = None):
 
 def _columns() -> list[dict[str, Any]]:
 	return [
-		layout.column("subject", _("Subject"), "Data", 220),
+		layout.column("subject", _("Subject", context="Memora"), "Data", 220),
 		layout.column("answers", _("Answers")),
-		layout.column("reviews", _("Reviews")),
+		layout.column("reviews", _("Reviews", context="Memora")),
 		layout.column("recalled", _("Recalled")),
 		layout.column("retention", _("True Retention"), "Percent", 150),
 	]
