@@ -15,6 +15,8 @@ frappe.provide("memora");
 			history: $(frm.dashboard.add_section(`<div class="memora-history"></div>`, __("Answers"))),
 		};
 		frm.dashboard.show();
+		// these rows have no owner, and Frappe would name whoever looks
+		frm.page.sidebar.find(".created-by, .modified-by").hide();
 		frappe.call({ method: METHOD, args: { doctype, name }, type: "GET" }).then(({ message }) => {
 			if (frm.doc.name !== name) return;
 			draw_curve(sections.curve.find(".memora-curve")[0], message.curve);

@@ -1,5 +1,7 @@
 frappe.ui.form.on("Player Review Log", {
 	refresh(frm) {
+		// rows without an owner: Frappe would name whoever looks
+		frm.page.sidebar.find(".created-by, .modified-by").hide();
 		const { memory, submission_answers } = frm.doc.__onload || {};
 		const { player, season, submission_id } = frm.doc;
 		if (memory) {
