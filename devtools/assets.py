@@ -1,6 +1,7 @@
 """The desk's JavaScript and CSS, where Frappe comes with its sources for them and Node is at hand."""
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -22,6 +23,11 @@ def ensure(bench: Bench) -> None:
 	else:
 		_build(bench)
 	stamp.write_text(fingerprint)
+
+
+def built(bench: Bench) -> bool:
+	"""Whether the desk can be shown."""
+	return "desk.bundle.js" in json.loads((bench.sites / "assets" / "assets.json").read_text())
 
 
 def _link(bench: Bench) -> None:

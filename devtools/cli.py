@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from devtools import commands, report
 from devtools.paths import Bench, current_bench
+from screenshots import DESK_PICTURES, REVIEW_PICTURES
 
 INTRODUCTION = """\
 ./dev <command> [arguments]: the development bench of memora.
@@ -132,6 +133,20 @@ output is one JSON object and nothing else. docs/benchmarks.md tells what each s
 
   ./dev perf endpoints
   ./dev perf seasons --rows 10000000 --json
+""",
+	),
+	"screenshots": Command(
+		commands.screenshots,
+		"make the pictures of docs/images",
+		f"""\
+Makes a site for itself, lets learners of its own answer there for two months, takes the pictures and removes the
+site. Those of the desk need its assets: a checkout of Frappe. The pictures:
+
+  {", ".join(REVIEW_PICTURES)}
+  {", ".join(DESK_PICTURES)}
+
+  ./dev screenshots --only review-arabic
+  MEMORA_BENCH=/tmp/other MEMORA_FRAPPE=~/src/frappe ./dev screenshots
 """,
 	),
 	"clean": Command(

@@ -24,9 +24,10 @@ from devtools import (
 	sites,
 )
 from devtools.locks import exclusive
-from devtools.paths import MAIN_SITE, PROJECT, TEST_SITE, Bench
+from devtools.paths import MAIN_SITE, PICTURE_SITE, PROJECT, TEST_SITE, Bench
 from devtools.pids import PidFile
 from devtools.report import Failure, keep_stdout_clean, say, step
+from screenshots import PICTURES, REVIEW_PICTURES
 
 OTHER_QUEUES = ("default", "short", "long")
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -194,6 +195,26 @@ def perf(bench: Bench, args: list[str]) -> int:
 	keep_stdout_clean()
 	_ensure(bench)
 	return _run_against_web(bench, ["benchmarks.perf", *args])
+
+
+def screenshots(bench: Bench, args: list[str]) -> int:
+	parser = argparse.ArgumentParser(prog="./dev screenshots", add_help=False)
+	parser.add_argument("--only", nargs="+", choices=PICTURES, metavar="NAME", default=PICTURES)
+	wanted = parser.parse_args(args).only
+	_ensure(bench)
+	packages.ensure_browser(bench)
+	if not assets.built(bench):
+		say(
+			"           This Frappe comes without the desk's assets: only the pictures of /review can be made."
+		)
+		say("           MEMORA_FRAPPE=<checkout> MEMORA_BENCH=<folder> ./dev screenshots makes all.")
+		wanted = [name for name in wanted if name in REVIEW_PICTURES]
+		if not wanted:
+			return 1
+	with services.running(bench), sites.pictures(bench):
+		env = _site_env(bench, PICTURE_SITE)
+		env["FRAPPE_REDIS_QUEUE"] = redis.url(bench, "queue", config.PICTURE_DATABASE)
+		return shell.foreground([bench.python, "-m", "screenshots", *wanted], cwd=PROJECT, env=env)
 
 
 def _run_against_web(bench: Bench, module: list[str]) -> int:

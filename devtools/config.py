@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from devtools import ports, redis
-from devtools.paths import MAIN_SITE, TEST_SITE, Bench
+from devtools.paths import MAIN_SITE, PICTURE_SITE, TEST_SITE, Bench
 
 SRS_TEST_DATABASE = 1  # the main site's learners are in database 0
 QUEUE_TEST_DATABASE = 1  # so that a running worker does not take the tests' jobs
+PICTURE_DATABASE = 2  # of each, for the site of `./dev screenshots`
 SRS_WRITE_TIMEOUT_SECONDS = 300
 
 
@@ -16,8 +17,9 @@ def write(bench: Bench) -> None:
 	"""Idempotent; called whenever services start, because their ports may have changed."""
 	_update(bench.sites / "common_site_config.json", _common(bench))
 	_write(bench.sites / "apps.txt", "frappe\nmemora\n")
-	if bench.site(TEST_SITE).is_dir():
-		_update(bench.site(TEST_SITE) / "site_config.json", _test_site(bench))
+	for site, values in ((TEST_SITE, _test_site(bench)), (PICTURE_SITE, _picture_site(bench))):
+		if bench.site(site).is_dir():
+			_update(bench.site(site) / "site_config.json", values)
 
 
 def _common(bench: Bench) -> dict[str, Any]:
@@ -39,6 +41,10 @@ def _common(bench: Bench) -> dict[str, Any]:
 
 def _test_site(bench: Bench) -> dict[str, Any]:
 	return {"allow_tests": True, "srs_redis_cache": redis.url(bench, "srs", SRS_TEST_DATABASE)}
+
+
+def _picture_site(bench: Bench) -> dict[str, Any]:
+	return {"srs_redis_cache": redis.url(bench, "srs", PICTURE_DATABASE)}
 
 
 def _update(path: Path, values: dict[str, Any]) -> None:

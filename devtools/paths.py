@@ -9,6 +9,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 MAIN_SITE = "memora.localhost"
 TEST_SITE = "test.memora.localhost"
+PICTURE_SITE = "pictures.memora.localhost"  # there while `./dev screenshots` runs
 # sun_path holds 108 bytes; MariaDB appends nothing, but leave room
 LONGEST_SOCKET_PATH = 100
 

@@ -1,5 +1,7 @@
 """The bench's three Redis servers: a cache that may forget, a queue and an SRS store that may not."""
 
+import subprocess
+
 from devtools import ports, shell
 from devtools.daemons import Daemon, answers
 from devtools.paths import Bench
@@ -24,6 +26,13 @@ def url(bench: Bench, name: str, database: int = 0) -> str:
 	return f"redis://127.0.0.1:{ports.known(bench)[name]}/{database}?{TIMEOUTS[name]}"
 
 
+def empty(bench: Bench, name: str, database: int) -> None:
+	"""Deletes all of one database of a running server."""
+	port = str(ports.known(bench)[name])
+	args = [_program("redis-cli"), "-p", port, "-n", str(database), "FLUSHDB"]
+	subprocess.run(args, check=True, capture_output=True)
+
+
 def daemon(bench: Bench, name: str) -> Daemon:
 	port = ports.known(bench)[name]
 	return Daemon(
@@ -36,10 +45,13 @@ def daemon(bench: Bench, name: str) -> Daemon:
 
 
 def _args(bench: Bench, name: str, port: int) -> list[str]:
-	server = shell.find("redis-server")
-	if not server:
-		raise Failure("redis-server is not installed: run ./dev setup")
 	data = bench.redis_data(name)
 	data.mkdir(parents=True, exist_ok=True)
 	where = ["--bind", "127.0.0.1", "--port", str(port), "--dir", str(data)]
-	return [server, *where, "--save", "", *OPTIONS[name]]
+	return [_program("redis-server"), *where, "--save", "", *OPTIONS[name]]
+
+
+def _program(name: str) -> str:
+	if found := shell.find(name):
+		return found
+	raise Failure(f"{name} is not installed: run ./dev setup")

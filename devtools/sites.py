@@ -1,14 +1,16 @@
-"""The two sites: one for people, one for the tests. Made whole or made again."""
+"""The two sites: one for people, one for the tests. Made whole or made again. And one for the pictures, not kept."""
 
 import hashlib
 import json
 import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from devtools import config, mariadb, shell
-from devtools.paths import MAIN_SITE, PROJECT, TEST_SITE, Bench
+from devtools import config, mariadb, redis, shell
+from devtools.locks import exclusive
+from devtools.paths import MAIN_SITE, PICTURE_SITE, PROJECT, TEST_SITE, Bench
 from devtools.report import step
 
 ADMIN_PASSWORD = "admin"
@@ -22,6 +24,8 @@ CREATE DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
 CREATE OR REPLACE USER '{name}'@'localhost' IDENTIFIED BY '{password}';
 GRANT ALL PRIVILEGES ON `{name}`.* TO '{name}'@'localhost';
 """
+DROP_USER = "DROP DATABASE IF EXISTS `{name}`; DROP USER IF EXISTS '{name}'@'localhost';"
+PICTURE_DATABASE = "memora_pictures"
 
 
 def ready(bench: Bench) -> bool:
@@ -90,19 +94,45 @@ def _dump(bench: Bench) -> None:
 
 
 def _make_test_site(bench: Bench) -> None:
-	"""A copy of the new site: much faster than making a second one."""
 	with step(f"Making the site {TEST_SITE}"):
-		site, name, password = bench.site(TEST_SITE), "memora_test", secrets.token_urlsafe(16)
-		shutil.rmtree(site, ignore_errors=True)
-		for directory in ("private/files", "private/backups", "public/files", "logs", "locks"):
-			(site / directory).mkdir(parents=True)
-		mariadb.execute(bench, CREATE_USER.format(name=name, password=password))
-		with bench.pristine_dump.open("rb") as dump:
-			shell.run(mariadb.client(bench, name), bench.log("sites"), stdin=dump)
-		own = {"db_name": name, "db_password": password, "db_type": "mariadb", "allow_tests": True}
-		# the encryption key must stay: the dump may hold values encrypted with it
-		_write_site_config(bench, TEST_SITE, {**_site_config(bench, MAIN_SITE), **own})
+		_copy_pristine(bench, TEST_SITE, "memora_test", allow_tests=True)
 		_made(bench, TEST_SITE).touch()
+
+
+@contextmanager
+def pictures(bench: Bench) -> Iterator[None]:
+	"""The site PICTURE_SITE, new and with memora, for the block; then it is gone with all that it stored."""
+	with exclusive(bench.run / "screenshots.lock", "another ./dev screenshots"):
+		try:
+			with step(f"Making the site {PICTURE_SITE}"):
+				_copy_pristine(bench, PICTURE_SITE, PICTURE_DATABASE)
+				config.write(bench)
+				_run(bench, "--site", PICTURE_SITE, "install-app", "memora")
+			yield
+		finally:
+			with step(f"Removing the site {PICTURE_SITE}"):
+				_remove_pictures(bench)
+
+
+def _remove_pictures(bench: Bench) -> None:
+	for name in ("srs", "queue"):
+		redis.empty(bench, name, config.PICTURE_DATABASE)
+	mariadb.execute(bench, DROP_USER.format(name=PICTURE_DATABASE))
+	shutil.rmtree(bench.site(PICTURE_SITE), ignore_errors=True)
+
+
+def _copy_pristine(bench: Bench, site_name: str, name: str, **more: object) -> None:
+	"""A copy of the new site, with a database of this name: much faster than making another one."""
+	site, password = bench.site(site_name), secrets.token_urlsafe(16)
+	shutil.rmtree(site, ignore_errors=True)
+	for directory in ("private/files", "private/backups", "public/files", "logs", "locks"):
+		(site / directory).mkdir(parents=True)
+	mariadb.execute(bench, CREATE_USER.format(name=name, password=password))
+	with bench.pristine_dump.open("rb") as dump:
+		shell.run(mariadb.client(bench, name), bench.log("sites"), stdin=dump)
+	own = {"db_name": name, "db_password": password, "db_type": "mariadb", **more}
+	# the encryption key must stay: the dump may hold values encrypted with it
+	_write_site_config(bench, site_name, {**_site_config(bench, MAIN_SITE), **own})
 
 
 def _bring_up_to_date(bench: Bench, name: str, fingerprint: str) -> None:
