@@ -338,11 +338,13 @@ class SRSRedisManager:
 		return Survey(memory, total, schedules, sampled, is_exact=not cursor)
 
 	def get_memory(self) -> tuple[int, int]:
-		"""(bytes used, bytes there are: maxmemory, or without one those of the host), of a cluster all primaries'
-		together. Raises Unavailable."""
+		"""(bytes used, bytes there are: maxmemory, or without one those of the host), of a cluster those of its fullest
+		primary. Raises Unavailable."""
 		servers = self._ask(lambda client: [s.info("memory") for s in srs_connections.primaries(client)])
-		limits = [found["maxmemory"] or found["total_system_memory"] for found in servers]
-		return sum(found["used_memory"] for found in servers), sum(limits)
+		pairs = [
+			(found["used_memory"], found["maxmemory"] or found["total_system_memory"]) for found in servers
+		]
+		return max(pairs, key=lambda pair: pair[0] / pair[1])
 
 	def _season_of(self, key: str) -> str | None:
 		"""The season of a schedule's key, None for any other key."""

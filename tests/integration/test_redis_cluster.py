@@ -74,6 +74,18 @@ def test_schedules_are_spread_over_all_nodes(cluster, players, season):
 		assert all(cluster.node_of(key) is node for key in keys)
 
 
+def test_the_fullest_node_counts(cluster):
+	"""The first that takes no more writes ends it for all."""
+	limit = 10**8
+	for node, maxmemory in zip(cluster.nodes, (9 * limit, limit, 5 * limit), strict=True):
+		node.admin.config_set("maxmemory", maxmemory)
+	try:
+		assert SRSRedisManager().get_memory()[1] == limit
+	finally:
+		for node in cluster.nodes:
+			node.admin.config_set("maxmemory", 0)
+
+
 def test_nothing_spans_slots(cluster, players, season):
 	"""Of all that is done with schedules, scripts included."""
 	manager = SRSRedisManager()
