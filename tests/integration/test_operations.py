@@ -60,7 +60,9 @@ def places(web, manager) -> Iterator[dict[str, str]]:
 		"flushdb": "-n 9 flushdb",  # processes that go on remember the generation of the other
 	}
 	srs_redis().config_set("maxmemory", 0)
+	frappe.db.rollback()
 	frappe.db.set_single_value("System Settings", "enable_scheduler", has_scheduler)
+	frappe.db.commit()
 
 
 def run_bench(args: list[str]) -> tuple[int, str]:
