@@ -13,6 +13,7 @@ from frappe.utils import background_jobs
 from devtools import ports, processes
 from devtools.sites import ADMIN_PASSWORD
 from memora.services import srs_persistence
+from memora.services.alerts import MANAGER_ROLES
 from memora.services.circuit_breaker import CircuitBreaker
 from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import cleaning, factories, redis_cluster
@@ -160,6 +161,11 @@ def administrator(web) -> Client:
 @pytest.fixture
 def guest(web) -> Client:
 	return Client(web.url)
+
+
+@pytest.fixture(params=MANAGER_ROLES)
+def each_manager(request, web) -> Client:
+	return Client(web.url, factories.make_learner([request.param]).token)
 
 
 @pytest.fixture

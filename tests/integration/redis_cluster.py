@@ -38,7 +38,7 @@ class RedisCluster:
 				self._add().admin.execute_command("CLUSTER ADDSLOTS", *slots)
 				self.nodes[-1].admin.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
 			self._meet(*self.nodes[1:])
-		except BaseException:
+		except BaseException:  # no fixture would stop the nodes that run by now
 			self.stop()
 			raise
 

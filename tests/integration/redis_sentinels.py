@@ -35,7 +35,7 @@ class RedisSentinels:
 			for number in range(how_many):
 				self._start_sentinel(directory / f"sentinel{number}")
 			wait_until(self._is_complete, "Sentinels that know each other and the replica")
-		except BaseException:
+		except BaseException:  # no fixture would stop the servers that run by now
 			self.stop()
 			raise
 

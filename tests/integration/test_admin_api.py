@@ -44,11 +44,6 @@ ARGUMENTS = {
 }
 
 
-@pytest.fixture(params=["System Manager", "Memora Manager"])
-def each_manager(request, web) -> Client:
-	return Client(web.url, make_learner([request.param]).token)
-
-
 @pytest.fixture
 def manager(web) -> Client:
 	return Client(web.url, make_learner(["Memora Manager"]).token)

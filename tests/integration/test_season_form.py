@@ -31,11 +31,6 @@ API = "memora.desk."
 DOCTYPE = "Game Subscription Season"
 
 
-@pytest.fixture(params=["System Manager", "Memora Manager"])
-def each_manager(request, web) -> Client:
-	return Client(web.url, make_learner([request.param]).token)
-
-
 @pytest.fixture
 def manager(web) -> Client:
 	return Client(web.url, make_learner(["Memora Manager"]).token)
