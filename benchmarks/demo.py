@@ -202,7 +202,7 @@ def _count_anew() -> None:
 	"""The answers were moved into the past behind the back of those that count by day."""
 	with step("Counting the days anew, and what falls due on the next"):
 		site.delete_figures(SEASON)
-		frappe.db.commit()
+		frappe.db.commit()  # what follows begins with a view of its own
 		activity_rebuild.rebuild(SEASON)
 		due_forecast.compute(SEASON)
 

@@ -70,7 +70,7 @@ def _schedules(learners: int, rows: int) -> dict[str, float]:
 	finally:
 		manager.clear_season_cache(SEASON)
 		frappe.db.delete("Cache Rebuild", {"season": SEASON})
-		frappe.db.commit()
+		frappe.db.commit()  # no request does it
 	if loaded["total_keys"] != learners:
 		raise Failure(f"{loaded['total_keys']} of {learners} schedules were loaded: {loaded.get('error')}")
 	with step("Archiving them"):
@@ -101,7 +101,7 @@ def _submit_all(learners: int) -> None:
 		for _submission in range(BATCH):
 			_submit(random, season_data.player(random.randrange(learners)))
 		_set_active(0)
-		frappe.db.commit()
+		frappe.db.commit()  # no request does it
 
 
 def _set_active(is_active: int) -> None:
@@ -154,7 +154,7 @@ def _record(question: str, now: datetime) -> MemoryRecord:
 
 def _table_bytes(name: str, season: str) -> float:
 	"""Data and indexes of the season's partition, or of a table that has none."""
-	frappe.db.commit()
+	frappe.db.commit()  # ANALYZE, on another connection, is to see the rows
 	partition_manager.query(f"ANALYZE TABLE `{name}`")
 	((size,),) = partition_manager.query(BYTES_SQL, (name, partition_manager.partition_name(season)))
 	return float(size)

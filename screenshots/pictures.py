@@ -148,7 +148,7 @@ def write_jobs(studio: Studio) -> None:
 	school.answer(folded)
 	school.answer(broken)
 	frappe.db.set_value("Review Outbox", {"player": broken}, "payload", UNREADABLE)
-	frappe.db.commit()
+	frappe.db.commit()  # the worker is to see it
 	with processes.worker(["srs_write"]):
 		school.wait_until_folded()
 	for player in waiting:
@@ -163,7 +163,7 @@ def anki_import_form(studio: Studio) -> None:
 	with TemporaryDirectory() as folder:
 		name = anki_import.upload(_write_deck(Path(folder)), demo_data.SUBJECT, None, None)
 	anki_import.preview(frappe.get_doc("Anki Import", name))
-	frappe.db.commit()
+	frappe.db.commit()  # the web server is to see it
 	with studio.desk(1240) as page:
 		page.goto(f"/app/anki-import/{name}")
 		expect(page.get_by_role("button", name="Start Import")).to_be_visible()

@@ -66,13 +66,13 @@ def found() -> School:
 	today = site_time.learning_day()
 	_make_people()
 	_load_questions()
-	frappe.db.commit()
+	frappe.db.commit()  # partitions are made on another connection
 	last, season = _past_season(today), _present_season(today)
 	activity.sum_up()
 	due_forecast.compute(season)
 	_reconcile(season, today)
 	frappe.db.sql("ANALYZE TABLE `tabPlayer Memory Tracker`")  # or the season's form would show no rows
-	frappe.db.commit()
+	frappe.db.commit()  # the web server is to see it
 	return School(season, last)
 
 
@@ -114,7 +114,7 @@ def _make_season(today: date) -> str:
 	name = f"School Year {begin.year}-{(begin.year + 1) % 100:02}"
 	dates = {"start_date": begin, "end_date": begin + timedelta(days=300), "is_active": 1}
 	frappe.get_doc({"doctype": "Game Subscription Season", "season_name": name, **dates}).insert()
-	frappe.db.commit()
+	frappe.db.commit()  # no request does it
 	return name
 
 
@@ -279,7 +279,7 @@ def answer(player: str) -> None:
 
 def wait_until_folded() -> None:
 	def waiting() -> int:
-		frappe.db.rollback()
+		frappe.db.rollback()  # the next look is to see what the worker has done
 		return frappe.db.count("Review Outbox", {"parked_at": ("is", "not set")})
 
 	wait_for_zero(waiting, FOLD_SECONDS, "submissions wait to be folded")

@@ -278,7 +278,7 @@ class _Run:
 		return bool(frappe.db.get_value(DOCTYPE, self.doc.name, "cancel_requested"))
 
 	def _end(self, status: str, error: str | None = None) -> None:
-		frappe.db.rollback()
+		frappe.db.rollback()  # of a batch that failed; those before it are committed
 		values = {"status": status, "error": error, "ended_at": site_time.naive_now(), **asdict(self.counts)}
 		self._save(lambda doc: doc.update(values))
 
