@@ -1,4 +1,4 @@
-"""Each command of docs/operations.md is run, and each alert has its section there."""
+"""Each command of the operators' pages is run, and each alert has its section."""
 
 import re
 import shlex
@@ -19,7 +19,8 @@ from tests.integration.archiving import make_ended_season
 from tests.integration.cleaning import srs_redis
 from tests.integration.factories import make_learner, make_records
 
-OPERATIONS = (PROJECT / "docs" / "operations.md").read_text()
+PAGES = ("install.md", "operations.md", "troubles.md")  # `bash` blocks, of the first, install and are not run
+OPERATIONS = "\n".join((PROJECT / "docs" / page).read_text() for page in PAGES)
 PROGRAMS = ("bench", "redis-cli", "mariadb", "curl", "grep", "df", "uptime")
 FINDS = ("memora doctor",)  # exits with 1 as it finds that a test site has no scheduler and the like
 
