@@ -57,7 +57,7 @@ def places(web, manager) -> Iterator[dict[str, str]]:
 		"<api secret>": secret,
 		"'srs:<user>:<season>'": f"'{manager._make_key(learner.name, 'SEASON-2026')}'",
 		"<season>": "SEASON-2026",
-		"<player>": learner.name,
+		"<learner>": learner.name,
 		"flushdb": "-n 9 flushdb",  # processes that go on remember the generation of the other
 	}
 	srs_redis().config_set("maxmemory", 0)
