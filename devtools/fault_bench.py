@@ -11,12 +11,9 @@ from devtools.daemons import Daemon
 from devtools.locks import exclusive
 from devtools.paths import MAIN_SITE, TEST_SITE, Bench
 from devtools.pids import PidFile
-from devtools.report import Failure
-from devtools.shell import run
 
 DATABASE = "memora_faults"
 PORTS_ABOVE = 10_000  # the other bench's: neither takes a port that the other has just lost
-DUMP_TRIES = 5  # somebody may be making partitions on the test site
 # Later lines win. Killed and restarted within seconds: small files, little memory
 MARIADB_OPTIONS = "innodb_log_file_size = 64M\ninnodb_buffer_pool_size = 256M\n"
 
@@ -78,27 +75,11 @@ def daemon(own: Bench, name: str) -> Daemon:
 def fill(own: Bench, bench: Bench) -> None:
 	"""The site, anew: a copy of the test site. MariaDB must be running in both benches."""
 	dump = own.root / "test-site.sql"
-	_dump(bench, dump)
-	password = secrets.token_urlsafe(16)
-	mariadb.execute(own, sites.CREATE_USER.format(name=DATABASE, password=password))
-	with dump.open("rb") as statements:
-		run(mariadb.client(own, DATABASE), own.log("site"), stdin=statements)
-	for directory in ("private/files", "public/files", "logs", "locks"):
-		(own.site(MAIN_SITE) / directory).mkdir(parents=True, exist_ok=True)
 	copied = json.loads((bench.site(TEST_SITE) / "site_config.json").read_text())
+	mariadb.dump(bench, copied["db_name"], dump)
+	password = secrets.token_urlsafe(16)
+	mariadb.load(own, dump, DATABASE, password)
+	sites.make_directories(own.site(MAIN_SITE))
 	kept = {key: copied[key] for key in ("encryption_key", "db_type") if key in copied}
 	values = {**kept, "db_name": DATABASE, "db_password": password, "allow_tests": True}
 	(own.site(MAIN_SITE) / "site_config.json").write_text(json.dumps(values, indent=1))
-
-
-def _dump(bench: Bench, path: Path) -> None:
-	name = json.loads((bench.site(TEST_SITE) / "site_config.json").read_text())["db_name"]
-	args = mariadb.client(bench, "--single-transaction", name, program="mariadb-dump")
-	for attempt in range(1, DUMP_TRIES + 1):
-		try:
-			with path.open("wb") as dump:
-				run(args, bench.log("sites"), stdout=dump)
-			return
-		except Failure:
-			if attempt == DUMP_TRIES:
-				raise

@@ -6,6 +6,8 @@ import os
 import secrets
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from devtools import ports, shell
@@ -15,6 +17,7 @@ from devtools.pids import PidFile
 from devtools.report import Failure, step
 
 LARGEST_BUFFER_POOL_BYTES = 4 * 1024**3
+DUMP_TRIES = 5
 BUFFER_POOL_SHARE = 0.25  # of the machine's memory: Redis, web and workers live here, too
 
 CONFIG = """\
@@ -45,6 +48,13 @@ DELETE FROM mysql.global_priv WHERE User = '' OR (User = 'root' AND Host <> 'loc
 FLUSH PRIVILEGES;
 ALTER USER 'root'@'localhost' IDENTIFIED BY '{password}';
 """
+CREATE = """\
+DROP DATABASE IF EXISTS `{name}`;
+CREATE DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
+CREATE OR REPLACE USER '{name}'@'localhost' IDENTIFIED BY '{password}';
+GRANT ALL PRIVILEGES ON `{name}`.* TO '{name}'@'localhost';
+"""
+DROP = "DROP DATABASE IF EXISTS `{name}`; DROP USER IF EXISTS '{name}'@'localhost';"
 
 
 def ensure_data(bench: Bench) -> None:
@@ -61,7 +71,7 @@ def _make_data(bench: Bench) -> None:
 	log, user = bench.log("mariadb-install"), getpass.getuser()
 	shell.run(
 		[
-			_program("mariadb-install-db"),
+			program("mariadb-install-db"),
 			"--no-defaults",
 			f"--datadir={part}",
 			f"--tmpdir={bench.temporary}",
@@ -84,7 +94,7 @@ def _bootstrap(bench: Bench, data: Path, statements: str, log: Path) -> None:
 	sql.write_text(statements)
 	where = [f"--datadir={data}", f"--tmpdir={bench.temporary}", f"--user={getpass.getuser()}"]
 	with sql.open("rb") as stdin:
-		shell.run([_program("mariadbd"), "--no-defaults", *where, "--bootstrap"], log, stdin=stdin)
+		shell.run([program("mariadbd"), "--no-defaults", *where, "--bootstrap"], log, stdin=stdin)
 	sql.unlink()
 
 
@@ -105,7 +115,7 @@ def daemon(bench: Bench) -> Daemon:
 	config = bench.root / "config" / "mariadb.cnf"
 	return Daemon(
 		name="mariadb",
-		args=[_program("mariadbd"), f"--defaults-file={config}"],
+		args=[program("mariadbd"), f"--defaults-file={config}"],
 		log=bench.log("mariadb"),
 		pid_file=PidFile(bench.run / "mariadb.json"),
 		ready=lambda: _answers(bench),
@@ -134,8 +144,8 @@ def _answers(bench: Bench) -> bool:
 	return subprocess.run(client(bench, "-e", "SELECT 1"), capture_output=True).returncode == 0
 
 
-def client(bench: Bench, *args: str, program: str = "mariadb") -> list[str]:
-	return [_program(program), f"--defaults-file={bench.mariadb_client}", *args]
+def client(bench: Bench, *args: str, name: str = "mariadb") -> list[str]:
+	return [program(name), f"--defaults-file={bench.mariadb_client}", *args]
 
 
 def execute(bench: Bench, statements: str) -> None:
@@ -144,11 +154,48 @@ def execute(bench: Bench, statements: str) -> None:
 		raise Failure(f"MariaDB said: {done.stderr.strip()}")
 
 
+def dump(bench: Bench, database: str, path: Path) -> None:
+	"""Writes a database to a file, as one transaction sees it; anew when somebody altered a table meanwhile."""
+	args = client(bench, "--single-transaction", "--skip-comments", database, name="mariadb-dump")
+	part = path.with_suffix(".part")
+	for attempt in range(1, DUMP_TRIES + 1):
+		try:
+			with part.open("wb") as file:
+				shell.run(args, bench.log("sites"), stdout=file)
+			break
+		except Failure:
+			if attempt == DUMP_TRIES:
+				raise
+	part.replace(path)
+
+
+def load(bench: Bench, path: Path, database: str, password: str) -> None:
+	"""Makes a database anew from a dump, with a user of the same name whose own it is."""
+	execute(bench, CREATE.format(name=database, password=password))
+	with path.open("rb") as statements:
+		shell.run(client(bench, database), bench.log("sites"), stdin=statements)
+
+
+def drop(bench: Bench, database: str) -> None:
+	"""Removes a database and the user of the same name, if they exist."""
+	execute(bench, DROP.format(name=database))
+
+
+@contextmanager
+def hasty(bench: Bench) -> Iterator[None]:
+	"""Inside the block a power cut may lose commits: for data that is made again if the block does not end."""
+	execute(bench, "SET GLOBAL innodb_flush_log_at_trx_commit = 0")
+	try:
+		yield
+	finally:
+		execute(bench, "SET GLOBAL innodb_flush_log_at_trx_commit = 1")
+
+
 def port(bench: Bench) -> int:
 	return ports.known(bench)["mariadb"]
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
 	if found := shell.find(name):
 		return found
 	raise Failure(f"{name} is not installed: run ./dev setup")

@@ -65,7 +65,7 @@ class Bench:
 
 	@property
 	def pristine_dump(self) -> Path:
-		"""A new site without memora; the test site is made from it."""
+		"""A new site with Frappe alone; the bench's sites are made from it."""
 		return self.root / "pristine.sql"
 
 	def site(self, name: str) -> Path:

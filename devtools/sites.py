@@ -1,31 +1,31 @@
 """The two sites: one for people, one for the tests. Made whole or made again. And one for the pictures, not kept."""
 
+import base64
 import hashlib
 import json
+import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from devtools import config, mariadb, redis, shell
+from devtools import config, dumps, mariadb, redis, shell
 from devtools.locks import exclusive
 from devtools.paths import MAIN_SITE, PICTURE_SITE, PROJECT, TEST_SITE, Bench
 from devtools.report import step
 
 ADMIN_PASSWORD = "admin"
 NAMES = (MAIN_SITE, TEST_SITE)
+DATABASES = {MAIN_SITE: "memora_main", TEST_SITE: "memora_test", PICTURE_SITE: "memora_pictures"}
+SEED_SITE, SEED_DATABASE = "seed.memora.localhost", "memora_seed"  # there while Frappe makes it
 TIME_ZONE = "Asia/Kolkata"  # Frappe's default where nobody has chosen one
+RECIPE = f"1 {ADMIN_PASSWORD} {TIME_ZONE}"  # a dump that was made in another way is not used
 # What `bench migrate` acts on. A change in other files needs no migration.
 SCHEMA_FILES = ("**/*.json", "*.txt", "hooks.py", "install.py", "**/*partition*.py", "patches/**/*.py")
-CREATE_USER = """\
-DROP DATABASE IF EXISTS `{name}`;
-CREATE DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci;
-CREATE OR REPLACE USER '{name}'@'localhost' IDENTIFIED BY '{password}';
-GRANT ALL PRIVILEGES ON `{name}`.* TO '{name}'@'localhost';
+ENABLE_SCHEDULER = """\
+UPDATE `{name}`.tabSingles SET value = '1' WHERE doctype = 'System Settings' AND field = 'enable_scheduler';
 """
-DROP_USER = "DROP DATABASE IF EXISTS `{name}`; DROP USER IF EXISTS '{name}'@'localhost';"
-PICTURE_DATABASE = "memora_pictures"
 
 
 def ready(bench: Bench) -> bool:
@@ -43,13 +43,43 @@ def made(bench: Bench) -> bool:
 def ensure(bench: Bench) -> None:
 	"""Both sites exist with memora at the present schema. The services must be running."""
 	fingerprint = _fingerprint()
-	if not _made(bench, MAIN_SITE).is_file():
-		_make_main_site(bench)
-	if not _made(bench, TEST_SITE).is_file():
-		_make_test_site(bench)
-		config.write(bench)  # before memora is installed, which looks at what the sites share
+	missing = [name for name in NAMES if not (_made(bench, name).is_file() and _stamp(bench, name).is_file())]
+	with mariadb.hasty(bench):
+		_make_all(bench, missing)
+		for name in missing:
+			_stamp(bench, name).write_text(fingerprint)
+			_made(bench, name).touch()
+		for name in NAMES:
+			_bring_up_to_date(bench, name, fingerprint)
+
+
+def _make_all(bench: Bench, missing: list[str]) -> None:
+	"""Installs memora on the first of the sites only; the other one is a copy of it."""
+	with_memora = bench.root / "with-memora.sql"
+	for number, name in enumerate(missing):
+		if number == 0:
+			_make(bench, name)
+			mariadb.dump(bench, DATABASES[name], with_memora)
+		else:
+			with step(f"Making the site {name}"):
+				_copy(bench, with_memora, name)
+		if name == MAIN_SITE:
+			mariadb.execute(bench, ENABLE_SCHEDULER.format(name=DATABASES[name]))
+	with_memora.unlink(missing_ok=True)
+
+
+def copy_all(bench: Bench, own: Bench) -> None:
+	"""Makes both sites of another bench from the test site of this one. MariaDB must be running in both benches."""
+	dump = own.root / "test-site.sql"
+	mariadb.dump(bench, database(bench, TEST_SITE), dump)
 	for name in NAMES:
-		_bring_up_to_date(bench, name, fingerprint)
+		_copy(own, dump, name)
+		_made(own, name).touch()
+		_stamp(own, name).write_text(_stamp(bench, TEST_SITE).read_text())
+
+
+def database(bench: Bench, name: str) -> str:
+	return json.loads((bench.site(name) / "site_config.json").read_text())["db_name"]
 
 
 def bench_command(bench: Bench, *args: str) -> list[str | Path]:
@@ -61,42 +91,59 @@ def _run(bench: Bench, *args: str) -> None:
 	shell.run(bench_command(bench, *args), bench.log("sites"), cwd=bench.sites)
 
 
-def _make_main_site(bench: Bench) -> None:
-	with step(f"Making the site {MAIN_SITE}"):
-		shutil.rmtree(bench.site(MAIN_SITE), ignore_errors=True)
-		_run(
-			bench,
-			"new-site",
-			MAIN_SITE,
-			"--force",
-			"--db-root-username=root",
-			f"--db-root-password={mariadb.root_password(bench)}",
-			f"--admin-password={ADMIN_PASSWORD}",
-		)
-		_run(
-			bench,
-			"--site",
-			MAIN_SITE,
-			"execute",
-			"frappe.desk.page.setup_wizard.setup_wizard.disable_future_access",
-		)
-		setting = repr(["System Settings", None, "time_zone", TIME_ZONE])
-		_run(bench, "--site", MAIN_SITE, "execute", "frappe.db.set_value", "--args", setting)
-		_dump(bench)
-		_run(bench, "--site", MAIN_SITE, "enable-scheduler")
-		_made(bench, MAIN_SITE).touch()
+def _make(bench: Bench, name: str) -> None:
+	"""Makes a site with memora."""
+	dump = _without_memora(bench)
+	with step(f"Making the site {name}"):
+		_copy(bench, dump, name)
+	with step(f"Installing memora on {name}"):
+		_run(bench, "--site", name, "install-app", "memora")
 
 
-def _dump(bench: Bench) -> None:
-	name = _site_config(bench, MAIN_SITE)["db_name"]
-	with bench.pristine_dump.open("wb") as dump:
-		shell.run(mariadb.client(bench, name, program="mariadb-dump"), bench.log("sites"), stdout=dump)
+def _without_memora(bench: Bench) -> Path:
+	"""A dump of a new site of this Frappe, which this bench or an earlier one has made, or which is made now."""
+	cached = dumps.cached_path(bench, RECIPE)
+	for dump in (bench.pristine_dump, cached):
+		if dump.is_file():
+			return dump
+	with step("Making a site with Frappe alone"):
+		_make_seed(bench)
+		mariadb.dump(bench, SEED_DATABASE, bench.pristine_dump)
+		mariadb.drop(bench, SEED_DATABASE)
+	dumps.keep(bench.pristine_dump, cached)
+	return bench.pristine_dump
 
 
-def _make_test_site(bench: Bench) -> None:
-	with step(f"Making the site {TEST_SITE}"):
-		_copy_pristine(bench, TEST_SITE, "memora_test", allow_tests=True)
-		_made(bench, TEST_SITE).touch()
+def _make_seed(bench: Bench) -> None:
+	options = [
+		"--force",
+		f"--db-name={SEED_DATABASE}",
+		"--db-root-username=root",
+		f"--db-root-password={mariadb.root_password(bench)}",
+		f"--admin-password={ADMIN_PASSWORD}",
+	]
+	args = [bench.python, "-m", "devtools.new_site", SEED_SITE, TIME_ZONE, *options]
+	try:
+		shell.run(args, bench.log("sites"), cwd=bench.sites, env={"PYTHONPATH": str(PROJECT)})
+	finally:
+		shutil.rmtree(bench.site(SEED_SITE), ignore_errors=True)
+
+
+def _copy(bench: Bench, dump: Path, name: str) -> None:
+	"""A site from a dump, with a database, a password and an encryption key of its own."""
+	site, password = bench.site(name), secrets.token_urlsafe(16)
+	shutil.rmtree(site, ignore_errors=True)
+	make_directories(site)
+	mariadb.load(bench, dump, DATABASES[name], password)
+	own = {"db_name": DATABASES[name], "db_password": password, "db_type": "mariadb"}
+	key = base64.urlsafe_b64encode(os.urandom(32)).decode()
+	(site / "site_config.json").write_text(json.dumps({**own, "encryption_key": key}, indent=1))
+	config.write(bench)  # before memora is installed, which looks at what the sites share
+
+
+def make_directories(site: Path) -> None:
+	for directory in ("private/files", "private/backups", "public/files", "logs", "locks"):
+		(site / directory).mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
@@ -104,10 +151,7 @@ def pictures(bench: Bench) -> Iterator[None]:
 	"""The site PICTURE_SITE, new and with memora, for the block; then it is gone with all that it stored."""
 	with exclusive(bench.run / "screenshots.lock", "another ./dev screenshots"):
 		try:
-			with step(f"Making the site {PICTURE_SITE}"):
-				_copy_pristine(bench, PICTURE_SITE, PICTURE_DATABASE)
-				config.write(bench)
-				_run(bench, "--site", PICTURE_SITE, "install-app", "memora")
+			_make(bench, PICTURE_SITE)
 			yield
 		finally:
 			with step(f"Removing the site {PICTURE_SITE}"):
@@ -117,42 +161,16 @@ def pictures(bench: Bench) -> Iterator[None]:
 def _remove_pictures(bench: Bench) -> None:
 	for name in ("srs", "queue"):
 		redis.empty(bench, name, config.PICTURE_DATABASE)
-	mariadb.execute(bench, DROP_USER.format(name=PICTURE_DATABASE))
+	mariadb.drop(bench, DATABASES[PICTURE_SITE])
 	shutil.rmtree(bench.site(PICTURE_SITE), ignore_errors=True)
-
-
-def _copy_pristine(bench: Bench, site_name: str, name: str, **more: object) -> None:
-	"""A copy of the new site, with a database of this name: much faster than making another one."""
-	site, password = bench.site(site_name), secrets.token_urlsafe(16)
-	shutil.rmtree(site, ignore_errors=True)
-	for directory in ("private/files", "private/backups", "public/files", "logs", "locks"):
-		(site / directory).mkdir(parents=True)
-	mariadb.execute(bench, CREATE_USER.format(name=name, password=password))
-	with bench.pristine_dump.open("rb") as dump:
-		shell.run(mariadb.client(bench, name), bench.log("sites"), stdin=dump)
-	own = {"db_name": name, "db_password": password, "db_type": "mariadb", **more}
-	# the encryption key must stay: the dump may hold values encrypted with it
-	_write_site_config(bench, site_name, {**_site_config(bench, MAIN_SITE), **own})
 
 
 def _bring_up_to_date(bench: Bench, name: str, fingerprint: str) -> None:
 	stamp = _stamp(bench, name)
-	if not stamp.is_file():
-		with step(f"Installing memora on {name}"):
-			# --force: an interrupted installation goes on
-			_run(bench, "--site", name, "install-app", "memora", "--force")
-	elif stamp.read_text() != fingerprint:
+	if stamp.read_text() != fingerprint:
 		with step(f"Migrating {name}: memora's schema files changed"):
 			_run(bench, "--site", name, "migrate")
 	stamp.write_text(fingerprint)
-
-
-def _site_config(bench: Bench, name: str) -> dict[str, object]:
-	return json.loads((bench.site(name) / "site_config.json").read_text())
-
-
-def _write_site_config(bench: Bench, name: str, values: dict[str, object]) -> None:
-	(bench.site(name) / "site_config.json").write_text(json.dumps(values, indent=1, sort_keys=True))
 
 
 def _made(bench: Bench, name: str) -> Path:
