@@ -17,6 +17,8 @@ PREFERRED = {
 }
 TRIES = 500
 
+_reserved: dict[int, socket.socket] = {}
+
 
 def known(bench: Bench) -> dict[str, int]:
 	path = bench.run / "ports.json"
@@ -26,15 +28,36 @@ def known(bench: Bench) -> dict[str, int]:
 
 
 def claim(bench: Bench, name: str) -> int:
-	"""The remembered port of a service that is about to start, or the next free one, from now on remembered."""
+	"""The remembered port of a service that is about to start, or the next free one, from now on remembered.
+
+	Two benches that start at the same moment get different ports: each reserves its own before the service listens.
+	"""
 	ports = known(bench)
 	others = {port for other, port in ports.items() if other != name}
-	candidates = range(ports[name], ports[name] + TRIES)
-	ports[name] = next(port for port in candidates if port not in others and is_free(port))
+	candidates = (port for port in range(ports[name], ports[name] + TRIES) if port not in others)
+	ports[name] = next(port for port in candidates if _reserve(port) and is_free(port))
 	part = bench.run / "ports.part"
 	part.write_text(json.dumps(ports, indent=1))
 	part.replace(bench.run / "ports.json")
 	return ports[name]
+
+
+def _reserve(port: int) -> bool:
+	"""Says whether the port is this process's from now until it ends.
+
+	A socket with a name in Linux's abstract namespace stands for the port: all users of the machine see it, it leaves no file,
+	and the kernel removes it when its process is gone, however that ended.
+	"""
+	if port in _reserved:
+		return True
+	sign = socket.socket(socket.AF_UNIX)
+	try:
+		sign.bind(f"\0memora-port-{port}")
+	except OSError:
+		sign.close()
+		return False
+	_reserved[port] = sign
+	return True
 
 
 def is_free(port: int) -> bool:
