@@ -113,7 +113,7 @@ def _redis_stopped(learner: Learner) -> Iterator[None]:
 				yield
 		finally:
 			with step(f"Starting {name}"):
-				services.daemon(bench, name).start()
+				services.daemon(bench, name).start(outlives=True)
 	with step("Waiting until no read is degraded any more"):
 		_wait_until_healed(learner)
 	_remove_incidents(begin)

@@ -118,13 +118,14 @@ def stop(bench: Bench, args: list[str]) -> int:
 	if not bench.run.is_dir():
 		return 0
 	files = [PidFile(path) for path in sorted(bench.run.glob("*.json"))]
-	alive = [file for file in files if file.name not in ("ports", "started-by-commands") and file.pid()]
+	alive = [file for file in files if file.name not in NO_PROCESSES and file.pid()]
 	alive.sort(key=lambda file: (file.name in services.PORTS, not file.name.startswith("command-")))
 	for file in alive:
 		if file.pid():
 			with step(f"Stopping {file.name}"):
 				file.stop(seconds=60)
 	fault_bench.stop_left_behind(fault_bench.of(bench))
+	services.keeper_file(bench).stop(seconds=1)
 	if not alive:
 		say("Nothing of this bench is running.")
 	for left_behind in bench.run.glob("command-*.json"):

@@ -1,6 +1,7 @@
-"""Starting a server so that it outlives this program, and waiting until it answers."""
+"""Starting a server and waiting until it answers."""
 
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from devtools.pids import PidFile
 from devtools.report import Failure
-from devtools.shell import Arguments
+from devtools.shell import Arguments, die_with_parent
 
 SECONDS_BETWEEN_LOOKS = 0.05
 
@@ -29,9 +30,12 @@ class Daemon:
 	seconds_to_start: float = 60
 	seconds_to_stop: float = 60
 
-	def start(self) -> "subprocess.Popen[bytes]":
-		"""Start and wait until ready; on failure or interruption nothing is left running."""
-		process = self._spawn()
+	def start(self, outlives: bool = False) -> "subprocess.Popen[bytes]":
+		"""Start and wait until ready; on failure or interruption nothing is left running.
+
+		The kernel kills the program when the thread that called this has ended, be it by kill -9, unless it `outlives` it.
+		"""
+		process = self._spawn(outlives)
 		try:
 			self.pid_file.write(process.pid)
 			self._wait(process)
@@ -45,7 +49,7 @@ class Daemon:
 		if process:
 			process.wait()
 
-	def _spawn(self) -> "subprocess.Popen[bytes]":
+	def _spawn(self, outlives: bool) -> "subprocess.Popen[bytes]":
 		with self.log.open("wb") as log:
 			return subprocess.Popen(
 				self.args,
@@ -55,6 +59,7 @@ class Daemon:
 				stdout=log,
 				stderr=log,
 				start_new_session=True,
+				preexec_fn=None if outlives else _die_with_starter,
 			)
 
 	def _wait(self, process: "subprocess.Popen[bytes]") -> None:
@@ -65,6 +70,11 @@ class Daemon:
 			if time.monotonic() > deadline:
 				raise Failure(f"{self.name} was not ready after {self.seconds_to_start:.0f} s", self.log)
 			time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _die_with_starter() -> None:
+	"""By SIGKILL, which also ends one that hangs."""
+	die_with_parent(signal.SIGKILL)
 
 
 def answers(port: int, request: bytes, expected: bytes) -> bool:

@@ -1,13 +1,15 @@
 """MariaDB and Redis for as long as a command needs them.
 
 Several commands may use them at once, each holding a shared lock on `in-use.lock`; the last one to leave stops
-what commands have started. What ran before any of them came is left running.
+them. If the last one is killed, the keeper stops them.
 """
 
 import fcntl
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
@@ -15,7 +17,7 @@ from typing import IO
 from devtools import config, mariadb, ports, redis
 from devtools.daemons import Daemon
 from devtools.locks import exclusive, try_lock
-from devtools.paths import Bench
+from devtools.paths import PROJECT, Bench
 from devtools.pids import PidFile
 from devtools.report import step
 
@@ -29,7 +31,7 @@ def running(bench: Bench) -> Iterator[None]:
 	pid_file = PidFile(bench.run / f"command-{os.getpid()}.json")
 	pid_file.write(os.getpid())
 	try:
-		with (bench.run / "in-use.lock").open("a") as in_use:
+		with in_use_lock(bench) as in_use:
 			try:
 				_enter(bench, in_use)
 				yield
@@ -39,15 +41,19 @@ def running(bench: Bench) -> Iterator[None]:
 		pid_file.remove()
 
 
+def in_use_lock(bench: Bench) -> IO[str]:
+	return (bench.run / "in-use.lock").open("a")
+
+
 def _enter(bench: Bench, in_use: IO[str]) -> None:
+	"""What a killed command had started counts as started by this one, which stops it in the end."""
 	with exclusive(bench.run / "services.lock"):
-		if try_lock(in_use, fcntl.LOCK_EX):
-			_remember_started(bench, [])  # whoever started what runs now is gone: not ours to stop
 		fcntl.flock(in_use, fcntl.LOCK_SH)
 		for name in PORTS:
 			if not pid_file(bench, name).pid():
 				_start(bench, name)
 		config.write(bench)
+		_ensure_keeper(bench)
 
 
 def _start(bench: Bench, name: str) -> None:
@@ -56,16 +62,28 @@ def _start(bench: Bench, name: str) -> None:
 		_remember_started(bench, [*_started(bench), name])
 		if name == "mariadb":
 			mariadb.configure(bench, port)
-		daemon(bench, name).start()
+		daemon(bench, name).start(outlives=True)
 
 
 def _leave(bench: Bench, in_use: IO[str]) -> None:
-	with _undisturbed(), exclusive(bench.run / "services.lock"):
-		if not try_lock(in_use, fcntl.LOCK_EX):
-			return  # someone else still needs them and will stop them
-		if started := _started(bench):
-			stop(bench, started)
-		_remember_started(bench, [])
+	"""Leaves the services to somebody else who still needs them and will stop them."""
+	fcntl.flock(in_use, fcntl.LOCK_UN)
+	with _undisturbed(), if_unused(bench) as unused:
+		if unused:
+			stop_started(bench)
+
+
+@contextmanager
+def if_unused(bench: Bench) -> Iterator[bool]:
+	"""Tells the block whether no command uses the services; none can begin to during the block."""
+	with exclusive(bench.run / "services.lock"), in_use_lock(bench) as in_use:
+		yield try_lock(in_use, fcntl.LOCK_EX)
+
+
+def stop_started(bench: Bench) -> None:
+	if started := _started(bench):
+		stop(bench, started)
+	_remember_started(bench, [])
 
 
 def stop(bench: Bench, names: list[str]) -> None:
@@ -75,6 +93,26 @@ def stop(bench: Bench, names: list[str]) -> None:
 	with step(f"Stopping {', '.join(alive)}"):
 		for name in reversed(alive):
 			pid_file(bench, name).stop(seconds=60)
+
+
+def _ensure_keeper(bench: Bench) -> None:
+	"""Starts devtools.keeper, unless it runs. The caller holds services.lock, under which a keeper ends."""
+	if keeper_file(bench).pid():
+		return
+	with bench.log("keeper").open("ab") as log:
+		process = subprocess.Popen(
+			[sys.executable, "-m", "devtools.keeper", bench.root],
+			env={**os.environ, "PYTHONPATH": str(PROJECT)},
+			stdin=subprocess.DEVNULL,
+			stdout=log,
+			stderr=log,
+			start_new_session=True,
+		)
+	keeper_file(bench).write(process.pid)
+
+
+def keeper_file(bench: Bench) -> PidFile:
+	return PidFile(bench.run / "keeper.json")
 
 
 def daemon(bench: Bench, name: str) -> Daemon:

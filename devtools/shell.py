@@ -6,9 +6,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from devtools.report import Failure
 
@@ -18,6 +19,11 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 
 Arguments = Sequence[str | Path]
+
+_LIBC = ctypes.CDLL(None)
+_running: "set[subprocess.Popen[bytes]]" = set()
+_nothing_more = threading.Event()
+_starting = threading.Lock()
 
 
 def find(program: str) -> str | None:
@@ -38,7 +44,7 @@ def run(
 	"""
 	log.parent.mkdir(parents=True, exist_ok=True)
 	with log.open("ab") as file:
-		process = subprocess.Popen(
+		process = _start(
 			args,
 			cwd=cwd,
 			env={**os.environ, **(env or {})},
@@ -53,8 +59,19 @@ def run(
 		except BaseException:
 			end_group(process)
 			raise
+		finally:
+			_running.discard(process)
 	if code:
 		raise Failure(f"{_name(args)} exited with {code}", log)
+
+
+def _start(args: Arguments, **options: Any) -> "subprocess.Popen[bytes]":
+	with _starting:
+		if _nothing_more.is_set():
+			raise Failure("./dev was interrupted")
+		process = subprocess.Popen(args, **options)
+		_running.add(process)
+	return process
 
 
 def _name(args: Arguments) -> str:
@@ -63,9 +80,26 @@ def _name(args: Arguments) -> str:
 	return " ".join([Path(args[0]).name, *words[:6]])
 
 
+def end_all() -> None:
+	"""End what other threads run, and let them run nothing more: this program is about to end."""
+	with _starting:
+		_nothing_more.set()
+	for process in tuple(_running):
+		end_group(process)
+
+
 def _die_with_parent() -> None:
 	"""Ask the kernel for a SIGINT when ./dev is killed: a new run must not meet a half-done one still at work."""
-	ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
+	die_with_parent(signal.SIGINT)
+
+
+def _end_with_parent() -> None:
+	die_with_parent(signal.SIGTERM)
+
+
+def die_with_parent(number: int) -> None:
+	"""Called in a new process: the kernel sends it this signal when the thread that started it has ended."""
+	_LIBC.prctl(PR_SET_PDEATHSIG, number)
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
@@ -90,8 +124,12 @@ def _signal_group(group: int, number: int) -> None:
 
 
 def foreground(args: Arguments, cwd: Path, env: Mapping[str, str] | None = None) -> int:
-	"""Run on this terminal and return the exit code; an interruption reaches the program and waits for its end."""
-	process = subprocess.Popen(args, cwd=cwd, env={**os.environ, **(env or {})})
+	"""Run on this terminal and return the exit code; an interruption reaches the program and waits for its end.
+
+	The program does not outlive ./dev, even when ./dev is killed.
+	"""
+	env = {**os.environ, **(env or {})}
+	process = subprocess.Popen(args, cwd=cwd, env=env, preexec_fn=_end_with_parent)
 	try:
 		return _exit_code(process.wait())
 	except KeyboardInterrupt:
