@@ -27,10 +27,12 @@ from devtools.locks import exclusive
 from devtools.paths import MAIN_SITE, PICTURE_SITE, PROJECT, TEST_SITE, Bench
 from devtools.pids import PidFile
 from devtools.report import Failure, keep_stdout_clean, say, step
+from devtools.side_by_side import side_by_side
 from screenshots import PICTURES, REVIEW_PICTURES
 
 OTHER_QUEUES = ("default", "short", "long")
 SECONDS_BETWEEN_LOOKS = 0.5
+NO_PROCESSES = ("ports", "started-by-commands", "keeper")  # files in run/; the keeper ends by itself
 
 
 def setup(bench: Bench, args: list[str]) -> int:
@@ -45,14 +47,22 @@ def _ensure(bench: Bench) -> None:
 	"""Every step looks for its own result first: what is there is not made again."""
 	bench.make_directories()
 	with exclusive(bench.run / "setup.lock", "another ./dev that sets this bench up"):
-		packages.ensure(bench)
-		environment.ensure(bench)
-		mariadb.ensure_data(bench)
+		packages.ensure_first(bench)
+		side_by_side(lambda: _ensure_servers(bench), lambda: _ensure_apps(bench))
 		config.write(bench)
-		assets.ensure(bench)
 		if not sites.ready(bench):
 			with services.running(bench):
 				sites.ensure(bench)
+
+
+def _ensure_servers(bench: Bench) -> None:
+	packages.ensure(bench)
+	mariadb.ensure_data(bench)
+
+
+def _ensure_apps(bench: Bench) -> None:
+	environment.ensure_sources(bench)
+	side_by_side(lambda: environment.ensure_requirements(bench), lambda: assets.ensure(bench))
 
 
 def start(bench: Bench, args: list[str]) -> int:

@@ -6,13 +6,11 @@ import re
 import shutil
 from pathlib import Path
 
-from devtools import frappe_source, packages, shell
+from devtools import frappe_source, installer, packages, shell
 from devtools.locks import exclusive
 from devtools.paths import PROJECT, Bench
 from devtools.report import step
-
-# setuptools 81 dropped pkg_resources, which gunicorn 20 imports
-BUILD_TOOLS = ("pip", "setuptools<81", "wheel")
+from devtools.side_by_side import side_by_side
 
 
 def ensure_venv(bench: Bench) -> None:
@@ -22,9 +20,7 @@ def ensure_venv(bench: Bench) -> None:
 		return
 	with step("Making the virtual environment"):
 		shutil.rmtree(bench.env, ignore_errors=True)
-		log = bench.log("pip")
-		shell.run([packages.usable_python(), "-m", "venv", bench.env], log)
-		shell.run([bench.python, "-m", "pip", "install", "-q", *BUILD_TOOLS], log)
+		shell.run([packages.usable_python(), "-m", "venv", bench.env], bench.log("pip"))
 		stamp.touch()
 
 
@@ -35,8 +31,7 @@ def ensure_requirements(bench: Bench) -> None:
 	if stamp.is_file() and stamp.read_text() == fingerprint:
 		return
 	with step("Installing Frappe, memora and what they require"):
-		pip = [bench.python, "-m", "pip", "install", "--no-input"]
-		shell.run([*pip, "-e", bench.frappe, "-e", f"{PROJECT}[dev]"], bench.log("pip"))
+		installer.install_apps(bench)
 		stamp.write_text(fingerprint)
 
 
@@ -58,11 +53,11 @@ def link_app(bench: Bench) -> None:
 	link.symlink_to(target)
 
 
-def ensure(bench: Bench) -> None:
-	ensure_venv(bench)  # its pip fetches Frappe from PyPI
-	frappe_source.ensure(bench)
+def ensure_sources(bench: Bench) -> None:
+	"""The virtual environment, uv in it, and the sources of both apps; installs neither."""
+	ensure_venv(bench)  # its pip fetches uv, and Frappe from PyPI
+	side_by_side(lambda: installer.ensure_uv(bench), lambda: frappe_source.ensure(bench))
 	link_app(bench)
-	ensure_requirements(bench)
 
 
 def ensure_ruff(bench: Bench) -> Path:

@@ -5,7 +5,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,12 +15,14 @@ from devtools.report import Failure, say, step
 
 # Debian's way to forbid starting services while packages are installed
 POLICY = Path("/usr/sbin/policy-rc.d")
+FIRST_PROGRAMS = {
+	"git": "git",  # fetches Frappe; its GitPython refuses to be imported without it
+}
 PROGRAMS = {
 	"mariadbd": "mariadb-server",
 	"mariadb-install-db": "mariadb-server",
 	"mariadb": "mariadb-client",
 	"redis-server": "redis-server",
-	"git": "git",  # Frappe's GitPython refuses to be imported without it
 	"prometheus": "prometheus",  # of the tests, with promtool
 	"curl": "curl",  # of the tests
 }
@@ -31,10 +33,18 @@ BROWSERS = (
 )  # the tests of the learner's page drive one of them
 
 
+def ensure_first(bench: Bench) -> None:
+	"""What the bench's Python environment is made with."""
+	_ensure(bench, _missing(FIRST_PROGRAMS) | _venv_module())
+
+
 def ensure(bench: Bench) -> None:
-	_ensure(
-		bench, {package for program, package in PROGRAMS.items() if not shell.find(program)} | _venv_module()
-	)
+	"""The servers, and what the tests run."""
+	_ensure(bench, _missing(PROGRAMS))
+
+
+def _missing(programs: Mapping[str, str]) -> set[str]:
+	return {package for program, package in programs.items() if not shell.find(program)}
 
 
 def browser() -> str | None:

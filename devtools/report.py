@@ -12,6 +12,7 @@ SECONDS_BETWEEN_LINES = 15  # where the output is no terminal
 TAIL_LINES = 25
 
 _stream: TextIO = sys.stdout
+_running: list[tuple[str, float]] = []  # steps and when they began; several may run side by side
 
 
 class Failure(Exception):
@@ -29,39 +30,40 @@ def keep_stdout_clean() -> None:
 
 
 def say(line: str) -> None:
-	print(line, file=_stream, flush=True)
+	clear = "\r\033[K" if _stream.isatty() else ""
+	print(f"{clear}{line}", file=_stream, flush=True)
 
 
 @contextmanager
 def step(title: str) -> Iterator[None]:
 	"""Print the title with the seconds its block took; nothing but the failure if it fails."""
-	begin = time.monotonic()
+	entry = (title, time.monotonic())
 	done = threading.Event()
-	ticker = threading.Thread(target=_tick, args=(title, begin, done), daemon=True)
+	ticker = threading.Thread(target=_tick, args=(entry, done), daemon=True)
+	_running.append(entry)
 	ticker.start()
+	outcome = ": did not finish"
 	try:
 		yield
-	except BaseException:
-		_finish(done, ticker)
-		say(f"{time.monotonic() - begin:7.1f} s  {title}: did not finish")
-		raise
-	_finish(done, ticker)
-	say(f"{time.monotonic() - begin:7.1f} s  {title}")
+		outcome = ""
+	finally:
+		done.set()
+		ticker.join()
+		_running.remove(entry)
+		say(f"{time.monotonic() - entry[1]:7.1f} s  {title}{outcome}")
 
 
-def _finish(done: threading.Event, ticker: threading.Thread) -> None:
-	done.set()
-	ticker.join()
-
-
-def _tick(title: str, begin: float, done: threading.Event) -> None:
+def _tick(entry: tuple[str, float], done: threading.Event) -> None:
 	"""An elapsed time that ticks on a terminal, a line now and then elsewhere."""
+	title, begin = entry
 	on_terminal = _stream.isatty()
 	while not done.wait(0.5 if on_terminal else SECONDS_BETWEEN_LINES):
 		line = f"{time.monotonic() - begin:7.0f} s  {title} ..."
-		print(f"\r{line}" if on_terminal else line, end="" if on_terminal else "\n", file=_stream, flush=True)
-	if on_terminal:
-		print("\r\033[K", end="", file=_stream, flush=True)
+		if not on_terminal:
+			say(line)
+		elif _running[0] is entry:  # a terminal has one last line: that of the oldest step
+			more = f" (and {len(_running) - 1} more)" if len(_running) > 1 else ""
+			print(f"\r{line}{more}\033[K", end="", file=_stream, flush=True)
 
 
 def tail(log: Path, lines: int = TAIL_LINES) -> str:

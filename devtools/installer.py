@@ -1,0 +1,113 @@
+"""Installing Python packages in the bench: with uv, which takes seconds, or with pip where there is no uv.
+
+devtools/resolved/ holds, for some versions of Frappe, which version of each package was resolved, with hashes. They
+are used where they fit; otherwise the packages are resolved anew. `./dev lock` writes them.
+"""
+
+import ast
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from devtools import shell
+from devtools.paths import PROJECT, Bench
+from devtools.report import Failure, say, step
+
+UV = "uv==0.13.9"
+# setuptools 81 dropped pkg_resources, which gunicorn 20 imports
+BUILD_TOOLS = ("pip", "setuptools<81", "wheel")
+RESOLVED = PROJECT / "devtools" / "resolved"
+OLDEST_PYTHON = "3.10"
+VERSION = re.compile(r'^__version__ = "([\w.+-]+)"', re.MULTILINE)
+# uv reads no pip.conf, which a company's mirror or a proxy's certificate may be named in
+UV_NAMES = {
+	"index-url": "UV_DEFAULT_INDEX",
+	"extra-index-url": "UV_INDEX",
+	"find-links": "UV_FIND_LINKS",
+	"constraint": "UV_CONSTRAINT",
+	"cert": "SSL_CERT_FILE",
+}
+
+
+def ensure_uv(bench: Bench) -> None:
+	"""Puts uv into the bench's environment. Where that fails, pip does all the work, and this says so."""
+	if _uv(bench).is_file():
+		return
+	try:
+		with step("Installing uv"):
+			shell.run([bench.python, "-m", "pip", "install", "-q", UV], bench.log("pip"))
+	except Failure as failure:
+		say(f"           No uv, so pip installs the packages, which takes minutes. ({failure})")
+
+
+def install_apps(bench: Bench) -> None:
+	"""Installs Frappe, memora and what they require."""
+	if not _uv(bench).is_file():
+		_pip(bench, *BUILD_TOOLS)
+		_pip(bench, "-e", bench.frappe, "-e", f"{PROJECT}[dev]")
+		return
+	lock = resolved(bench)
+	if not lock.is_file():
+		say(f"           {lock.name} is not in devtools/resolved: resolving the packages anew")
+		_uv_install(bench)
+		return
+	try:
+		_uv_install(bench, "--constraint", lock)
+	except Failure as failure:
+		say(f"           devtools/resolved/{lock.name} does not fit: resolving the packages anew ({failure})")
+		_uv_install(bench)
+
+
+def _uv(bench: Bench) -> Path:
+	return bench.env / "bin" / "uv"
+
+
+def _pip(bench: Bench, *args: str | Path) -> None:
+	shell.run([bench.python, "-m", "pip", "install", "--no-input", *args], bench.log("pip"))
+
+
+def _uv_install(bench: Bench, *options: str | Path) -> None:
+	apps = ["--editable", bench.frappe, "--editable", f"{PROJECT}[dev]"]
+	where = ["--python", bench.python]
+	args = [_uv(bench), "pip", "install", *where, *BUILD_TOOLS, *apps, *options]
+	shell.run(args, bench.log("pip"), env=_uv_settings(bench))
+
+
+def _uv_settings(bench: Bench) -> dict[str, str]:
+	"""pip's settings under uv's names. What the environment says for uv itself counts more."""
+	listing = [bench.python, "-m", "pip", "config", "list"]
+	lines = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.splitlines()
+	settings = {}
+	for name, _, value in (line.partition("=") for line in lines):
+		if name_of_uv := UV_NAMES.get(name.rpartition(".")[2]):
+			settings[name_of_uv] = ast.literal_eval(value)
+	if "UV_INDEX" in settings:
+		settings["UV_INDEX_STRATEGY"] = "unsafe-best-match"  # pip takes the best of all indexes, too
+	return {name: value for name, value in settings.items() if name not in os.environ}
+
+
+def resolved(bench: Bench) -> Path:
+	"""Where the resolved versions for the bench's Frappe are, if somebody has kept them."""
+	text = (bench.frappe / "frappe" / "__init__.py").read_text()
+	return RESOLVED / f"frappe-{VERSION.search(text).group(1)}.txt"
+
+
+def write_resolved(bench: Bench) -> Path:
+	"""Resolves the packages anew from PyPI, for all Pythons that Frappe supports, and keeps versions and hashes."""
+	if not _uv(bench).is_file():
+		raise Failure("uv could not be installed, and only uv can resolve for several Pythons at once")
+	path = resolved(bench)
+	path.parent.mkdir(exist_ok=True)
+	part = bench.root / path.name
+	sources = [bench.frappe / "pyproject.toml", PROJECT / "pyproject.toml"]
+	args = [_uv(bench), "pip", "compile", *sources, "-", "--extra", "dev", "--universal", "--generate-hashes"]
+	args += ["--python-version", OLDEST_PYTHON, "--no-annotate", "--no-header", "--output-file", part]
+	tools = bench.root / "build-tools.in"
+	tools.write_text("\n".join(BUILD_TOOLS))
+	with step(f"Resolving the packages of {path.stem}"), tools.open("rb") as stdin:
+		shell.run(args, bench.log("pip"), stdin=stdin)
+	path.write_text(
+		f"# Written by ./dev lock: what Frappe and memora require, for Python 3.10 and later.\n{part.read_text()}"
+	)
+	return path
