@@ -6,7 +6,7 @@ frappe.provide("memora");
 	const SHOWN_ANSWERS = 20; // in the table; the chart has them all
 	const COLORS = { Again: "red", Hard: "orange", Good: "green", Easy: "blue" };
 	const percent = (share) => Math.round(1000 * share) / 10;
-	const escape = (value) => frappe.utils.escape_html(String(value));
+	const escaped = (value) => frappe.utils.escape_html(String(value));
 
 	memora.show_memory = (frm) => {
 		const { doctype, name } = frm.doc;
@@ -88,8 +88,8 @@ frappe.provide("memora");
 		const recall = answer.predicted_recall === null ? "–" : `${percent(answer.predicted_recall)} %`;
 		return `<tr>
 			<td class="text-nowrap"><a href="${url}"><bdi dir="ltr">${frappe.datetime.str_to_user(answer.reviewed_at)}</bdi></a></td>
-			<td>${escape(__(answer.kind, null, "Player Review Log"))}</td>
-			<td><span class="indicator-pill ${COLORS[answer.rating] || "gray"}">${escape(__(answer.rating, null, "Player Review Log"))}</span></td>
+			<td>${escaped(__(answer.kind, null, "Player Review Log"))}</td>
+			<td><span class="indicator-pill ${COLORS[answer.rating] || "gray"}">${escaped(__(answer.rating, null, "Player Review Log"))}</span></td>
 			<td><bdi dir="ltr">${recall}</bdi></td>
 			<td>${format_number(answer.stability_after, null, 1)}</td></tr>`;
 	}

@@ -73,7 +73,7 @@ function show_actions(frm) {
 }
 
 const column = (title, body) => `<div class="col-sm-4 mb-3"><h6>${title}</h6>${body}</div>`;
-const escape = (value) => frappe.utils.escape_html(String(value));
+const escaped = (value) => frappe.utils.escape_html(String(value));
 const number = (value) => format_number(value || 0, null, 0);
 const day = (value) => frappe.datetime.str_to_user(value.slice(0, 10));
 // read from left to right in every language
@@ -81,7 +81,7 @@ const when = (value) => `<bdi dir="ltr">${frappe.datetime.str_to_user(value)}</b
 const fact = (label, value) =>
 	`<div class="d-flex justify-content-between small mb-1" style="gap: 8px">
 		<span class="text-muted">${label}</span><span style="text-align: end">${value}</span></div>`;
-const problem = (text) => (text ? `<div class="memora-error small text-danger my-2">${escape(text)}</div>` : "");
+const problem = (text) => (text ? `<div class="memora-error small text-danger my-2">${escaped(text)}</div>` : "");
 
 function bar(kind, { percent, is_running, error }, text) {
 	if (percent === null) return "";
@@ -90,7 +90,7 @@ function bar(kind, { percent, is_running, error }, text) {
 	return `<div class="memora-progress my-2" data-kind="${kind}">
 		<div class="progress"><div class="progress-bar ${style}" role="progressbar" style="width: ${width}%"
 			aria-valuenow="${Math.floor(percent)}" aria-valuemin="0" aria-valuemax="100"></div></div>
-		<div class="small text-muted mt-1">${escape(text)}</div></div>`;
+		<div class="small text-muted mt-1">${escaped(text)}</div></div>`;
 }
 
 function partitions({ tables }) {
@@ -198,7 +198,7 @@ const rows = (tables) => number(tables["Player Memory Tracker"]?.rows);
 const typed = (frm) => ({
 	fieldname: "typed_name",
 	fieldtype: "Data",
-	label: __("Type {0} to confirm", [escape(frm.doc.name)]),
+	label: __("Type {0} to confirm", [escaped(frm.doc.name)]),
 	reqd: 1,
 });
 

@@ -54,7 +54,7 @@ function showChoices(body, question, took, { onAnswer, onNext, say }) {
 
 	function choose(index) {
 		const isCorrect = Boolean(question.options[index].is_correct);
-		buttons.forEach((button, place) => mark(button, question.options[place].is_correct, place === index));
+		for (const [place, button] of buttons.entries()) mark(button, question.options[place].is_correct, place === index);
 		onAnswer(isCorrect ? RIGHT : WRONG, took());
 		after.append(verdict(isCorrect), explanation(question), nextButton(onNext));
 		const answer = isCorrect ? "" : group.querySelector(".is-right .choice-text").textContent;

@@ -75,7 +75,8 @@ export class Outbox {
 
 	async sendAll() {
 		this.trouble = "";
-		for (let answer; (answer = this.waiting()[0]); ) {
+		let answer = this.waiting()[0];
+		while (answer) {
 			try {
 				await this.send(answer);
 				this.pauseMs = FIRST_PAUSE_MS;
@@ -83,6 +84,7 @@ export class Outbox {
 				if (this.stopsAt(error, answer)) return;
 			}
 			this.onChange();
+			answer = this.waiting()[0];
 		}
 	}
 
