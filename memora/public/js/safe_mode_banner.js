@@ -7,7 +7,10 @@ memora.show_safe_mode = (incident) => {
 	$(".memora-safe-mode").remove();
 	if (!incident) return;
 	const since = frappe.datetime.str_to_user(incident.started_at);
-	const text = __("Safe Mode since {0}: the schedules' Redis is not there. Learners read little, no answer is refused.", [since]);
+	const text = __(
+		"Safe Mode since {0}: the schedules' Redis is not there. Learners read little, no answer is refused.",
+		[since],
+	);
 	$("<a>", {
 		class: "memora-safe-mode alert alert-danger text-center d-block m-0 rounded-0",
 		role: "status",

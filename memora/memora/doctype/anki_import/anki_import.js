@@ -67,7 +67,7 @@ function show_progress(frm, { questions, created, updated, unchanged }) {
 
 function show_sample(frm) {
 	const rows = JSON.parse(frm.doc.sample || "[]").map(
-		(row) => `<tr>${[row.question, row.answer, row.deck].map(cell).join("")}</tr>`
+		(row) => `<tr>${[row.question, row.answer, row.deck].map(cell).join("")}</tr>`,
 	);
 	const heads = [__("Question"), __("Answer"), __("Deck")].map((head) => `<th>${head}</th>`);
 	const table = `<table class="table table-bordered"><tr>${heads.join("")}</tr>${rows.join("")}</table>`;

@@ -3,7 +3,7 @@ frappe.ui.form.on("Cache Rebuild", {
 		show_progress(frm, frm.doc);
 		if (frm.doc.status === "Running") {
 			frm.add_custom_button(__("Cancel"), () =>
-				frappe.xcall("memora.api.srs.cancel_rebuild", { season: frm.doc.season })
+				frappe.xcall("memora.api.srs.cancel_rebuild", { season: frm.doc.season }),
 			);
 		}
 	},

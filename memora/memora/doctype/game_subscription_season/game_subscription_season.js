@@ -85,7 +85,11 @@ const problem = (text) => (text ? `<div class="memora-error small text-danger my
 
 function bar(kind, { percent, is_running, error }, text) {
 	if (percent === null) return "";
-	const style = is_running ? "progress-bar-striped progress-bar-animated" : error || percent < 100 ? "bg-warning" : "bg-success";
+	const style = is_running
+		? "progress-bar-striped progress-bar-animated"
+		: error || percent < 100
+			? "bg-warning"
+			: "bg-success";
 	const width = Math.max(percent, 2); // so that there is something to be seen
 	return `<div class="memora-progress my-2" data-kind="${kind}">
 		<div class="progress"><div class="progress-bar ${style}" role="progressbar" style="width: ${width}%"
@@ -108,7 +112,10 @@ function partitions({ tables }) {
 function cache({ cache, jobs, queue_error }) {
 	if (!cache.is_enabled) return fact(__("Redis"), __("not used by this season"));
 	const { rebuild, reconciliation } = cache;
-	let html = fact(__("Last rebuild"), rebuild ? link("Cache Rebuild", rebuild.name, when(rebuild.started_at)) : __("never"));
+	let html = fact(
+		__("Last rebuild"),
+		rebuild ? link("Cache Rebuild", rebuild.name, when(rebuild.started_at)) : __("never"),
+	);
 	html += bar("rebuild", cache, jobs.rebuild?.status === "queued" ? __("Waiting for a worker") : progress_of(rebuild));
 	html += fact(
 		__("Last reconciliation"),
@@ -125,7 +132,11 @@ function cache({ cache, jobs, queue_error }) {
 function progress_of(rebuild) {
 	const { status, records, estimated_records } = rebuild || {};
 	if (status === "Completed") return __("Completed: {0} records", [number(records)]);
-	return __("{0}: {1} of about {2} records", [__(status, null, "Cache Rebuild"), number(records), number(estimated_records)]);
+	return __("{0}: {1} of about {2} records", [
+		__(status, null, "Cache Rebuild"),
+		number(records),
+		number(estimated_records),
+	]);
 }
 
 function archived({ archive, jobs }, doc) {
@@ -179,7 +190,13 @@ function archive(frm) {
 		const text = __("Moves {0} records out of the live table. The season takes no answers from then on, for good.", [
 			number(found.active_records),
 		]);
-		ask(__("Archive", null, "Action"), text, [typed(frm)], (values) => start(frm, "desk.archive_season", values), "danger");
+		ask(
+			__("Archive", null, "Action"),
+			text,
+			[typed(frm)],
+			(values) => start(frm, "desk.archive_season", values),
+			"danger",
+		);
 	});
 }
 
@@ -208,12 +225,10 @@ const dry_run = (frm, method) =>
 		.then(({ message }) => message);
 
 function start(frm, method, values = {}) {
-	return frappe
-		.call({ method: `memora.${method}`, args: { season: frm.doc.name, ...values } })
-		.then(() => {
-			frm.memora_was_busy = true; // even if it should have ended before the next look
-			look_again(frm, 0);
-		});
+	return frappe.call({ method: `memora.${method}`, args: { season: frm.doc.name, ...values } }).then(() => {
+		frm.memora_was_busy = true; // even if it should have ended before the next look
+		look_again(frm, 0);
+	});
 }
 
 // The dialog stays open when the server refuses.

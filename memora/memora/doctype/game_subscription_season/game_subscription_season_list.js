@@ -1,6 +1,12 @@
 frappe.listview_settings["Game Subscription Season"] = {
 	add_fields: [
-		"is_active", "start_date", "end_date", "partition_created", "archive_started_at", "archive_step", "archived_at",
+		"is_active",
+		"start_date",
+		"end_date",
+		"partition_created",
+		"archive_started_at",
+		"archive_step",
+		"archived_at",
 	],
 	hide_name_column: true,
 

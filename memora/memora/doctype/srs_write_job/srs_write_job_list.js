@@ -15,7 +15,7 @@ async function retry_checked(listview) {
 		// what can't be retried says so itself, and does not stop the others
 		await frappe.xcall("memora.api.srs.retry_write_job", { name }).then(
 			() => queued++,
-			() => {}
+			() => {},
 		);
 	}
 	if (queued) frappe.show_alert({ message: __("{0} queued again", [queued]), indicator: "green" });

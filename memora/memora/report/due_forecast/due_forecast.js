@@ -1,7 +1,5 @@
 frappe.query_reports["Due Forecast"] = {
-	filters: [
-		{ fieldname: "season", label: __("Season"), fieldtype: "Link", options: "Game Subscription Season" },
-	],
+	filters: [{ fieldname: "season", label: __("Season"), fieldtype: "Link", options: "Game Subscription Season" }],
 
 	onload(report) {
 		report.page.add_inner_button(__("Compute Now"), () => compute(report));

@@ -1,5 +1,3 @@
 frappe.query_reports["Learner Overview"] = {
-	filters: [
-		{ fieldname: "season", label: __("Season"), fieldtype: "Link", options: "Game Subscription Season" },
-	],
+	filters: [{ fieldname: "season", label: __("Season"), fieldtype: "Link", options: "Game Subscription Season" }],
 };

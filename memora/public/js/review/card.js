@@ -16,7 +16,11 @@ export function showCard(place, card, { isLesson, onAnswer, onNext, say }) {
 	const shownAt = performance.now();
 	const took = () => Math.min(Math.round(performance.now() - shownAt), LONGEST_MS);
 	const body = el("div", { class: "answer-area" });
-	const heading = el("div", { class: "question", id: "question", tabindex: "-1", dir: "auto" }, sanitised(question.question));
+	const heading = el(
+		"div",
+		{ class: "question", id: "question", tabindex: "-1", dir: "auto" },
+		sanitised(question.question),
+	);
 	place.replaceChildren(
 		el("article", { class: "card", "aria-labelledby": "question" }, kicker(card, isLesson), heading),
 		body,
@@ -73,7 +77,12 @@ function mark(button, isCorrect, isChosen) {
 
 function verdict(isCorrect) {
 	const text = isCorrect ? t("right") : t("wrong");
-	return el("p", { class: `verdict ${isCorrect ? "is-right" : "is-wrong"}` }, icon(isCorrect ? "check" : "cross"), text);
+	return el(
+		"p",
+		{ class: `verdict ${isCorrect ? "is-right" : "is-wrong"}` },
+		icon(isCorrect ? "check" : "cross"),
+		text,
+	);
 }
 
 // Reveal and grade
@@ -86,13 +95,18 @@ function showReveal(body, card, took, handlers) {
 		answer.focus({ preventScroll: true });
 		body.querySelector(".actions").scrollIntoView({ block: "nearest" });
 	};
-	const button = el("button", { class: "primary", type: "button", "data-go-on": true, onclick: reveal }, t("show_answer"));
+	const button = el(
+		"button",
+		{ class: "primary", type: "button", "data-go-on": true, onclick: reveal },
+		t("show_answer"),
+	);
 	body.replaceChildren(el("div", { class: "actions" }, button));
 }
 
 // In practice there is nothing to schedule: again, or good.
 function gradeButtons({ question, practice }, answerTook, { onAnswer, onNext }) {
-	const grades = practice || !question.preview ? { Again: { quality: WRONG }, Good: { quality: RIGHT } } : question.preview;
+	const grades =
+		practice || !question.preview ? { Again: { quality: WRONG }, Good: { quality: RIGHT } } : question.preview;
 	const buttons = Object.entries(grades).map(([rating, { quality, interval_days }]) => {
 		const grade = () => {
 			onAnswer(quality, answerTook);

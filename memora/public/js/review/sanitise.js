@@ -2,18 +2,19 @@
 // loads or runs, and rebuilt from what is listed here: an element that is not listed leaves its text behind.
 
 const TAGS = new Set(
-	("a abbr b bdi bdo blockquote br caption cite code col colgroup dd del dfn div dl dt em figcaption figure h1 h2 " +
+	(
+		"a abbr b bdi bdo blockquote br caption cite code col colgroup dd del dfn div dl dt em figcaption figure h1 h2 " +
 		"h3 h4 h5 h6 hr i img ins kbd li mark ol p pre q rp rt ruby s samp small span strong sub sup table tbody td " +
-		"tfoot th thead time tr tt u ul var wbr audio")
-		.split(" "),
+		"tfoot th thead time tr tt u ul var wbr audio"
+	).split(" "),
 );
 // Their text is no text for readers.
 const DROPPED = new Set(
-	"script style template noscript iframe object embed svg math title head link meta base form textarea select".split(" "),
+	"script style template noscript iframe object embed svg math title head link meta base form textarea select".split(
+		" ",
+	),
 );
-const ATTRIBUTES = new Set(
-	"alt colspan datetime dir height lang rowspan scope span start title width".split(" "),
-);
+const ATTRIBUTES = new Set("alt colspan datetime dir height lang rowspan scope span start title width".split(" "));
 const MAX_DEPTH = 50;
 
 export function sanitised(html) {

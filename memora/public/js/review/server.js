@@ -45,7 +45,8 @@ export class Server {
 
 	async submit(responses, submissionId) {
 		const body = JSON.stringify({ responses, submission_id: submissionId });
-		const post = () => this.fetch("memora.api.reviews.submit_review_session", { method: "POST", body, keepalive: true });
+		const post = () =>
+			this.fetch("memora.api.reviews.submit_review_session", { method: "POST", body, keepalive: true });
 		try {
 			return await post();
 		} catch (error) {

@@ -12,7 +12,9 @@ export class Store {
 	// Answers of a kind, "answer", "sent" or "aside", of all this learner's seasons, in the order given.
 	all(kind) {
 		const prefix = this.key(kind) + ":";
-		const entries = this.keys().filter((key) => key.startsWith(prefix)).map((key) => this.read(key));
+		const entries = this.keys()
+			.filter((key) => key.startsWith(prefix))
+			.map((key) => this.read(key));
 		return entries.filter(Boolean).sort((a, b) => a.at - b.at || a.serial - b.serial);
 	}
 
