@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from devtools import commands, report
+from devtools.lint import CHECKS
 from devtools.paths import Bench, current_bench
 from screenshots import DESK_PICTURES, REVIEW_PICTURES
 
@@ -23,6 +24,10 @@ Every command sets up first what is missing. ./dev <command> --help tells more.
   MEMORA_BENCH    the bench's directory, instead of .bench
   MEMORA_FRAPPE   where Frappe comes from: a checkout's path, or a git URL with @branch, @tag or @commit
 """
+
+
+def _checks() -> str:
+	return "\n".join(f"  {name:{max(map(len, CHECKS))}}  {check.summary}" for name, check in CHECKS.items())
 
 
 @dataclass(frozen=True)
@@ -108,11 +113,15 @@ Other arguments go to pytest.
 	),
 	"lint": Command(
 		commands.lint,
-		"ruff's checks and formatting, without changing anything",
-		"""\
-Needs no bench: where none was made, ruff gets a small environment of its own. To format:
+		"every check that needs no site; a line for each",
+		f"""\
+Needs no bench; the first time it installs its tools, from PyPI and npm. The checks:
 
-  .bench/env/bin/ruff format
+{_checks()}
+
+  ./dev lint
+  ./dev lint python javascript
+  ./dev lint --fix       mends what ruff and Biome can mend
 """,
 	),
 	"demo": Command(

@@ -2,7 +2,6 @@
 
 import argparse
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from devtools import (
 	shell,
 	sites,
 )
+from devtools import lint as linters
 from devtools.locks import exclusive
 from devtools.paths import MAIN_SITE, PICTURE_SITE, PROJECT, TEST_SITE, Bench
 from devtools.pids import PidFile
@@ -251,11 +251,7 @@ def _site_env(bench: Bench, site: str) -> dict[str, str]:
 
 
 def lint(bench: Bench, args: list[str]) -> int:
-	ruff = environment.ensure_ruff(bench)
-	codes = [
-		subprocess.run([ruff, *check, PROJECT]).returncode for check in (["check"], ["format", "--check"])
-	]
-	return max(codes)
+	return linters.run(bench, args)
 
 
 def clean(bench: Bench, args: list[str]) -> int:

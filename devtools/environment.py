@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import shutil
 from pathlib import Path
 
@@ -60,37 +59,19 @@ def ensure_sources(bench: Bench) -> None:
 	link_app(bench)
 
 
-def ensure_ruff(bench: Bench) -> Path:
-	"""The bench's ruff, or, where no bench was made yet, one in a small environment of its own."""
-	if (bench.env / "bin" / "ruff").is_file():
-		return bench.env / "bin" / "ruff"
-	ruff = bench.root / "lint" / "bin" / "ruff"
-	if ruff.is_file():
-		return ruff
-	bench.make_directories()
-	packages.ensure_venv_module(bench)
-	with step("Installing ruff"):
-		log = bench.log("pip")
-		shell.run([packages.usable_python(), "-m", "venv", "--clear", bench.root / "lint"], log)
-		shell.run([ruff.with_name("python"), "-m", "pip", "install", "-q", _ruff_requirement()], log)
-	return ruff
-
-
-def _ruff_requirement() -> str:
-	"""The version that memora's `dev` extra pins (tomllib is too young for Python 3.10)."""
-	return re.search(r"ruff==[\d.]+", (PROJECT / "pyproject.toml").read_text()).group()
+def ensure_beside(bench: Bench, name: str, requirements: Path) -> Path:
+	"""Makes an environment of its own, with just the packages of a file, and returns the folder of its programs."""
+	environment, log = bench.root / name, bench.log(name)
+	stamp = environment / ".memora-requirements"
+	with exclusive(bench.run / f"{name}.lock", f"another ./dev that installs {name}"):
+		if not stamp.is_file() or stamp.read_text() != requirements.read_text():
+			with step(f"Installing {name}"):
+				shell.run([packages.usable_python(), "-m", "venv", "--clear", environment], log)
+				installer.install_file(environment / "bin" / "python", requirements, log)
+			stamp.write_text(requirements.read_text())
+	return environment / "bin"
 
 
 def ensure_rq_dashboard(bench: Bench) -> Path:
 	"""Its program, in an environment of its own: it needs packages that Frappe has in other versions or not at all."""
-	requirements = PROJECT / "devtools" / "rq-dashboard.txt"
-	environment = bench.root / "rq-dashboard"
-	stamp, log = environment / ".memora-requirements", bench.log("pip")
-	with exclusive(bench.run / "rq-dashboard.lock"):
-		if not stamp.is_file() or stamp.read_text() != requirements.read_text():
-			with step("Installing rq-dashboard"):
-				shell.run([packages.usable_python(), "-m", "venv", "--clear", environment], log)
-				pip = [environment / "bin" / "python", "-m", "pip", "install", "-q", "--no-deps"]
-				shell.run([*pip, "-r", requirements], log)
-			stamp.write_text(requirements.read_text())
-	return environment / "bin" / "rq-dashboard"
+	return ensure_beside(bench, "rq-dashboard", PROJECT / "devtools" / "rq-dashboard.txt") / "rq-dashboard"

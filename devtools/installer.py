@@ -32,13 +32,28 @@ UV_NAMES = {
 
 def ensure_uv(bench: Bench) -> None:
 	"""Puts uv into the bench's environment. Where that fails, pip does all the work, and this says so."""
-	if _uv(bench).is_file():
+	_ensure_uv(bench.python, bench.log("pip"))
+
+
+def _ensure_uv(python: Path, log: Path) -> None:
+	if python.with_name("uv").is_file():
 		return
 	try:
 		with step("Installing uv"):
-			shell.run([bench.python, "-m", "pip", "install", "-q", UV], bench.log("pip"))
+			shell.run([python, "-m", "pip", "install", "-q", UV], log)
 	except Failure as failure:
 		say(f"           No uv, so pip installs the packages, which takes minutes. ({failure})")
+
+
+def install_file(python: Path, requirements: Path, log: Path) -> None:
+	"""Installs the packages that a file names, and not what they require, into this Python's environment."""
+	_ensure_uv(python, log)
+	uv = python.with_name("uv")
+	options = ["-q", "--no-deps", "-r", requirements]
+	if uv.is_file():
+		shell.run([uv, "pip", "install", "--python", python, *options], log, env=_uv_settings(python))
+	else:
+		shell.run([python, "-m", "pip", "install", "--no-input", *options], log)
 
 
 def install_apps(bench: Bench) -> None:
@@ -71,12 +86,12 @@ def _uv_install(bench: Bench, *options: str | Path) -> None:
 	apps = ["--editable", bench.frappe, "--editable", f"{PROJECT}[dev]"]
 	where = ["--python", bench.python]
 	args = [_uv(bench), "pip", "install", *where, *BUILD_TOOLS, *apps, *options]
-	shell.run(args, bench.log("pip"), env=_uv_settings(bench))
+	shell.run(args, bench.log("pip"), env=_uv_settings(bench.python))
 
 
-def _uv_settings(bench: Bench) -> dict[str, str]:
+def _uv_settings(python: Path) -> dict[str, str]:
 	"""pip's settings under uv's names. What the environment says for uv itself counts more."""
-	listing = [bench.python, "-m", "pip", "config", "list"]
+	listing = [python, "-m", "pip", "config", "list"]
 	lines = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.splitlines()
 	settings = {}
 	for name, _, value in (line.partition("=") for line in lines):

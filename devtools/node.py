@@ -1,4 +1,4 @@
-"""Node with frappe-js-sdk, for the tests of the examples in docs/api.md."""
+"""Node: with frappe-js-sdk for the tests of the examples in docs/api.md, with npm for what ./dev lint installs."""
 
 import json
 from pathlib import Path
@@ -16,14 +16,21 @@ def ensure(bench: Bench) -> None:
 	manifest = folder(bench) / "node_modules" / SDK / "package.json"
 	if manifest.is_file() and json.loads(manifest.read_text())["version"] == SDK_VERSION:
 		return
-	log = bench.log("node")
-	if not _of_machine() and not program(bench).is_file():
-		with step("Installing Node"):
-			shell.run([bench.python, "-m", "pip", "install", "-q", "--target", _own(bench), NODE], log)
+	npm = ensure_npm(bench, bench.python)
 	with step(f"Installing {SDK}"):
-		npm = [shell.find("npm")] if _of_machine() else [program(bench), _own_npm(bench)]
 		options = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder(bench)]
-		shell.run([*npm, "install", *options, f"{SDK}@{SDK_VERSION}"], log)
+		shell.run([*npm, "install", *options, f"{SDK}@{SDK_VERSION}"], bench.log("node"))
+
+
+def ensure_npm(bench: Bench, python: Path) -> list[str | Path]:
+	"""Returns the beginning of an npm command. Where the machine has no Node, this Python's pip fetches one."""
+	if _of_machine():
+		return ["npm"]
+	if not program(bench).is_file():
+		with step("Installing Node"):
+			pip = [python, "-m", "pip", "install", "-q", "--target", _own(bench)]
+			shell.run([*pip, NODE], bench.log("node"))
+	return [program(bench), _own_npm(bench)]
 
 
 def folder(bench: Bench) -> Path:
