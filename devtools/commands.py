@@ -181,7 +181,7 @@ def _faults_round(bench: Bench, number: int, rounds: int, for_pytest: list[str])
 	"""Whether it went well; a line for it, and the tests that failed."""
 	log = bench.log(f"faults-{number}")
 	log.unlink(missing_ok=True)
-	args = [bench.python, "-m", "pytest", "tests/faults", *for_pytest]
+	args: shell.Arguments = [bench.python, "-m", "pytest", "tests/faults", *for_pytest]
 	try:
 		shell.run(args, log, cwd=PROJECT, env=_site_env(bench, TEST_SITE))
 		passed = True

@@ -141,7 +141,7 @@ def _unpack(bench: Bench, source: Source, part: Path) -> None:
 	download.mkdir()
 	requirement = download / "requirements.txt"
 	requirement.write_text(f"{source.where} --hash=sha256:{COPY_SHA256}\n")
-	pip = [
+	pip: shell.Arguments = [
 		bench.python,
 		"-m",
 		"pip",

@@ -49,7 +49,7 @@ def install_file(python: Path, requirements: Path, log: Path) -> None:
 	"""Installs the packages that a file names, and not what they require, into this Python's environment."""
 	_ensure_uv(python, log)
 	uv = python.with_name("uv")
-	options = ["-q", "--no-deps", "-r", requirements]
+	options: shell.Arguments = ["-q", "--no-deps", "-r", requirements]
 	if uv.is_file():
 		shell.run([uv, "pip", "install", "--python", python, *options], log, env=_uv_settings(python))
 	else:
@@ -83,15 +83,15 @@ def _pip(bench: Bench, *args: str | Path) -> None:
 
 
 def _uv_install(bench: Bench, *options: str | Path) -> None:
-	apps = ["--editable", bench.frappe, "--editable", f"{PROJECT}[dev]"]
-	where = ["--python", bench.python]
-	args = [_uv(bench), "pip", "install", *where, *BUILD_TOOLS, *apps, *options]
+	apps: shell.Arguments = ["--editable", bench.frappe, "--editable", f"{PROJECT}[dev]"]
+	where: shell.Arguments = ["--python", bench.python]
+	args: shell.Arguments = [_uv(bench), "pip", "install", *where, *BUILD_TOOLS, *apps, *options]
 	shell.run(args, bench.log("pip"), env=_uv_settings(bench.python))
 
 
 def _uv_settings(python: Path) -> dict[str, str]:
 	"""pip's settings under uv's names. What the environment says for uv itself counts more."""
-	listing = [python, "-m", "pip", "config", "list"]
+	listing: shell.Arguments = [python, "-m", "pip", "config", "list"]
 	lines = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.splitlines()
 	settings = {}
 	for name, _, value in (line.partition("=") for line in lines):
@@ -104,8 +104,8 @@ def _uv_settings(python: Path) -> dict[str, str]:
 
 def resolved(bench: Bench) -> Path:
 	"""Where the resolved versions for the bench's Frappe are, if somebody has kept them."""
-	text = (bench.frappe / "frappe" / "__init__.py").read_text()
-	return RESOLVED / f"frappe-{VERSION.search(text).group(1)}.txt"
+	(version,) = VERSION.findall((bench.frappe / "frappe" / "__init__.py").read_text())
+	return RESOLVED / f"frappe-{version}.txt"
 
 
 def write_resolved(bench: Bench) -> Path:
@@ -116,8 +116,9 @@ def write_resolved(bench: Bench) -> Path:
 	path.parent.mkdir(exist_ok=True)
 	part = bench.root / path.name
 	sources = [bench.frappe / "pyproject.toml", PROJECT / "pyproject.toml"]
-	args = [_uv(bench), "pip", "compile", *sources, "-", "--extra", "dev", "--universal", "--generate-hashes"]
-	args += ["--python-version", OLDEST_PYTHON, "--no-annotate", "--no-header", "--output-file", part]
+	options = ["--extra", "dev", "--universal", "--generate-hashes", "--no-annotate", "--no-header"]
+	options += ["--python-version", OLDEST_PYTHON]
+	args: shell.Arguments = [_uv(bench), "pip", "compile", *sources, "-", *options, "--output-file", part]
 	tools = bench.root / "build-tools.in"
 	tools.write_text("\n".join(BUILD_TOOLS))
 	with step(f"Resolving the packages of {path.stem}"), tools.open("rb") as stdin:

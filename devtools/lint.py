@@ -162,6 +162,6 @@ def _ensure_from_npm(bench: Bench) -> None:
 		(folder / path.name).write_text(path.read_text())
 	npm = node.ensure_npm(bench, _tool(bench, "python"))
 	with step("Installing the linter of JavaScript"):
-		options = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefix", folder]
-		shell.run([*npm, "ci", *options], bench.log("lint"))
+		options = ["--ignore-scripts", "--no-audit", "--no-fund"]
+		shell.run([*npm, "ci", *options, "--prefix", folder], bench.log("lint"))
 	stamp.write_text(lock.read_text())

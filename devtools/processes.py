@@ -103,7 +103,7 @@ def rq_dashboard(
 	port = port or ports.any_free()
 	url = f"http://127.0.0.1:{port}"
 	env = {"RQ_DASHBOARD_REDIS_URL": queue_url(bench), **(env or {})}
-	args = [program, "--bind", "127.0.0.1", "--port", str(port)]
+	args: shell.Arguments = [program, "--bind", "127.0.0.1", "--port", str(port)]
 
 	def listens(_log: Path) -> bool:
 		return answers(port, b"", b"")

@@ -122,7 +122,7 @@ def _make_seed(bench: Bench) -> None:
 		f"--db-root-password={mariadb.root_password(bench)}",
 		f"--admin-password={ADMIN_PASSWORD}",
 	]
-	args = [bench.python, "-m", "devtools.new_site", SEED_SITE, TIME_ZONE, *options]
+	args: shell.Arguments = [bench.python, "-m", "devtools.new_site", SEED_SITE, TIME_ZONE, *options]
 	try:
 		shell.run(args, bench.log("sites"), cwd=bench.sites, env={"PYTHONPATH": str(PROJECT)})
 	finally:

@@ -21,7 +21,8 @@ NAME = re.compile(r"[\w.-]+")
 
 def required(pyproject: str) -> dict[str, str]:
 	"""{package: version} of what a project requires, and what that requires. (tomllib is too young for Python 3.10.)"""
-	waiting = re.findall(r'^\s*"([\w.-]+)', DEPENDENCIES.search(pyproject).group(1), re.MULTILINE)
+	(listed,) = DEPENDENCIES.findall(pyproject)
+	waiting = re.findall(r'^\s*"([\w.-]+)', listed, re.MULTILINE)
 	found: dict[str, str] = {}
 	while waiting:
 		name = waiting.pop()
@@ -32,7 +33,7 @@ def required(pyproject: str) -> dict[str, str]:
 		except metadata.PackageNotFoundError:
 			continue  # required by an extra, or by other Pythons, only
 		found[name] = distribution.version
-		waiting += [NAME.match(requirement).group() for requirement in distribution.requires or ()]
+		waiting += [NAME.findall(requirement)[0] for requirement in distribution.requires or ()]
 	return found
 
 
