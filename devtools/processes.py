@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from devtools import environment, ports, redis, sites
+from devtools import environment, ports, redis, shell, sites
 from devtools.daemons import Daemon, answers
 from devtools.paths import MAIN_SITE, PROJECT, Bench, current_bench
 from devtools.pids import PidFile
