@@ -17,7 +17,8 @@ after_request = [
 	"memora.review_page.set_headers",
 ]
 
-app_include_js = ["/assets/memora/js/safe_mode_banner.js"]
+app_include_js = ["/assets/memora/js/safe_mode_banner.js", "/assets/memora/js/report_charts.js"]
+app_include_css = ["/assets/memora/css/desk.css"]
 
 doctype_list_js = {
 	"Player Memory Tracker": "public/js/bounded_list.js",

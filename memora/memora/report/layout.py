@@ -104,9 +104,5 @@ def chart(
 
 
 def day_label(day: date) -> str:
-	"""The day of the month: of a month of bars, a report has no room for more below each."""
-	return str(day.day)
-
-
-def week_label(monday: date) -> str:
-	return formatdate(monday, "d MMM")
+	"""Day and month, below a day or the Monday of a week."""
+	return formatdate(day, "d MMM")

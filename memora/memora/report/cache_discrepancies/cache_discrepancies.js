@@ -9,4 +9,6 @@ frappe.query_reports["Cache Discrepancies"] = {
 		},
 		{ fieldname: "to_date", label: __("To Date"), fieldtype: "Date", default: frappe.datetime.get_today() },
 	],
+
+	onload: (report) => memora.draw_plain_axes(report),
 };

@@ -2,6 +2,7 @@ frappe.query_reports["Due Forecast"] = {
 	filters: [{ fieldname: "season", label: __("Season"), fieldtype: "Link", options: "Game Subscription Season" }],
 
 	onload(report) {
+		memora.draw_plain_axes(report);
 		report.page.add_inner_button(__("Compute Now"), () => compute(report));
 	},
 };
@@ -12,7 +13,7 @@ async function compute(report) {
 		report.get_filter_value("season") ||
 		(await frappe.db.get_value("Game Subscription Season", { is_active: 1 }, "name")).message.name;
 	if (!season) {
-		frappe.msgprint(__("No season is active: choose one."));
+		frappe.msgprint(__("No season is active. Choose a season."));
 		return;
 	}
 	const job = await frappe.xcall("memora.api.srs.compute_due_forecast", { season });

@@ -34,6 +34,6 @@ def _columns() -> list[dict[str, Any]]:
 def _chart(period: layout.Period) -> dict[str, Any]:
 	by_week = activity.by_week(*period) if period.season else {}
 	weeks = {monday: counts for monday, counts in by_week.items() if counts.reviews}
-	labels = [layout.week_label(monday) for monday in weeks]
+	labels = [layout.day_label(monday) for monday in weeks]
 	values = [counts.retention_percent for counts in weeks.values()]
 	return layout.chart("line", labels, {_("True Retention"): values}, layout.GREEN, fieldtype="Percent")

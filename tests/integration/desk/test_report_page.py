@@ -1,0 +1,52 @@
+"""The reports' charts, as a manager sees them on a report's own page."""
+
+from itertools import pairwise
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from memora.services import activity, due_forecast, site_time, srs_persistence
+from tests.integration.factories import make_learner, make_records, site_now
+from tests.integration.submitting import answers, submit
+from tests.integration.waiting import wait_until
+
+LEARNERS, ANSWERS = 6, 30  # enough that the axis has numbers of three digits
+
+
+def texts_of(page: Page, axis: str) -> list[str]:
+	return [text for text in page.locator(f".chart-wrapper .{axis}.axis text").all_text_contents() if text]
+
+
+def shown(page: Page, report: str) -> None:
+	page.route("**/socket.io/*", lambda route: route.abort())  # no such server runs beside the tests
+	page.goto(f"/app/query-report/{report}")
+	expect(page.locator(".chart-wrapper svg.frappe-chart")).to_be_visible()
+	expect(page.locator(".chart-wrapper .x.axis text").first).to_be_attached()
+
+
+def test_axes_have_whole_numbers_and_days_with_their_month(administrator):
+	for _ in range(LEARNERS):
+		submit(make_learner().name, answers(ANSWERS))
+	srs_persistence.drain(site_now())
+	activity.sum_up()
+	page = administrator.page
+	shown(page, "Activity by Day")
+	wait_until(lambda: "100" in texts_of(page, "y"), "the axis to have its numbers")
+	assert not [text for text in texts_of(page, "y") if "." in text]
+	today = site_time.learning_day()
+	assert f"{today.day} {today:%b}" in texts_of(page, "x")
+
+
+@pytest.mark.parametrize("report", ["Activity by Day", "Due Forecast"])
+def test_labels_below_days_do_not_run_into_each_other(administrator, player, season, report):
+	submit(player, answers(3))
+	srs_persistence.drain(site_now())
+	activity.sum_up()
+	make_records(player, 3)
+	due_forecast.compute(season)
+	page = administrator.page
+	shown(page, report)
+	boxes = [label.bounding_box() for label in page.locator(".chart-wrapper .x.axis text:visible").all()]
+	places = sorted((box["x"], box["x"] + box["width"]) for box in boxes if box and box["width"])
+	assert len(places) >= 3
+	assert all(end < begin for (_, end), (begin, _) in pairwise(places)), places
