@@ -29,6 +29,22 @@ def test_a_new_season_has_its_partitions_and_the_defaults(season):
 	assert names() == {season, "2024-2025"}
 
 
+def test_the_timeline_of_a_season_tells_only_of_changes_that_were_made():
+	made = make_season(season_name="2024-2025")
+	assert versions(made.name) == []
+	made.reload()
+	made.update({"end_date": add_days(made.end_date, 1)}).save()
+	(changes,) = versions(made.name)
+	assert [field for field, _before, _after in changes["changed"]] == ["end_date"]
+
+
+def versions(season: str) -> list[dict]:
+	"""What the form's timeline shows, oldest first."""
+	filters = {"ref_doctype": DOCTYPE, "docname": season}
+	rows = frappe.get_all("Version", filters, pluck="data", order_by="creation")
+	return [frappe.parse_json(data) for data in rows]
+
+
 @pytest.mark.parametrize("name", ["2024-2025", "SEASON-2027", "موسم ٢٠٢٥", "it's", "a: b {c} *"])
 def test_ordinary_and_odd_names(name):
 	assert make_season(season_name=name).name == name

@@ -10,6 +10,8 @@ frappe.provide("memora");
 
 	memora.show_memory = (frm) => {
 		const { doctype, name } = frm.doc;
+		// a second refresh that runs at once with the first adds none of its own
+		frm.dashboard.parent.find(".memora-curve, .memora-history").closest(".form-dashboard-section").remove();
 		const sections = {
 			curve: $(frm.dashboard.add_section(`<div class="memora-curve"></div>`, __("Forgetting Curve"))),
 			history: $(frm.dashboard.add_section(`<div class="memora-history"></div>`, __("Answers"))),
@@ -18,7 +20,7 @@ frappe.provide("memora");
 		// these rows have no owner, and Frappe would name whoever looks
 		frm.page.sidebar.find(".created-by, .modified-by").hide();
 		frappe.call({ method: METHOD, args: { doctype, name }, type: "GET" }).then(({ message }) => {
-			if (frm.doc.name !== name) return;
+			if (frm.doc.name !== name || !sections.curve[0].isConnected) return;
 			draw_curve(sections.curve.find(".memora-curve")[0], message.curve);
 			draw_history(sections.history.find(".memora-history"), message);
 		});

@@ -173,6 +173,13 @@ def test_nothing_due_tells_when_something_will_be(pupil, player):
 	expect(pupil.page.locator(".screen")).to_contain_text("Wednesday, February 3 at 4:00")
 
 
+def test_what_is_due_tomorrow_is_said_so(pupil, player):
+	tomorrow = site_now().date() + timedelta(days=1)
+	make_records(player, next_review_date=f"{tomorrow} 04:00:00")
+	pupil.open()
+	expect(pupil.page.locator(".screen")).to_contain_text("Next reviews: tomorrow at 4:00")
+
+
 def test_between_seasons(pupil, season):
 	frappe.db.set_value("Game Subscription Season", season, "is_active", 0)
 	frappe.db.commit()

@@ -23,7 +23,7 @@ class GameSubscriptionSeason(Document):
 		if clash := frappe.db.get_value(self.doctype, {"name": self.season_name}):
 			frappe.throw(
 				_(
-					"There is a season {0} already; names must differ in more than letter case or accents."
+					"There is a season {0} already. Names must differ in more than letter case or accents."
 				).format(frappe.bold(clash)),
 				frappe.DuplicateEntryError,
 			)
@@ -47,7 +47,9 @@ class GameSubscriptionSeason(Document):
 				_("The season's partitions could not be made yet."), indicator="orange", alert=True
 			)
 			return
-		self.db_set("partition_created", 1, update_modified=False)
+		self.partition_created = 1
+		# not db_set: it reads the new row as the state before, and the timeline tells of changes that nobody made
+		frappe.db.set_value(self.doctype, self.name, "partition_created", 1, update_modified=False)
 
 	@frappe.whitelist()
 	def create_partitions(self) -> None:
@@ -62,7 +64,7 @@ class GameSubscriptionSeason(Document):
 		if partition_swap.has_rows(partition_swap.staging_table(self.name)):
 			self._refuse_deletion(_("has records on their way to the archive"))
 		if self.archived_records:
-			self._refuse_deletion(_("has had records, and who deleted them is noted on it"))
+			self._refuse_deletion(_("once had records and notes who deleted them"))
 
 	def _refuse_deletion(self, reason: str) -> None:
 		frappe.throw(
@@ -106,11 +108,16 @@ class GameSubscriptionSeason(Document):
 		others = {"is_active": 1, "name": ("!=", self.name)}
 		if other := frappe.db.get_value(self.doctype, others, for_update=True):
 			frappe.throw(
-				_("Season {0} is active. Only one can be: deactivate it first.").format(frappe.bold(other)),
+				_("Season {0} is active. Only one season can be active. Deactivate {0} first.").format(
+					frappe.bold(other)
+				),
 				SeasonStateError,
 			)
 		if self.auto_archive:
-			frappe.throw(_("A season can't be archived automatically while it is active."), SeasonStateError)
+			frappe.throw(
+				_("An active season can't be archived automatically. Untick Auto Archive or Is Active."),
+				SeasonStateError,
+			)
 		if not self.is_new() and not self.partition_created:
 			frappe.throw(
 				_("Season {0} has no partitions yet, so it can't be active.").format(frappe.bold(self.name)),

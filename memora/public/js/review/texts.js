@@ -1,11 +1,15 @@
 // What a learner reads, in her language. The page brings the texts; Intl knows how numbers and days are said.
 
+const DAY_MS = 24 * 60 * 60 * 1000;
+
 let texts = {};
 let language;
+let schoolZone;
 
 export function speak(start) {
 	texts = start.texts;
 	language = known(start.lang);
+	schoolZone = start.time_zone;
 }
 
 function known(code) {
@@ -36,9 +40,28 @@ export function days(count) {
 	return new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "short", ...digits }).format(value);
 }
 
-// "2026-11-24 04:00:00" is the clock of the school, whatever zone the phone is set to.
+// "2026-11-24 04:00:00" is the clock of the school, whatever zone the phone is set to: "tomorrow at 4:00 AM" or
+// "Tuesday, November 24 at 4:00 AM".
 export function moment(siteTime) {
+	const time = { hour: "numeric", minute: "2-digit" };
+	const day = nearDay(siteTime.slice(0, 10));
+	if (day) return t("day_and_time", day, clock(siteTime, time));
+	return clock(siteTime, { weekday: "long", day: "numeric", month: "long", ...time });
+}
+
+function clock(siteTime, parts) {
 	const date = new Date(siteTime.replace(" ", "T").slice(0, 19) + "Z");
-	const parts = { weekday: "long", day: "numeric", month: "long", hour: "numeric", minute: "2-digit" };
 	return new Intl.DateTimeFormat(language, { ...parts, timeZone: "UTC" }).format(date);
+}
+
+// "today" or "tomorrow"; null for any other day, or when the browser does not know the school's time zone.
+function nearDay(day) {
+	try {
+		const today = new Intl.DateTimeFormat("sv-SE", { timeZone: schoolZone }).format(new Date()); // 2026-11-23
+		const days = (Date.parse(day) - Date.parse(today)) / DAY_MS;
+		if (days !== 0 && days !== 1) return null;
+		return new Intl.RelativeTimeFormat(language, { numeric: "auto" }).format(days, "day");
+	} catch {
+		return null;
+	}
 }
