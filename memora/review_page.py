@@ -12,7 +12,7 @@ from frappe import _
 from werkzeug.wrappers import Request, Response
 
 from memora.exceptions import RateLimitExceeded
-from memora.services import review_session, seasons
+from memora.services import review_session, seasons, site_time
 from memora.services.question_source import get_subjects
 
 PUBLIC = Path(__file__).parent / "public"
@@ -29,6 +29,7 @@ def start(player: str, subject: str | None) -> dict[str, Any]:
 		"user": player,
 		"lang": frappe.local.lang,
 		"dir": "rtl" if frappe.local.lang.split("-")[0] in RIGHT_TO_LEFT else "ltr",
+		"time_zone": site_time.site_zone().key,
 		"texts": texts(),
 		"subjects": subjects,
 		"subject": subject,
@@ -141,30 +142,29 @@ def texts() -> dict[str, str]:
 		"new": _("New", context="Learner"),
 		"well_done": _("Well done!"),
 		"questions_answered": _("Questions answered"),
-		"right_at_once": _("Right at once"),
+		"right_at_once": _("Right first time"),
 		"go_on": _("Go on", context="Learner"),
 		"go_on_with": _("Go on: {0} more"),
 		"learn_new": _("Learn something new"),
 		"caught_up": _("All caught up!"),
 		"next_at": _("Next reviews: {0}"),
+		"day_and_time": _("{0} at {1}", context="Learner"),
 		"nothing_yet": _("Nothing to review yet."),
 		"busy": _("A short break"),
-		"busy_more": _("Many are learning right now. It goes on by itself; your answers are safe."),
-		"degraded": _("Only a few questions at a time right now. Your answers are safe."),
+		"busy_more": _("Please wait a moment. The page continues by itself. Your answers are safe."),
+		"degraded": _("You get fewer questions at a time right now. Your answers are safe."),
 		"no_network": _("No connection"),
 		"no_network_more": _(
-			"Your answers are kept on this device. It goes on as soon as there is a connection."
+			"Your answers are kept on this device. The page continues when you are online again."
 		),
 		"try_again": _("Try again", context="Learner"),
 		"signed_out": _("Please sign in again"),
-		"signed_out_more": _(
-			"Your answers are kept on this device and will be saved when you are signed in."
-		),
+		"signed_out_more": _("Your answers are kept on this device. Sign in to send them."),
 		"sign_in_to_save": _("Sign in to save your answers."),
 		"sign_in": _("Sign in", context="Learner"),
-		"not_accepted": _("Answers that could not be accepted: {0}."),
-		"season_over": _("Their season is over."),
+		"not_accepted": _("Answers that could not be saved: {0}."),
+		"season_over": _("The season they belong to is over."),
 		"dismiss": _("OK", context="Learner"),
 		"no_season": _("No lessons right now"),
-		"no_script": _("Please switch JavaScript on to learn."),
+		"no_script": _("Please turn on JavaScript to learn."),
 	}

@@ -49,8 +49,7 @@ def _condition(doctype: str) -> str:
 	if not _is_bounded(request, filters) and _rows(doctype) > SMALL_ROWS:
 		frappe.throw(
 			_(
-				"{0} has too many rows for this list. Choose a Player; without one, no other filter than Season, "
-				"sorted by ID."
+				"{0} has too many rows for this list. Choose a learner. Without a learner, filter by season only and sort by ID."
 			).format(_(doctype)),
 			UnboundedList,
 		)

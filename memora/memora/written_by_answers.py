@@ -19,6 +19,8 @@ class WrittenByAnswers(Document):
 	def _refuse_in_request(self) -> None:
 		if getattr(frappe.local, "request", None):
 			frappe.throw(
-				_("{0} is written by learners' answers alone.").format(_(self.doctype)),
+				_("{0} is written by learners' answers only. It can't be changed here.").format(
+					_(self.doctype)
+				),
 				frappe.PermissionError,
 			)

@@ -154,7 +154,7 @@ def test_topics_are_those_chosen(deck):
 	doc = make_import(deck)
 	doc.run_method("preview")
 	doc.decks[0].topic = other
-	with pytest.raises(InvalidAnkiImport, match="Another: Topic is of the subject Another"):
+	with pytest.raises(InvalidAnkiImport, match="Another: Topic belongs to the subject Another"):
 		doc.save()
 	doc = fresh(doc)
 	doc.decks[0].topic = chosen

@@ -135,7 +135,7 @@ def test_a_list_that_would_read_everything_is_refused(tables, large, season):
 		([], "next_review_date", {}),
 		([], "name", {"group_by": f"`tab{TRACKER}`.`season`"}),
 	):
-		with pytest.raises(UnboundedList, match="Choose a Player"):
+		with pytest.raises(UnboundedList, match="Choose a learner"):
 			ask(TRACKER, filters, order_by, **more)
 
 

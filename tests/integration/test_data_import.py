@@ -87,7 +87,7 @@ def test_the_examples_are_imported(examples):
 def test_a_second_import_is_refused_and_an_update_changes_what_changed(examples):
 	status, errors = run("Game Question", example("questions"))
 	assert (status in REFUSED, sorted(errors)) == (True, [2, 5, 6])
-	assert "Question rivers-eu-2 is there already" in errors[5]
+	assert "Question rivers-eu-2 exists already" in errors[5]
 	changed = example("questions").replace("The Seine", "The river Seine")
 	assert run("Game Question", changed, UPDATE) == ("Success", {})
 	assert frappe.db.get_value("Game Question", "rivers-eu-2", "answer") == "The river Seine"
@@ -100,7 +100,7 @@ def test_without_ids_a_second_import_is_refused_too():
 	(name,) = frappe.get_all("Game Question", filters={"topic": TOPIC}, pluck="name")
 	status, errors = run("Game Question", content)
 	assert status in REFUSED
-	assert f"Question {name} is there already" in errors[2]
+	assert f"Question {name} exists already" in errors[2]
 
 
 def test_rows_that_contradict_themselves_fail_and_the_others_are_imported():

@@ -8,7 +8,7 @@ memora.show_safe_mode = (incident) => {
 	if (!incident) return;
 	const since = frappe.datetime.str_to_user(incident.started_at);
 	const text = __(
-		"Safe Mode since {0}: the schedules' Redis is not there. Learners read little, no answer is refused.",
+		"Safe Mode since {0}: the Redis for schedules can't be reached. Learners see fewer questions at a time. All answers are still saved.",
 		[since],
 	);
 	$("<a>", {

@@ -27,6 +27,7 @@ def test_a_season_is_made_in_its_form(administrator):
 	administrator.page.get_by_role("button", name="Save").click()
 	expect(administrator.indicator).to_have_text("Upcoming")
 	expect(administrator.state).to_contain_text("about 0 rows")
+	expect(administrator.page.locator(".section-head:visible", has_text="State")).to_have_count(1)
 	assert stored("Summer 2031").partition_created
 	assert partition_manager.has_partitions("Summer 2031")
 
@@ -36,7 +37,7 @@ def test_a_cache_is_rebuilt_to_the_end_by_a_worker(administrator, worker, player
 	frappe.db.sql("ANALYZE TABLE `tabPlayer Memory Tracker`")
 	administrator.open_form(DOCTYPE, season)
 	administrator.act("Rebuild Cache")
-	expect(administrator.dialog).to_contain_text("about 5 records")
+	expect(administrator.dialog).to_contain_text("Records in the season: about 5.")
 	administrator.confirm()
 	expect(administrator.bar("rebuild")).to_have_attribute("aria-valuenow", "100")
 	expect(administrator.state).to_contain_text("Completed: 5 records")

@@ -23,7 +23,7 @@ class AnkiImport(Document):
 		subject = frappe.db.get_value("Game Topic", topic, "subject")
 		if subject and subject != self.subject:
 			frappe.throw(
-				_("Topic {0} is of the subject {1}, not {2}.").format(topic, subject, self.subject),
+				_("Topic {0} belongs to the subject {1}, not {2}.").format(topic, subject, self.subject),
 				InvalidAnkiImport,
 			)
 

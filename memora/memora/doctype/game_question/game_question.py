@@ -48,7 +48,7 @@ class GameQuestion(Document):
 		if known:
 			frappe.throw(
 				_(
-					"Question {0} is there already. To change it, give its ID in the file and import with 'Update Existing Records'."
+					"Question {0} exists already. To change it, give its ID in the file and import with 'Update Existing Records'."
 				).format(known),
 				InvalidQuestion,
 			)

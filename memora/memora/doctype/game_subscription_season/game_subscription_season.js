@@ -22,6 +22,8 @@ frappe.ui.form.on("Game Subscription Season", {
 	refresh(frm) {
 		clearTimeout(frm.memora_timer);
 		if (frm.is_new()) return;
+		// after the first save Frappe runs two refreshes at once, and both get here
+		frm.memora_section?.closest(".form-dashboard-section").remove();
 		frm.memora_section = $(frm.dashboard.add_section("", __("State")));
 		frm.memora_actions = null; // a refresh takes the buttons away
 		look_again(frm, 0);
@@ -75,6 +77,8 @@ function show_actions(frm) {
 const column = (title, body) => `<div class="col-sm-4 mb-3"><h6>${title}</h6>${body}</div>`;
 const escaped = (value) => frappe.utils.escape_html(String(value));
 const number = (value) => format_number(value || 0, null, 0);
+// {0} in `many` is the number
+const counted = (count, one, many) => (count === 1 ? one : many.replace("{0}", number(count)));
 const day = (value) => frappe.datetime.str_to_user(value.slice(0, 10));
 // read from left to right in every language
 const when = (value) => `<bdi dir="ltr">${frappe.datetime.str_to_user(value)}</bdi>`;
@@ -103,8 +107,8 @@ function partitions({ tables }) {
 			if (!found) return fact(__(doctype), `<span class="text-danger">${__("missing")}</span>`);
 			const size = frappe.form.formatters.FileSize(found.bytes);
 			const since = found.created_at ? __("since {0}", [day(found.created_at)]) : "";
-			const rows = __("about {0} rows, {1}", [number(found.rows), size]);
-			return fact(__(doctype), since) + `<div class="small mb-2">${rows}</div>`;
+			const rows = counted(found.rows, __("about 1 row"), __("about {0} rows"));
+			return fact(__(doctype), since) + `<div class="small mb-2">${rows}, ${size}</div>`;
 		})
 		.join("");
 }
@@ -123,7 +127,8 @@ function cache({ cache, jobs, queue_error }) {
 	);
 	if (reconciliation) {
 		const { discrepancies_found, sample_size } = reconciliation;
-		html += fact(__("Wrong"), __("{0} of {1} records", [number(discrepancies_found), number(sample_size)]));
+		const found = __("{0} of {1}", [number(discrepancies_found), number(sample_size)]);
+		html += fact(__("Wrong Records"), sample_size ? found : __("nothing to compare"));
 	}
 	html += running(jobs.reconcile, __("Reconciliation"));
 	return html + problem(cache.error) + problem(queue_error);
@@ -131,12 +136,8 @@ function cache({ cache, jobs, queue_error }) {
 
 function progress_of(rebuild) {
 	const { status, records, estimated_records } = rebuild || {};
-	if (status === "Completed") return __("Completed: {0} records", [number(records)]);
-	return __("{0}: {1} of about {2} records", [
-		__(status, null, "Cache Rebuild"),
-		number(records),
-		number(estimated_records),
-	]);
+	if (status === "Completed") return counted(records, __("Completed: 1 record"), __("Completed: {0} records"));
+	return __("{0}: {1} of about {2}", [__(status, null, "Cache Rebuild"), number(records), number(estimated_records)]);
 }
 
 function archived({ archive, jobs }, doc) {
@@ -145,7 +146,7 @@ function archived({ archive, jobs }, doc) {
 		html += fact(__("Archived"), when(archive.archived_at));
 		html += fact(__("Records"), number(archive.archived_records));
 	} else {
-		if (archive.started_at) html += fact(__("Begun"), when(archive.started_at));
+		if (archive.started_at) html += fact(__("Started At"), when(archive.started_at));
 		else html += fact(__("Archived"), __("no"));
 		html += fact(__("Automatic"), doc.auto_archive ? __("after {0}", [day(doc.end_date)]) : __("no"));
 	}
@@ -157,7 +158,7 @@ function archived({ archive, jobs }, doc) {
 const link = (doctype, name, html) => `<a href="${frappe.utils.get_form_link(doctype, name)}">${html}</a>`;
 
 function running(job, label) {
-	const texts = { queued: __("waiting for a worker"), started: __("going on") };
+	const texts = { queued: __("waiting for a worker"), started: __("running") };
 	return texts[job?.status] ? fact(label, texts[job.status]) : "";
 }
 
@@ -165,31 +166,40 @@ function running(job, label) {
 
 function create_partitions(frm, { tables }) {
 	const missing = Object.keys(tables).filter((doctype) => !tables[doctype]);
-	const text = __("Makes the season's partitions in: {0}.", [missing.map((doctype) => __(doctype)).join(", ")]);
+	const text = __("Makes the season's partitions in these tables: {0}.", [
+		missing.map((doctype) => __(doctype)).join(", "),
+	]);
 	ask(__("Create Partitions"), text, [], () => frm.call("create_partitions").then(() => frm.reload_doc()));
 }
 
 function rebuild(frm, { tables }) {
-	const text = __("Loads the schedules of all learners into Redis: about {0} records.", [rows(tables)]);
+	const text = __("Loads the schedules of all learners into Redis. Records in the season: about {0}.", [rows(tables)]);
 	ask(__("Rebuild Cache"), text, [], () => start(frm, "api.srs.rebuild_season_cache"));
 }
 
 function cancel_rebuild(frm) {
-	const text = __("It stops within seconds. The next rebuild within an hour goes on where it was.");
+	const text = __(
+		"The rebuild stops within seconds. If you start it again within an hour, it continues where it stopped.",
+	);
 	ask(__("Cancel Rebuild"), text, [], () => start(frm, "api.srs.cancel_rebuild"));
 }
 
 function reconcile(frm, { tables }) {
-	const text = __("Compares schedules in Redis with MariaDB and mends them, of about {0} records.", [rows(tables)]);
+	const text = __("Compares the schedules in Redis with MariaDB and corrects them. Records in the season: about {0}.", [
+		rows(tables),
+	]);
 	const size = { fieldname: "sample_size", fieldtype: "Int", label: __("Records to Compare"), default: 10000, reqd: 1 };
 	ask(__("Reconcile"), text, [size], (values) => start(frm, "api.srs.trigger_reconciliation", values));
 }
 
 function archive(frm) {
 	dry_run(frm, "api.srs.archive_season").then((found) => {
-		const text = __("Moves {0} records out of the live table. The season takes no answers from then on, for good.", [
-			number(found.active_records),
-		]);
+		const moves = counted(
+			found.active_records,
+			__("Moves 1 record to the archive."),
+			__("Moves {0} records to the archive."),
+		);
+		const text = `${moves} ${__("From then on the season takes no answers. This can't be undone.")}`;
 		ask(
 			__("Archive", null, "Action"),
 			text,
@@ -203,8 +213,13 @@ function archive(frm) {
 function retention(frm) {
 	dry_run(frm, "api.srs.delete_eligible_records").then(({ seasons }) => {
 		const count = seasons[frm.doc.name];
-		if (!count) return frappe.msgprint(__("No archived record of this season is past retention."));
-		const text = __("Deletes {0} archived records past retention, for good.", [number(count)]);
+		if (!count) return frappe.msgprint(__("No archived record of this season is past the retention period."));
+		const deletes = counted(
+			count,
+			__("Deletes 1 archived record that is past the retention period."),
+			__("Deletes {0} archived records that are past the retention period."),
+		);
+		const text = `${deletes} ${__("This can't be undone.")}`;
 		const run = (values) => start(frm, "desk.delete_eligible_records", values);
 		ask(__("Retention"), text, [typed(frm)], run, "danger");
 	});

@@ -37,7 +37,7 @@ class MemoraSettings(Document):
 	def _validate_order(self, warning: str, critical: str) -> None:
 		if self.get(critical) < self.get(warning):
 			frappe.throw(
-				_("{0} must be {1} or more, as {2} is, not {3}.").format(
+				_("{0} must be at least {1}, the value of {2}, not {3}.").format(
 					_(self.meta.get_label(critical)),
 					self.get(warning),
 					_(self.meta.get_label(warning)),

@@ -68,7 +68,10 @@ class SRSWriteJob(Document):
 		self._refuse()
 
 	def _refuse(self) -> None:
-		frappe.throw(_("{0} shows the queue and changes nothing.").format(_(DOCTYPE)), frappe.PermissionError)
+		frappe.throw(
+			_("{0} only shows the queue. It can't be changed here.").format(_(DOCTYPE)),
+			frappe.PermissionError,
+		)
 
 
 def _find(args: dict[str, Any], start: int = 0, limit: int | None = None) -> list[WriteJob]:
@@ -125,14 +128,12 @@ def _passes(value: Any, conditions: list[tuple[str, Any]]) -> bool:
 
 def _tell_what_is_missing(page: write_queue.Page) -> None:
 	if page.unreachable:
-		message = _(
-			"The queue's Redis is not there, so that only submissions are shown, without their jobs: {0}"
-		)
+		message = _("The Redis for the queue can't be reached. Submissions are shown without their jobs: {0}")
 		frappe.msgprint(
 			message.format(frappe.utils.escape_html(page.unreachable)), alert=True, indicator="red"
 		)
 	if not page.is_whole:
-		message = _("Only the first {0} were looked at.").format(write_queue.LOOK_AT_MOST)
+		message = _("Only the first {0} were searched.").format(write_queue.LOOK_AT_MOST)
 		frappe.msgprint(message, alert=True, indicator="orange")
 
 

@@ -24,7 +24,7 @@ def execute(filters: dict[str, Any] | None = None):
 	values = [round(CHART_RECORDS * row.discrepancy_rate, 2) for row in reversed(rows)]
 	chart = {"type": "line", "data": {}}
 	if rows:  # a line along zero is what one hopes for
-		datasets = [{"name": _("Discrepancies in 10,000 Records"), "values": values}]
+		datasets = [{"name": _("Discrepancies per 10,000 Records"), "values": values}]
 		chart = {"type": "line", "data": {"labels": labels, "datasets": datasets}, "colors": [layout.RED]}
 	return _columns(), rows, None, chart
 

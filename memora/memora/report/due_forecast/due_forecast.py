@@ -24,7 +24,7 @@ def _columns() -> list[dict[str, Any]]:
 	return [
 		layout.column("day", _("Learning Day"), "Date"),
 		layout.column("due", _("Due")),
-		layout.column("in_all", _("In All Until Then"), width=160),
+		layout.column("in_all", _("Total So Far"), width=160),
 	]
 
 
@@ -39,8 +39,8 @@ def _rows(forecast: Document) -> list[dict[str, Any]]:
 def _message(forecast: Document) -> str:
 	when = format_datetime(forecast.computed_at)
 	if not forecast.is_estimate:
-		return _("Counted exactly, {0}.").format(when)
-	text = _("Estimated from {0} % of the learners, {1}.")
+		return _("Counted exactly on {0}.").format(when)
+	text = _("Estimated from {0} % of the learners on {1}.")
 	return text.format(f"{forecast.sampled_percent:g}", when)
 
 
@@ -57,6 +57,6 @@ def _summary(forecast: Document) -> list[dict[str, Any]]:
 		_("Overdue"): forecast.overdue,
 		_("Due Today"): forecast.days[0].records,
 		_("Later"): forecast.later,
-		_("Questions in All"): forecast.records,
+		_("All Questions"): forecast.records,
 	}
 	return [{"label": label, "value": value, "datatype": "Int"} for label, value in figures.items()]

@@ -15,14 +15,16 @@ def execute(filters: dict[str, Any] | None = None):
 	if not found or not found.rows:
 		return _columns(), [], None, layout.chart("bar", [], {})
 	labels = [_("Nothing"), *(_("Up to {0}").format(limit) for limit in survey.DUE_LIMITS[1:]), _("More")]
-	chart = layout.chart("bar", labels, {_("Learners by What Is Due"): found.by_due}, layout.BLUE)
+	chart = layout.chart("bar", labels, {_("Learners by Questions Due"): found.by_due}, layout.BLUE)
 	return _columns(), [row._asdict() for row in found.rows], _message(found), chart, _summary(found)
 
 
 def _message(found: survey.Learners) -> str | None:
 	if found.learners == len(found.rows):
 		return None
-	return _("The {0} learners with most due of {1}.").format(len(found.rows), found.learners)
+	return _("The list shows {0} of {1} learners: those with the most questions due.").format(
+		len(found.rows), found.learners
+	)
 
 
 def _columns() -> list[dict[str, Any]]:

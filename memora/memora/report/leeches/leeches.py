@@ -27,7 +27,7 @@ def _message(found: survey.Leeches) -> str | None:
 	total = sum(found.by_subject.values())
 	if total == len(found.rows):
 		return None
-	return _("The {0} worst of {1}.").format(len(found.rows), total)
+	return _("The list shows the worst {0} of {1}.").format(len(found.rows), total)
 
 
 def _columns() -> list[dict[str, Any]]:
