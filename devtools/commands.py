@@ -21,6 +21,7 @@ from devtools import (
 	services,
 	shell,
 	sites,
+	test_benches,
 )
 from devtools import lint as linters
 from devtools.locks import exclusive
@@ -158,11 +159,10 @@ def test(bench: Bench, args: list[str]) -> int:
 	_ensure(bench)
 	packages.ensure_browser(bench)
 	node.ensure(bench)
-	with services.running(bench):
-		env = _site_env(bench, TEST_SITE)
-		# a database of its own: a running worker must not take the tests' jobs
-		env["FRAPPE_REDIS_QUEUE"] = redis.url(bench, "queue", config.QUEUE_TEST_DATABASE)
-		return shell.foreground([bench.python, "-m", "pytest", *args], cwd=PROJECT, env=env)
+	processes, for_pytest = test_benches.plan(args)
+	with test_benches.running(bench, processes):
+		env = test_benches.environment(bench)
+		return shell.foreground([bench.python, "-m", "pytest", *for_pytest], cwd=PROJECT, env=env)
 
 
 def faults(bench: Bench, args: list[str]) -> int:

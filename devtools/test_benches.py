@@ -1,0 +1,89 @@
+"""Benches for tests that run side by side: each process of pytest has servers and sites of its own.
+
+The first process has the bench itself. Each other one has a bench inside it, which shares the programs and has a
+MariaDB and three Redis of its own: tests change what a whole server does, and look at what it counts.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from devtools import config, mariadb, redis, services, sites
+from devtools.locks import exclusive
+from devtools.paths import TEST_SITE, Bench
+from devtools.report import step
+
+SHARED = ("env", "apps", "api-client", "node", "node-of-pypi", "rq-dashboard", "sites/assets")
+
+QUICK = "not browser and not faults and not slow"
+# More would help nobody: each process has web servers, workers, a MariaDB and Redis beside it
+PROCESSES = min(2, os.cpu_count() or 1)
+# With other options, or with names of tests, somebody looks at a few tests: one process starts sooner
+FOR_WHOLE_RUNS = re.compile(r"--durations|--maxfail|--tb|--junitxml|-[qvxrW]")
+
+
+def plan(args: list[str]) -> tuple[int, list[str]]:
+	"""In how many processes the tests run, and pytest's arguments. `-n` says how many; else a whole run takes two."""
+	for_pytest = [arg for arg in args if arg != "--quick"]
+	if "-n" in for_pytest:
+		at = for_pytest.index("-n")
+		processes = max(1, int(for_pytest[at + 1]))
+		del for_pytest[at : at + 2]
+	else:
+		processes = PROCESSES if all(map(FOR_WHOLE_RUNS.match, for_pytest)) else 1
+	if "--quick" in args:
+		for_pytest += ["-m", QUICK]
+	if processes > 1:
+		for_pytest += ["-n", str(processes), "--dist", "loadfile", "--no-loadscope-reorder"]
+	return processes, for_pytest
+
+
+def of(bench: Bench, number: int) -> Bench:
+	return Bench(bench.root / f"test-{number}") if number else bench
+
+
+def all_of(bench: Bench) -> list[Bench]:
+	"""Those that have been made inside a bench."""
+	return [Bench(path) for path in sorted(bench.root.glob("test-*"))]
+
+
+@contextmanager
+def running(bench: Bench, processes: int) -> Iterator[None]:
+	"""For the block, as many benches as there are processes run, the bench itself among them."""
+	with ExitStack() as stack:
+		stack.enter_context(services.running(bench))
+		for number in range(1, processes):
+			own = of(bench, number)
+			own.make_directories()
+			stack.enter_context(exclusive(own.run / "tests.lock", "another run of the tests"))
+			_share(own, bench)
+			mariadb.ensure_data(own)
+			stack.enter_context(services.running(own))
+			if not sites.ready(own):
+				with step(f"Copying the sites for process {number + 1} of the tests"):
+					sites.copy_all(bench, own)
+		yield
+
+
+def _share(own: Bench, bench: Bench) -> None:
+	for name in SHARED:
+		link, target = own.root / name, bench.root / name
+		if link.is_symlink():
+			continue
+		if link.is_dir():
+			link.rmdir()  # make_directories has made an empty one
+		link.symlink_to(Path(os.path.relpath(target, link.parent)))
+
+
+def environment(bench: Bench, number: int = 0) -> dict[str, str]:
+	"""What tells a process of pytest, and all that it starts, where its site is."""
+	own = of(bench, number)
+	return {
+		"MEMORA_BENCH": str(own.root),
+		"MEMORA_SITES_PATH": str(own.sites),
+		"MEMORA_SITE": TEST_SITE,
+		# a database of its own: a running worker must not take the tests' jobs
+		"FRAPPE_REDIS_QUEUE": redis.url(own, "queue", config.QUEUE_TEST_DATABASE),
+	}
