@@ -1,7 +1,7 @@
 """Installing Python packages in the bench: with uv, which takes seconds, or with pip where there is no uv.
 
-devtools/resolved/ holds, for some versions of Frappe, which version of each package was resolved, with hashes. They
-are used where they fit; otherwise the packages are resolved anew. `./dev lock` writes them.
+devtools/resolved/ holds, for versions of Frappe, which version of each package was resolved, with hashes. They are
+used where they fit; otherwise the packages are resolved anew. `./dev lock` writes them.
 """
 
 import ast
