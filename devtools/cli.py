@@ -46,6 +46,9 @@ Makes what is missing and nothing else: system packages (by apt, as root or with
 environment, Frappe, the database server, the sites memora.localhost and test.memora.localhost with
 memora on them. Interrupted anywhere, the next run goes on. When memora's schema files changed, it migrates.
 
+uv installs the Python packages, or pip where uv can't be had. A new site of the same Frappe is kept as a dump in
+~/.cache/memora (or in XDG_CACHE_HOME), for the next bench.
+
 Frappe is the one MEMORA_FRAPPE names; else the official repository, branch version-15, if it answers
 within 5 seconds; else PyPI's renamed copy of Frappe 15.
 
@@ -92,7 +95,13 @@ The database's root login is in .bench/run/mariadb-root.cnf.
 Runs pytest on the real site test.memora.localhost, so that your own data on memora.localhost stay. The
 examples of docs/api.md need Node: the machine's, or else one from PyPI in .bench.
 
+On two cores or more all tests run in two processes, each with a MariaDB, three Redis and sites of its own. Tests
+that are named run in one. -n says in how many. --quick leaves out what drives a browser, what kills servers
+under load, and what is slow.
+
   ./dev test
+  ./dev test --quick
+  ./dev test -n 1
   ./dev test tests/unit -x
   ./dev test -k review --durations=10
 """,
@@ -158,10 +167,28 @@ site. Those of the desk need its assets: a checkout of Frappe. The pictures:
   MEMORA_BENCH=/tmp/other MEMORA_FRAPPE=~/src/frappe ./dev screenshots
 """,
 	),
+	"lock": Command(
+		commands.lock,
+		"resolve the Python packages anew, and keep their versions",
+		"""\
+Resolves what Frappe and memora require to the newest versions that fit each other, and writes them with their
+hashes to devtools/resolved/frappe-<version>.txt, for all Pythons. Benches with that version of Frappe install just
+these from then on; CI does so, too. Commit the file.
+
+  ./dev lock
+  MEMORA_BENCH=/tmp/other MEMORA_FRAPPE=~/src/frappe ./dev lock
+""",
+	),
 	"clean": Command(
 		commands.clean,
 		"stop everything and remove the bench with its data (asks; --yes does not)",
-		"  ./dev clean\n  ./dev clean --yes\n",
+		"""\
+The dumps of new sites in ~/.cache/memora stay, since other benches use them, too. --cache removes them as well.
+
+  ./dev clean
+  ./dev clean --yes
+  ./dev clean --yes --cache
+""",
 	),
 }
 

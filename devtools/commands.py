@@ -10,13 +10,13 @@ from contextlib import ExitStack, contextmanager
 from devtools import (
 	assets,
 	config,
+	dumps,
 	environment,
 	fault_bench,
-	mariadb,
-	node,
-	packages,
+	installer,
 	ports,
 	processes,
+	ready,
 	redis,
 	services,
 	shell,
@@ -24,11 +24,9 @@ from devtools import (
 	test_benches,
 )
 from devtools import lint as linters
-from devtools.locks import exclusive
 from devtools.paths import MAIN_SITE, PICTURE_SITE, PROJECT, TEST_SITE, Bench
 from devtools.pids import PidFile
 from devtools.report import Failure, keep_stdout_clean, say, step
-from devtools.side_by_side import side_by_side
 from screenshots import PICTURES, REVIEW_PICTURES
 
 OTHER_QUEUES = ("default", "short", "long")
@@ -38,32 +36,9 @@ NO_PROCESSES = ("ports", "started-by-commands", "keeper")  # files in run/; the 
 
 def setup(bench: Bench, args: list[str]) -> int:
 	begin = time.monotonic()
-	_ensure(bench)
-	packages.ensure_browser(bench)
+	ready.ensure(bench, for_tests=True)
 	say(f"{time.monotonic() - begin:7.1f} s  Everything is set up in {bench.root}")
 	return 0
-
-
-def _ensure(bench: Bench) -> None:
-	"""Every step looks for its own result first: what is there is not made again."""
-	bench.make_directories()
-	with exclusive(bench.run / "setup.lock", "another ./dev that sets this bench up"):
-		packages.ensure_first(bench)
-		side_by_side(lambda: _ensure_servers(bench), lambda: _ensure_apps(bench))
-		config.write(bench)
-		if not sites.ready(bench):
-			with services.running(bench):
-				sites.ensure(bench)
-
-
-def _ensure_servers(bench: Bench) -> None:
-	packages.ensure(bench)
-	mariadb.ensure_data(bench)
-
-
-def _ensure_apps(bench: Bench) -> None:
-	environment.ensure_sources(bench)
-	side_by_side(lambda: environment.ensure_requirements(bench), lambda: assets.ensure(bench))
 
 
 def start(bench: Bench, args: list[str]) -> int:
@@ -71,10 +46,9 @@ def start(bench: Bench, args: list[str]) -> int:
 	parser.add_argument("--rq-dashboard", action="store_true")
 	parser.add_argument("--site", default=MAIN_SITE, choices=(MAIN_SITE, TEST_SITE))
 	options = parser.parse_args(args)
-	_ensure(bench)
 	if PidFile(bench.run / "web.json").pid():
 		raise Failure("./dev start is running already; ./dev stop ends it, and what a killed one left behind")
-	with services.running(bench), ExitStack() as stack:
+	with ready.running(bench), ExitStack() as stack:
 		handles = [_start_web(bench, stack, options.site), *_start_workers(stack)]
 		with step("Starting the scheduler"):
 			handles.append(stack.enter_context(processes.scheduler(name="scheduler")))
@@ -125,9 +99,16 @@ def _watch(handles: list[processes.Handle]) -> None:
 
 
 def stop(bench: Bench, args: list[str]) -> int:
-	"""First the commands, which stop what they started; then what is still there, the services last."""
 	if not bench.run.is_dir():
 		return 0
+	stopped = [name for one in (bench, *test_benches.all_of(bench)) for name in _stop(one)]
+	if not stopped:
+		say("Nothing of this bench is running.")
+	return 0
+
+
+def _stop(bench: Bench) -> list[str]:
+	"""First the commands, which stop what they started; then what is still there, the services last. Returns names."""
 	files = [PidFile(path) for path in sorted(bench.run.glob("*.json"))]
 	alive = [file for file in files if file.name not in NO_PROCESSES and file.pid()]
 	alive.sort(key=lambda file: (file.name in services.PORTS, not file.name.startswith("command-")))
@@ -137,18 +118,16 @@ def stop(bench: Bench, args: list[str]) -> int:
 				file.stop(seconds=60)
 	fault_bench.stop_left_behind(fault_bench.of(bench))
 	services.keeper_file(bench).stop(seconds=1)
-	if not alive:
-		say("Nothing of this bench is running.")
 	for left_behind in bench.run.glob("command-*.json"):
 		left_behind.unlink(missing_ok=True)
-	return 0
+	return [file.name for file in alive]
 
 
 def bench_command(bench: Bench, args: list[str]) -> int:
 	"""Without migrating: a schema that can't be migrated is looked into with these very commands."""
 	keep_stdout_clean()
 	if not sites.made(bench):
-		_ensure(bench)
+		ready.ensure(bench)
 	site = [] if any(arg.split("=")[0] == "--site" for arg in args) else ["--site", MAIN_SITE]
 	with services.running(bench):
 		return shell.foreground(sites.bench_command(bench, *site, *args), cwd=bench.sites)
@@ -156,11 +135,8 @@ def bench_command(bench: Bench, args: list[str]) -> int:
 
 def test(bench: Bench, args: list[str]) -> int:
 	keep_stdout_clean()
-	_ensure(bench)
-	packages.ensure_browser(bench)
-	node.ensure(bench)
 	processes, for_pytest = test_benches.plan(args)
-	with test_benches.running(bench, processes):
+	with ready.running(bench, for_tests=True), test_benches.running(bench, processes):
 		env = test_benches.environment(bench)
 		return shell.foreground([bench.python, "-m", "pytest", *for_pytest], cwd=PROJECT, env=env)
 
@@ -170,8 +146,7 @@ def faults(bench: Bench, args: list[str]) -> int:
 	parser = argparse.ArgumentParser(prog="./dev faults", add_help=False)
 	parser.add_argument("--rounds", type=int, default=1)
 	options, for_pytest = parser.parse_known_args(args)
-	_ensure(bench)
-	with services.running(bench):
+	with ready.running(bench):
 		rounds = range(1, options.rounds + 1)
 		results = [_faults_round(bench, n, options.rounds, for_pytest) for n in rounds]
 	return 0 if all(results) else 1
@@ -198,13 +173,11 @@ def _faults_round(bench: Bench, number: int, rounds: int, for_pytest: list[str])
 
 
 def demo(bench: Bench, args: list[str]) -> int:
-	_ensure(bench)
 	return _run_against_web(bench, ["benchmarks.demo", *args])
 
 
 def perf(bench: Bench, args: list[str]) -> int:
 	keep_stdout_clean()
-	_ensure(bench)
 	return _run_against_web(bench, ["benchmarks.perf", *args])
 
 
@@ -212,8 +185,7 @@ def screenshots(bench: Bench, args: list[str]) -> int:
 	parser = argparse.ArgumentParser(prog="./dev screenshots", add_help=False)
 	parser.add_argument("--only", nargs="+", choices=PICTURES, metavar="NAME", default=PICTURES)
 	wanted = parser.parse_args(args).only
-	_ensure(bench)
-	packages.ensure_browser(bench)
+	ready.ensure(bench, for_tests=True)
 	if not assets.built(bench):
 		say(
 			"           This Frappe comes without the desk's assets: only the pictures of /review can be made."
@@ -229,7 +201,7 @@ def screenshots(bench: Bench, args: list[str]) -> int:
 
 
 def _run_against_web(bench: Bench, module: list[str]) -> int:
-	with services.running(bench), _web_and_workers(bench) as url:
+	with ready.running(bench), _web_and_workers(bench) as url:
 		env = {**_site_env(bench, MAIN_SITE), "MEMORA_URL": url}
 		return shell.foreground([bench.python, "-m", *module], cwd=PROJECT, env=env)
 
@@ -254,7 +226,15 @@ def lint(bench: Bench, args: list[str]) -> int:
 	return linters.run(bench, args)
 
 
+def lock(bench: Bench, args: list[str]) -> int:
+	ready.ensure_apps(bench)
+	say(f"Written: {installer.write_resolved(bench)}")
+	return 0
+
+
 def clean(bench: Bench, args: list[str]) -> int:
+	if "--cache" in args:
+		shutil.rmtree(dumps.cache_directory(), ignore_errors=True)
 	if not bench.root.exists():
 		say(f"There is no {bench.root}.")
 		return 0

@@ -61,9 +61,10 @@ def ensure_sources(bench: Bench) -> None:
 
 def ensure_beside(bench: Bench, name: str, requirements: Path) -> Path:
 	"""Makes an environment of its own, with just the packages of a file, and returns the folder of its programs."""
-	environment, log = bench.root / name, bench.log(name)
+	environment = (bench.root / name).resolve()  # benches inside a bench have a link there
+	log = bench.log(name)
 	stamp = environment / ".memora-requirements"
-	with exclusive(bench.run / f"{name}.lock", f"another ./dev that installs {name}"):
+	with exclusive(environment.with_suffix(".lock"), f"another ./dev that installs {name}"):
 		if not stamp.is_file() or stamp.read_text() != requirements.read_text():
 			with step(f"Installing {name}"):
 				shell.run([packages.usable_python(), "-m", "venv", "--clear", environment], log)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,26 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER"):
 	shell.die_with_parent(signal.SIGTERM)
 
 FOLDERS = {"browser": "browser", "desk": "browser", "faults": "faults"}
+# A Redis Cluster, Sentinels, or web processes without any Redis: servers that these tests start and break
+SERVERS = {"cluster", "in_cluster", "fleet", "sentinels"}
+SLOW_FILES = {
+	*("test_api_guide.py", "test_archive_crashes.py", "test_killed_commands.py", "test_monitoring.py"),
+	*("test_redis_cluster.py", "test_redis_moods.py", "test_redis_sentinel.py", "test_rq_dashboard.py"),
+	*("test_setup_partitioning.py", "test_stateful.py", "test_scheduling_gate.py"),
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 	for item in items:
-		for folder in set(Path(item.path).parts) & set(FOLDERS):
-			item.add_marker(FOLDERS[folder])
+		for marker in _markers(item):
+			item.add_marker(marker)
+
+
+def _markers(item: pytest.Item) -> Iterator[str]:
+	path = Path(item.path)
+	yield from (FOLDERS[folder] for folder in set(path.parts) & set(FOLDERS))
+	parameters = item.callspec.params if hasattr(item, "callspec") else {}
+	if SERVERS & set(item.fixturenames) or parameters.get("each_redis") == "cluster":
+		yield "servers"
+	if path.name in SLOW_FILES:
+		yield "slow"

@@ -1,0 +1,56 @@
+"""A bench with everything that a command needs. Each step looks for its own result first: what is there stays."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from devtools import assets, config, environment, mariadb, node, packages, services, sites
+from devtools.locks import exclusive
+from devtools.paths import Bench
+from devtools.side_by_side import side_by_side
+
+
+def ensure(bench: Bench, for_tests: bool = False) -> None:
+	"""Everything is there, also what only the tests run, if it is asked for."""
+	with running(bench, for_tests):
+		pass
+
+
+@contextmanager
+def running(bench: Bench, for_tests: bool = False) -> Iterator[None]:
+	"""Inside the block everything is there, and MariaDB and Redis run."""
+	bench.make_directories()
+	with _alone(bench):
+		packages.ensure_first(bench)
+		side_by_side(lambda: _ensure_servers(bench, for_tests), lambda: _ensure_apps(bench, for_tests))
+		config.write(bench)
+	with services.running(bench):
+		if not sites.ready(bench):
+			with _alone(bench):
+				sites.ensure(bench)
+		yield
+
+
+def ensure_apps(bench: Bench) -> None:
+	"""Frappe and memora are installed. Without servers and sites, that is all there is."""
+	bench.make_directories()
+	with _alone(bench):
+		packages.ensure_first(bench)
+		_ensure_apps(bench, for_tests=False)
+
+
+def _alone(bench: Bench) -> AbstractContextManager[None]:
+	return exclusive(bench.run / "setup.lock", "another ./dev that sets this bench up")
+
+
+def _ensure_servers(bench: Bench, for_tests: bool) -> None:
+	packages.ensure(bench)
+	mariadb.ensure_data(bench)
+	if for_tests:
+		packages.ensure_browser(bench)
+
+
+def _ensure_apps(bench: Bench, for_tests: bool) -> None:
+	environment.ensure_sources(bench)
+	side_by_side(lambda: environment.ensure_requirements(bench), lambda: assets.ensure(bench))
+	if for_tests:
+		node.ensure(bench)
