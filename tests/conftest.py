@@ -35,7 +35,7 @@ def _markers(item: pytest.Item) -> Iterator[str]:
 	path = Path(item.path)
 	yield from (FOLDERS[folder] for folder in set(path.parts) & set(FOLDERS))
 	parameters = item.callspec.params if hasattr(item, "callspec") else {}
-	if SERVERS & set(item.fixturenames) or parameters.get("each_redis") == "cluster":
+	if SERVERS & set(item.fixturenames) or "cluster" in parameters.values():
 		yield "servers"
 	if path.name in SLOW_FILES:
 		yield "slow"
