@@ -19,6 +19,7 @@ UV = "uv==0.13.9"
 BUILD_TOOLS = ("pip", "setuptools<81", "wheel")
 RESOLVED = PROJECT / "devtools" / "resolved"
 OLDEST_PYTHON = "3.10"
+PINNED_BY_FRAPPE = "gunicorn"  # to a commit on GitHub; where there is no GitHub, to a release
 VERSION = re.compile(r'^__version__ = "([\w.+-]+)"', re.MULTILINE)
 # uv reads no pip.conf, which a company's mirror or a proxy's certificate may be named in
 UV_NAMES = {
@@ -103,9 +104,9 @@ def _uv_settings(python: Path) -> dict[str, str]:
 
 
 def resolved(bench: Bench) -> Path:
-	"""Where the resolved versions for the bench's Frappe are, if somebody has kept them."""
+	"""Where the resolved versions for the bench's Frappe are, if somebody has kept them: one file for a major version."""
 	(version,) = VERSION.findall((bench.frappe / "frappe" / "__init__.py").read_text())
-	return RESOLVED / f"frappe-{version}.txt"
+	return RESOLVED / f"frappe-{version if version.endswith('-dev') else version.partition('.')[0]}.txt"
 
 
 def write_resolved(bench: Bench) -> Path:
@@ -117,7 +118,7 @@ def write_resolved(bench: Bench) -> Path:
 	part = bench.root / path.name
 	sources = [bench.frappe / "pyproject.toml", PROJECT / "pyproject.toml"]
 	options = ["--extra", "dev", "--universal", "--generate-hashes", "--no-annotate", "--no-header"]
-	options += ["--python-version", OLDEST_PYTHON]
+	options += ["--upgrade", "--python-version", OLDEST_PYTHON, "--no-emit-package", PINNED_BY_FRAPPE]
 	args: shell.Arguments = [_uv(bench), "pip", "compile", *sources, "-", *options, "--output-file", part]
 	tools = bench.root / "build-tools.in"
 	tools.write_text("\n".join(BUILD_TOOLS))
