@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from devtools import assets, config, environment, mariadb, node, packages, services, sites
+from devtools import assets, config, environment, mariadb, node, packages, services, sites, translations
 from devtools.locks import exclusive
 from devtools.paths import Bench
 from devtools.side_by_side import side_by_side
@@ -21,12 +21,11 @@ def running(bench: Bench, for_tests: bool = False) -> Iterator[None]:
 	bench.make_directories()
 	with _alone(bench):
 		packages.ensure_first(bench)
+		config.write(bench)  # the desk's assets are built for the apps that it names
 		side_by_side(lambda: _ensure_servers(bench, for_tests), lambda: _ensure_apps(bench, for_tests))
-		config.write(bench)
 	with services.running(bench):
-		if not sites.ready(bench):
-			with _alone(bench):
-				sites.ensure(bench)
+		with _alone(bench):
+			side_by_side(lambda: sites.ensure(bench), lambda: translations.ensure(bench))
 		yield
 
 
@@ -35,6 +34,7 @@ def ensure_apps(bench: Bench) -> None:
 	bench.make_directories()
 	with _alone(bench):
 		packages.ensure_first(bench)
+		config.write(bench)
 		_ensure_apps(bench, for_tests=False)
 
 

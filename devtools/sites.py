@@ -42,6 +42,8 @@ def made(bench: Bench) -> bool:
 
 def ensure(bench: Bench) -> None:
 	"""Both sites exist with memora at the present schema. The services must be running."""
+	if ready(bench):
+		return
 	fingerprint = _fingerprint()
 	missing = [name for name in NAMES if not (_made(bench, name).is_file() and _stamp(bench, name).is_file())]
 	with mariadb.hasty(bench):

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 import pytest
+from frappe.translate import get_all_translations
 
 from tests.integration import bare_texts, texts
 
@@ -104,3 +105,8 @@ def test_a_bare_text_is_found(find, code):
 )
 def test_what_is_no_bare_text_is_not(find, code):
 	assert list(find(code)) == []
+
+
+def test_frappes_own_texts_are_translated_on_a_bench_of_dev():
+	"""Newer ones come as sources that ./dev setup compiles."""
+	assert get_all_translations("ar")["Save"] == "حفظ"
