@@ -249,17 +249,22 @@ def _verdict(found: list[str]) -> int:
 
 
 def _say_where() -> None:
-	url, teacher = site.url(), "learner01@example.com"
-	review = f"{url}/api/method/memora.api.reviews.get_review_session"
-	say("Look for yourself (./dev start, if it is not running):")
-	say(f"  {url}/login   {teacher}, password {learners.PASSWORD}: a learner who may look at lists, too")
-	say(f"  {url}/app/memora                  what is answered, and what falls due")
+	"""What a newcomer wants next: the site has to run, and somebody has to sign in."""
+	url, teacher, learner = site.url(), "learner01@example.com", "learner02@example.com"
+	say("Look for yourself:")
+	say("  ./dev start   runs the site, if it is not running; Ctrl-C stops it")
+	say(f"  {url}/review   the page on which learners answer")
+	say(
+		f"    Sign in as {learner}, password {learners.PASSWORD} (or learner03 to learner{learners.LEARNERS})."
+	)
+	say(f"  {url}/app/memora   what is answered, and what falls due")
+	say(f"    Sign in as {teacher}, password {learners.PASSWORD}: a learner who may look at lists, too.")
 	say(f"  {url}/app/player-memory-tracker   every learner's schedule")
 	say(f"  {url}/app/player-review-log       every answer")
 	say(f"  {url}/app/game-question           the questions")
-	say(f"What is due to a learner (learner02 to learner{learners.LEARNERS}, the same password):")
-	say(f"  curl -c jar -d 'usr=learner02@example.com&pwd={learners.PASSWORD}' {url}/api/method/login")
-	say(f"  curl -b jar {review}")
+	say("What is due, as an app asks for it:")
+	say(f"  curl -c jar -d 'usr={learner}&pwd={learners.PASSWORD}' {url}/api/method/login")
+	say(f"  curl -b jar {url}/api/method/memora.api.reviews.get_review_session")
 
 
 if __name__ == "__main__":
