@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from devtools import (
 	assets,
@@ -24,6 +25,7 @@ from devtools import (
 	test_benches,
 )
 from devtools import lint as linters
+from devtools.locks import exclusive
 from devtools.paths import MAIN_SITE, PICTURE_SITE, PROJECT, TEST_SITE, Bench
 from devtools.pids import PidFile
 from devtools.report import Failure, keep_stdout_clean, say, step
@@ -47,7 +49,7 @@ def start(bench: Bench, args: list[str]) -> int:
 	parser.add_argument("--site", default=MAIN_SITE, choices=(MAIN_SITE, TEST_SITE))
 	options = parser.parse_args(args)
 	if PidFile(bench.run / "web.json").pid():
-		raise Failure("./dev start is running already; ./dev stop ends it, and what a killed one left behind")
+		raise Failure("./dev start, demo or perf runs a web server of this bench already; ./dev stop ends it")
 	with ready.running(bench), ExitStack() as stack:
 		handles = [_start_web(bench, stack, options.site), *_start_workers(stack)]
 		with step("Starting the scheduler"):
@@ -62,6 +64,7 @@ def start(bench: Bench, args: list[str]) -> int:
 def _start_web(bench: Bench, stack: ExitStack, site: str = MAIN_SITE) -> processes.Handle:
 	port = ports.claim(bench, "web")
 	config.write(bench)
+	_served_site(bench).write_text(site)
 	with step(f"Starting the web server on 127.0.0.1:{port}"):
 		return stack.enter_context(processes.web(site, port, name="web"))
 
@@ -201,21 +204,29 @@ def screenshots(bench: Bench, args: list[str]) -> int:
 
 
 def _run_against_web(bench: Bench, module: list[str]) -> int:
-	with ready.running(bench), _web_and_workers(bench) as url:
-		env = {**_site_env(bench, MAIN_SITE), "MEMORA_URL": url}
-		return shell.foreground([bench.python, "-m", *module], cwd=PROJECT, env=env)
+	"""One at a time: demo and benchmarks would each make its own season the active one, and measure the other's load."""
+	with ready.running(bench), exclusive(bench.run / "benchmark.lock", "another ./dev demo or ./dev perf"):
+		with _web_and_workers(bench) as url:
+			env = {**_site_env(bench, MAIN_SITE), "MEMORA_URL": url}
+			return shell.foreground([bench.python, "-m", *module], cwd=PROJECT, env=env)
 
 
 @contextmanager
 def _web_and_workers(bench: Bench) -> Iterator[str]:
 	"""Those of a running `./dev start`, or ones for this block."""
 	if PidFile(bench.run / "web.json").pid():
+		if (site := _served_site(bench).read_text()) != MAIN_SITE:
+			raise Failure(f"./dev start serves {site}, and this needs {MAIN_SITE}: stop it with ./dev stop")
 		yield f"http://127.0.0.1:{ports.known(bench)['web']}"
 		return
 	with ExitStack() as stack:
 		web = _start_web(bench, stack)
 		_start_workers(stack)
 		yield web.url
+
+
+def _served_site(bench: Bench) -> Path:
+	return bench.run / "web-site"
 
 
 def _site_env(bench: Bench, site: str) -> dict[str, str]:
