@@ -8,8 +8,10 @@ from typing import Any
 import frappe
 
 from benchmarks.classroom import GET_REVIEW, Pupil
-from memora.services import memory_store, site_time
-from memora.services.srs_redis_manager import SRSRedisManager
+from memora.services import site_time
+from memora.services.cache import loading
+from memora.services.cache.schedules import Schedules
+from memora.services.store import tracker
 
 # By the columns, not by the names of rows that the app itself goes by.
 JOURNAL_SQL = """
@@ -49,10 +51,10 @@ class Account:
 def account(season: str, pupil: Pupil) -> Account:
 	"""Reads Redis first, as the learner's answers have left it: the request over HTTP would mend it. A
 	schedule that is not whole there says nothing of what is due, and is loaded."""
-	redis, of_learner = SRSRedisManager(), (season, pupil.user)
-	redis.load_due(pupil.user, season)
-	scores = redis.get_all_scores(pupil.user, season)
-	due_redis = redis.count_due_items(pupil.user, season)
+	schedules, of_learner = Schedules(), (season, pupil.user)
+	loading.load_due(schedules, pupil.user, season)
+	scores = schedules.read_all(pupil.user, season)
+	due_redis = schedules.count_due(pupil.user, season)
 	frappe.db.rollback()  # ends the snapshot of the last look
 	now = site_time.naive_now()
 	journal: dict[str, list[Row]] = {}
@@ -66,7 +68,7 @@ def account(season: str, pupil: Pupil) -> Account:
 		scores=scores,
 		waiting=frappe.db.sql(OUTBOX_SQL, of_learner)[0][0],
 		due_redis=due_redis,
-		due_mariadb=memory_store.get_due(pupil.user, season, now, limit=1)[1],
+		due_mariadb=tracker.get_due(pupil.user, season, now, limit=1)[1],
 		due_http=pupil.client.look(GET_REVIEW)["total_due"],
 	)
 

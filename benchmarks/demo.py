@@ -21,7 +21,7 @@ from benchmarks.report import number, percentile, table
 from benchmarks.season_days import let_days_pass
 from devtools.report import Failure, say, say_failure, step
 from memora.demo_data import load_question_set
-from memora.services import activity_rebuild, due_forecast
+from memora.services.figures import activity_rebuild, due_forecast
 
 SEASON = site.DEMO_SEASON
 COOKIE_LEARNERS = 4  # the others sign in by API key, as an app's clients do
@@ -203,8 +203,8 @@ def _count_anew() -> None:
 	with step("Counting the days anew, and what falls due on the next"):
 		site.delete_figures(SEASON)
 		frappe.db.commit()  # what follows begins with a view of its own
-		activity_rebuild.rebuild(SEASON)
-		due_forecast.compute(SEASON)
+		activity_rebuild.rebuild_activity(SEASON)
+		due_forecast.compute_forecast(SEASON)
 
 
 def _answers_table(groups: list[Group]) -> str:

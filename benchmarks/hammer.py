@@ -13,8 +13,9 @@ import frappe
 
 from benchmarks import season_data, site
 from devtools.report import Failure
-from memora.services import memory_store, site_time
-from memora.services.memory_store import MemoryRecord
+from memora.services import site_time
+from memora.services.store import database, tracker
+from memora.services.store.records import MemoryRecord
 
 ANSWERS = 20  # of one submission, and questions of one read
 READY_SECONDS = 60
@@ -27,14 +28,14 @@ _processes = multiprocessing.get_context("spawn")  # a fork would share this pro
 
 def read_due(player: str, season: str, now: datetime) -> list[MemoryRecord]:
 	"""The due query, as Safe Mode asks it; ends the transaction, as a request does."""
-	due, _total = memory_store.get_due(player, season, now, ANSWERS)
+	due, _total = tracker.get_due(player, season, now, ANSWERS)
 	frappe.db.rollback()
 	return due
 
 
 def next_records(player: str, season: str, question_ids: list[str], now: datetime) -> list[MemoryRecord]:
 	"""What a learner's records of some questions are after one more answer to each."""
-	records = memory_store.get_records(player, season, question_ids)
+	records = tracker.get_records(player, season, question_ids)
 	frappe.db.rollback()  # the upsert that follows is another request's
 	if len(records) != len(question_ids):
 		raise Failure(f"{player} has {len(records)} records of {len(question_ids)} questions in {season}")
@@ -47,8 +48,8 @@ def next_records(player: str, season: str, question_ids: list[str], now: datetim
 
 def upsert(player: str, season: str, records: list[MemoryRecord]) -> None:
 	"""Stores answers as a fold does, committed."""
-	with memory_store.transaction():
-		memory_store.upsert_records(player, season, records)
+	with database.transaction():
+		tracker.upsert_records(player, season, records)
 
 
 def some_questions(random: Random) -> list[str]:
@@ -58,7 +59,7 @@ def some_questions(random: Random) -> list[str]:
 
 def _read(random: Random, player: str, season: str, now: datetime) -> None:
 	read_due(player, season, now)
-	memory_store.get_records(player, season, some_questions(random))
+	tracker.get_records(player, season, some_questions(random))
 	frappe.db.rollback()  # a request of its own, of which there is none here
 
 

@@ -19,9 +19,11 @@ import redis
 from benchmarks import season_data, site
 from benchmarks.report import Section, number, table
 from devtools.report import Failure, step
-from memora.services import memory_store, site_time
+from memora.services import site_time
+from memora.services.cache.connections import place
 from memora.services.srs_reconciliation import reconcile_cache_with_database
-from memora.services.srs_redis_manager import SRSRedisManager, rebuild_season_cache, redis_url
+from memora.services.srs_redis_manager import SRSRedisManager, rebuild_season_cache
+from memora.services.store import whole_schedules
 
 SEASON = "Perf Consistency"
 PAGE_ROWS = 1000  # of the bare loops, and of a rebuild's batch
@@ -126,7 +128,7 @@ def _remove_bare_keys() -> None:
 
 
 def _client() -> redis.Redis:
-	return redis.Redis.from_url(redis_url(frappe.conf), decode_responses=True)
+	return redis.Redis.from_url(place(frappe.conf).url, decode_responses=True)
 
 
 # The app's own
@@ -175,7 +177,7 @@ def _check(report: dict, least: int) -> None:
 def _draw() -> dict[str, float]:
 	"""How much faster learners are drawn by random places in the primary key than by ORDER BY RAND()."""
 	with step(f"Drawing {DRAWS} learners in two ways"):
-		places, _found = _timed(lambda: memory_store.pick_learners(SEASON, DRAWS))
+		places, _found = _timed(lambda: whole_schedules.pick_learners(SEASON, DRAWS))
 		by_rand, _found = _timed(lambda: frappe.db.sql(RAND_SQL, (SEASON, DRAWS)))
 	return {
 		"sampling_ms": places * 1000,

@@ -9,8 +9,8 @@ import frappe
 from benchmarks import perf_data
 from benchmarks.perf_data import Learner
 from devtools.report import step
-from memora.services import memory_store
-from memora.services.memory_store import RECORD_COLUMNS
+from memora.services.store import row_names
+from memora.services.store.records import RECORD_COLUMNS
 
 PREFIX = "perf-crowd-"
 DUE, LATER = 20, 10  # of the questions that each of them has
@@ -70,8 +70,8 @@ def _make(season: str, model: Learner, size: int) -> list[Learner]:
 		for number in range(1, size + 1)
 	]
 	questions = [perf_data.question_id(FIRST + number) for number in range(DUE + LATER)]
-	names = [memory_store.tracker_name(model.user, season, question_id) for question_id in questions]
-	rows = sorted([memory_store.digest(learner.user), learner.user] for learner in learners)
+	names = [row_names.tracker_name(model.user, season, question_id) for question_id in questions]
+	rows = sorted([row_names.digest(learner.user), learner.user] for learner in learners)
 	for start in range(0, size, COPIED):
 		crowd = json.dumps(rows[start : start + COPIED])
 		frappe.db.sql(RECORDS_SQL, {"crowd": crowd, "names": names, "season": season})

@@ -11,9 +11,11 @@ from frappe.utils.password import remove_encrypted_password, set_encrypted_passw
 
 from benchmarks import site
 from devtools.report import Failure, step
-from memora.services import memory_store, site_time
-from memora.services.memory_store import MemoryRecord
+from memora.services import site_time
+from memora.services.cache import loading
 from memora.services.srs_redis_manager import SRSRedisManager
+from memora.services.store import database, tracker
+from memora.services.store.records import MemoryRecord
 
 SUBJECT, TOPIC = "perf", "perf: perf"
 OPTIONS = 4
@@ -74,7 +76,7 @@ def make_due_again(season: str, learners: list[Learner]) -> None:
 	site.wait_until_folded(season, [learner.user for learner in learners])
 	now = site_time.naive_now()
 	for learner in learners:
-		stored = memory_store.get_records(learner.user, season, learner.answered)
+		stored = tracker.get_records(learner.user, season, learner.answered)
 		records = [
 			replace(record, reps=record.reps + 1, last_review_date=now, next_review_date=_due_at(number, now))
 			for number in range(learner.cursor)
@@ -93,7 +95,7 @@ def _make(season: str) -> list[Learner]:
 	learners = [_make_learner(number) for number in range(1, LEARNERS + 1)]
 	for learner in learners:
 		_store(learner.user, season, [_record(number, now) for number in range(QUESTIONS)])
-		SRSRedisManager().rehydrate(learner.user, season)
+		loading.rehydrate(SRSRedisManager().schedules, learner.user, season)
 	return learners
 
 
@@ -165,8 +167,8 @@ def _due_at(number: int, now: datetime) -> datetime:
 
 
 def _store(player: str, season: str, records: list[MemoryRecord]) -> None:
-	with memory_store.transaction():
-		memory_store.upsert_records(player, season, records)
+	with database.transaction():
+		tracker.upsert_records(player, season, records)
 	scores = {record.question_id: site_time.to_epoch(record.next_review_date) for record in records}
 	if not SRSRedisManager().add_batch(player, season, scores):
 		raise Failure(f"Redis did not take the schedule of {player}")

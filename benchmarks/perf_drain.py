@@ -16,8 +16,10 @@ import frappe
 from benchmarks import season_data
 from benchmarks.report import Section, number, table
 from devtools.report import Failure, step
-from memora.services import memory_store, site_time, srs_persistence
-from memora.services.memory_store import ActivityCount, MemoryRecord
+from memora.services import site_time
+from memora.services.folding import folds
+from memora.services.store import row_names
+from memora.services.store.records import ActivityCount, MemoryRecord, pack_records
 
 SEASON = "Perf Drain Season"
 SUBMISSIONS, ANSWERS = 10_000, 20
@@ -78,9 +80,9 @@ def _write_backlog() -> None:
 
 
 def _outbox_row(player: str, round_: int, now: datetime) -> tuple:
-	"""As memory_store.write_submission writes it."""
-	key = memory_store.submission_key(player, SEASON, f"submission {round_}")
-	payload = json.dumps([r.as_json() for r in _records(round_, now)], separators=(",", ":"))
+	"""Returns a row as store/outbox writes it."""
+	key = row_names.submission_key(player, SEASON, f"submission {round_}")
+	payload = pack_records(_records(round_, now))
 	reviews = ANSWERS // 2
 	counted = [ActivityCount(now.date().isoformat(), "Geography", ANSWERS, reviews, reviews - 1)]
 	return key, player, SEASON, payload, json.dumps(counted), now + AHEAD, now
@@ -111,7 +113,7 @@ def _records(round_: int, now: datetime) -> Iterable[MemoryRecord]:
 def _drain() -> float:
 	"""Answers per second of what a worker's job does."""
 	begin = time.perf_counter()
-	rows = srs_persistence.drain(site_time.naive_now() + 2 * AHEAD, ENOUGH_SECONDS)
+	rows = folds.drain(site_time.naive_now() + 2 * AHEAD, ENOUGH_SECONDS)
 	seconds = time.perf_counter() - begin
 	answers = sum(row.answers for row in rows if row.season == SEASON)
 	stored = frappe.db.count("Player Memory Tracker", {"season": SEASON})

@@ -27,9 +27,10 @@ from devtools import mariadb, ports, services
 from devtools.locks import exclusive
 from devtools.paths import current_bench
 from devtools.report import Failure, step
-from memora.services import memory_store, partition_manager, site_time
-from memora.services.review_session import SAFE_MODE_LIMIT
+from memora.services import site_time
+from memora.services.learning.reviews import SAFE_MODE_LIMIT
 from memora.services.settings import get_settings
+from memora.services.store import database, journal
 
 RATES = 50, 200  # requests/s
 SECONDS = 60
@@ -163,7 +164,7 @@ def _statistics() -> Iterator[None]:
 
 
 def _fetched() -> int:
-	return int(partition_manager.query(FETCHED_SQL)[0][0])
+	return int(database.query(FETCHED_SQL)[0][0])
 
 
 def _rows_of_a_reading(learners: Sequence[Learner]) -> int:
@@ -260,7 +261,7 @@ def _count_journalled(load: Load, season: str) -> int:
 	for kind, learner, answer in zip(load.kinds, load.learners, load.answers, strict=True):
 		if kind == SUBMIT and answer.status == ADMITTED:
 			submission_id = json.loads(answer.body)["message"]["submission_id"]
-			journalled += len(memory_store.get_submission(learner.user, season, submission_id)) == ANSWERS
+			journalled += len(journal.get_submission(learner.user, season, submission_id)) == ANSWERS
 	return journalled
 
 

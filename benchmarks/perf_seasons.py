@@ -19,8 +19,9 @@ from benchmarks import hammer, season_data
 from benchmarks.hammer import Hammer
 from benchmarks.report import Section, number, percentile, table
 from devtools.report import Failure, step
-from memora.services import archive_store, memory_store, partition_manager, partition_swap, site_time
+from memora.services import site_time
 from memora.services.srs_archiver import SRSArchiver
+from memora.services.store import archive, database, ddl, row_names, swap, tables
 
 LARGE, SMALL, OTHER = "Perf Large", "Perf Small", "Perf Other"
 SMALL_ROWS, COPIED_ROWS = 100_000, 1_000_000
@@ -41,16 +42,16 @@ BYTES_SQL = """
 	SELECT DATA_LENGTH, INDEX_LENGTH FROM information_schema.PARTITIONS
 	WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s AND PARTITION_NAME = %s"""
 NEXT_NAME_SQL = f"""
-	SELECT name FROM `{partition_swap.TRACKER}` WHERE season = %s AND name > %s
+	SELECT name FROM `{swap.TRACKER}` WHERE season = %s AND name > %s
 	ORDER BY name LIMIT 1 OFFSET {CHUNK_ROWS - 1}"""
 COPY_SQL = f"""
-	INSERT INTO `{partition_swap.ARCHIVE}` (%s, archived_at, eligible_for_deletion)
-	SELECT %s, NOW(), 0 FROM `{partition_swap.TRACKER}`
+	INSERT INTO `{swap.ARCHIVE}` (%s, archived_at, eligible_for_deletion)
+	SELECT %s, NOW(), 0 FROM `{swap.TRACKER}`
 	WHERE season = %%s AND name > %%s AND name <= %%s"""
-DELETE_SQL = f"DELETE FROM `{partition_swap.TRACKER}` WHERE season = %s AND name > %s AND name <= %s"
+DELETE_SQL = f"DELETE FROM `{swap.TRACKER}` WHERE season = %s AND name > %s AND name <= %s"
 # One learner's rows, so that the others can't go with their partition.
 KEEP_SQL = f"""
-	UPDATE `{partition_swap.ARCHIVE}` SET eligible_for_deletion = 0
+	UPDATE `{swap.ARCHIVE}` SET eligible_for_deletion = 0
 	WHERE season = %s AND name BETWEEN %s AND %s"""
 
 
@@ -80,9 +81,9 @@ def _fill(season: str, learners: int) -> float:
 
 
 def _bytes_per_row(rows: int) -> dict[str, float]:
-	partition = partition_manager.partition_name(LARGE)
-	partition_manager.execute_ddl(f"ALTER TABLE `{partition_swap.TRACKER}` ANALYZE PARTITION {partition}")
-	((data, index),) = partition_manager.query(BYTES_SQL, (partition_swap.TRACKER, partition))
+	partition = tables.partition_name(LARGE)
+	ddl.execute_ddl(f"ALTER TABLE `{swap.TRACKER}` ANALYZE PARTITION {partition}")
+	((data, index),) = database.query(BYTES_SQL, (swap.TRACKER, partition))
 	return {
 		"tracker_bytes_per_row": (data + index) / rows,
 		"tracker_data_bytes_per_row": data / rows,
@@ -155,7 +156,7 @@ def _archive_under_load(few: int) -> dict[str, float]:
 			begin = time.monotonic()
 			_archive(LARGE)
 			end = time.monotonic()
-	on_tracker = [s for s in statements if partition_swap.TRACKER in s.text]
+	on_tracker = [s for s in statements if swap.TRACKER in s.text]
 	return {
 		"archive_seconds": end - begin,
 		"archive_block_ms": _blocked_ms(hammered, on_tracker),
@@ -175,7 +176,7 @@ def _archive(season: str) -> None:
 @contextmanager
 def _noting_ddl() -> Iterator[list[Statement]]:
 	"""What the swap executes meanwhile, and when."""
-	statements, execute = [], partition_swap.execute_ddl
+	statements, execute = [], ddl.execute_ddl
 
 	def note(text: str) -> None:
 		statement = Statement(text, time.monotonic())
@@ -183,11 +184,11 @@ def _noting_ddl() -> Iterator[list[Statement]]:
 		statement.end = time.monotonic()
 		statements.append(statement)
 
-	partition_swap.execute_ddl = note
+	ddl.execute_ddl = note
 	try:
 		yield statements
 	finally:
-		partition_swap.execute_ddl = execute
+		ddl.execute_ddl = execute
 
 
 def _blocked_ms(hammered: Hammer, statements: list[Statement]) -> float:
@@ -239,12 +240,9 @@ def _archive_and_copy(learners: int) -> dict[str, float]:
 
 def _copy_and_delete(season: str, rows: int) -> None:
 	"""What archiving did without partitions: in chunks, each of them one transaction."""
-	columns = ", ".join(
-		f"`{column}`"
-		for (column,) in partition_manager.query(partition_swap.COLUMNS_SQL, (partition_swap.TRACKER,))
-	)
+	columns = ", ".join(f"`{column}`" for column in tables.columns_of(swap.TRACKER))
 	copied, after = 0, ""
-	with partition_manager.connection() as own, own.cursor() as cursor:
+	with database.connection() as own, own.cursor() as cursor:
 		own.autocommit(False)
 		while after < "g":
 			last = cursor.fetchone()[0] if cursor.execute(NEXT_NAME_SQL, (season, after)) else "g"
@@ -260,15 +258,15 @@ def _end_rows(season: str, rows: int) -> dict[str, float]:
 	"""Rows per second flagged, and deleted while one learner's rows must stay."""
 	cutoff = site_time.naive_now() + timedelta(days=1)
 	with step(f"Flagging {rows:,} rows, and deleting them"):
-		flag_ms = _ms(lambda: archive_store.flag(season, cutoff))
+		flag_ms = _ms(lambda: archive.flag_older(season, cutoff))
 		kept = _keep_one_learner(season)
-		delete_ms = _ms(lambda: archive_store.delete_eligible(season))
+		delete_ms = _ms(lambda: archive.delete_flagged(season))
 	return {"flag_rows_per_s": rows / flag_ms * 1000, "delete_rows_per_s": (rows - kept) / delete_ms * 1000}
 
 
 def _keep_one_learner(season: str) -> int:
-	prefix = memory_store.digest(season_data.player(0))
-	with partition_manager.connection() as own, own.cursor() as cursor:
+	prefix = row_names.digest(season_data.player(0))
+	with database.connection() as own, own.cursor() as cursor:
 		return cursor.execute(KEEP_SQL, (season, prefix, prefix + "g"))
 
 

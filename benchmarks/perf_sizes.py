@@ -13,10 +13,13 @@ import frappe
 from benchmarks import season_data
 from benchmarks.report import Section, number, table
 from devtools.report import Failure, step
-from memora.services import memory_store, partition_manager, partition_swap, site_time
-from memora.services.memory_store import JournalEntry, MemoryRecord
+from memora.services import site_time
+from memora.services.cache import survey
 from memora.services.srs_archiver import SRSArchiver
 from memora.services.srs_redis_manager import SRSRedisManager, rebuild_season_cache
+from memora.services.store import database, swap, tables
+from memora.services.store.records import JournalEntry, MemoryRecord
+from memora.services.store.submissions import write_submission
 
 SEASON, JOURNAL_SEASON = "Perf Sizes", "Perf Journal"
 JOURNAL, OUTBOX = "tabPlayer Review Log", "tabReview Outbox"
@@ -61,12 +64,12 @@ def _schedules(learners: int, rows: int) -> dict[str, float]:
 	manager = SRSRedisManager()
 	with step(f"Filling {SEASON} with {rows:,} rows"):
 		season_data.fill(SEASON, learners)
-	tracker = _table_bytes(partition_swap.TRACKER, SEASON)
+	tracker = _table_bytes(swap.TRACKER, SEASON)
 	try:
-		before = manager.survey().memory_bytes
+		before = survey.survey_keys(manager.schedules).memory_bytes
 		with step("Loading them into Redis"):
 			loaded = rebuild_season_cache(SEASON)
-		redis = manager.survey().memory_bytes - before
+		redis = survey.survey_keys(manager.schedules).memory_bytes - before
 	finally:
 		manager.clear_season_cache(SEASON)
 		frappe.db.delete("Cache Rebuild", {"season": SEASON})
@@ -80,7 +83,7 @@ def _schedules(learners: int, rows: int) -> dict[str, float]:
 	return {
 		"redis_bytes_per_question": redis / rows,
 		"tracker_bytes_per_row": tracker / rows,
-		"archive_bytes_per_row": _table_bytes(partition_swap.ARCHIVE, SEASON) / rows,
+		"archive_bytes_per_row": _table_bytes(swap.ARCHIVE, SEASON) / rows,
 	}
 
 
@@ -114,7 +117,7 @@ def _submit(random: Random, player: str) -> None:
 	ids = [season_data.question_id(one) for one in numbers]
 	entries, records = [_entry(one, now) for one in ids], [_record(one, now) for one in ids]
 	name = frappe.generate_hash(length=32)
-	memory_store.write_submission(player, JOURNAL_SEASON, name, entries, records, now + AHEAD)
+	write_submission(player, JOURNAL_SEASON, name, entries, records, now + AHEAD)
 
 
 def _entry(question: str, now: datetime) -> JournalEntry:
@@ -155,6 +158,6 @@ def _record(question: str, now: datetime) -> MemoryRecord:
 def _table_bytes(name: str, season: str) -> float:
 	"""Data and indexes of the season's partition, or of a table that has none."""
 	frappe.db.commit()  # ANALYZE, on another connection, is to see the rows
-	partition_manager.query(f"ANALYZE TABLE `{name}`")
-	((size,),) = partition_manager.query(BYTES_SQL, (name, partition_manager.partition_name(season)))
+	database.query(f"ANALYZE TABLE `{name}`")
+	((size,),) = database.query(BYTES_SQL, (name, tables.partition_name(season)))
 	return float(size)

@@ -19,7 +19,9 @@ from tenacity import retry, retry_if_exception, stop_after_attempt
 
 from benchmarks import site
 from devtools.report import Failure, step
-from memora.services import memory_store, partition_manager, partition_swap, scheduling, site_time
+from memora.services import site_time
+from memora.services.learning import scheduling
+from memora.services.store import database, ddl, partitions, row_names, swap, tables
 
 SEED = 20260904
 QUESTIONS_EACH = 1000  # of a learner: some six new ones on each day of a school year
@@ -45,13 +47,11 @@ CREATE_SQL = (
 	f"""CREATE TABLE {MEMORY} (slot INT PRIMARY KEY, stability DECIMAL(21, 9), difficulty DECIMAL(21, 9),
 	state VARCHAR(20), reps INT, lapses INT, next_review_date DATETIME(6), last_review_date DATETIME(6),
 	creation DATETIME(6)) ENGINE = MEMORY""",
-	f"CREATE TABLE {ROWS} LIKE `{partition_swap.TRACKER}`",
+	f"CREATE TABLE {ROWS} LIKE `{swap.TRACKER}`",
 	f"ALTER TABLE {ROWS} REMOVE PARTITIONING",
 	f"ALTER TABLE {ROWS} DROP INDEX schedule",
 )
-INDEX_SQL = (
-	f"ALTER TABLE {ROWS} ADD INDEX schedule ({', '.join(partition_manager.SCHEDULE_INDEX['schedule'])})"
-)
+INDEX_SQL = f"ALTER TABLE {ROWS} ADD INDEX schedule ({', '.join(tables.SCHEDULE_INDEX['schedule'])})"
 SESSION_SQL = "SET unique_checks = 0, foreign_key_checks = 0, join_cache_level = 0"
 # Learners and questions lie in their tables in order of digest, and are read in it.
 INSERT_SQL = f"""
@@ -100,12 +100,12 @@ def remove(name: str) -> None:
 	frappe.db.delete("Review Outbox", {"season": name})
 	frappe.db.delete("Game Subscription Season", {"name": name})
 	frappe.db.commit()
-	for table in (*TABLES, partition_swap.staging_table(name)):
-		partition_manager.execute_ddl(f"DROP TABLE IF EXISTS `{table}`")
-	for doctype in partition_manager.INDEXES:
-		if any(p["season"] == name for p in partition_manager.list_partitions(doctype)):
-			partition_manager.empty_partition(doctype, name)
-	partition_manager.drop_partition(name)
+	for table in (*TABLES, swap.staging_table(name)):
+		ddl.execute_ddl(f"DROP TABLE IF EXISTS `{table}`")
+	for doctype in tables.INDEXES:
+		if any(p["season"] == name for p in tables.list_partitions(doctype)):
+			partitions.empty_partition(doctype, name)
+	partitions.drop_partition(name)
 
 
 def fill(name: str, learners: int, questions_each: int = QUESTIONS_EACH, seed: int = SEED) -> int:
@@ -114,18 +114,16 @@ def fill(name: str, learners: int, questions_each: int = QUESTIONS_EACH, seed: i
 	_check_disk(rows)
 	frappe.db.commit()  # a transaction that has read the tracker would keep the swap waiting
 	with ExitStack() as stack:
-		connections = [stack.enter_context(partition_manager.connection()) for _ in range(WRITERS)]
+		connections = [stack.enter_context(database.connection()) for _ in range(WRITERS)]
 		stack.callback(_drop_tables)
 		_drop_tables()
 		digests = _create_tables(connections[0], name, learners, questions_each, seed)
 		inserted = _insert(connections, name, digests)
 		if inserted != rows:
 			raise Failure(f"{inserted:,} rows were inserted instead of {rows:,}")
-		partition_manager.execute_ddl(INDEX_SQL)
-		partition = partition_manager.partition_name(name)
-		partition_manager.execute_ddl(
-			f"ALTER TABLE `{partition_swap.TRACKER}` EXCHANGE PARTITION {partition} WITH TABLE {ROWS}"
-		)
+		ddl.execute_ddl(INDEX_SQL)
+		partition = tables.partition_name(name)
+		ddl.execute_ddl(f"ALTER TABLE `{swap.TRACKER}` EXCHANGE PARTITION {partition} WITH TABLE {ROWS}")
 	frappe.db.commit()  # what was read meanwhile is from before the rows came
 	return rows
 
@@ -139,12 +137,12 @@ def _check_disk(rows: int) -> None:
 
 def _drop_tables() -> None:
 	for table in TABLES:
-		partition_manager.execute_ddl(f"DROP TABLE IF EXISTS {table}")
+		ddl.execute_ddl(f"DROP TABLE IF EXISTS {table}")
 
 
 def _create_tables(connection, name: str, learners: int, questions_each: int, seed: int) -> list[str]:
 	"""Makes the tables that are multiplied and the one for the product; the learners' digests in order."""
-	players = sorted((memory_store.digest(p), p) for p in map(player, range(learners)))
+	players = sorted((row_names.digest(p), p) for p in map(player, range(learners)))
 	with connection.cursor() as cursor:
 		for statement in CREATE_SQL:
 			cursor.execute(statement)
@@ -182,7 +180,7 @@ def _questions(name: str, how_many: int) -> Iterator[tuple[str, ...]]:
 	for number in range(how_many):
 		subject = SUBJECTS[number // QUESTIONS_A_TOPIC % len(SUBJECTS)]
 		topic = f"{subject}: Chapter {number // QUESTIONS_A_TOPIC // len(SUBJECTS) + 1:02}"
-		yield memory_store.digest(name, question_id(number)), question_id(number), subject, topic
+		yield row_names.digest(name, question_id(number)), question_id(number), subject, topic
 
 
 def _memories(seed: int) -> Iterator[tuple]:

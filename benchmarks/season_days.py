@@ -3,8 +3,8 @@
 import frappe
 
 from devtools.report import Failure
-from memora.services.memory_store import digest
 from memora.services.srs_redis_manager import SRSRedisManager
+from memora.services.store.row_names import digest
 
 # Both find one learner's rows by the beginning of their names: the journal has no index by player.
 SHIFT_TRACKER_SQL = """

@@ -12,8 +12,9 @@ from pathlib import Path
 import frappe
 
 from devtools.report import Failure
-from memora.services import activity, due_forecast
+from memora.services.figures import due_forecast
 from memora.services.srs_redis_manager import SRSRedisManager
+from memora.services.store import figure_tables
 
 PROJECT = Path(__file__).resolve().parent.parent
 DEMO_SEASON, PERF_SEASON = "Demo Season", "Perf Season"
@@ -99,8 +100,8 @@ def delete_answers(season: str, players: list[str]) -> int:
 
 def delete_figures(season: str) -> None:
 	"""Deletes what has been counted of a season; the caller commits."""
-	activity.forget_season(season)
-	due_forecast.forget_season(season)
+	figure_tables.forget_season(season)
+	due_forecast.forget_forecast(season)
 
 
 def wait_until_folded(season: str, players: list[str]) -> None:

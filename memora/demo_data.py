@@ -13,7 +13,7 @@ from typing import Any
 
 import frappe
 
-from memora.services import seasons
+from memora.services.store import seasons
 
 CAPITALS = Path(__file__).parent / "data" / "capitals.csv"
 SUBJECT = "Geography"
@@ -45,7 +45,7 @@ def load_question_set() -> int:
 
 def ensure_season() -> str:
 	"""The active season, made where there is none: a year from today; the caller commits."""
-	if active := seasons.get_active():
+	if active := seasons.get_active_season():
 		return active.name
 	begin = frappe.utils.getdate()
 	values = {"start_date": begin, "end_date": frappe.utils.add_days(begin, 365), "is_active": 1}

@@ -37,14 +37,14 @@ ignore_links_on_delete = ["Daily Activity", "Activity Count", "Daily Learner", "
 scheduler_events = {
 	"cron": {
 		"* * * * *": [
-			"memora.services.srs_persistence.sweep_outbox",
-			"memora.services.incidents.tell",
+			"memora.services.folding.folds.sweep_outbox",
+			"memora.services.cache.incidents.tell",
 		],
-		"*/5 * * * *": ["memora.services.health.watch", "memora.services.activity.sum_up"],
+		"*/5 * * * *": ["memora.services.operations.health.watch", "memora.services.figures.activity.sum_up"],
 	},
 	"hourly": [
 		"memora.services.partition_manager.heal_partitions",
-		"memora.services.due_forecast.compute_daily",
+		"memora.services.figures.due_forecast.compute_daily_forecast",
 	],
 	"daily": [
 		"memora.services.srs_archiver.process_auto_archive",

@@ -6,9 +6,9 @@ from frappe.permissions import add_permission, update_permission_property
 from frappe.utils import get_sites
 from frappe.utils.background_jobs import get_queues_timeout
 
-from memora.services import partition_manager
-from memora.services.srs_connections import place
-from memora.services.srs_persistence import FALLBACK_QUEUE, QUEUE
+from memora.services.cache.connections import place
+from memora.services.folding.queueing import FALLBACK_QUEUE, QUEUE
+from memora.services.store import layout, partitions, tables
 
 SETTINGS = "Memora Settings"
 MANAGER = "Memora Manager"
@@ -32,12 +32,11 @@ def let_managers_import() -> None:
 
 def after_migrate() -> None:
 	frappe.db.commit()  # nosemgrep: frappe-manual-commit: DDL on another connection would wait for this one
-	if unpartitioned := partition_manager.ensure_layout():
+	if unpartitioned := layout.ensure_layout():
 		print(
 			f"Memora: {', '.join(unpartitioned)} can't be used yet, because the rows are not partitioned by season. "
-			f"Run: {partition_manager.how_to_partition()}"
+			f"Run: {partitions.how_to_partition()}"
 		)
-	frappe.db.add_index("Review Outbox", ["creation"], "creation")
 	_keep_lists_light()
 	_complete_settings()
 
@@ -45,7 +44,7 @@ def after_migrate() -> None:
 def _keep_lists_light() -> None:
 	"""The desk counts a list's rows and refreshes it on its own, unless told not to: no use on big tables."""
 	switches = ("disable_count", "disable_comment_count", "disable_sidebar_stats", "disable_auto_refresh")
-	for doctype in (*partition_manager.INDEXES, "Review Outbox", "SRS Write Job"):
+	for doctype in (*tables.INDEXES, "Review Outbox", "SRS Write Job"):
 		if not frappe.db.exists("List View Settings", doctype):
 			values = {**dict.fromkeys(switches, 1), "total_fields": LIST_COLUMNS.get(doctype)}
 			settings = frappe.get_doc({"doctype": "List View Settings", **values})

@@ -12,8 +12,10 @@ from frappe import _
 from werkzeug.wrappers import Request, Response
 
 from memora.exceptions import RateLimitExceeded
-from memora.services import review_session, seasons, site_time
-from memora.services.question_source import get_subjects
+from memora.services import site_time
+from memora.services.learning import reviews
+from memora.services.learning.question_source import get_subjects
+from memora.services.store import seasons
 
 PUBLIC = Path(__file__).parent / "public"
 MODULES, STYLE = "js/review", "css/review.css"
@@ -21,7 +23,7 @@ RIGHT_TO_LEFT = {"ar", "ckb", "dv", "fa", "he", "ku", "ps", "sd", "ug", "ur", "y
 FIRST_SESSION = 20  # questions
 
 
-def start(player: str, subject: str | None) -> dict[str, Any]:
+def page_data(player: str, subject: str | None) -> dict[str, Any]:
 	"""What the page's scripts begin with. In Safe Mode `session` may be null and `retry_after` the seconds to wait."""
 	subjects = get_subjects()
 	subject = subject if subject in subjects else None
@@ -39,10 +41,10 @@ def start(player: str, subject: str | None) -> dict[str, Any]:
 
 def _first_session(player: str, subject: str | None) -> dict[str, Any]:
 	try:
-		return {"session": review_session.read(player, subject, FIRST_SESSION, preview=True)}
+		return {"session": reviews.read_reviews(player, subject, FIRST_SESSION, preview=True)}
 	except RateLimitExceeded:
 		frappe.clear_messages()
-		season = seasons.get_active()
+		season = seasons.get_active_season()
 		retry_after = frappe.flags.pop("retry_after_seconds")  # the page itself is not put off
 		return {"session": None, "season": season and season.name, "retry_after": retry_after}
 

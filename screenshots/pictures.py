@@ -11,7 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from devtools import processes
 from memora import demo_data
-from memora.services import anki_import, cache_rebuild
+from memora.services.anki import importer
+from memora.services.cache import rebuild
 from screenshots import camera, school
 from screenshots.school import School
 
@@ -124,8 +125,8 @@ def season(studio: Studio) -> None:
 			expect(page.locator(".memora-progress[data-kind=rebuild]")).to_be_visible()
 			studio.take(page, "season")
 
-	cache_rebuild.REPORT_SECONDS = 0  # of this process: `look` is to see each batch
-	cache_rebuild.rebuild(studio.school.season, batch_size=1, restart=True, progress=look)
+	rebuild.REPORT_SECONDS = 0  # of this process: `look` is to see each batch
+	rebuild.rebuild_cache(studio.school.season, batch_size=1, restart=True, progress=look)
 
 
 def season_archive(studio: Studio) -> None:
@@ -161,8 +162,8 @@ def write_jobs(studio: Studio) -> None:
 
 def anki_import_form(studio: Studio) -> None:
 	with TemporaryDirectory() as folder:
-		name = anki_import.upload(_write_deck(Path(folder)), demo_data.SUBJECT, None, None)
-	anki_import.preview(frappe.get_doc("Anki Import", name))
+		name = importer.upload_package(_write_deck(Path(folder)), demo_data.SUBJECT, None, None)
+	importer.preview_import(frappe.get_doc("Anki Import", name))
 	frappe.db.commit()  # the web server is to see it
 	with studio.desk(1240) as page:
 		page.goto(f"/app/anki-import/{name}")

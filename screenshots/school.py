@@ -16,20 +16,17 @@ from frappe.utils.password import update_password
 
 from benchmarks.site import FOLD_SECONDS, deactivate, wait_for_zero
 from memora import demo_data
-from memora.services import (
-	activity,
-	due_forecast,
-	memory_store,
-	review_session,
-	seasons,
-	site_time,
-	srs_persistence,
-)
-from memora.services.memory_store import MemoryRecord
-from memora.services.question_source import get_source
-from memora.services.review_session import Origin, Response, Step, journal_entry, record_after
-from memora.services.season_scheduler import SeasonScheduler
-from memora.services.seasons import Season
+from memora.services import site_time
+from memora.services.figures import activity, due_forecast
+from memora.services.folding import counting, folds
+from memora.services.learning import reviews, submissions
+from memora.services.learning.answers import Origin, Response, Step, journal_entry, record_after
+from memora.services.learning.question_source import get_source
+from memora.services.learning.season_scheduler import SeasonScheduler
+from memora.services.store import database, seasons
+from memora.services.store.records import MemoryRecord
+from memora.services.store.seasons import Season
+from memora.services.store.submissions import write_submission
 
 QUESTIONS = Path(__file__).parent / "questions.csv"
 ARABIC = "الجغرافيا"
@@ -69,7 +66,7 @@ def found() -> School:
 	frappe.db.commit()  # partitions are made on another connection
 	last, season = _past_season(today), _present_season(today)
 	activity.sum_up()
-	due_forecast.compute(season)
+	due_forecast.compute_forecast(season)
 	_reconcile(season, today)
 	frappe.db.sql("ANALYZE TABLE `tabPlayer Memory Tracker`")  # or the season's form would show no rows
 	frappe.db.commit()  # the web server is to see it
@@ -80,8 +77,10 @@ def _past_season(today: date) -> str:
 	"""The name of one that has ended and could be archived."""
 	season = _make_season(today - timedelta(days=365))
 	for name in LEARNERS[2:8]:
-		study(email(name), seasons.get(season), _curriculum(name), _days(today - timedelta(days=395), 33))
-	srs_persistence.drain_season(season)
+		study(
+			email(name), seasons.get_season(season), _curriculum(name), _days(today - timedelta(days=395), 33)
+		)
+	folds.drain_season(season)
 	deactivate(season)
 	return season
 
@@ -89,8 +88,8 @@ def _past_season(today: date) -> str:
 def _present_season(today: date) -> str:
 	season = _make_season(today)
 	for name in LEARNERS:
-		study(email(name), seasons.get(season), _curriculum(name), _days_of(name, today))
-	srs_persistence.drain_season(season)
+		study(email(name), seasons.get_season(season), _curriculum(name), _days_of(name, today))
+	folds.drain_season(season)
 	return season
 
 
@@ -180,7 +179,7 @@ def study(player: str, season: Season, questions: list[str], days: Iterable[date
 		sitting = _Sitting(player, season, _begin(day, random), random, skill)
 		sitting.answer_all(records, list(islice(new, NEW_A_DAY)))
 		if sitting.steps:
-			with memory_store.transaction():
+			with database.transaction():
 				sitting.submit()
 
 
@@ -227,14 +226,14 @@ class _Sitting:
 	def submit(self) -> None:
 		entries = [journal_entry(step, "Normal") for step in self.steps]
 		subjects = {step.after.question_id: step.after.subject for step in self.steps}
-		memory_store.write_submission(
+		write_submission(
 			self.player,
 			self.season.name,
 			f"sitting {self.moment.date()}",
 			entries,
 			[step.after for step in self.steps],
 			site_time.to_naive(self.moment),
-			activity.of(entries, subjects),
+			counting.count_entries(entries, subjects),
 		)
 
 
@@ -268,13 +267,13 @@ def _reconciliation(season: str, started_at: datetime, found: int) -> dict:
 def with_something_due(how_many: int) -> list[str]:
 	"""Learners who could review now."""
 	players = map(email, LEARNERS[2:])  # the first two are those of the learner's page
-	return [p for p in players if review_session.read(p, limit=1)["questions"]][:how_many]
+	return [p for p in players if reviews.read_reviews(p, limit=1)["questions"]][:how_many]
 
 
 def answer(player: str) -> None:
 	"""Has her answer what is due by way of the service that takes answers, with its jobs."""
-	due = review_session.read(player, limit=5)["questions"]
-	review_session.submit(player, [Response(question["question_id"], 4, 6000) for question in due])
+	due = reviews.read_reviews(player, limit=5)["questions"]
+	submissions.submit(player, [Response(question["question_id"], 4, 6000) for question in due])
 
 
 def wait_until_folded() -> None:

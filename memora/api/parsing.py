@@ -8,7 +8,7 @@ import frappe
 from frappe import _
 
 from memora.exceptions import InvalidFilter, InvalidLimit, InvalidResponses, InvalidSubmissionId
-from memora.services.review_session import Response
+from memora.services.learning.answers import Response
 
 MAX_LIMIT = 50
 MAX_RESPONSES = 50

@@ -20,9 +20,12 @@ from memora.api.parsing import (
 )
 from memora.api.utils import current_player, is_manager, refusals_in_html
 from memora.exceptions import UnknownLearner, UnknownSubmission
-from memora.services import memory_store, review_session, seasons
-from memora.services.review_session import SAFE_MODE_LIMIT, ReviewSession, SubmissionResult
-from memora.services.srs_persistence import PersistenceStatus, SRSPersistenceService
+from memora.services.folding.queueing import PersistenceStatus
+from memora.services.learning import reviews, submissions
+from memora.services.learning.reviews import SAFE_MODE_LIMIT, ReviewSession
+from memora.services.learning.submissions import SubmissionResult
+from memora.services.srs_persistence import SRSPersistenceService
+from memora.services.store import row_names, seasons
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -36,7 +39,7 @@ def get_review_session(subject: Filter = None, limit: Limit = 20, preview: Flag 
 	Errors: InvalidLimit, InvalidFilter 400, RateLimitExceeded 429.
 	"""
 	with refusals_in_html():
-		return review_session.read(
+		return reviews.read_reviews(
 			current_player(),
 			parse_filter("subject", subject),
 			parse_limit(limit),
@@ -62,9 +65,9 @@ def get_reviews_safe_mode(
 	if user != current_player():
 		_require_manager_of(user)
 	limit = parse_limit(limit, SAFE_MODE_LIMIT)
-	season = seasons.get(parse_name("season", season)).name
+	season = seasons.get_season(parse_name("season", season)).name
 	with refusals_in_html():
-		return review_session.read_in_safe_mode(user, season, parse_filter("subject", subject), limit)
+		return reviews.read_in_safe_mode(user, season, parse_filter("subject", subject), limit)
 
 
 def _require_manager_of(user: str) -> None:
@@ -89,7 +92,7 @@ def submit_review_session(
 	JournalUnavailable 503.
 	"""
 	answers, submission = parse_responses(responses), parse_submission_id(submission_id)
-	return review_session.submit(current_player(), answers, submission)
+	return submissions.submit(current_player(), answers, submission)
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -101,7 +104,7 @@ def get_persistence_status(job_id: Name = None) -> PersistenceStatus:
 	Errors: InvalidFilter 400, PermissionError 403, UnknownSubmission 404.
 	"""
 	player, job_id = current_player(), parse_name("job_id", job_id)
-	if not memory_store.is_of_player(job_id.rpartition("::")[2], player) and not is_manager():
+	if not row_names.is_of_learner(job_id.rpartition("::")[2], player) and not is_manager():
 		frappe.throw(_("This submission is another learner's."), frappe.PermissionError)
 	status = SRSPersistenceService().get_persistence_status(job_id)
 	if not status:

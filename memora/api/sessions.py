@@ -14,9 +14,9 @@ from memora.api.parsing import (
 )
 from memora.api.reviews import submit_review_session
 from memora.api.utils import current_player
-from memora.services import lesson_session
-from memora.services.lesson_session import LessonSession
-from memora.services.review_session import SubmissionResult
+from memora.services.learning import lessons
+from memora.services.learning.lessons import LessonSession
+from memora.services.learning.submissions import SubmissionResult
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -31,7 +31,7 @@ def get_lesson_session(
 	Errors: InvalidLimit, InvalidFilter 400.
 	"""
 	filters = parse_filter("topic", topic), parse_filter("subject", subject)
-	return lesson_session.read(current_player(), *filters, parse_limit(limit), parse_flag("preview", preview))
+	return lessons.read_lesson(current_player(), *filters, parse_limit(limit), parse_flag("preview", preview))
 
 
 @frappe.whitelist(methods=["POST"])

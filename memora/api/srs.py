@@ -17,13 +17,15 @@ from memora.api.parsing import (
 	whole_number,
 )
 from memora.api.utils import require_manager, require_monitor
-from memora.services import admin_jobs, cache_rebuild, cache_status, health, metrics, seasons, write_queue
-from memora.services.admin_jobs import JobState, StartedJob
-from memora.services.cache_status import CacheStatus
-from memora.services.health import HealthReport
-from memora.services.partition_manager import estimate_rows
+from memora.services.cache import rebuild, status
+from memora.services.cache.reconciliation import MAX_SAMPLE_SIZE, SAMPLE_SIZE
+from memora.services.cache.status import CacheStatus
+from memora.services.operations import admin_jobs, archiving, health, metrics, write_queue
+from memora.services.operations.admin_jobs import JobState, StartedJob
+from memora.services.operations.health import HealthReport
 from memora.services.srs_archiver import ArchiveStatus, SRSArchiver
-from memora.services.srs_reconciliation import MAX_SAMPLE_SIZE, SAMPLE_SIZE
+from memora.services.store import seasons
+from memora.services.store.tables import estimate_rows
 
 
 class StartedRebuild(StartedJob):
@@ -58,9 +60,9 @@ def rebuild_season_cache(season: Name = None) -> StartedRebuild:
 	Errors: InvalidFilter 400, UnknownSeason 404, SeasonStateError 409, QueueUnavailable 503.
 	"""
 	require_manager()
-	season = cache_rebuild.require_cache(parse_name("season", season))
+	season = rebuild.require_cache(parse_name("season", season))
 	return {
-		**admin_jobs.start(
+		**admin_jobs.start_admin_job(
 			"rebuild", "memora.services.srs_redis_manager.rebuild_season_cache", season_name=season
 		),
 		"estimated_records": estimate_rows("Player Memory Tracker", season),
@@ -74,14 +76,14 @@ def cancel_rebuild(season: Name = None) -> Cancellation:
 	Errors: InvalidFilter 400, UnknownSeason 404.
 	"""
 	require_manager()
-	return {"cancelled": cache_rebuild.cancel(parse_name("season", season))}
+	return {"cancelled": rebuild.cancel_rebuild(parse_name("season", season))}
 
 
 @frappe.whitelist(methods=["GET", "POST"])
 def get_cache_status() -> CacheStatus:
 	"""How the schedules' Redis is, and what it holds. Figures are null while it is not there."""
 	require_manager()
-	return cache_status.get()
+	return status.get_cache_status()
 
 
 @frappe.whitelist(methods=["POST"])
@@ -98,7 +100,7 @@ def trigger_reconciliation(
 	size = parse_number("sample_size", sample_size, MAX_SAMPLE_SIZE)
 	season = _parse_season(season)
 	method = "memora.services.srs_reconciliation.reconcile_cache_with_database"
-	return admin_jobs.start("reconcile", method, sample_size=size, season=season)
+	return admin_jobs.start_admin_job("reconcile", method, sample_size=size, season=season)
 
 
 @frappe.whitelist(methods=["POST"])
@@ -108,8 +110,10 @@ def compute_due_forecast(season: Name = None) -> StartedJob:
 	Errors: InvalidFilter 400, UnknownSeason 404, QueueUnavailable 503.
 	"""
 	require_manager()
-	name = seasons.get(parse_name("season", season)).name
-	return admin_jobs.start("forecast", "memora.services.due_forecast.compute", season=name)
+	name = seasons.get_season(parse_name("season", season)).name
+	return admin_jobs.start_admin_job(
+		"forecast", "memora.services.figures.due_forecast.compute_forecast", season=name
+	)
 
 
 @frappe.whitelist(methods=["POST"])
@@ -120,11 +124,13 @@ def archive_season(season: Name = None, confirm: Flag = False) -> StartedJob | A
 	"""
 	require_manager()
 	archiver = SRSArchiver()
-	season = seasons.get(parse_name("season", season)).name
-	archiver.require_archivable(season)
+	season = seasons.get_season(parse_name("season", season)).name
+	archiving.require_archivable(season)
 	if not parse_flag("confirm", confirm):
 		return {"status": "dry_run", **archiver.get_archive_status(season)}
-	return admin_jobs.start("archive", "memora.services.srs_archiver.archive_season", season_name=season)
+	return admin_jobs.start_admin_job(
+		"archive", "memora.services.srs_archiver.archive_season", season_name=season
+	)
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -148,7 +154,7 @@ def delete_eligible_records(season: Filter = None, confirm: Flag = False) -> Sta
 	if not parse_flag("confirm", confirm):
 		return {"status": "dry_run", "seasons": SRSArchiver().delete_eligible_records(season)["seasons"]}
 	method = "memora.services.srs_archiver.delete_eligible_records"
-	return admin_jobs.start("retention", method, season_name=season)
+	return admin_jobs.start_admin_job("retention", method, season_name=season)
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -158,7 +164,7 @@ def get_job_status(job_id: Name = None) -> JobState:
 	Errors: InvalidFilter 400, UnknownJob 404, QueueUnavailable 503.
 	"""
 	require_manager()
-	return admin_jobs.get_status(parse_name("job_id", job_id))
+	return admin_jobs.get_job_status(parse_name("job_id", job_id))
 
 
 @frappe.whitelist(methods=["POST"])
@@ -169,14 +175,14 @@ def retry_write_job(name: Name = None) -> StartedJob:
 	409 for one that is queued, under way or done, QueueUnavailable 503.
 	"""
 	require_manager()
-	return write_queue.retry(parse_name("name", name))
+	return write_queue.retry_write_job(parse_name("name", name))
 
 
 @frappe.whitelist(methods=["GET", "POST"])
 def get_health() -> HealthReport:
 	"""How the system is, in one word and check by check. For Memora Monitor, too."""
 	require_monitor()
-	return health.get()
+	return health.get_health()
 
 
 @frappe.whitelist(methods=["GET"])
@@ -186,11 +192,11 @@ def get_metrics() -> Annotated[Response, "text/plain", "application/openmetrics-
 	For Memora Monitor, too. docs/monitoring.md names the metrics.
 	"""
 	require_monitor()
-	text, content_type = metrics.render(frappe.get_request_header("Accept", ""))
+	text, content_type = metrics.render_metrics(frappe.get_request_header("Accept", ""))
 	return Response(text, content_type=content_type)
 
 
 def _parse_season(value: Any) -> str | None:
 	"""The stored name of a season that need not be given; raises InvalidFilter and UnknownSeason."""
 	name = parse_filter("season", value)
-	return seasons.get(name).name if name else None
+	return seasons.get_season(name).name if name else None

@@ -11,10 +11,12 @@ from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Request, Response
 
 from memora.exceptions import RateLimitExceeded
-from memora.services import incidents, latency, seasons
 from memora.services.alerts import MANAGER_ROLES
-from memora.services.incidents import OpenIncident
-from memora.services.safe_mode import SafeModeManager
+from memora.services.cache import incidents
+from memora.services.cache.incidents import OpenIncident
+from memora.services.cache.safe_mode import SafeModeManager
+from memora.services.operations import latency
+from memora.services.store import seasons
 
 LEARNER_HEADER = "X-Memora-Learner"  # percent-encoded
 MONITOR_ROLE = "Memora Monitor"
@@ -22,7 +24,7 @@ MONITOR_ROLE = "Memora Monitor"
 
 def get_active_season() -> str | None:
 	"""The name of the season that learners play in."""
-	season = seasons.get_active()
+	season = seasons.get_active_season()
 	return season.name if season else None
 
 

@@ -13,7 +13,7 @@ import frappe
 from frappe import _
 
 from memora.exceptions import UnboundedList
-from memora.services import memory_store, partition_manager
+from memora.services.store import row_names, tables
 
 SMALL_ROWS = 200_000  # that a list may read to the end: some tenths of a second
 READ_ALL = (
@@ -44,8 +44,7 @@ def _condition(doctype: str) -> str:
 		return ""
 	filters = _filters(request.get("filters") or request.get("current_filters"))
 	if player := next((value for field, op, value in filters if (field, op) == ("player", "=")), None):
-		first, last = memory_store.names_of_player(frappe.db.get_value("User", player, "name") or player)
-		return f"`tab{doctype}`.name BETWEEN '{first}' AND '{last}'"
+		return row_names.where_learner(doctype, frappe.db.get_value("User", player, "name") or player)
 	if not _is_bounded(request, filters) and _rows(doctype) > SMALL_ROWS:
 		frappe.throw(
 			_(
@@ -74,4 +73,4 @@ def _filters(given: Any) -> list[tuple[str, str, Any]]:
 
 
 def _rows(doctype: str) -> int:
-	return sum(partition["rows"] for partition in partition_manager.list_partitions(doctype))
+	return sum(partition["rows"] for partition in tables.list_partitions(doctype))

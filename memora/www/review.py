@@ -19,7 +19,7 @@ def get_context(context: frappe._dict) -> frappe._dict:
 	if frappe.session.user == "Guest":
 		frappe.local.flags.redirect_location = LOGIN
 		raise frappe.Redirect(302)
-	start = review_page.start(frappe.session.user, frappe.form_dict.get("subject"))
+	start = review_page.page_data(frappe.session.user, frappe.form_dict.get("subject"))
 	start |= {"csrf_token": get_csrf_token(), "login_url": LOGIN}
 	frappe.flags.memora_page = True
 	return frappe._dict(

@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 import frappe
 from frappe.utils.password import set_encrypted_password, update_password
 
-from memora.services import memory_store, site_time, srs_persistence
-from memora.services.memory_store import JournalEntry
+from memora.services import site_time
+from memora.services.folding import folds
+from memora.services.store.records import JournalEntry, MemoryRecord
+from memora.services.store.submissions import write_submission
 from tests.integration import cleaning, factories
 
 LEARNERS = 20
@@ -60,19 +62,19 @@ def _seed(season: str, players: list[str], questions: list[str]) -> None:
 	for player in players:
 		records = _records(questions, now)
 		entries = [_entry(record) for record in records]
-		memory_store.write_submission(player, season, SEED_SUBMISSION, entries, records, now)
+		write_submission(player, season, SEED_SUBMISSION, entries, records, now)
 	frappe.db.set_value("Game Subscription Season", season, "is_active", 0)
 	frappe.db.commit()
-	srs_persistence.drain(now)
+	folds.drain(now)
 
 
-def _records(questions: list[str], now: datetime) -> list[memory_store.MemoryRecord]:
+def _records(questions: list[str], now: datetime) -> list[MemoryRecord]:
 	then = now - timedelta(days=29)
 	dates = {"last_review_date": then, "creation": then}
 	return [factories.make_record(q, i, len(questions), **dates) for i, q in enumerate(questions)]
 
 
-def _entry(record: memory_store.MemoryRecord) -> JournalEntry:
+def _entry(record: MemoryRecord) -> JournalEntry:
 	return JournalEntry(
 		question_id=record.question_id,
 		kind="Learn",

@@ -7,7 +7,7 @@ from typing import Any
 import frappe
 from frappe.utils import add_days, getdate
 
-from memora.services import partition_swap
+from memora.services.store import swap
 from tests.integration.connections import raw_connection
 from tests.integration.factories import make_records, make_season
 
@@ -62,7 +62,7 @@ def _move_rows(season: str, source: str, target: str) -> None:
 
 def rows_by_table(season: str) -> dict[str, list[Row]]:
 	"""What the tracker, the staging table and the archive hold of a season; only those that hold something."""
-	staging = partition_swap.staging_table(season)
+	staging = swap.staging_table(season)
 	with raw_connection() as connection, connection.cursor() as cursor:
 		tables = [TRACKER, ARCHIVE]
 		if cursor.execute("SHOW TABLES LIKE %s", (staging.replace("_", r"\_"),)):

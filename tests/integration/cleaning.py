@@ -7,7 +7,9 @@ import frappe
 import redis
 from frappe.utils import add_days, getdate
 
-from memora.services import incidents, partition_manager, safe_mode, settings
+from memora.services import settings
+from memora.services.cache import incidents, safe_mode
+from memora.services.store import tables
 from tests.integration.factories import BANK, DOMAIN, STANDING_SEASON
 
 ANSWER_TABLES = ("Player Memory Tracker", "Player Review Log", "Archived Memory Tracker", "Review Outbox")
@@ -128,10 +130,8 @@ def drop_stray_partitions(keep: str | None = STANDING_SEASON) -> None:
 	frappe.db.commit()
 	for (table,) in frappe.db.sql("SHOW TABLES LIKE 'srs\\_staging\\_%'"):
 		frappe.db.sql_ddl(f"DROP TABLE `{table}`")
-	for doctype in partition_manager.INDEXES:
-		names = [
-			p["name"] for p in partition_manager.list_partitions(doctype) if p["season"] not in ("", keep)
-		]
+	for doctype in tables.INDEXES:
+		names = [p["name"] for p in tables.list_partitions(doctype) if p["season"] not in ("", keep)]
 		frappe.db.commit()
 		if names:
 			frappe.db.sql_ddl(f"ALTER TABLE `tab{doctype}` DROP PARTITION {', '.join(names)}")

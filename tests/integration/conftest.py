@@ -12,9 +12,9 @@ from frappe.utils import background_jobs
 
 from devtools import ports, processes
 from devtools.sites import ADMIN_PASSWORD
-from memora.services import srs_persistence
 from memora.services.alerts import MANAGER_ROLES
-from memora.services.circuit_breaker import CircuitBreaker
+from memora.services.cache.breaker import CircuitBreaker
+from memora.services.folding import queueing
 from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import cleaning, factories, redis_cluster
 from tests.integration.client import Client
@@ -140,9 +140,7 @@ def no_redis(site) -> None:
 def queue_url(monkeypatch):
 	"""Points this process at another queue Redis, as if it had never asked one."""
 	monkeypatch.setattr(background_jobs, "_redis_queue_conn", None)
-	monkeypatch.setattr(
-		srs_persistence, "_queue_breaker", CircuitBreaker(srs_persistence._queue_breaker.failures)
-	)
+	monkeypatch.setattr(queueing, "_queue_breaker", CircuitBreaker(queueing._queue_breaker.failures))
 
 	def use(url: str) -> None:
 		frappe.local.conf.redis_queue = url

@@ -17,8 +17,8 @@ import frappe
 from pymysql.connections import Connection
 
 from devtools.paths import PROJECT
-from memora.services import partition_swap
 from memora.services.srs_archiver import SRSArchiver
+from memora.services.store import swap
 from tests.integration.factories import STANDING_SEASON
 
 # After these the database is as it was before them: to die there is to die after the one before.
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def _run(season: str, die_after: int, copy_rows: int, writer: int) -> None:
-	partition_swap.COPY_ROWS = copy_rows
+	swap.COPY_ROWS = copy_rows
 	with _on_site(), os.fdopen(writer, "w") as pipe:
 		statements = _count_statements(die_after)
 		json.dump({"result": SRSArchiver().archive_season(season), "statements": statements}, pipe)

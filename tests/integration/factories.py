@@ -10,8 +10,10 @@ import frappe
 from frappe.utils import add_days, getdate
 from frappe.utils.password import set_encrypted_password
 
-from memora.services import memory_store, site_time
-from memora.services.memory_store import MemoryRecord
+from memora.services import site_time
+from memora.services.store import tracker
+from memora.services.store.records import MemoryRecord
+from memora.services.store.submissions import write_submission
 
 STANDING_SEASON = "SEASON-2026"
 BANK = {"Bank Geography": ("Africa", "Asia"), "Bank Biology": ("Cells",)}  # subjects and their topics
@@ -99,7 +101,7 @@ def make_records(player: str, how_many: int = 1, **overrides: Any) -> list[Memor
 	season = overrides.pop("season", STANDING_SEASON)
 	ids = overrides.pop("question_ids", None) or bank_questions()[:how_many]
 	records = [make_record(q, i, len(ids), **overrides) for i, q in enumerate(ids)]
-	memory_store.upsert_records(player, season, records)
+	tracker.upsert_records(player, season, records)
 	frappe.db.commit()
 	return records
 
@@ -126,7 +128,7 @@ def make_record(question_id: str, index: int = 0, how_many: int = 1, **overrides
 def make_waiting_submission(player: str, season: str, *records: MemoryRecord) -> str:
 	"""An outbox row: a submission that led to these records and is not folded yet."""
 	submission_id = f"submission-{next(_serial)}-{RUN}"
-	name = memory_store.write_submission(player, season, submission_id, [], list(records), site_now())
+	name = write_submission(player, season, submission_id, [], list(records), site_now())
 	frappe.db.commit()
 	return name
 

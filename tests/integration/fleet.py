@@ -18,8 +18,10 @@ import frappe
 from devtools import ports
 from devtools.paths import PROJECT
 from memora.exceptions import RateLimitExceeded
-from memora.services import incidents, review_session, safe_mode
-from memora.services.safe_mode import SafeModeManager
+from memora.services.cache import incidents, safe_mode
+from memora.services.cache.safe_mode import SafeModeManager
+from memora.services.learning import reviews, submissions
+from memora.services.learning.answers import Response
 from memora.services.settings import forget_settings
 from tests.integration.connections import at_once
 
@@ -79,20 +81,20 @@ def admit(player: str) -> bool:
 def read(player: str) -> bool | None:
 	"""Whether her schedule came degraded; None when she was put off."""
 	try:
-		return review_session.read(player)["is_degraded"]
+		return reviews.read_reviews(player)["is_degraded"]
 	except RateLimitExceeded:
 		return None
 
 
 def fail_to_write(player: str, season: str) -> bool:
-	return SafeModeManager().redis.reschedule(player, season, {"q": 1.0})
+	return SafeModeManager().schedules.reschedule(player, season, {"q": 1.0})
 
 
 def submit(questions: list[str]) -> str:
 	"""Answers each question for a learner of its own, who is returned."""
 	player = frappe.generate_hash(length=8) + "@learners.example"
 	for question in questions:
-		result = review_session.submit(player, [review_session.Response(question, 4)])
+		result = submissions.submit(player, [Response(question, 4)])
 		assert (result["processed"], result["persistence_job_id"]) == (1, None), result
 	return player
 

@@ -7,11 +7,10 @@ from datetime import datetime, timedelta
 
 import frappe
 
-from memora.services import partition_manager
-from memora.services.partition_swap import EXISTS_SQL
+from memora.services.store import database, tables
 from tests.integration.factories import STANDING_SEASON
 
-DOCTYPES = tuple(partition_manager.INDEXES)
+DOCTYPES = tuple(tables.INDEXES)
 ADDED_BY_FRAPPE = ("difficulty", "state", "reps", "lapses")  # columns that the first tracker did not have
 START = datetime(2025, 9, 1, 8)
 
@@ -55,7 +54,7 @@ def unpartitioned(doctype: str) -> str:
 
 def _make_old(doctype: str, without: tuple[str, ...]) -> None:
 	table = f"tab{doctype}"
-	indexes = [f"DROP INDEX `{name}`" for name in partition_manager.INDEXES[doctype]]
+	indexes = [f"DROP INDEX `{name}`" for name in tables.INDEXES[doctype]]
 	changes = [
 		"DROP PRIMARY KEY, ADD PRIMARY KEY (name), MODIFY season varchar(140) NULL",
 		"ADD INDEX modified (modified), ADD INDEX player (player), ADD UNIQUE INDEX once (name, question_id)",
@@ -81,12 +80,12 @@ def _put_back(doctype: str) -> None:
 def run(statement: str, *values) -> None:
 	"""On a connection of its own, committed at once."""
 	frappe.db.commit()
-	with partition_manager.connection() as own, own.cursor() as cursor:
+	with database.connection() as own, own.cursor() as cursor:
 		cursor.execute(statement, values or None)
 
 
 def exists(table: str) -> bool:
-	return bool(partition_manager.query(EXISTS_SQL, (table,)))
+	return bool(tables.has_table(table))
 
 
 def make_old_rows(how_many: int, seed: int = 1) -> list[Row]:
@@ -118,7 +117,7 @@ def _old_row(chance: random.Random, number: int, spelling: str | None) -> Row:
 def insert(doctype: str, rows: list[Row]) -> None:
 	columns = list(rows[0])
 	names, marks = ", ".join(columns), ", ".join(["%s"] * len(columns))
-	with partition_manager.connection() as own, own.cursor() as cursor:
+	with database.connection() as own, own.cursor() as cursor:
 		own.autocommit(False)
 		cursor.executemany(
 			f"INSERT INTO `tab{doctype}` ({names}) VALUES ({marks})",

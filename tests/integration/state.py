@@ -7,9 +7,12 @@ from typing import Any
 
 import frappe
 
-from memora.services import memory_store, review_session, site_time
-from memora.services.activity import Counts
+from memora.services import site_time
+from memora.services.learning import reviews
 from memora.services.settings import get_settings
+from memora.services.store import tracker as tracker_store
+from memora.services.store.figure_tables import Counts
+from memora.services.store.records import unpack_activity
 from tests.integration.cleaning import ANSWER_TABLES, FIGURES, queue_redis, srs_keys, srs_redis
 
 Figures = dict[tuple[str, str], Counts]  # by learning day as ISO text, and subject
@@ -43,7 +46,7 @@ def activity(with_outbox: bool = False) -> Figures:
 	]
 	found += [(str(r.day), r.subject, r.answers, r.reviews, r.recalled) for r in rows("Activity Count")]
 	if with_outbox:
-		found += [c for row in rows("Review Outbox") for c in memory_store.unpack_activity(row.activity)]
+		found += [c for row in rows("Review Outbox") for c in unpack_activity(row.activity)]
 	return _added(found)
 
 
@@ -88,7 +91,7 @@ def marker_key(player: str, season: str) -> str:
 def scores(player: str, season: str) -> dict[str, float]:
 	"""What MariaDB and the outbox say of a schedule, as Redis would hold it."""
 	frappe.db.rollback()
-	records = memory_store.get_all_records(player, season)
+	records = tracker_store.get_all_records(player, season)
 	return {q: site_time.to_epoch(record.next_review_date) for q, record in records.items()}
 
 
@@ -128,7 +131,7 @@ def assert_agreement(player: str, season: str) -> None:
 		assert stored[question_id].next_review_date == row.next_review_date_after
 		assert stored[question_id].stability == row.stability_after
 		assert stored[question_id].last_review_date == row.reviewed_at
-	review_session.read(player)
+	reviews.read_reviews(player)
 	assert cached(player, season) == scores(player, season)
 
 

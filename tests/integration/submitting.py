@@ -5,8 +5,8 @@ from typing import Any
 
 import frappe
 
-from memora.services import review_session
-from memora.services.review_session import Response
+from memora.services.learning import reviews, submissions
+from memora.services.learning.answers import Response
 from tests.integration.factories import bank_questions
 
 
@@ -20,12 +20,12 @@ def as_sent(responses: Sequence[Response]) -> list[dict[str, Any]]:
 
 
 def submit(player: str, responses: Sequence[Response], submission_id: str | None = None) -> dict[str, Any]:
-	return review_session.submit(player, list(responses), submission_id)
+	return submissions.submit(player, list(responses), submission_id)
 
 
 def read(player: str, subject: str | None = None, limit: int = 20) -> dict[str, Any]:
 	frappe.db.rollback()
-	return review_session.read(player, subject, limit)
+	return reviews.read_reviews(player, subject, limit)
 
 
 def ids(session: dict[str, Any]) -> list[str]:

@@ -11,10 +11,13 @@ import pytest
 from frappe.utils import background_jobs
 
 from devtools import ports
-from memora.services import activity, activity_rebuild, memory_store, site_time, srs_persistence
-from memora.services.circuit_breaker import CircuitBreaker
-from memora.services.memory_store import JournalEntry
+from memora.services import site_time, srs_persistence
+from memora.services.cache.breaker import CircuitBreaker
+from memora.services.figures import activity, activity_rebuild
+from memora.services.folding import counting, folds, queueing
 from memora.services.settings import get_settings
+from memora.services.store import figure_tables, outbox, tracker
+from memora.services.store.records import JournalEntry
 from tests.integration import bench_commands, state
 from tests.integration.connections import at_once, in_other_connection
 from tests.integration.factories import bank_questions, make_learner, make_season, site_now
@@ -26,7 +29,7 @@ CHANGES = ("INSERT", "UPDATE", "DELETE", "COMMIT")
 
 
 def drain() -> int:
-	return len(srs_persistence.drain(site_now()))
+	return len(folds.drain(site_now()))
 
 
 def assert_as_journalled() -> None:
@@ -63,18 +66,18 @@ def entry(question_id: str, kind: str = "Review", rating: str = "Good", **values
 def test_reviews_are_answers_to_what_was_learnt_before_and_only_again_is_not_recalled():
 	ratings = ("Again", "Hard", "Good", "Easy")
 	entries = [entry("q", kind, rating) for kind in ("Learn", "Review", "Practice") for rating in ratings]
-	assert activity.of(entries, {"q": "Geography"}) == [(today(), "Geography", 12, 4, 3)]
+	assert counting.count_entries(entries, {"q": "Geography"}) == [(today(), "Geography", 12, 4, 3)]
 
 
 def test_a_question_without_a_subject_is_counted_without_one():
-	assert activity.of([entry("q")], {"q": None}) == [(today(), "", 1, 1, 1)]
+	assert counting.count_entries([entry("q")], {"q": None}) == [(today(), "", 1, 1, 1)]
 
 
 def test_a_day_is_a_learning_day():
 	midnight = site_now().replace(hour=0, minute=0, second=0, microsecond=0)
 	hour = timedelta(hours=get_settings().day_start_hour)
 	moments = [midnight + hour - timedelta(microseconds=1), midnight + hour]
-	counted = activity.of([entry("q", reviewed_at=moment) for moment in moments], {})
+	counted = counting.count_entries([entry("q", reviewed_at=moment) for moment in moments], {})
 	days = [midnight.date() - timedelta(days=1), midnight.date()]
 	assert [day for day, *_ in counted] == [str(day) for day in days]
 
@@ -126,8 +129,8 @@ def test_figures_of_the_present_day_are_up_to_the_last_fold(player):
 def test_a_fold_that_is_repeated_counts_nothing(player):
 	submit(player, answers(3), "s-1")
 	(row,) = state.outbox(player)
-	assert srs_persistence.fold(row.name)
-	assert srs_persistence.fold(row.name) is None
+	assert folds.fold(row.name)
+	assert folds.fold(row.name) is None
 	submit(player, answers(3), "s-1")
 	srs_persistence.persist_review_batch([], player, row.season, row.name)
 	assert_as_journalled()
@@ -137,7 +140,7 @@ def test_folds_of_one_learner_at_once_count_each_answer_once(player):
 	for number in range(12):
 		submit(player, answers(3, quality=number % 6))
 	names = [row.name for row in state.outbox(player)]
-	at_once(*[lambda: [srs_persistence.fold(name) for name in names]] * 3)
+	at_once(*[lambda: [folds.fold(name) for name in names]] * 3)
 	assert_as_journalled()
 
 
@@ -150,10 +153,10 @@ def test_two_who_sum_up_at_once_add_each_count_once(player, season):
 
 
 def test_a_fold_without_a_queue_counts(player, monkeypatch):
-	breaker = CircuitBreaker(srs_persistence._queue_breaker.failures)
+	breaker = CircuitBreaker(queueing._queue_breaker.failures)
 	monkeypatch.setattr(background_jobs, "_redis_queue_conn", None)
-	monkeypatch.setattr(srs_persistence, "_queue_breaker", breaker)
-	monkeypatch.setattr(srs_persistence._inline, "next_at", 0.0)
+	monkeypatch.setattr(queueing, "_queue_breaker", breaker)
+	monkeypatch.setattr(queueing._inline, "next_at", 0.0)
 	frappe.local.conf.redis_queue = f"redis://127.0.0.1:{ports.any_free()}/0"
 	submit(player, answers(3))
 	assert not state.outbox(player)
@@ -230,10 +233,11 @@ def test_folds_do_not_wait_for_each_other(player):
 		submit(learner, answers(2))
 	(mine,), (theirs,) = state.outbox(player), state.outbox(other)
 	frappe.db.begin()
-	rows = memory_store.take_outbox([mine.name])
-	memory_store.fold_rows(rows)
-	activity.count(rows)
-	assert in_other_connection(lambda: srs_persistence.fold(theirs.name)).result(10).name == theirs.name
+	rows = outbox.take([mine.name])
+	tracker.upsert_submissions(rows)
+	outbox.delete(rows)
+	counting.count_folded(rows)
+	assert in_other_connection(lambda: folds.fold(theirs.name)).result(10).name == theirs.name
 	frappe.db.commit()
 	assert_as_journalled()
 
@@ -246,7 +250,7 @@ def test_learners_of_long_ago_go_and_what_was_counted_of_them_stays(player, seas
 	drain()
 	activity.sum_up()
 	old = site_time.learning_day() - timedelta(days=activity.LEARNERS_KEPT_DAYS + 1)
-	name = activity._learner_name(season, old, player)
+	name = figure_tables._learner_row_name(season, old, player)
 	frappe.db.sql(
 		"INSERT INTO `tabDaily Learner` (name, day, season, player) VALUES (%s, %s, %s, %s)",
 		(name, old, season, player),
@@ -293,12 +297,12 @@ def let_days_pass(days: int) -> None:
 
 def test_days_before_the_app_counted_are_counted_from_the_journal(played, player, season):
 	activity.sum_up()
-	report = activity_rebuild.rebuild(season)
+	report = activity_rebuild.rebuild_activity(season)
 	assert (report.learners, report.answers, report.days) == (2, 10, 2)
 	assert_as_journalled()
 	assert [learners for learners, *_ in daily(season).values()] == [2, 2, 1]
 	before = daily(season)
-	activity_rebuild.rebuild(season)
+	activity_rebuild.rebuild_activity(season)
 	assert daily(season) == before
 
 
@@ -317,7 +321,7 @@ def test_what_is_still_to_be_counted_is_not_counted_twice_by_a_rebuild(played, p
 		frappe.db.commit()
 		if fold:
 			drain()
-		activity_rebuild.rebuild(season)
+		activity_rebuild.rebuild_activity(season)
 		drain()
 		activity.sum_up()
 		assert_as_journalled()
@@ -342,5 +346,5 @@ def test_another_seasons_figures_stay(played, player, season):
 	other = make_season().name
 	activity.sum_up()
 	before = daily(season)
-	activity_rebuild.rebuild(other)
+	activity_rebuild.rebuild_activity(other)
 	assert daily(season) == before

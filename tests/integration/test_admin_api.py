@@ -12,8 +12,11 @@ from frappe.utils import background_jobs
 
 from devtools import ports, processes
 from memora.exceptions import QueueUnavailable
-from memora.services import admin_jobs, cache_status, srs_redis_manager
-from memora.services.srs_reconciliation import MAX_SAMPLE_SIZE
+from memora.services import srs_redis_manager
+from memora.services.cache import loading, status, survey
+from memora.services.cache.reconciliation import MAX_SAMPLE_SIZE
+from memora.services.operations import admin_jobs
+from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import state
 from tests.integration.archiving import make_ended_season, rows_by_table
 from tests.integration.cleaning import srs_keys, srs_redis
@@ -195,7 +198,7 @@ def test_an_archive_run_that_is_refused_has_failed(long_worker, manager):
 	season = make_ended_season(20)
 	before = rows_by_table(season)
 	with make_active_meanwhile(season):
-		started = admin_jobs.start(
+		started = admin_jobs.start_admin_job(
 			"archive", "memora.services.srs_archiver.archive_season", season_name=season
 		)
 		ended = result_of(manager, started)
@@ -249,10 +252,10 @@ def test_a_dead_queue_costs_one_wait(monkeypatch):
 		frappe.local.conf.redis_queue = url
 		monkeypatch.setattr(background_jobs, "_redis_queue_conn", None)
 		with pytest.raises(QueueUnavailable):
-			admin_jobs.start("rebuild", "frappe.utils.now")
+			admin_jobs.start_admin_job("rebuild", "frappe.utils.now")
 		assert len(connections) <= CONNECTS_A_TRY
 		with pytest.raises(QueueUnavailable):
-			admin_jobs.get_status("memora-rebuild-1")
+			admin_jobs.get_job_status("memora-rebuild-1")
 		assert len(connections) <= 2 * CONNECTS_A_TRY
 
 
@@ -283,7 +286,7 @@ def answers_nothing() -> Iterator[tuple[str, list[Any]]]:
 def test_the_status_of_a_cache(manager, season):
 	for player in (make_learner().name, make_learner().name):
 		make_records(player, 2)
-		srs_redis_manager.SRSRedisManager().load_due(player, season)
+		loading.load_due(SRSRedisManager().schedules, player, season)
 	found = message(manager.get(f"{API}get_cache_status"))
 	assert found["keys_by_season"] == {season: 2}
 	assert found["total_keys"] == found["sampled_keys"] == len(srs_keys()) >= 4
@@ -304,7 +307,7 @@ def test_the_status_of_a_cache_that_is_not_there(manager):
 def test_seasons_of_any_name_are_counted(name):
 	make_season(season_name=name)
 	srs_redis_manager.SRSRedisManager().add_item("player@example.com", name, "q", 1.0)
-	assert cache_status.get()["keys_by_season"] == {name: 1}
+	assert status.get_cache_status()["keys_by_season"] == {name: 1}
 
 
 @pytest.mark.each_redis
@@ -313,7 +316,7 @@ def test_foreign_keys_are_counted_but_no_schedules(season):
 	foreign = ("rq:queue", "srs:a", "srs:a:b:c", "other:srs:a:b", "{srs:a:b}:loaded", "x")
 	for key in foreign:
 		srs_redis().set(key, 1)
-	found = cache_status.get()
+	found = status.get_cache_status()
 	assert found["keys_by_season"] == {season: 1}
 	assert found["total_keys"] == len(srs_keys()) > len(foreign)
 
@@ -325,7 +328,7 @@ def test_a_namespace_sees_its_own(namespace, counted):
 		frappe.local.conf.srs_redis_namespace = space
 		srs_redis_manager.SRSRedisManager().add_item("player@example.com", season, "q", 1.0)
 	frappe.local.conf.srs_redis_namespace = namespace
-	assert cache_status.get()["keys_by_season"] == counted
+	assert status.get_cache_status()["keys_by_season"] == counted
 
 
 def test_of_many_keys_a_part_is_looked_at(proxy, monkeypatch, season):
@@ -333,16 +336,16 @@ def test_of_many_keys_a_part_is_looked_at(proxy, monkeypatch, season):
 	for number in range(400):
 		pipeline.set(f"srs:player{number}:{season}" if number % 4 else f"other{number}", 1)
 	pipeline.execute()
-	monkeypatch.setattr(srs_redis_manager, "SCAN_KEYS", 50)
-	monkeypatch.setattr(srs_redis_manager, "SURVEY_KEYS", 100)
-	cache_status.get()  # connects, and looks for what others have missed
+	monkeypatch.setattr(survey, "SCAN_KEYS", 50)
+	monkeypatch.setattr(survey, "SURVEY_KEYS", 100)
+	status.get_cache_status()  # connects, and looks for what others have missed
 	with proxy.counted() as count:
-		found = cache_status.get()
+		found = status.get_cache_status()
 	assert (found["total_keys"], found["is_exact"]) == (srs_redis().dbsize(), False)
 	assert 100 <= found["sampled_keys"] < 200
 	assert found["keys_by_season"][season] == pytest.approx(300, rel=0.3)
 	assert count.round_trips <= 5  # memory, size, and two or three of keys
-	monkeypatch.setattr(srs_redis_manager, "SURVEY_KEYS", 1000)
-	found = cache_status.get()
+	monkeypatch.setattr(survey, "SURVEY_KEYS", 1000)
+	found = status.get_cache_status()
 	assert (found["sampled_keys"], found["is_exact"]) == (srs_redis().dbsize(), True)
 	assert found["keys_by_season"] == {season: 300}

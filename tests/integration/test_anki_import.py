@@ -18,18 +18,13 @@ from memora.exceptions import (
 	NoActiveSeason,
 	QueueUnavailable,
 )
-from memora.services import (
-	activity,
-	admin_jobs,
-	anki_import,
-	anki_media,
-	anki_package,
-	replay,
-	review_session,
-	site_time,
-)
-from memora.services.anki_cards import cloze
-from memora.services.review_session import Response
+from memora.services import site_time
+from memora.services.anki import importer, media, package
+from memora.services.anki.cards import cloze
+from memora.services.figures import activity
+from memora.services.learning import reviews, submissions
+from memora.services.learning.answers import Response
+from memora.services.operations import admin_jobs, replay
 from tests.integration import bench_commands, state
 from tests.integration.anki_decks import (
 	EXPORTED_BY_ANKI,
@@ -88,7 +83,7 @@ def fresh(doc):
 def run(path: Path, **values):
 	"""The Anki Import after its job, done here."""
 	doc = make_import(path, **values)
-	anki_import.run(doc.name)
+	importer.run_import(doc.name)
 	return fresh(doc)
 
 
@@ -160,7 +155,7 @@ def test_topics_are_those_chosen(deck):
 	doc.decks[0].topic = chosen
 	doc.save()
 	frappe.db.commit()
-	anki_import.run(doc.name)
+	importer.run_import(doc.name)
 	assert {q.topic for q in imported()} == {chosen}
 
 
@@ -343,7 +338,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("reason", BROKEN)
 def test_a_file_that_is_no_deck_is_refused_by_name(reason, tmp_path, monkeypatch):
-	monkeypatch.setattr(anki_package, "READ_SECONDS", 0.2)
+	monkeypatch.setattr(package, "READ_SECONDS", 0.2)
 	path = tmp_path / "broken.apkg"
 	BROKEN[reason](path)
 	doc = make_import(path)
@@ -351,7 +346,7 @@ def test_a_file_that_is_no_deck_is_refused_by_name(reason, tmp_path, monkeypatch
 		doc.run_method("preview")
 	assert caught.value.http_status_code == 400
 	frappe.db.rollback()
-	result = anki_import.run(doc.name)
+	result = importer.run_import(doc.name)
 	assert (result["status"], fresh(doc).status) == ("Failed", "Failed")
 	assert reason in fresh(doc).error
 	assert (imported(), files()) == ([], [])
@@ -371,7 +366,7 @@ def test_a_bomb_among_the_media_is_left_out(tmp_path):
 
 
 def test_more_media_than_are_taken(deck, monkeypatch):
-	monkeypatch.setattr(anki_media, "MAX_FILES", 1)
+	monkeypatch.setattr(media, "MAX_FILES", 1)
 	doc = make_import(deck)
 	with pytest.raises(InvalidAnkiPackage, match="more than 1 media files"):
 		doc.run_method("preview")
@@ -389,7 +384,7 @@ def test_a_file_that_is_gone(deck):
 
 
 def test_a_run_is_cancelled_and_the_next_goes_on(deck, monkeypatch):
-	monkeypatch.setattr(anki_import, "BATCH", 2)
+	monkeypatch.setattr(importer, "BATCH", 2)
 	doc = make_import(deck)
 
 	# the request that cancels ends with a commit
@@ -399,10 +394,10 @@ def test_a_run_is_cancelled_and_the_next_goes_on(deck, monkeypatch):
 				lambda: (frappe.get_doc(DOCTYPE, doc.name).cancel_import(), frappe.db.commit())
 			).result(20)
 
-	assert anki_import.run(doc.name, cancelling)["status"] == "Cancelled"
+	assert importer.run_import(doc.name, cancelling)["status"] == "Cancelled"
 	assert (len(imported()), fresh(doc).created) == (2, 2)
 	frappe.db.set_value(DOCTYPE, doc.name, "cancel_requested", 0)
-	anki_import.run(doc.name)
+	importer.run_import(doc.name)
 	doc = fresh(doc)
 	assert (doc.status, doc.created, doc.unchanged) == ("Completed", 4, 2)
 	assert sorted(q.position for q in imported()) == [1, 2, 3, 4, 5, 6]
@@ -420,7 +415,7 @@ def test_while_it_runs_nobody_starts_changes_or_deletes_it(deck):
 				).result(20)
 			refused.append(action)
 
-	assert anki_import.run(doc.name, interfere)["status"] == "Completed"
+	assert importer.run_import(doc.name, interfere)["status"] == "Completed"
 	assert "delete" in refused
 	with pytest.raises(JobStateError, match="is not running"):
 		doc.cancel_import()
@@ -433,7 +428,7 @@ def test_one_whose_worker_was_killed_is_started_again(deck):
 	with pytest.raises(JobStateError, match="is running"):
 		doc.start()
 	doc.cancel_import()
-	assert (anki_import.run(doc.name)["status"], imported()) == ("Cancelled", [])
+	assert (importer.run_import(doc.name)["status"], imported()) == ("Cancelled", [])
 
 
 def test_a_worker_imports_what_a_manager_starts(deck, long_worker):
@@ -519,13 +514,13 @@ def test_a_learners_history_is_journalled_and_replayed(old_deck, player, season)
 	rows = state.tracker(player)
 	assert sorted(row.reps for row in rows.values()) == [3, 3]
 	assert state.outbox(player) == []
-	report = replay.replay(season, player)
+	report = replay.replay_season(season, player)
 	assert (report.answers, report.differences, report.unjournalled) == (6, 0, 0)
 	activity.sum_up()
 	first, last = journal[0].reviewed_at.date() - timedelta(days=1), site_time.naive_now().date()
 	counted = [day.counts for day in activity.by_day(season, first, last)]
 	assert (sum(c.answers for c in counted), sum(c.reviews for c in counted)) == (6, 4)
-	due = {q["question_id"] for q in review_session.read(player)["questions"]}
+	due = {q["question_id"] for q in reviews.read_reviews(player)["questions"]}
 	assert due == {q for q, row in rows.items() if row.next_review_date <= site_time.naive_now()}
 
 
@@ -539,7 +534,7 @@ def test_a_second_import_of_a_history_adds_nothing(old_deck, player, season):
 def test_a_question_that_she_has_answered_here_keeps_its_schedule(old_deck, player):
 	run(old_deck)
 	answered = imported()[0].name
-	review_session.submit(player, [Response(answered, 4)])
+	submissions.submit(player, [Response(answered, 4)])
 	doc = run(old_deck, learner=player)
 	assert doc.reviews_imported == 3
 	assert len([row for row in state.journal(player) if row.question_id == answered]) == 1
@@ -550,5 +545,5 @@ def test_a_history_needs_an_active_season(old_deck, player):
 	doc = make_import(old_deck, learner=player)
 	with pytest.raises(NoActiveSeason):
 		doc.run_method("preview")
-	assert anki_import.run(doc.name)["status"] == "Failed"
+	assert importer.run_import(doc.name)["status"] == "Failed"
 	assert imported() == []

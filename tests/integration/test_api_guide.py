@@ -12,7 +12,7 @@ from frappe.utils.password import update_password
 
 from devtools import node
 from devtools.paths import PROJECT, current_bench
-from memora.services import memory_store
+from memora.services.store import row_names
 from tests.integration import contract, state
 from tests.integration.connections import raw_connection
 from tests.integration.factories import bank_questions, make_learner, make_records, make_topic
@@ -90,7 +90,7 @@ def test_the_examples(examples):
 	"""All at once: the clients that repeat meet a 503 first, and have to wait for seconds."""
 	with raw_connection() as connection, connection.cursor() as cursor:
 		for language in ("python", "js"):
-			name = "memora:" + memory_store.digest(frappe.conf.db_name, examples[language].player)
+			name = "memora:" + row_names.digest(frappe.conf.db_name, examples[language].player)
 			cursor.execute("SELECT GET_LOCK(%s, 0)", (name,))
 		for one in examples.values():
 			one.start()

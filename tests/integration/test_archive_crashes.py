@@ -9,8 +9,8 @@ from contextlib import contextmanager, nullcontext
 
 import pytest
 
-from memora.services import memory_store
 from memora.services.srs_archiver import SRSArchiver
+from memora.services.store import database
 from tests.integration import dying_archiver
 from tests.integration.archiving import (
 	ARCHIVE,
@@ -87,7 +87,7 @@ def test_an_archive_run_that_dies_after_any_statement(dying, order, swaps, chunk
 
 def complete(season: str, is_done: bool) -> None:
 	"""What the scheduler or an administrator does next."""
-	with memory_store.named_lock("archive", DEATH_SECONDS) as is_mine:
+	with database.named_lock("archive", DEATH_SECONDS) as is_mine:
 		assert is_mine, "a dead run's lock is still held"
 	result = SRSArchiver().archive_season(season)
 	assert result["success"] or (is_done and "archived already" in result["error"])

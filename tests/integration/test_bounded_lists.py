@@ -11,7 +11,7 @@ from werkzeug.wrappers import Request
 
 from memora.exceptions import UnboundedList
 from memora.memora import bounded_lists
-from memora.services import memory_store
+from memora.services.store import row_names
 from tests.integration.client import Client, message
 from tests.integration.factories import make_learner, make_records
 from tests.integration.handlers import rows_read
@@ -169,9 +169,9 @@ def test_over_http_a_list_is_of_the_learner_asked_for(web, tables):
 
 
 def test_names_of_a_player_are_those_of_all_her_rows(player, season):
-	first, last = memory_store.names_of_player(player)
+	first, last = row_names.names_of_learner(player)
 	for name in (
-		memory_store.tracker_name(player, season, "q"),
-		memory_store.journal_name(player, season, "s", "q"),
+		row_names.tracker_name(player, season, "q"),
+		row_names.journal_name(player, season, "s", "q"),
 	):
 		assert first < name < last

@@ -7,7 +7,7 @@ import frappe
 import pytest
 from frappe.utils import background_jobs
 
-from memora.services import review_session
+from memora.services.learning import reviews
 from memora.services.settings import get_settings
 from tests.integration.factories import bank_questions, make_questions, make_records, make_season
 from tests.integration.redis_proxy import RedisProxy
@@ -43,9 +43,9 @@ def counted() -> Iterator[Queries]:
 def warm(proxy, player) -> str:
 	"""A learner with 200 scheduled questions, all of them known to this process and to Redis."""
 	make_records(player, question_ids=[*bank_questions(), *[f"other-{i:03}" for i in range(170)]])
-	review_session.read(player, None, 20)
+	reviews.read_reviews(player, None, 20)
 	submit(player, answers(questions=["other-169"]))
-	review_session.read(player, None, 20)
+	reviews.read_reviews(player, None, 20)
 	frappe.db.rollback()
 	get_settings()
 	return player
@@ -53,7 +53,7 @@ def warm(proxy, player) -> str:
 
 def test_a_warm_read_costs_four_queries_and_one_round_trip(warm, proxy):
 	with proxy.counted() as redis, counted() as queries:
-		session = review_session.read(warm, None, 20)
+		session = reviews.read_reviews(warm, None, 20)
 	assert ids(session) == bank_questions()[:20]
 	assert redis.round_trips == 1
 	assert queries.total <= 4
@@ -64,7 +64,7 @@ def test_a_warm_read_costs_the_same_whatever_the_limit(warm, proxy):
 	costs = []
 	for limit in (1, 50):
 		with proxy.counted() as redis, counted() as queries:
-			review_session.read(warm, None, limit)
+			reviews.read_reviews(warm, None, limit)
 		costs.append((queries.total, redis.round_trips))
 	assert costs[0] == costs[1]
 
@@ -109,7 +109,7 @@ def test_a_read_without_redis_costs_no_more_queries_the_more_is_due(player, seas
 	for how_many in (25, 200):
 		make_records(player, question_ids=[f"q-{i}" for i in range(how_many)])
 		with counted() as queries:
-			review_session.read(player, None, 20)
+			reviews.read_reviews(player, None, 20)
 		costs.append(queries.total)
 	assert costs[0] == costs[1] <= 6
 

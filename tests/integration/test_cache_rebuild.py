@@ -5,10 +5,12 @@ import pytest
 
 from devtools import ports
 from memora.exceptions import InvalidLimit, SeasonStateError, UnknownSeason
-from memora.services import cache_rebuild, memory_store, review_session
-from memora.services.memory_store import MANY_RECORDS
-from memora.services.review_session import Response
+from memora.services.cache import rebuild
+from memora.services.learning import reviews, submissions
+from memora.services.learning.answers import Response
 from memora.services.srs_redis_manager import SRSRedisManager, rebuild_season_cache
+from memora.services.store import database, whole_schedules
+from memora.services.store.whole_schedules import MANY_RECORDS
 from tests.integration import state
 from tests.integration.cleaning import srs_redis
 from tests.integration.connections import in_other_connection
@@ -38,7 +40,7 @@ def players() -> list[str]:
 @pytest.fixture
 def eager(monkeypatch) -> None:
 	"""Reports progress, and looks whether to stop, after each batch."""
-	monkeypatch.setattr(cache_rebuild, "REPORT_SECONDS", 0)
+	monkeypatch.setattr(rebuild, "REPORT_SECONDS", 0)
 
 
 def all_right(players: list[str], season: str) -> None:
@@ -105,26 +107,26 @@ def test_an_empty_season(season):
 
 @pytest.mark.parametrize("moment", ["before the rows are read", "after the rows are read"])
 def test_an_answer_meanwhile_is_not_overwritten(moment, players, season, monkeypatch):
-	get_schedules, question = memory_store.get_schedules, bank_questions()[0]
+	get_schedules, question = whole_schedules.get_schedules, bank_questions()[0]
 
 	def answering(*args) -> dict[str, dict[str, str]]:
 		rows = get_schedules(*args) if moment == "after the rows are read" else None
-		in_other_connection(lambda: review_session.submit(players[2], [Response(question, 5)])).result(20)
+		in_other_connection(lambda: submissions.submit(players[2], [Response(question, 5)])).result(20)
 		if not rows:
-			memory_store.new_snapshot()
+			database.new_snapshot()
 		return rows or get_schedules(*args)
 
-	monkeypatch.setattr(memory_store, "get_schedules", answering)
+	monkeypatch.setattr(whole_schedules, "get_schedules", answering)
 	assert rebuild_season_cache(season)["total_keys"] == 4
 	monkeypatch.undo()
 	assert not state.is_loaded(players[2], season)
-	review_session.read(players[2])
+	reviews.read_reviews(players[2])
 	all_right(players, season)
 
 
 def test_progress_is_written_down(players, season, eager):
 	seen = []
-	cache_rebuild.rebuild(
+	rebuild.rebuild_cache(
 		season, 3, progress=lambda doc: seen.append((doc.status, doc.learners, doc.records))
 	)
 	assert seen[:3] == [("Running", 1, 3), ("Running", 2, 6), ("Running", 3, 9)]
@@ -141,13 +143,13 @@ def test_progress_is_written_down(players, season, eager):
 
 
 def test_a_cancelled_run_stops_and_the_next_goes_on(players, season, eager):
-	assert not cache_rebuild.cancel(season)
+	assert not rebuild.cancel_rebuild(season)
 
 	def cancelling(doc) -> None:
 		if doc.learners == 2 and doc.status == "Running":
-			assert in_other_connection(lambda: cache_rebuild.cancel(season)).result(20)
+			assert in_other_connection(lambda: rebuild.cancel_rebuild(season)).result(20)
 
-	result = cache_rebuild.rebuild(season, 3, progress=cancelling)
+	result = rebuild.rebuild_cache(season, 3, progress=cancelling)
 	assert (result["status"], result["total_users"]) == ("cancelled", 2)
 	assert [state.is_loaded(p, season) for p in players] == [True, True, False, False, False]
 	srs_redis().delete(state.marker_key(players[0], season))
@@ -162,7 +164,7 @@ def test_a_run_that_died_is_gone_on_with_and_one_that_is_old_is_not(players, sea
 			raise KeyboardInterrupt
 
 	with pytest.raises(KeyboardInterrupt):
-		cache_rebuild.rebuild(season, 3, progress=dying)
+		rebuild.rebuild_cache(season, 3, progress=dying)
 	(row,) = state.rows(DOCTYPE)
 	assert (row.status, row.learners, row.error) == ("Failed", 3, "KeyboardInterrupt: ")
 	frappe.db.sql(
@@ -174,8 +176,8 @@ def test_a_run_that_died_is_gone_on_with_and_one_that_is_old_is_not(players, sea
 
 
 def test_restart_begins_anew(players, season, eager):
-	cache_rebuild.rebuild(season, 3, progress=lambda doc: cache_rebuild.cancel(season))
-	assert cache_rebuild.rebuild(season, 3, restart=True)["total_users"] == 5
+	rebuild.rebuild_cache(season, 3, progress=lambda doc: rebuild.cancel_rebuild(season))
+	assert rebuild.rebuild_cache(season, 3, restart=True)["total_users"] == 5
 	all_right(players, season)
 
 
@@ -184,23 +186,23 @@ def test_one_at_a_time(players, season, eager):
 		with pytest.raises(SeasonStateError, match="is being rebuilt"):
 			in_other_connection(lambda: rebuild_season_cache(season)).result(20)
 
-	assert cache_rebuild.rebuild(season, 100, progress=second)["status"] == "completed"
+	assert rebuild.rebuild_cache(season, 100, progress=second)["status"] == "completed"
 
 
 def test_redis_that_goes_away_fails_the_run_and_the_next_completes_it(players, season, proxy, eager):
-	SRSRedisManager().server.breaker.open_seconds = 0
+	SRSRedisManager().schedules.gateway.server.breaker.open_seconds = 0
 
 	def cutting(doc) -> None:
 		if doc.learners == 2 and doc.status == "Running":
 			proxy.stop()
 
-	result = cache_rebuild.rebuild(season, 3, progress=cutting)
+	result = rebuild.rebuild_cache(season, 3, progress=cutting)
 	assert (result["status"], result["total_users"]) == ("failed", 2)
 	assert "not there" in result["error"]
 	proxy.start()
 	assert rebuild_season_cache(season, 3)["status"] == "completed"
 	for player in players:
-		review_session.read(player)
+		reviews.read_reviews(player)
 	all_right(players, season)
 
 

@@ -13,8 +13,8 @@ from click.testing import Result
 from devtools import ports, sites
 from devtools.paths import current_bench
 from memora import demo_data
-from memora.services import memory_store
 from memora.services.srs_redis_manager import rebuild_season_cache
+from memora.services.store import outbox
 from tests.integration import bench_commands, state
 from tests.integration.archiving import make_ended_season
 from tests.integration.cleaning import srs_redis
@@ -228,7 +228,7 @@ def test_retention():
 
 def test_a_drain_of_what_was_parked(player, season):
 	name = wait(player, season)
-	memory_store.park_outbox(name, "a cause that is mended by now", site_now())
+	outbox.park(name, "a cause that is mended by now", site_now())
 	frappe.db.commit()
 	assert run_json("drain")[1] == {"retried": 0, "submissions": 0, "answers": 0, "waiting": 0, "parked": 1}
 	code, result = run_json("drain", "--parked")

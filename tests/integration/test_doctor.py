@@ -18,8 +18,10 @@ from devtools.daemons import Daemon, answers
 from devtools.paths import MAIN_SITE, current_bench
 from devtools.pids import PidFile
 from devtools.sites import ADMIN_PASSWORD
-from memora.services import doctor, memory_store, partition_manager, settings
-from memora.services.doctor import Finding
+from memora.services import settings
+from memora.services.operations import doctor
+from memora.services.operations.doctor import Finding
+from memora.services.store import layout, outbox, partitions, tables
 from tests.integration import bench_commands
 from tests.integration.factories import make_records, make_season, make_waiting_submission, site_now
 from tests.integration.site_config import changed, site_config
@@ -191,7 +193,7 @@ def test_answers_that_nobody_folds(player, season):
 
 def test_parked_answers(player, season):
 	name = make_waiting_submission(player, season)
-	memory_store.park_outbox(name, "a cause that is mended by now", site_now())
+	outbox.park(name, "a cause that is mended by now", site_now())
 	frappe.db.commit()
 	follow(only("queue_worked", "1 submissions are parked"))
 	assert look() == []
@@ -260,13 +262,13 @@ def test_a_clock_that_is_off():
 	assert look() == []
 
 
-@pytest.mark.parametrize("doctype", partition_manager.INDEXES)
+@pytest.mark.parametrize("doctype", tables.INDEXES)
 def test_a_partition_that_is_missing(doctype):
 	season = make_season().name
-	frappe.db.sql_ddl(f"ALTER TABLE `tab{doctype}` DROP PARTITION {partition_manager.partition_name(season)}")
+	frappe.db.sql_ddl(f"ALTER TABLE `tab{doctype}` DROP PARTITION {tables.partition_name(season)}")
 	follow(only("partitions", season))
 	assert look() == []
-	assert partition_manager.has_partitions(season)
+	assert partitions.has_partitions(season)
 
 
 def test_a_season_that_denies_its_partitions():
@@ -282,7 +284,7 @@ def test_an_index_that_is_missing():
 	try:
 		assert "migrate" in only("partitions", "not partitioned").mend
 	finally:
-		partition_manager.ensure_layout()  # as migrate does
+		layout.ensure_layout()  # as migrate does
 	assert look() == []
 
 

@@ -7,8 +7,8 @@ import pymysql
 import pytest
 
 from memora.exceptions import InvalidSettings
-from memora.services import memory_store
 from memora.services.settings import Settings, get_settings
+from memora.services.store import row_names
 from tests.integration import state
 from tests.integration.client import Client
 from tests.integration.factories import (
@@ -163,7 +163,7 @@ def test_errors_of_seasons_have_their_status(web, season, change, status, except
 def test_a_row_inserted_through_the_orm_has_the_name_that_answers_give(player, season, doctype):
 	values = {"player": player, "season": season, "question_id": "q-1"}
 	doc = frappe.get_doc({"doctype": doctype, **values}).insert()
-	assert doc.name == memory_store.tracker_name(player, season, "q-1")
+	assert doc.name == row_names.tracker_name(player, season, "q-1")
 	with pytest.raises((frappe.DuplicateEntryError, pymysql.err.IntegrityError)):
 		frappe.get_doc({"doctype": doctype, **values}).insert()
 	assert frappe.db.count(doctype) == 1
@@ -172,7 +172,7 @@ def test_a_row_inserted_through_the_orm_has_the_name_that_answers_give(player, s
 def test_a_journal_row_inserted_through_the_orm_has_the_name_that_answers_give(player, season):
 	values = {"player": player, "season": season, "question_id": "q-1", "submission_id": "s-1"}
 	doc = frappe.get_doc({"doctype": "Player Review Log", **values}).insert()
-	assert doc.name == memory_store.journal_name(player, season, "s-1", "q-1")
+	assert doc.name == row_names.journal_name(player, season, "s-1", "q-1")
 
 
 @pytest.mark.parametrize("missing", ["player", "season", "question_id"])

@@ -1,6 +1,5 @@
 """The drain: many submissions in few statements, the poisoned ones aside, deadlocks tried again."""
 
-import json
 import threading
 import time
 from collections.abc import Iterator
@@ -13,9 +12,13 @@ import pytest
 from frappe.database.database import Database
 from frappe.utils import background_jobs
 
-from memora.services import memory_store, srs_persistence
-from memora.services.memory_store import MemoryRecord
-from memora.services.srs_persistence import FOLD_SUBMISSIONS, SRSPersistenceService
+from memora.services import srs_persistence
+from memora.services.folding import folds, queueing
+from memora.services.folding.folds import FOLD_SUBMISSIONS
+from memora.services.srs_persistence import SRSPersistenceService
+from memora.services.store import row_names
+from memora.services.store import tracker as tracker_store
+from memora.services.store.records import MemoryRecord, pack_records
 from tests.integration import factories
 from tests.integration.client import Client, message
 from tests.integration.connections import in_other_connection, raw_connection
@@ -30,9 +33,9 @@ OUTBOX_SQL = """
 
 
 def put(player: str, season: str, submission: str, records: list[MemoryRecord], payload: str = "") -> str:
-	"""A submission in the outbox as memory_store writes it, or with a payload of its own; its key."""
-	key = memory_store.submission_key(player, season, submission)
-	payload = payload or json.dumps([record.as_json() for record in records])
+	"""A submission in the outbox as store/outbox writes it, or with a payload of its own; its key."""
+	key = row_names.submission_key(player, season, submission)
+	payload = payload or pack_records(records)
 	now = factories.site_now()
 	frappe.db.sql(OUTBOX_SQL, (key, player, season, payload, now, now))
 	frappe.db.commit()
@@ -49,7 +52,7 @@ def record(question: str, **overrides) -> MemoryRecord:
 
 
 def drain() -> int:
-	return len(srs_persistence.drain(factories.site_now()))
+	return len(folds.drain(factories.site_now()))
 
 
 @contextmanager
@@ -103,7 +106,7 @@ def test_what_another_process_folds_just_now_is_left_to_it(season, player):
 	mine, theirs = put(player, season, "a", [record("q1")]), put("other", season, "b", [record("q2")])
 	with raw_connection() as connection, connection.cursor() as cursor:
 		cursor.execute("SELECT name FROM `tabReview Outbox` WHERE name = %s FOR UPDATE", (theirs,))
-		assert [row.name for row in srs_persistence.drain(factories.site_now())] == [mine]
+		assert [row.name for row in folds.drain(factories.site_now())] == [mine]
 		connection.rollback()  # closing it would let the row go a little later
 	assert drain() == 1
 
@@ -115,7 +118,7 @@ def test_what_another_process_folds_just_now_is_left_to_it(season, player):
 def test_the_newest_answer_stays_in_whatever_order_they_are_folded(season, player, order):
 	keys = [put(player, season, f"s{n}", [answered(n)]) for n in range(3)]
 	for index in order:
-		assert srs_persistence.fold(keys[index])
+		assert folds.fold(keys[index])
 	assert_is(tracker(player)["q1"], answered(2))
 
 
@@ -203,7 +206,7 @@ def test_parked_submissions_are_folded_when_the_cause_is_mended(season):
 	no_partition, unreadable = put_poison(season)
 	drain()
 	factories.make_season(season_name="Nowhere")
-	assert srs_persistence.unpark() == 2
+	assert folds.unpark() == 2
 	drain()
 	assert [row.name for row in rows("Review Outbox")] == [unreadable]
 	assert tracker("lost").keys() == {"q1"}
@@ -213,7 +216,7 @@ def test_parked_submissions_are_folded_when_the_cause_is_mended(season):
 def test_a_parked_submission_does_not_stop_a_learners_reads(season, player):
 	put(player, season, "a", [], POISON)
 	put(player, season, "b", [record("q1")])
-	assert memory_store.get_all_records(player, season).keys() == {"q1"}
+	assert tracker_store.get_all_records(player, season).keys() == {"q1"}
 
 
 # Locks
@@ -223,7 +226,7 @@ def test_a_parked_submission_does_not_stop_a_learners_reads(season, player):
 def impatient(monkeypatch):
 	"""Lock waits of a second, retries without much delay; how often it slept is counted."""
 	frappe.db.sql("SET SESSION innodb_lock_wait_timeout = 1")
-	monkeypatch.setattr(SRSPersistenceService, "RETRY_DELAY_BASE", 0.01)
+	monkeypatch.setattr(folds, "RETRY_DELAY_BASE", 0.01)
 	delays: list[float] = []
 
 	def sleep(seconds: float) -> None:
@@ -231,7 +234,7 @@ def impatient(monkeypatch):
 		time.sleep(seconds)
 
 	own_time = SimpleNamespace(monotonic=time.monotonic, sleep=sleep)
-	monkeypatch.setattr(srs_persistence, "time", own_time)  # not the module that everybody shares
+	monkeypatch.setattr(folds, "time", own_time)  # not the module that everybody shares
 	yield delays
 	frappe.db.rollback()
 	frappe.db.sql("SET SESSION innodb_lock_wait_timeout = DEFAULT")
@@ -251,7 +254,7 @@ def test_a_lock_wait_that_times_out_is_tried_again(season, player, impatient):
 	holder = in_other_connection(hold)
 	try:
 		assert held.wait(10)
-		assert srs_persistence.fold(key).name == key
+		assert folds.fold(key).name == key
 	finally:
 		released.set()
 		holder.result(10)
@@ -266,7 +269,7 @@ def test_a_lock_that_stays_raises_and_leaves_the_submission(season, player, impa
 	with raw_connection() as connection, connection.cursor() as cursor:
 		cursor.execute("SELECT name FROM `tabPlayer Memory Tracker` WHERE player = %s FOR UPDATE", (player,))
 		with pytest.raises(frappe.QueryTimeoutError):
-			srs_persistence.fold(key)
+			folds.fold(key)
 	assert impatient == [0.01, 0.02, 0.04]
 	assert [row.name for row in outbox(player)] == [key]
 	assert not outbox(player)[0].parked_at
@@ -287,7 +290,7 @@ def test_a_deadlock_is_tried_again(season, player, impatient):
 			(name_of(player, season, stored[1]),),
 		)
 		make_heavy(cursor)
-		folding = in_other_connection(lambda: srs_persistence.fold(key))
+		folding = in_other_connection(lambda: folds.fold(key))
 		wait_until(is_waiting_for_a_lock, "a fold that waits")
 		cursor.execute(
 			"SELECT name FROM `tabPlayer Memory Tracker` WHERE name = %s FOR UPDATE",
@@ -314,7 +317,7 @@ def is_waiting_for_a_lock() -> bool:
 
 
 def name_of(player: str, season: str, record: MemoryRecord) -> str:
-	return memory_store.tracker_name(player, season, record.question_id)
+	return row_names.tracker_name(player, season, record.question_id)
 
 
 def newer(stored: MemoryRecord) -> MemoryRecord:
@@ -387,7 +390,7 @@ def test_a_learner_may_ask_after_her_own_submissions_only(client, guest, web):
 
 
 def test_a_submission_of_her_own_that_never_was_is_not_found(client, player, season):
-	job_id = srs_persistence.job_id_of(memory_store.submission_key(player, season, "never sent"))
+	job_id = queueing.job_id_of(row_names.submission_key(player, season, "never sent"))
 	reply = client.get(STATUS, job_id=job_id)
 	assert reply.status_code == 404
 	assert reply.json()["exc_type"] == "UnknownSubmission"

@@ -8,9 +8,9 @@ import pytest
 from frappe.tests.utils import patch_hooks
 
 from memora.exceptions import InvalidQuestion
-from memora.services import lesson_session
-from memora.services.question_source import QuestionBank, get_source, get_subjects
-from memora.services.srs_persistence import fold
+from memora.services.folding.folds import fold
+from memora.services.learning import lessons
+from memora.services.learning.question_source import QuestionBank, get_source, get_subjects
 from tests.integration import state
 from tests.integration.factories import make_questions, make_records, make_topic
 from tests.integration.submitting import answers, ids, read, submit
@@ -159,7 +159,7 @@ def test_without_a_hook_the_question_bank_serves():
 
 
 def test_a_lesson_asks_the_host_app(host, player):
-	session = lesson_session.read(player, None, None, 2)
+	session = lessons.read_lesson(player, None, None, 2)
 	assert session["questions"] == [
 		{"question_id": q, **HostQuestions.CONTENT[q]} for q in ("host-1", "host-2")
 	]

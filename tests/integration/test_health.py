@@ -7,8 +7,9 @@ import pytest
 from frappe.utils import background_jobs
 
 from devtools import ports
-from memora.services import health, memory_store
-from memora.services.srs_persistence import get_queue
+from memora.services.folding.queueing import get_queue
+from memora.services.operations import health
+from memora.services.store import outbox
 from tests.integration import state
 from tests.integration.connections import raw_connection
 from tests.integration.factories import make_learner, make_waiting_submission, site_now
@@ -36,7 +37,7 @@ def make_old_submission(player: str, season: str, seconds: int) -> None:
 @pytest.mark.parametrize(("seconds", "status"), [(0, "ok"), (110, "ok"), (130, "warning"), (610, "critical")])
 def test_answers_that_wait(player, season, seconds, status):
 	make_old_submission(player, season, seconds)
-	found = health.get()
+	found = health.get_health()
 	assert found["checks"]["outbox"]["value"] == pytest.approx(seconds, abs=5)
 	assert (found["checks"]["outbox"]["status"], found["status"]) == (status, status)
 
@@ -62,7 +63,7 @@ def test_managers_are_told_of_changes_once(told, player, season):
 	health.watch()
 	assert told() == []
 	name = make_waiting_submission(player, season)
-	memory_store.park_outbox(name, "a cause", site_now())
+	outbox.park(name, "a cause", site_now())
 	frappe.db.commit()
 	for _ in range(3):
 		health.watch()
@@ -115,6 +116,6 @@ def test_jobs_that_wait():
 	found = []
 	for _ in range(5):
 		queue.enqueue("frappe.ping")
-		found.append(health.get()["checks"]["queue_depth"])
+		found.append(health.get_health()["checks"]["queue_depth"])
 	assert [check["value"] for check in found] == [1, 2, 3, 4, 5]
 	assert [check["status"] for check in found] == ["ok", "ok", "warning", "warning", "critical"]

@@ -10,9 +10,9 @@ from frappe.desk.doctype.notification_settings.notification_settings import crea
 from frappe.utils.password import update_password
 
 from devtools import ports
-from memora.services import memory_store
-from memora.services.srs_persistence import fold
+from memora.services.folding.folds import fold
 from memora.services.srs_redis_manager import SRSRedisManager
+from memora.services.store import row_names
 from tests.integration import state
 from tests.integration.client import Client, message
 from tests.integration.connections import raw_connection
@@ -287,7 +287,7 @@ def test_no_active_season(client, season):
 
 
 def test_answers_that_can_not_be_saved_now_may_be_sent_again(client, player):
-	name = "memora:" + memory_store.digest(frappe.conf.db_name, player)
+	name = "memora:" + row_names.digest(frappe.conf.db_name, player)
 	with raw_connection() as connection, connection.cursor() as cursor:
 		cursor.execute("SELECT GET_LOCK(%s, 0)", (name,))
 		with state.nothing_changes():

@@ -8,11 +8,13 @@ import pytest
 
 from memora.api import utils
 from memora.exceptions import RateLimitExceeded
-from memora.services import incidents, memory_store, review_session
-from memora.services.circuit_breaker import Unavailable
-from memora.services.incidents import FLAP_SECONDS
-from memora.services.srs_persistence import sweep_outbox
+from memora.services.cache import incidents
+from memora.services.cache.breaker import Unavailable
+from memora.services.cache.incidents import FLAP_SECONDS
+from memora.services.folding.folds import sweep_outbox
+from memora.services.learning import reviews
 from memora.services.srs_redis_manager import SRSRedisManager
+from memora.services.store import tracker
 from tests.integration import fleet as members
 from tests.integration import state
 from tests.integration.connections import at_once, raw_connection
@@ -30,7 +32,7 @@ READERS = 8
 def impatient(proxy) -> SRSRedisManager:
 	"""A manager behind the proxy whose breaker lets every call try."""
 	manager = SRSRedisManager()
-	manager.server.breaker.open_seconds = 0
+	manager.schedules.gateway.server.breaker.open_seconds = 0
 	return manager
 
 
@@ -96,7 +98,7 @@ def end(proxy) -> None:
 def test_a_read_alone_opens_one_and_the_next_that_is_answered_closes_it(proxy, impatient, player, season):
 	proxy.stop()
 	with pytest.raises(Unavailable):
-		impatient.read_due(player, season)
+		impatient.schedules.read_due(player, season)
 	incident = the_incident()
 	assert (incident.ended_at, incident.requests_served, incident.requests_limited) == (None, 0, 0)
 	assert "connect" in incident.reason.lower()
@@ -104,7 +106,7 @@ def test_a_read_alone_opens_one_and_the_next_that_is_answered_closes_it(proxy, i
 	frappe.db.sql(f"UPDATE `tab{INCIDENT}` SET started_at = started_at - INTERVAL 90 SECOND")
 	frappe.db.commit()
 	proxy.start()
-	impatient.read_due(player, season)
+	impatient.schedules.read_due(player, season)
 	incident = the_incident()
 	assert incident.ended_at >= incident.started_at
 	assert 90 <= incident.duration <= 110
@@ -308,10 +310,10 @@ def test_with_the_breaker_as_it_is_a_read_is_whole_again_within_ten_seconds(prox
 def test_connections_that_died_in_silence_do_not_open_the_breaker_one_after_the_other(proxy):
 	"""As after a failover, when nobody resets the old connections."""
 	manager = SRSRedisManager()
-	pool = manager.server.client.connection_pool
+	pool = manager.schedules.gateway.server.client.connection_pool
 	for connection in [pool.get_connection("PING") for _ in range(4)]:
 		pool.release(connection)
-	manager.server.breaker.open_seconds = 0
+	manager.schedules.gateway.server.breaker.open_seconds = 0
 	proxy.strand()
 	assert not manager.is_available()
 	proxy.start()
@@ -329,7 +331,7 @@ def test_of_many_who_read_one_schedule_after_an_outage_one_loads_it(proxy, impat
 	proxy.start()
 	assert SRSRedisManager().is_available()
 	loads, answered, all_others = [], [], threading.Event()
-	load = memory_store.get_all_records
+	load = tracker.get_all_records
 
 	def load_last(*arguments):
 		loads.append(arguments)
@@ -337,13 +339,13 @@ def test_of_many_who_read_one_schedule_after_an_outage_one_loads_it(proxy, impat
 		return load(*arguments)
 
 	def read_with_others() -> dict:
-		session = review_session.read(player)
+		session = reviews.read_reviews(player)
 		answered.append(session)
 		if len(answered) == READERS - 1:
 			all_others.set()
 		return session
 
-	monkeypatch.setattr(memory_store, "get_all_records", load_last)
+	monkeypatch.setattr(tracker, "get_all_records", load_last)
 	sessions = at_once(*[read_with_others] * READERS)
 	assert len(loads) == 1
 	assert [ids(session) for session in sessions] == [bank_questions()[1:5]] * READERS

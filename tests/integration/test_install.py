@@ -9,7 +9,8 @@ from frappe.utils.background_jobs import get_queues_timeout
 
 from devtools.paths import MAIN_SITE
 from memora import install
-from memora.services.srs_redis_manager import SRSRedisManager, redis_url
+from memora.services.cache.connections import place
+from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import state
 from tests.integration.site_config import site_config
 from tests.integration.submitting import answers, submit
@@ -24,15 +25,15 @@ def config_on_disk() -> dict:
 def shared_redis():
 	"""The test site keeps its schedules where the main site has its own."""
 	main = frappe.get_site_config(site_path=str(Path(frappe.local.sites_path) / MAIN_SITE))
-	with site_config(srs_redis_cache=redis_url(main)):
-		frappe.local.conf.srs_redis_cache = redis_url(main)
+	with site_config(srs_redis_cache=place(main).url):
+		frappe.local.conf.srs_redis_cache = place(main).url
 		yield
 
 
 def test_a_site_with_a_redis_of_its_own_has_no_namespace():
 	install._set_redis_namespace()
 	assert "srs_redis_namespace" not in config_on_disk()
-	assert SRSRedisManager().prefix == ""
+	assert SRSRedisManager().schedules.keys.prefix == ""
 
 
 def test_a_site_that_shares_its_redis_gets_its_name_for_a_namespace(shared_redis):
@@ -45,7 +46,7 @@ def test_a_namespace_that_was_chosen_stays(shared_redis):
 	frappe.local.conf.srs_redis_namespace = "chosen"
 	install._set_redis_namespace()
 	assert "srs_redis_namespace" not in config_on_disk()
-	assert SRSRedisManager().prefix == "chosen:"
+	assert SRSRedisManager().schedules.keys.prefix == "chosen:"
 
 
 def test_after_migrate_changes_nothing_the_second_time(season):

@@ -13,13 +13,13 @@ import frappe
 import pytest
 
 from devtools.paths import PROJECT
-from memora.services import health, latency
+from memora.services.operations import health, latency
 from memora.services.settings import forget_settings
 from tests.integration.waiting import wait_until
 
 COUNT_AND_WAIT = """
 	import sys, frappe
-	from memora.services import latency
+	from memora.services.operations import latency
 	frappe.init(sys.argv[1], sites_path=".")
 	for _ in range(int(sys.argv[2])):
 		latency.observe("get_review_session", 200, float(sys.argv[3]))
@@ -163,13 +163,13 @@ def test_snapshots_stay_few(folder):
 @pytest.mark.parametrize(("seconds", "status"), [(0.09, "ok"), (0.14, "warning"), (0.25, "critical")])
 def test_slow_readings_are_found(seconds, status):
 	end(start(requests=200, seconds=seconds))
-	check = health.get()["checks"]["read_latency"]
+	check = health.get_health()["checks"]["read_latency"]
 	assert (check["status"], check["value"]["requests"]) == (status, 200), check
 
 
 def test_a_few_slow_ones_are_none(folder):
 	end(start(requests=99, seconds=5))
-	check = health.get()["checks"]["read_latency"]
+	check = health.get_health()["checks"]["read_latency"]
 	assert check["status"] == "ok"
 	assert "99 requests" in check["message"]
 
@@ -178,4 +178,4 @@ def test_thresholds_are_settings():
 	end(start(requests=200, seconds=0.14))
 	frappe.get_doc("Memora Settings").update({"read_p99_warning_ms": 200, "read_p99_critical_ms": 300}).save()
 	forget_settings()
-	assert health.get()["checks"]["read_latency"]["status"] == "ok"
+	assert health.get_health()["checks"]["read_latency"]["status"] == "ok"

@@ -5,8 +5,8 @@ from datetime import timedelta
 import frappe
 import pytest
 
-from memora.services import lesson_session
-from memora.services.srs_persistence import fold
+from memora.services.folding.folds import fold
+from memora.services.learning import lessons
 from tests.integration import state
 from tests.integration.factories import (
 	bank_questions,
@@ -24,7 +24,7 @@ ALL = [*bank_questions("Bank Biology"), *bank_questions("Bank Geography")]  # by
 
 def lesson(player: str, topic: str | None = None, subject: str | None = None, limit: int = 10) -> dict:
 	frappe.db.rollback()
-	return lesson_session.read(player, topic, subject, limit)
+	return lessons.read_lesson(player, topic, subject, limit)
 
 
 def allow(new_per_day: int) -> None:
@@ -133,7 +133,7 @@ def test_the_last_questions(player):
 
 @pytest.mark.parametrize("seen", [0, 3, 4, 5, 8, 11, 12])
 def test_new_questions_are_found_behind_pages_of_known_ones(player, monkeypatch, seen):
-	monkeypatch.setattr(lesson_session, "PAGE_ROWS", 4)
+	monkeypatch.setattr(lessons, "PAGE_ROWS", 4)
 	names = make_questions(12, subject="Long")
 	if seen:
 		make_records(player, question_ids=names[:seen])

@@ -7,15 +7,12 @@ import pytest
 from frappe.desk.form.load import getdoc
 
 from memora.exceptions import UnknownMemory
-from memora.services import (
-	memory_store,
-	memory_view,
-	scheduling,
-	season_scheduler,
-	site_time,
-	srs_persistence,
-)
-from memora.services.memory_view import MAX_POINTS, curve_days
+from memora.services import site_time
+from memora.services.figures import memory_view
+from memora.services.figures.memory_view import MAX_POINTS, curve_days
+from memora.services.folding import folds
+from memora.services.learning import scheduling, season_scheduler
+from memora.services.store import tracker as tracker_store
 from tests.integration import state
 from tests.integration.archiving import move_to_archive
 from tests.integration.client import Client, message
@@ -26,7 +23,7 @@ from tests.integration.submitting import answers, submit
 from tests.integration.test_budgets import counted
 from tests.integration.test_http import refused
 
-METHOD = "memora.desk.get_memory"
+METHOD = "memora.api.desk.get_memory"
 TRACKER, ARCHIVE = "Player Memory Tracker", "Archived Memory Tracker"
 
 
@@ -41,7 +38,7 @@ def answered(player, season) -> str:
 	question = bank_questions()[0]
 	for _ in range(2):
 		submit(player, answers(questions=[question]))
-	srs_persistence.drain_season(season)
+	folds.drain_season(season)
 	return tracker(player)[question].name
 
 
@@ -53,7 +50,7 @@ def test_the_curve_is_the_model_s(player, season):
 		last_review_date=today - timedelta(days=4),
 		next_review_date=(today + timedelta(days=6)).replace(hour=4),
 	)
-	curve = memory_view.get(TRACKER, state.rows(TRACKER)[0].name)["curve"]
+	curve = memory_view.get_memory_view(TRACKER, state.rows(TRACKER)[0].name)["curve"]
 	recall = dict(zip(curve["days"], curve["recall"], strict=True))
 	assert curve["recall"] == sorted(curve["recall"], reverse=True)
 	assert curve["recall"][0] == 1
@@ -64,7 +61,7 @@ def test_the_curve_is_the_model_s(player, season):
 
 def test_the_curve_says_what_the_next_answer_was_predicted_by(answered, player, season):
 	"""The journal's predicted recall of the next answer lies on the curve."""
-	(record,) = memory_store.get_all_records(player, season).values()
+	(record,) = tracker_store.get_all_records(player, season).values()
 	calendar = scheduling.LearningCalendar(site_time.site_zone())
 	memory = season_scheduler.memory_of(record, calendar.zone)
 	later = memory.last_review + timedelta(days=30)
@@ -89,7 +86,7 @@ def test_a_curve_has_few_days_and_those_that_are_marked(due_in, passed):
 
 def test_the_history_is_the_journal_s(answered, player, season):
 	submit(player, answers(questions=bank_questions()[1:3]))
-	found = memory_view.get(TRACKER, answered)
+	found = memory_view.get_memory_view(TRACKER, answered)
 	journal = [row for row in state.journal(player) if row.question_id == bank_questions()[0]]
 	assert {answer["name"] for answer in found["history"]} == {row.name for row in journal}
 	assert [answer["kind"] for answer in found["history"]] == ["Learn", "Review"]
@@ -99,16 +96,16 @@ def test_the_history_is_the_journal_s(answered, player, season):
 
 def test_of_many_answers_the_last_are_shown(answered, monkeypatch):
 	monkeypatch.setattr(memory_view, "MAX_ANSWERS", 1)
-	found = memory_view.get(TRACKER, answered)
+	found = memory_view.get_memory_view(TRACKER, answered)
 	assert ([answer["kind"] for answer in found["history"]], found["has_more"]) == (["Review"], True)
 
 
 def test_an_archived_memory_looks_the_same(answered, player, season):
-	before = memory_view.get(TRACKER, answered)
+	before = memory_view.get_memory_view(TRACKER, answered)
 	move_to_archive(season)
-	assert memory_view.get(ARCHIVE, answered) == before
+	assert memory_view.get_memory_view(ARCHIVE, answered) == before
 	with pytest.raises(UnknownMemory):
-		memory_view.get(TRACKER, answered)
+		memory_view.get_memory_view(TRACKER, answered)
 
 
 def test_a_journal_entry_leads_to_memory_and_submission(answered, player, season):
@@ -152,11 +149,11 @@ def test_a_memory_costs_two_queries_and_her_own_rows(answered):
 	"""However much is in the tables."""
 	for _ in range(3):
 		submit(make_learner().name, answers(questions=bank_questions()))
-	memory_view.get(TRACKER, answered)  # the settings are read
+	memory_view.get_memory_view(TRACKER, answered)  # the settings are read
 	frappe.db.rollback()
 	with counted() as queries:
-		memory_view.get(TRACKER, answered)
+		memory_view.get_memory_view(TRACKER, answered)
 	with rows_read() as read:
-		memory_view.get(TRACKER, answered)
+		memory_view.get_memory_view(TRACKER, answered)
 	assert queries.total <= 2
 	assert read.rows <= 10

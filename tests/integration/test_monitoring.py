@@ -15,8 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from devtools import ports
 from devtools.paths import PROJECT, current_bench
 from devtools.pids import PidFile
-from memora.services import health, metrics, srs_reconciliation
-from memora.services.metrics import GAUGES
+from memora.services.cache import reconciliation
+from memora.services.operations import health, metrics
+from memora.services.operations.metrics import GAUGES
 from tests.integration.cleaning import srs_redis
 from tests.integration.client import Client, message
 from tests.integration.factories import bank_questions, make_learner, make_records
@@ -100,7 +101,7 @@ def test_a_monitor_may_do_nothing_else(monitor):
 
 
 def test_without_redis_the_rest_is_told(no_redis):
-	text, _ = metrics.render()
+	text, _ = metrics.render_metrics()
 	lines = text.decode().splitlines()
 	site = f'{{site="{frappe.local.site}"}}'
 	assert f"memora_redis_up{site} 0.0" in lines
@@ -117,7 +118,7 @@ def test_the_memory_of_redis_is_a_check(warning, critical, status):
 	frappe.get_single("Memora Settings").update(limits).save()
 	srs_redis().config_set("maxmemory", srs_redis().info("memory")["used_memory"] * 10)
 	try:
-		check = health.get()["checks"]["redis_memory"]
+		check = health.get_health()["checks"]["redis_memory"]
 	finally:
 		srs_redis().config_set("maxmemory", 0)
 	assert (check["status"], check["value"]["percent"]) == (status, pytest.approx(10, abs=5))
@@ -224,7 +225,7 @@ def prometheus(dev_start, tmp_path) -> Iterator[Prometheus]:
 def test_prometheus_scrapes_a_running_bench(prometheus, dev_start, learner, player):
 	client = Client(dev_start, learner.token)
 	make_records(player, 20)
-	srs_reconciliation.reconcile_cache_with_database()
+	reconciliation.reconcile()
 
 	def learn(question_id: str) -> None:
 		message(client.get("memora.api.reviews.get_review_session"))

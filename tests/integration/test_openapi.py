@@ -12,7 +12,7 @@ import requests
 
 from memora.api import openapi
 from memora.api.utils import MONITOR_ROLE
-from memora.services import admin_jobs
+from memora.services.operations import admin_jobs
 from tests.integration import bench_commands, contract
 from tests.integration.archiving import make_ended_season
 from tests.integration.client import Client, message
@@ -71,7 +71,7 @@ STAND_INS = {
 	"SUBMISSION": lambda client: message(client.post(SUBMIT, responses=ANSWERS))["persistence_job_id"],
 	"ENDED": lambda client: make_ended_season(3),
 	"WAITING": lambda client: make_waiting_submission(make_learner().name, "SEASON-2026"),
-	"JOB": lambda client: admin_jobs.start("rebuild", "frappe.utils.now")["job_id"],
+	"JOB": lambda client: admin_jobs.start_admin_job("rebuild", "frappe.utils.now")["job_id"],
 }
 
 

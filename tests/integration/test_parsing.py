@@ -6,7 +6,7 @@ import pytest
 
 from memora.api.parsing import parse_limit, parse_responses, parse_submission_id
 from memora.exceptions import InvalidLimit, InvalidResponses, InvalidSubmissionId
-from memora.services.review_session import Response
+from memora.services.learning.answers import Response
 
 GOOD = {"question_id": "q-1", "quality": 4}
 

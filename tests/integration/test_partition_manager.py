@@ -10,7 +10,7 @@ import pytest
 from devtools import sites
 from devtools.paths import current_bench
 from memora.exceptions import PartitionError, SeasonStateError
-from memora.services import memory_store, partition_manager
+from memora.services.store import database, ddl, partitions, tables
 from tests.integration import cleaning, state
 from tests.integration.client import Client
 from tests.integration.connections import at_once, raw_connection
@@ -44,99 +44,99 @@ def layout() -> dict[str, str]:
 
 
 def seasons_of(doctype: str) -> list[str]:
-	return [p["season"] for p in partition_manager.list_partitions(doctype)]
+	return [p["season"] for p in tables.list_partitions(doctype)]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_partition_is_made_in_all_three_tables_and_listed_with_its_season(name):
-	partition_manager.create_partition(name)
+	partitions.create_partition(name)
 	assert all(name in seasons_of(doctype) for doctype in DOCTYPES)
-	assert partition_manager.has_partitions(name)
+	assert partitions.has_partitions(name)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_partition_takes_rows_of_its_season_and_goes_when_they_are_gone(name, player):
 	before = layout()
-	partition_manager.create_partition(name)
+	partitions.create_partition(name)
 	make_records(player, season=name)
 	assert [row.season for row in state.rows("Player Memory Tracker")] == [name]
-	assert memory_store.has_rows("Player Memory Tracker", name)
+	assert tables.season_has_rows("Player Memory Tracker", name)
 	frappe.db.delete("Player Memory Tracker")
 	frappe.db.commit()
-	partition_manager.drop_partition(name)
+	partitions.drop_partition(name)
 	assert layout() == before
 
 
 def test_creating_twice_changes_nothing():
-	partition_manager.create_partition("twice")
+	partitions.create_partition("twice")
 	before = layout()
-	partition_manager.create_partition("twice")
+	partitions.create_partition("twice")
 	assert layout() == before
 
 
 def test_creating_completes_what_a_dead_process_left_half_done():
-	partition_manager.create_partition("half")
-	name = partition_manager.partition_name("half")
+	partitions.create_partition("half")
+	name = tables.partition_name("half")
 	frappe.db.sql_ddl(f"ALTER TABLE `tabPlayer Review Log` DROP PARTITION {name}")
-	assert not partition_manager.has_partitions("half")
-	partition_manager.create_partition("half")
-	assert partition_manager.has_partitions("half")
+	assert not partitions.has_partitions("half")
+	partitions.create_partition("half")
+	assert partitions.has_partitions("half")
 
 
 def test_creating_at_once_from_four_connections():
-	at_once(*[lambda: partition_manager.create_partition("together")] * 4)
+	at_once(*[lambda: partitions.create_partition("together")] * 4)
 	assert all(seasons_of(doctype).count("together") == 1 for doctype in DOCTYPES)
 
 
 def test_listing_gives_name_season_rows_and_bytes(player, season):
 	make_records(player, 5)
-	partitions = {p["season"]: p for p in partition_manager.list_partitions("Player Memory Tracker")}
-	assert partitions.keys() == {"", season}
-	assert partitions[season]["name"] == partition_manager.partition_name(season)
-	assert set(partitions[season]) == {"name", "season", "rows", "bytes"}
-	assert all(isinstance(p["rows"], int) and p["bytes"] > 0 for p in partitions.values())
+	found = {p["season"]: p for p in tables.list_partitions("Player Memory Tracker")}
+	assert found.keys() == {"", season}
+	assert found[season]["name"] == tables.partition_name(season)
+	assert set(found[season]) == {"name", "season", "rows", "bytes"}
+	assert all(isinstance(p["rows"], int) and p["bytes"] > 0 for p in found.values())
 
 
 @pytest.mark.parametrize("doctype", ["User", "Review Outbox", "x`; DROP TABLE tabUser; --"])
 def test_listing_another_table_is_refused(doctype):
 	with pytest.raises(PartitionError, match="not partitioned"):
-		partition_manager.list_partitions(doctype)
+		tables.list_partitions(doctype)
 
 
 @pytest.mark.parametrize("doctype", DOCTYPES)
 def test_a_partition_with_rows_is_not_dropped(doctype):
-	partition_manager.create_partition("full")
+	partitions.create_partition("full")
 	frappe.db.sql(f"INSERT INTO `tab{doctype}` (name, season) VALUES ('row', 'full')")
 	frappe.db.commit()
 	before = layout()
 	with pytest.raises(SeasonStateError, match="full"):
-		partition_manager.drop_partition("full")
+		partitions.drop_partition("full")
 	assert layout() == before
 	assert len(state.rows(doctype)) == 1
 
 
 def test_dropping_what_is_not_there_changes_nothing():
 	before = layout()
-	partition_manager.drop_partition("never made")
+	partitions.drop_partition("never made")
 	assert layout() == before
 
 
 @pytest.mark.parametrize(("one", "other"), [("seas-a", "SEAS-A"), ("seas-a", "seas-a "), ("cafe", "café")])
 def test_a_name_that_mariadb_takes_for_another_leaves_the_other_alone(one, other):
-	partition_manager.create_partition(one)
+	partitions.create_partition(one)
 	before = layout()
 	with pytest.raises(PartitionError, match="Names must differ"):
-		partition_manager.create_partition(other)
-	partition_manager.drop_partition(other)
+		partitions.create_partition(other)
+	partitions.drop_partition(other)
 	assert layout() == before
 
 
 def test_dropping_the_partitions_of_a_season_is_noted_on_it_and_on_no_other():
 	made = make_season(season_name="seas-a")
-	partition_manager.drop_partition("SEAS-A")
+	partitions.drop_partition("SEAS-A")
 	made.reload()
 	assert made.partition_created
-	partition_manager.drop_partition("seas-a")
+	partitions.drop_partition("seas-a")
 	made.reload()
 	assert not made.partition_created
 
@@ -144,7 +144,7 @@ def test_dropping_the_partitions_of_a_season_is_noted_on_it_and_on_no_other():
 def test_the_active_season_keeps_its_partitions(season):
 	before = layout()
 	with pytest.raises(SeasonStateError, match="active"):
-		partition_manager.drop_partition(season)
+		partitions.drop_partition(season)
 	assert layout() == before
 	assert frappe.db.get_value(SEASON, season, "partition_created")
 
@@ -153,7 +153,7 @@ def test_a_season_whose_partitions_stay_because_of_rows_has_them(player):
 	made = make_season(season_name="full")
 	make_records(player, season="full")
 	with pytest.raises(SeasonStateError, match="rows"):
-		partition_manager.drop_partition("full")
+		partitions.drop_partition("full")
 	made.reload()
 	assert made.partition_created
 
@@ -167,19 +167,19 @@ def test_rows_of_a_season_without_partition_are_refused(player):
 
 @pytest.fixture
 def impatience(monkeypatch) -> None:
-	monkeypatch.setattr(partition_manager, "DEADLINE_SECONDS", 0)
-	monkeypatch.setattr(partition_manager, "LOCK_WAIT_SECONDS", 0)
+	monkeypatch.setattr(ddl, "DEADLINE_SECONDS", 0)
+	monkeypatch.setattr(database, "METADATA_LOCK_WAIT_SECONDS", 0)
 
 
 def test_a_locked_table_leads_to_a_partition_error(impatience):
 	before = layout()
 	frappe.db.rollback()
 	with reader_of("Player Review Log"), pytest.raises(PartitionError) as caught:
-		partition_manager.create_partition("locked")
+		partitions.create_partition("locked")
 	assert caught.value.http_status_code == 503
 	assert layout()["Player Review Log"] == before["Player Review Log"]
-	partition_manager.create_partition("locked")
-	assert partition_manager.has_partitions("locked")
+	partitions.create_partition("locked")
+	assert partitions.has_partitions("locked")
 
 
 def test_the_error_names_who_holds_the_lock_among_those_who_are_longer_idle(impatience):
@@ -187,7 +187,7 @@ def test_the_error_names_who_holds_the_lock_among_those_who_are_longer_idle(impa
 		for _ in range(4):
 			idle.enter_context(raw_connection()).ping()
 		with reader_of("Player Memory Tracker") as holder, pytest.raises(PartitionError) as caught:
-			partition_manager.create_partition("locked")
+			partitions.create_partition("locked")
 	assert f"connection {holder.thread_id()}, Sleep for" in str(caught.value)
 	assert "ALTER TABLE `tabPlayer Memory Tracker`" in str(caught.value)
 
@@ -202,7 +202,7 @@ def unlucky(impatience) -> str:
 def has_partitions_and_says_so(season: str) -> bool:
 	frappe.db.rollback()
 	says = bool(frappe.db.get_value(SEASON, season, "partition_created"))
-	assert says == partition_manager.has_partitions(season)
+	assert says == partitions.has_partitions(season)
 	return says
 
 
@@ -249,18 +249,16 @@ def test_the_scheduler_heals_it(unlucky):
 	)
 	frappe.get_doc("Scheduled Job Type", job).execute()
 	assert has_partitions_and_says_so(unlucky)
-	assert partition_manager.heal_partitions() == []
+	assert partitions.heal_partitions() == []
 
 
 def test_a_season_that_claims_partitions_it_lacks_is_healed_or_says_so(impatience):
 	claiming = make_season(season_name="claiming").name
-	frappe.db.sql_ddl(
-		f"ALTER TABLE `tabPlayer Review Log` DROP PARTITION {partition_manager.partition_name(claiming)}"
-	)
+	frappe.db.sql_ddl(f"ALTER TABLE `tabPlayer Review Log` DROP PARTITION {tables.partition_name(claiming)}")
 	with reader_of("Player Review Log"), pytest.raises(PartitionError):
-		partition_manager.heal_partitions()
+		partitions.heal_partitions()
 	assert not has_partitions_and_says_so(claiming)
-	assert partition_manager.heal_partitions() == [claiming]
+	assert partitions.heal_partitions() == [claiming]
 	assert has_partitions_and_says_so(claiming)
 
 

@@ -4,8 +4,9 @@ import pytest
 
 from memora.api.parsing import parse_responses
 from memora.exceptions import InvalidResponses, SubmissionConflict
-from memora.services import replay, srs_persistence
-from memora.services.review_session import Response
+from memora.services.folding import folds
+from memora.services.learning.answers import Response
+from memora.services.operations import replay
 from tests.integration import state
 from tests.integration.client import message
 from tests.integration.factories import bank_questions, make_records, site_now
@@ -19,7 +20,7 @@ def practice(question_id: str, quality: int = 4) -> Response:
 
 
 def fold() -> None:
-	srs_persistence.drain(site_now())
+	folds.drain(site_now())
 
 
 @pytest.mark.parametrize("quality", [1, 3, 4, 5])
@@ -93,7 +94,7 @@ def test_a_replay_passes_over_practice(player, season):
 	submit(player, [practice(first, 1), practice(second)])
 	submit(player, answers(questions=[first], quality=1))
 	fold()
-	report = replay.replay(season, player)
+	report = replay.replay_season(season, player)
 	assert (report.answers, report.questions, report.differences, report.unjournalled) == (4, 1, 0, 1)
 	assert state.tracker(player)[first].lapses == 1
 

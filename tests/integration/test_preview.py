@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from memora.services import lesson_session, review_session
-from memora.services.season_scheduler import GRADES
+from memora.services.learning import lessons, reviews
+from memora.services.learning.season_scheduler import GRADES
+from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import factories
 from tests.integration.client import message
 from tests.integration.factories import make_records, site_now
@@ -27,17 +28,17 @@ def test_a_review_leads_to_what_was_shown(player, rating):
 	make_records(
 		player, 12, stability=lambda i: 0.5 * 1.8**i, difficulty=lambda i: 1 + i % 9, reps=lambda i: i
 	)
-	assert_comes_true(player, review_session.read(player, preview=True)["questions"], rating)
+	assert_comes_true(player, reviews.read_reviews(player, preview=True)["questions"], rating)
 
 
 @pytest.mark.parametrize("rating", GRADES)
 def test_a_first_answer_leads_to_what_was_shown(player, rating):
-	assert_comes_true(player, lesson_session.read(player, None, None, 5, preview=True)["questions"], rating)
+	assert_comes_true(player, lessons.read_lesson(player, None, None, 5, preview=True)["questions"], rating)
 
 
 def test_days_are_counted_from_the_present_learning_day(player):
 	make_records(player, stability=30.0)
-	(question,) = review_session.read(player, preview=True)["questions"]
+	(question,) = reviews.read_reviews(player, preview=True)["questions"]
 	today = (site_now() - timedelta(hours=4)).date()
 	for shown in question["preview"].values():
 		due = today + timedelta(days=shown["interval_days"])
@@ -48,16 +49,16 @@ def test_days_are_counted_from_the_present_learning_day(player):
 
 def test_a_preview_costs_no_query_and_changes_nothing(player):
 	make_records(player, 5)
-	review_session.read(player, preview=True)
+	reviews.read_reviews(player, preview=True)
 	costs = []
 	for preview in (False, True):
 		with counted() as queries:
-			session = review_session.read(player, preview=preview)
+			session = reviews.read_reviews(player, preview=preview)
 		costs.append(queries.total)
 	assert costs[0] == costs[1]
 	for question in session["questions"]:
 		del question["preview"]
-	assert session == review_session.read(player)
+	assert session == reviews.read_reviews(player)
 
 
 def test_clients_ask_for_it(client, player):
@@ -77,9 +78,9 @@ def test_clients_ask_for_it(client, player):
 def test_who_has_nothing_due_learns_when_she_will(player):
 	tomorrow = site_now().replace(microsecond=0) + timedelta(days=1)
 	make_records(player, 3, next_review_date=lambda i: tomorrow + timedelta(days=i))
-	session = review_session.read(player)
+	session = reviews.read_reviews(player)
 	assert (ids(session), session["next_due"]) == ([], str(tomorrow))
-	assert review_session.read(player, "Bank Biology")["next_due"] is None
+	assert reviews.read_reviews(player, "Bank Biology")["next_due"] is None
 
 
 def test_the_next_date_counts_what_waits_to_be_folded(player):
@@ -88,11 +89,11 @@ def test_the_next_date_counts_what_waits_to_be_folded(player):
 	(stored,) = make_records(player, next_review_date=soon)
 	waiting = factories.make_record(stored.question_id, next_review_date=later, reps=2)
 	factories.make_waiting_submission(player, factories.STANDING_SEASON, waiting)
-	assert review_session.read(player)["next_due"] == str(later)
+	assert reviews.read_reviews(player)["next_due"] == str(later)
 
 
 def test_the_next_date_is_told_only_where_nothing_is_due(player):
-	assert review_session.read(player)["next_due"] is None
+	assert reviews.read_reviews(player)["next_due"] is None
 	make_records(player, 1)
-	review_session.SRSRedisManager().clear_user_cache(player, factories.STANDING_SEASON)
-	assert "next_due" not in review_session.read(player)
+	SRSRedisManager().clear_user_cache(player, factories.STANDING_SEASON)
+	assert "next_due" not in reviews.read_reviews(player)

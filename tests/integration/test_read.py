@@ -8,8 +8,8 @@ import pytest
 
 from devtools import ports
 from memora.api import reviews, sessions
-from memora.services import review_session, site_time
-from memora.services.review_session import SAFE_MODE_LIMIT
+from memora.services import site_time
+from memora.services.learning.reviews import SAFE_MODE_LIMIT, read_reviews
 from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import state
 from tests.integration.cleaning import srs_keys, srs_redis
@@ -263,7 +263,7 @@ def test_a_subject_counts_answers_that_are_not_folded_yet(source, two_subjects, 
 
 def test_without_any_season_a_message_says_so(player, season):
 	frappe.db.delete(SEASON)
-	session = review_session.read(player)
+	session = read_reviews(player)
 	frappe.db.rollback()
 	assert session == {
 		"questions": [],
@@ -359,4 +359,4 @@ def test_redis_and_mariadb_agree_about_the_first_second_of_being_due(player, sea
 
 def read_again_from_redis(player: str, season: str) -> dict[str, float]:
 	read(player)
-	return SRSRedisManager().get_all_scores(player, season)
+	return SRSRedisManager().schedules.read_all(player, season)

@@ -5,10 +5,11 @@ import pytest
 
 from devtools import ports
 from memora.exceptions import InvalidLimit, UnknownSeason
-from memora.services import memory_store, review_session, srs_reconciliation
-from memora.services.review_session import Response
+from memora.services.cache import loading, reconciliation
+from memora.services.learning import submissions
+from memora.services.learning.answers import Response
 from memora.services.srs_reconciliation import reconcile_cache_with_database
-from memora.services.srs_redis_manager import SRSRedisManager
+from memora.services.store import database, whole_schedules
 from tests.integration import state
 from tests.integration.cleaning import srs_redis
 from tests.integration.connections import in_other_connection
@@ -30,7 +31,7 @@ HISTORY = "Cache Reconciliation"
 def cached(player, season, manager) -> str:
 	"""A learner with five records, whole in Redis; returns the key of her schedule."""
 	make_records(player, 5)
-	manager.load_due(player, season)
+	loading.load_due(manager.schedules, player, season)
 	return f"srs:{player}:{season}"
 
 
@@ -93,7 +94,7 @@ def test_what_agrees_is_left_alone(cached, player, season):
 def test_what_waits_to_be_folded_is_not_a_discrepancy(player, season, manager):
 	make_records(player, 2)
 	make_waiting_submission(player, season, make_record("fresh"), make_record(bank_questions()[0], reps=2))
-	manager.load_due(player, season)
+	loading.load_due(manager.schedules, player, season)
 	report = reconcile_cache_with_database()
 	assert (report["sample_size"], report["discrepancies_found"]) == (3, 0)
 
@@ -126,17 +127,17 @@ def test_below_the_limit_nobody_is_told(cached):
 def test_one_learner_alone(cached, player, season, manager):
 	other = make_learner().name
 	make_records(other, 3)
-	manager.load_due(other, season)
+	loading.load_due(manager.schedules, other, season)
 	report = reconcile_cache_with_database(player=player)
 	assert (report["learners"], report["sample_size"], report["is_complete"]) == (1, 5, False)
 
 
 def test_a_sample_ends_when_it_is_large_enough(season, manager, monkeypatch):
-	monkeypatch.setattr(srs_reconciliation, "BATCH_LEARNERS", 2)
+	monkeypatch.setattr(reconciliation, "BATCH_LEARNERS", 2)
 	for _ in range(8):
 		player = make_learner().name
 		make_records(player, 30)
-		manager.load_due(player, season)
+		loading.load_due(manager.schedules, player, season)
 	frappe.db.sql("ANALYZE TABLE `tabPlayer Memory Tracker`")
 	frappe.db.commit()
 	report = reconcile_cache_with_database(sample_size=50)
@@ -167,21 +168,21 @@ def test_an_answer_between_its_looks_is_never_set_back(cached, player, season, m
 	"""The answer reaches Redis after Redis was read, or after both were."""
 	question = bank_questions()[0]
 	drop(cached) if between != "redis and mariadb" else None
-	get_schedules, looks = memory_store.get_schedules, []
+	get_schedules, looks = whole_schedules.get_schedules, []
 
 	def answering(*args) -> dict[str, dict[str, str]]:
 		looks.append(args)
 		if len(looks) > 1:
 			return get_schedules(*args)
 		if between == "redis and mariadb":
-			in_other_connection(lambda: review_session.submit(player, [Response(question, 5)])).result(20)
-			memory_store.new_snapshot()
+			in_other_connection(lambda: submissions.submit(player, [Response(question, 5)])).result(20)
+			database.new_snapshot()
 			return get_schedules(*args)
 		rows = get_schedules(*args)
-		in_other_connection(lambda: review_session.submit(player, [Response(question, 5)])).result(20)
+		in_other_connection(lambda: submissions.submit(player, [Response(question, 5)])).result(20)
 		return rows
 
-	monkeypatch.setattr(memory_store, "get_schedules", answering)
+	monkeypatch.setattr(whole_schedules, "get_schedules", answering)
 	report = reconcile_cache_with_database()
 	assert len(looks) >= 2
 	assert report["stale"] == 0
@@ -192,15 +193,15 @@ def test_an_answer_between_its_looks_is_never_set_back(cached, player, season, m
 def test_an_answer_waits_while_her_schedule_is_mended(cached, player, season, monkeypatch):
 	"""Under her lock: the answer comes after the correction, and stays."""
 	drop(cached)
-	reload, answers = SRSRedisManager.reload, []
+	reload, answers = loading.reload, []
 
 	def answering(*args):
 		answers.append(
-			in_other_connection(lambda: review_session.submit(player, [Response(bank_questions()[0], 5)]))
+			in_other_connection(lambda: submissions.submit(player, [Response(bank_questions()[0], 5)]))
 		)
 		return reload(*args)
 
-	monkeypatch.setattr(SRSRedisManager, "reload", answering)
+	monkeypatch.setattr(loading, "reload", answering)
 	assert reconcile_cache_with_database()["orphaned"] == 2
 	assert answers[0].result(20)["status"] == "success"
 	assert state.cached(player, season) == state.scores(player, season)

@@ -4,7 +4,7 @@ import frappe
 import pytest
 import redis
 
-from memora.services import cache_status
+from memora.services.cache import status, survey
 from memora.services.srs_reconciliation import reconcile_cache_with_database
 from memora.services.srs_redis_manager import SRSRedisManager, rebuild_season_cache
 from tests.integration import redis_cluster, state
@@ -31,7 +31,7 @@ def players(season) -> list[str]:
 
 @pytest.fixture
 def clock(in_cluster) -> Clock:
-	SRSRedisManager().server.breaker.clock = clock = Clock()
+	SRSRedisManager().schedules.gateway.server.breaker.clock = clock = Clock()
 	return clock
 
 
@@ -54,7 +54,7 @@ def make_case(season: str, cluster: RedisCluster, node: RedisServer | None = Non
 
 def counting_node(cluster: RedisCluster) -> RedisServer:
 	"""The one that counts outages."""
-	return cluster.node_of(SRSRedisManager().generation_key)
+	return cluster.node_of(SRSRedisManager().schedules.keys.generation)
 
 
 def other_node(cluster: RedisCluster) -> RedisServer:
@@ -80,7 +80,7 @@ def test_the_fullest_node_counts(cluster):
 	for node, maxmemory in zip(cluster.nodes, (9 * limit, limit, 5 * limit), strict=True):
 		node.admin.config_set("maxmemory", maxmemory)
 	try:
-		assert SRSRedisManager().get_memory()[1] == limit
+		assert survey.get_memory_use(SRSRedisManager().schedules)[1] == limit
 	finally:
 		for node in cluster.nodes:
 			node.admin.config_set("maxmemory", 0)
@@ -95,14 +95,14 @@ def test_nothing_spans_slots(cluster, players, season):
 			submit(player, answers(questions=bank_questions()[:2]))
 			read(player)
 			read(player, "Bank Geography")
-			manager.drop_outdated(player, season, {"q": 1.0}, lambda: {"q": 1.0})
+			manager.schedules.drop_outdated(player, season, {"q": 1.0}, lambda: {"q": 1.0})
 			manager.add_batch(player, season, {"q": 1.0, "r": 2.0})
 			manager.remove_item(player, season, "q")
 			manager.get_cache_stats(player, season)
-			manager.get_all_scores(player, season)
-			manager.count_due_items(player, season)
+			manager.schedules.read_all(player, season)
+			manager.schedules.count_due(player, season)
 		reconcile_cache_with_database()
-		cache_status.get()
+		status.get_cache_status()
 		assert manager.clear_user_cache(players[0], season)
 		assert manager.clear_season_cache(season)
 	slots = [redis_cluster.slots_of(cluster, command) for command in commands]
@@ -162,7 +162,7 @@ def test_safe_mode_while_a_node_is_gone_and_no_trust_in_what_it_has_read_back(wh
 			one.look(is_degraded=True)
 		assert not SRSRedisManager().is_available()
 		clock.ahead += OPEN_SECONDS
-	assert cache_status.get()["redis_connected"] is False
+	assert status.get_cache_status()["redis_connected"] is False
 	cluster.start(node)
 	(node.directory / "dump.rdb").unlink()
 	cluster.wait()
@@ -178,7 +178,7 @@ def test_safe_mode_while_a_node_is_gone_and_no_trust_in_what_it_has_read_back(wh
 
 
 def is_believed(case: Case) -> bool:
-	return SRSRedisManager().read_due(case.player, case.season)["is_loaded"]
+	return SRSRedisManager().schedules.read_due(case.player, case.season)["is_loaded"]
 
 
 def test_answers_while_a_node_is_gone(cluster, season, clock):

@@ -9,8 +9,8 @@ import pytest
 
 from devtools import ports
 from devtools.paths import PROJECT
-from memora.services import incidents, srs_connections
-from memora.services.srs_persistence import fold
+from memora.services.cache import connections, incidents
+from memora.services.folding.folds import fold
 from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import state
 from tests.integration.factories import bank_questions, make_learner, make_records, set_limits
@@ -24,7 +24,7 @@ OPEN_SECONDS = 5
 SLOW_REPLY_SECONDS = 0.2
 KEYS_TO_LOAD, LOAD_DELAY_MICROSECONDS = 2000, 10_000
 SLOTS = 16384
-CAUSES = {*srs_connections.CAUSES.values(), srs_connections.TIMED_OUT}
+CAUSES = {*connections.CAUSES.values(), connections.TIMED_OUT}
 
 
 class Clock:
@@ -58,7 +58,7 @@ def proxy(server) -> Iterator[RedisProxy]:
 
 @pytest.fixture
 def clock(server) -> Clock:
-	SRSRedisManager().server.breaker.clock = clock = Clock()
+	SRSRedisManager().schedules.gateway.server.breaker.clock = clock = Clock()
 	return clock
 
 
@@ -265,7 +265,7 @@ def everything_a_learner_does(case: Case) -> None:
 
 
 def test_a_hanging_redis_is_asked_once_in_five_seconds(server, proxy, clock, case):
-	SRSRedisManager().server.breaker.clock = clock
+	SRSRedisManager().schedules.gateway.server.breaker.clock = clock
 	assert SRSRedisManager().is_available()
 	server.hang()
 	connections = proxy.connections
@@ -293,7 +293,7 @@ def test_a_hang_at_any_moment_costs_one_timeout(server, proxy, case, replies):
 
 def test_patience_is_the_designs_whatever_the_url_says(server):
 	frappe.local.conf.srs_redis_cache = server.url + "?socket_timeout=20&socket_connect_timeout=20"
-	options = SRSRedisManager().server.client.connection_pool.connection_kwargs
+	options = SRSRedisManager().schedules.gateway.server.client.connection_pool.connection_kwargs
 	assert (options["socket_connect_timeout"], options["socket_timeout"]) == (0.25, 0.5)
 
 
@@ -318,7 +318,7 @@ def test_a_key_of_another_type_costs_its_learner_a_load(server, case, make):
 	read(other)
 	for act in (case.look, case.answer):
 		for key in {"zset": [0], "marker": [1], "both": [0, 1]}[make]:
-			name = SRSRedisManager()._keys(case.player, case.season)[key]
+			name = SRSRedisManager().schedules.keys.pair(case.player, case.season)[key]
 			server.admin.delete(name)
 			server.admin.rpush(name, "no schedule")
 		act(is_degraded=False)
@@ -334,7 +334,7 @@ def test_a_key_of_another_type_costs_its_learner_a_load(server, case, make):
 
 def test_flapping_is_one_incident_that_is_told_once(server, case):
 	manager = make_learner(roles=["Memora Manager"]).name
-	SRSRedisManager().server.breaker.open_seconds = 0
+	SRSRedisManager().schedules.gateway.server.breaker.open_seconds = 0
 	for _ in range(4):
 		server.kill()
 		case.look(is_degraded=True)

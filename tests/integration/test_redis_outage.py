@@ -4,7 +4,8 @@ import frappe
 import pytest
 
 from devtools import ports
-from memora.services.circuit_breaker import Unavailable
+from memora.services.cache import loading
+from memora.services.cache.breaker import Unavailable
 from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import state
 from tests.integration.cleaning import srs_redis
@@ -15,17 +16,17 @@ USER, SEASON = "user@example.com", "2024-2025"
 WRITES = {
 	"add_item": lambda m: m.add_item(USER, SEASON, "q", 1.0),
 	"add_batch": lambda m: m.add_batch(USER, SEASON, {"q": 1.0}),
-	"reschedule": lambda m: m.reschedule(USER, SEASON, {"q": 1.0}),
+	"reschedule": lambda m: m.schedules.reschedule(USER, SEASON, {"q": 1.0}),
 	"remove_item": lambda m: m.remove_item(USER, SEASON, "q"),
 	"clear_user_cache": lambda m: m.clear_user_cache(USER, SEASON),
 }
 READS = {
 	"get_due_items_with_rehydration": lambda m: m.get_due_items_with_rehydration(USER, SEASON),
-	"read_due": lambda m: m.read_due(USER, SEASON),
-	"get_all_scores": lambda m: m.get_all_scores(USER, SEASON),
-	"count_due_items": lambda m: m.count_due_items(USER, SEASON),
+	"read_due": lambda m: m.schedules.read_due(USER, SEASON),
+	"get_all_scores": lambda m: m.schedules.read_all(USER, SEASON),
+	"count_due_items": lambda m: m.schedules.count_due(USER, SEASON),
 	"get_cache_stats": lambda m: m.get_cache_stats(USER, SEASON),
-	"rehydrate": lambda m: m.rehydrate(USER, SEASON),
+	"rehydrate": lambda m: loading.rehydrate(m.schedules, USER, SEASON),
 }
 
 
@@ -40,7 +41,7 @@ def unreachable() -> SRSRedisManager:
 def patient(proxy) -> SRSRedisManager:
 	"""A manager behind the proxy whose breaker lets every call try."""
 	manager = SRSRedisManager()
-	manager.server.breaker.open_seconds = 0
+	manager.schedules.gateway.server.breaker.open_seconds = 0
 	return manager
 
 
@@ -78,7 +79,7 @@ def test_after_a_failure_nobody_connects_for_a_while(proxy):
 	assert not manager.is_available()
 	assert not manager.add_item(USER, SEASON, "q", 1.0)
 	with pytest.raises(Unavailable):
-		manager.read_due(USER, SEASON)
+		manager.schedules.read_due(USER, SEASON)
 	assert proxy.connections == before
 
 
@@ -98,11 +99,11 @@ def test_a_hanging_redis_counts_as_unavailable(proxy):
 	assert manager.is_available() is False
 	assert manager.add_item(USER, SEASON, "q", 1.0) is False
 	with pytest.raises(Unavailable):
-		manager.read_due(USER, SEASON)
+		manager.schedules.read_due(USER, SEASON)
 
 
 def test_timeouts_are_those_of_the_design(manager):
-	options = manager.server.client.connection_pool.connection_kwargs
+	options = manager.schedules.gateway.server.client.connection_pool.connection_kwargs
 	assert options["socket_timeout"] <= 0.5
 	assert options["socket_connect_timeout"] <= 0.25
 
@@ -114,7 +115,7 @@ def test_redis_is_used_again_when_it_is_back(proxy, patient):
 	proxy.start()
 	assert patient.is_available()
 	assert patient.add_item(USER, SEASON, "after", 3.0)
-	assert patient.get_all_scores(USER, SEASON).keys() == {"before", "after"}
+	assert patient.schedules.read_all(USER, SEASON).keys() == {"before", "after"}
 
 
 def test_a_missed_write_makes_all_that_redis_holds_stale(proxy, patient, player, season):
@@ -122,7 +123,7 @@ def test_a_missed_write_makes_all_that_redis_holds_stale(proxy, patient, player,
 	patient.get_due_items_with_rehydration(player, season)
 	generation = int(srs_redis().get("srs:generation") or 0)
 	proxy.stop()
-	assert not patient.reschedule(player, season, {bank_questions()[0]: 4e9})
+	assert not patient.schedules.reschedule(player, season, {bank_questions()[0]: 4e9})
 	proxy.start()
 	assert state.is_loaded(player, season)
 	_ids, was_rehydrated = patient.get_due_items_with_rehydration(player, season)
@@ -138,7 +139,7 @@ def test_a_missed_read_makes_nothing_stale(proxy, patient, player, season):
 	generation = srs_redis().get("srs:generation")
 	proxy.stop()
 	with pytest.raises(Unavailable):
-		patient.read_due(player, season)
+		patient.schedules.read_due(player, season)
 	proxy.start()
 	assert patient.get_due_items_with_rehydration(player, season) == (bank_questions()[:2], False)
 	assert srs_redis().get("srs:generation") == generation
@@ -149,7 +150,7 @@ def test_a_write_that_redis_did_and_whose_answer_was_lost_makes_it_stale_too(pro
 	patient.get_due_items_with_rehydration(player, season)
 	generation = int(srs_redis().get("srs:generation") or 0)
 	proxy.hang()
-	assert not patient.reschedule(player, season, {bank_questions()[0]: 4e9})
+	assert not patient.schedules.reschedule(player, season, {bank_questions()[0]: 4e9})
 	proxy.resume()
 	assert patient.get_due_items_with_rehydration(player, season)[1] is True
 	assert int(srs_redis().get("srs:generation")) == generation + 1
@@ -160,8 +161,8 @@ def test_a_first_look_that_mariadb_cannot_answer_fails_quietly(patient, player, 
 	"""After COMMIT a learner is told that her answers are stored, whatever dies then."""
 	frappe.local.conf.db_port = ports.any_free()
 	with pytest.raises(Unavailable):
-		patient.read_due(player, season)
-	assert not patient.reschedule(player, season, {bank_questions()[0]: 4e9})
+		patient.schedules.read_due(player, season)
+	assert not patient.schedules.reschedule(player, season, {bank_questions()[0]: 4e9})
 	frappe.local.conf.db_port = frappe.db.port
-	assert patient.reschedule(player, season, {bank_questions()[0]: 4e9})
+	assert patient.schedules.reschedule(player, season, {bank_questions()[0]: 4e9})
 	assert int(srs_redis().get("srs:generation"))

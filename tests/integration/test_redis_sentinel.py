@@ -6,7 +6,7 @@ import frappe
 import pytest
 
 from devtools import ports
-from memora.services import doctor
+from memora.services.operations import doctor
 from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import state
 from tests.integration.factories import make_records, set_limits
@@ -31,7 +31,7 @@ def sentinels(clean, tmp_path) -> Iterator[RedisSentinels]:
 def test_writes_go_on_at_the_promoted_replica(sentinels, player, season):
 	"""The first Sentinel dies with the master."""
 	set_limits(user_seconds=0)
-	SRSRedisManager().server.breaker.clock = clock = Clock()
+	SRSRedisManager().schedules.gateway.server.breaker.clock = clock = Clock()
 	master, replica = sentinels.master.admin, sentinels.replica.admin
 	make_records(player, 12)
 	case = Case(player, season)
@@ -47,7 +47,9 @@ def test_writes_go_on_at_the_promoted_replica(sentinels, player, season):
 	wait_until(sentinels.agree, "a promoted replica")
 	clock.ahead += OPEN_SECONDS
 	assert replica.exists(key, state.marker_key(player, season)) == 2
-	assert not SRSRedisManager().read_due(player, season)["is_loaded"]  # it may lack the last answers
+	assert not SRSRedisManager().schedules.read_due(player, season)[
+		"is_loaded"
+	]  # it may lack the last answers
 	case.look(is_degraded=False)
 	case.answer(is_degraded=False)
 	case.look(is_degraded=False)

@@ -5,8 +5,10 @@ from datetime import timedelta
 import frappe
 import pytest
 
-from memora.services import site_time, srs_scripts
-from memora.services.srs_redis_manager import LOADING_TTL_SECONDS, SRSRedisManager
+from memora.services import site_time
+from memora.services.cache import loading, scripts
+from memora.services.cache.loading import LOADING_TTL_SECONDS
+from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import state
 from tests.integration.cleaning import srs_keys, srs_redis
 from tests.integration.connections import in_other_connection
@@ -132,16 +134,16 @@ def claim(manager, player, season):
 	"""A load in flight: it has claimed the schedule and read its rows, and stores them when called."""
 	make_records(player, 2)
 	scores = state.scores(player, season)
-	keys, token = manager._keys(player, season), "loading:by hand"
-	client = manager.server.client
-	claim = [manager._epoch(client), token, LOADING_TTL_SECONDS]
-	generation = srs_scripts.run(client, srs_scripts.BEGIN_LOAD, keys, claim)
+	keys, token = manager.schedules.keys.pair(player, season), "loading:by hand"
+	client = manager.schedules.gateway.server.client
+	claim = [manager.schedules.gateway.epoch(client), token, LOADING_TTL_SECONDS]
+	generation = scripts.run_script(client, scripts.BEGIN_LOAD, keys, claim)
 	assert generation
 
 	def finish() -> bool:
 		items = [part for question_id, score in scores.items() for part in (score, question_id)]
 		arguments = [generation, token, THIRTY_DAYS, *items]
-		return bool(srs_scripts.run(client, srs_scripts.FINISH_LOAD, keys, arguments))
+		return bool(scripts.run_script(client, scripts.FINISH_LOAD, keys, arguments))
 
 	return finish
 
@@ -153,7 +155,7 @@ def test_a_load_that_nothing_disturbs_is_stored(claim, player, season):
 
 
 def test_an_answer_during_a_load_keeps_its_older_rows_out(claim, manager, player, season):
-	assert manager.reschedule(player, season, {bank_questions()[0]: 4e9})
+	assert manager.schedules.reschedule(player, season, {bank_questions()[0]: 4e9})
 	assert not claim()
 	assert state.cached(player, season) == {}
 	assert not state.is_loaded(player, season)
@@ -163,7 +165,7 @@ def test_an_item_added_during_a_load_keeps_its_older_rows_out(claim, manager, pl
 	assert manager.add_item(player, season, bank_questions()[0], 4e9)
 	assert not claim()
 	assert state.cached(player, season) == {bank_questions()[0]: 4e9}
-	assert not manager.read_due(player, season)["is_loaded"]
+	assert not manager.schedules.read_due(player, season)["is_loaded"]
 
 
 def test_clearing_during_a_load_keeps_its_older_rows_out(claim, manager, player, season):
@@ -183,7 +185,7 @@ def test_a_second_reader_during_a_load_answers_from_mariadb_and_stores_nothing(
 ):
 	ids, was_rehydrated = manager.get_due_items_with_rehydration(player, season)
 	assert (ids, was_rehydrated) == (bank_questions()[:2], False)
-	assert manager.rehydrate(player, season) is None
+	assert loading.rehydrate(manager.schedules, player, season) is None
 	assert state.cached(player, season) == {}
 	assert claim()
 	assert state.is_loaded(player, season)
@@ -200,7 +202,7 @@ def test_a_load_that_died_gives_way(claim, manager, player, season):
 def test_an_answer_is_applied_to_a_whole_schedule(manager, player, season):
 	make_records(player, 2)
 	manager.get_due_items_with_rehydration(player, season)
-	assert manager.reschedule(player, season, {bank_questions()[0]: 4e9, "new": 5e9})
+	assert manager.schedules.reschedule(player, season, {bank_questions()[0]: 4e9, "new": 5e9})
 	first, second = bank_questions()[:2]
 	cached = state.cached(player, season)
 	assert (cached[first], cached["new"]) == (4e9, 5e9)
@@ -210,7 +212,7 @@ def test_an_answer_is_applied_to_a_whole_schedule(manager, player, season):
 
 def test_an_answer_to_a_schedule_that_is_not_whole_drops_it(manager, player, season):
 	manager.add_item(player, season, "q-1", 1.0)
-	assert manager.reschedule(player, season, {"q-2": 4e9})
+	assert manager.schedules.reschedule(player, season, {"q-2": 4e9})
 	assert not srs_redis().exists(manager._make_key(player, season))
 
 
@@ -236,7 +238,7 @@ def test_an_answer_under_an_old_generation_leaves_no_schedule_behind(player, sea
 	make_records(player, 2)
 	manager.get_due_items_with_rehydration(player, season)
 	srs_redis().incr("srs:generation")
-	manager.reschedule(player, season, {bank_questions()[0]: 4e9})
+	manager.schedules.reschedule(player, season, {bank_questions()[0]: 4e9})
 	_ids, was_rehydrated = manager.get_due_items_with_rehydration(player, season)
 	assert was_rehydrated
 	assert state.cached(player, season) == state.scores(player, season)

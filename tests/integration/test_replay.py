@@ -5,9 +5,12 @@ import json
 import frappe
 import pytest
 
-from memora.services import replay as service
-from memora.services import review_session, srs_persistence
-from memora.services.review_session import Response
+from memora.services.cache import loading
+from memora.services.folding import folds
+from memora.services.learning import submissions
+from memora.services.learning.answers import Response
+from memora.services.operations import replay as service
+from memora.services.operations.replay import replay_season
 from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import bench_commands, factories
 from tests.integration.state import cached, is_loaded, scores, tracker
@@ -29,16 +32,16 @@ def answered(player, questions) -> str:
 	for quality in (1, 4, 0)[:ROUNDS]:
 		submit(player, {question: quality for question in questions})
 	fold()
-	SRSRedisManager().load_due(player, factories.STANDING_SEASON)
+	loading.load_due(SRSRedisManager().schedules, player, factories.STANDING_SEASON)
 	return player
 
 
 def submit(player: str, answers: dict[str, int]) -> None:
-	review_session.submit(player, [Response(q, quality) for q, quality in answers.items()])
+	submissions.submit(player, [Response(q, quality) for q, quality in answers.items()])
 
 
 def fold() -> None:
-	srs_persistence.drain(factories.site_now())
+	folds.drain(factories.site_now())
 	frappe.db.commit()
 
 
@@ -56,14 +59,14 @@ def damage(player: str, question: str, column: str, value: object) -> None:
 
 
 def test_answers_and_folds_leave_no_difference(answered, season, questions):
-	report = service.replay(season)
+	report = replay_season(season)
 	assert (report.learners, report.answers, report.questions) == (1, ROUNDS * QUESTIONS, QUESTIONS)
 	assert (report.differences, report.unjournalled, report.repaired) == (0, 0, 0)
 
 
 def test_what_waits_in_the_outbox_counts(answered, season, questions):
 	submit(answered, {questions[0]: 5})
-	assert service.replay(season).differences == 0
+	assert replay_season(season).differences == 0
 
 
 def test_answers_that_change_no_value_count(player, season, questions):
@@ -72,7 +75,7 @@ def test_answers_that_change_no_value_count(player, season, questions):
 		submit(player, {questions[0]: 4})
 	fold()
 	assert tracker(player)[questions[0]].reps == 12
-	assert service.replay(season).differences == 0
+	assert replay_season(season).differences == 0
 
 
 def test_one_learner(answered, season, questions):
@@ -80,9 +83,9 @@ def test_one_learner(answered, season, questions):
 	submit(other, {questions[0]: 4})
 	fold()
 	damage(other, questions[0], "reps", 7)
-	assert service.replay(season, answered).differences == 0
-	assert service.replay(season, other).differences == 1
-	assert service.replay(season).learners == 2
+	assert replay_season(season, answered).differences == 0
+	assert replay_season(season, other).differences == 1
+	assert replay_season(season).learners == 2
 
 
 DAMAGE = {
@@ -101,22 +104,22 @@ DAMAGE = {
 def test_a_damaged_value_is_found_and_mended(answered, season, questions, column):
 	before = tracker(answered)
 	damage(answered, questions[1], column, DAMAGE[column])
-	report = service.replay(season)
+	report = replay_season(season)
 	assert (report.differences, report.repaired) == (1, 0)
 	assert f"{questions[1]}: {column} is" in report.examples[0]
-	assert service.replay(season, repair=True).repaired == 1
+	assert replay_season(season, repair=True).repaired == 1
 	assert tracker(answered) == before
-	assert service.replay(season).differences == 0
+	assert replay_season(season).differences == 0
 
 
 def test_a_missing_row_is_found_and_mended(answered, season, questions):
 	before = tracker(answered)
 	frappe.db.delete("Player Memory Tracker", {"player": answered, "question_id": questions[2]})
 	frappe.db.commit()
-	report = service.replay(season)
+	report = replay_season(season)
 	assert report.differences == 1
 	assert report.examples == [f"{answered}, {questions[2]}: is not in the tracker"]
-	service.replay(season, repair=True)
+	replay_season(season, repair=True)
 	assert tracker(answered) == before
 
 
@@ -124,18 +127,18 @@ def test_a_whole_tracker_is_rebuilt(answered, season, questions):
 	before = tracker(answered)
 	frappe.db.delete("Player Memory Tracker", {"season": season})
 	frappe.db.commit()
-	assert service.replay(season, repair=True).repaired == QUESTIONS
+	assert replay_season(season, repair=True).repaired == QUESTIONS
 	assert tracker(answered) == before
 
 
 def test_a_repair_drops_the_cached_schedule(answered, season, questions):
 	assert is_loaded(answered, season)
 	damage(answered, questions[0], "next_review_date", "2026-01-01 04:00:00")
-	service.replay(season)
+	replay_season(season)
 	assert is_loaded(answered, season)
-	service.replay(season, repair=True)
+	replay_season(season, repair=True)
 	assert not is_loaded(answered, season)
-	SRSRedisManager().load_due(answered, season)
+	loading.load_due(SRSRedisManager().schedules, answered, season)
 	assert cached(answered, season) == scores(answered, season)
 
 
@@ -143,7 +146,7 @@ def test_rows_that_no_answer_explains_stay(answered, season, questions):
 	other = factories.bank_questions()[QUESTIONS]
 	factories.make_records(answered, question_ids=[other])
 	before = tracker(answered)
-	report = service.replay(season, repair=True)
+	report = replay_season(season, repair=True)
 	assert (report.unjournalled, report.differences, report.repaired) == (1, 0, 0)
 	assert tracker(answered) == before
 
@@ -151,7 +154,7 @@ def test_rows_that_no_answer_explains_stay(answered, season, questions):
 def test_a_repair_keeps_what_the_journal_does_not_settle(answered, season, questions):
 	damage(answered, questions[0], "topic", "A topic of long ago")
 	damage(answered, questions[0], "reps", 55)
-	service.replay(season, repair=True)
+	replay_season(season, repair=True)
 	assert tracker(answered)[questions[0]].topic == "A topic of long ago"
 
 
@@ -164,7 +167,7 @@ def test_answers_given_while_it_runs_are_no_differences(answered, season, questi
 		check(player, entries, report)
 
 	monkeypatch.setattr(service, "_check", answering)
-	assert service.replay(season).differences == 0
+	assert replay_season(season).differences == 0
 
 
 def test_the_command_exits_with_1_until_all_is_mended(answered, season, questions):

@@ -8,8 +8,12 @@ import frappe
 import pytest
 from frappe.desk import query_report
 
-from memora.services import activity, due_forecast, memory_store, site_time, srs_persistence, survey
+from memora.services import site_time
+from memora.services.figures import activity, due_forecast, survey
+from memora.services.folding import folds
 from memora.services.settings import get_settings
+from memora.services.store import figure_tables, row_names, scans
+from memora.services.store.figure_tables import Counts
 from tests.integration import bench_commands, state
 from tests.integration.cleaning import FIGURES
 from tests.integration.client import Client, message
@@ -59,7 +63,7 @@ def learners() -> list[str]:
 
 
 def test_the_forecast_counts_what_falls_due_on_each_day(learners, season):
-	due_forecast.compute(season)
+	due_forecast.compute_forecast(season)
 	hour, today = timedelta(hours=get_settings().day_start_hour), site_time.learning_day()
 	days = Counter((row.next_review_date - hour).date() for row in state.rows("Player Memory Tracker"))
 	shown = run("Due Forecast")
@@ -79,29 +83,29 @@ def test_a_forecast_of_a_share_says_so_and_the_shares_make_the_whole(season, mon
 	for _ in range(20):
 		make_records(f"learner-{frappe.generate_hash()}@example.com", 6)
 	today, hour = site_time.learning_day(), get_settings().day_start_hour
-	whole = memory_store.get_due_by_day(season, today, 31, hour)
+	whole = scans.get_due_by_day(season, today, 31, hour)
 	parts = Counter()
-	for share in memory_store.shares(7):
-		parts.update(memory_store.get_due_by_day(season, today, 31, hour, share))
+	for share in row_names.shares(7):
+		parts.update(scans.get_due_by_day(season, today, 31, hour, share))
 	assert (parts, parts.total()) == (whole, 120)
 	monkeypatch.setattr(due_forecast, "EXACT_ROWS", -1)
 	monkeypatch.setattr(due_forecast, "SAMPLE_ROWS", 10)
-	monkeypatch.setattr(due_forecast.partition_manager, "estimate_rows", lambda *_: 40)
+	monkeypatch.setattr(due_forecast.tables, "estimate_rows", lambda *_: 40)
 	monkeypatch.setattr(due_forecast.random, "choice", lambda shares: shares[2])
-	result = due_forecast.compute(season)
-	sampled = memory_store.get_due_by_day(season, today, 31, hour, memory_store.shares(4)[2])
+	result = due_forecast.compute_forecast(season)
+	sampled = scans.get_due_by_day(season, today, 31, hour, row_names.shares(4)[2])
 	assert (result["is_estimate"], result["sampled_percent"]) == (1, 25)
 	assert 0 < result["records"] == 4 * sum(sampled.values())
 	assert "Estimated from 25 %" in run("Due Forecast")["message"]
 
 
 def test_the_forecast_is_made_anew_on_each_learning_day(learners, season):
-	due_forecast.compute_daily()
+	due_forecast.compute_daily_forecast()
 	(first,) = state.rows("Due Forecast")
-	due_forecast.compute_daily()
+	due_forecast.compute_daily_forecast()
 	assert state.rows("Due Forecast") == [first]
 	frappe.db.set_value("Due Forecast", season, "first_day", first.first_day - timedelta(days=1))
-	due_forecast.compute_daily()
+	due_forecast.compute_daily_forecast()
 	(second,) = state.rows("Due Forecast")
 	assert (second.first_day, second.computed_at > first.computed_at) == (first.first_day, True)
 	assert len(state.rows("Due Forecast Day")) == TODAY_AND_DAYS
@@ -163,7 +167,7 @@ def test_retention_and_days_are_those_of_the_journal(season):
 	for quality in (4, 1, 5):
 		for player in players:
 			submit(player, answers(questions=questions, quality=quality))
-	srs_persistence.drain(site_now())
+	folds.drain(site_now())
 	activity.sum_up()
 	journal = state.journalled_activity()
 	by_subject = {row["subject"]: row for row in rows_of("Retention by Subject")}
@@ -182,11 +186,11 @@ def test_retention_and_days_are_those_of_the_journal(season):
 def test_weeks_begin_on_monday_and_those_without_reviews_are_left_out(season):
 	sunday = date(2026, 3, 1)
 	sums = {
-		(season, sunday): {"A": activity.Counts(5, 4, 3)},
-		(season, sunday + timedelta(days=1)): {"A": activity.Counts(4, 2, 2), "B": activity.Counts(3, 2, 1)},
-		(season, sunday + timedelta(days=8)): {"A": activity.Counts(9, 0, 0)},
+		(season, sunday): {"A": Counts(5, 4, 3)},
+		(season, sunday + timedelta(days=1)): {"A": Counts(4, 2, 2), "B": Counts(3, 2, 1)},
+		(season, sunday + timedelta(days=8)): {"A": Counts(9, 0, 0)},
 	}
-	activity.write(sums, dict.fromkeys(sums, 1))
+	figure_tables.add_to_days(sums, dict.fromkeys(sums, 1), site_time.naive_now())
 	frappe.db.commit()
 	weeks = activity.by_week(season, sunday, sunday + timedelta(days=20))
 	assert weeks == {date(2026, 2, 23): (5, 4, 3), date(2026, 3, 2): (7, 4, 3), date(2026, 3, 9): (9, 0, 0)}
@@ -206,11 +210,9 @@ def test_discrepancies_are_shown_in_percent(season):
 
 def test_figures_go_with_their_season(player):
 	other = make_season().name
-	due_forecast.compute(other)
-	activity.write(
-		{(other, site_time.learning_day()): {"A": activity.Counts(3, 2, 1)}},
-		{(other, site_time.learning_day()): 1},
-	)
+	due_forecast.compute_forecast(other)
+	key = (other, site_time.learning_day())
+	figure_tables.add_to_days({key: {"A": Counts(3, 2, 1)}}, {key: 1}, site_time.naive_now())
 	frappe.db.commit()
 	frappe.delete_doc("Game Subscription Season", other)
 	frappe.db.commit()
@@ -291,9 +293,7 @@ def test_a_walk_costs_the_same_few_statements_a_share(season, service, budget, m
 	for shares in (1, 5):
 		for _ in range(shares):
 			make_records(f"learner-{frappe.generate_hash()}@example.com", 10)
-		monkeypatch.setattr(
-			survey.partition_manager, "estimate_rows", lambda *_, n=shares: (n - 1) * survey.SHARE_ROWS
-		)
+		monkeypatch.setattr(survey.tables, "estimate_rows", lambda *_, n=shares: (n - 1) * survey.SHARE_ROWS)
 		with counted() as queries:
 			service(season)
 		costs.append(queries.total)
@@ -307,10 +307,10 @@ def test_what_the_workspace_draws_costs_the_same_however_much_there_is(report, s
 	costs = []
 	for how_many in (2, 40):
 		make_records(f"learner-{frappe.generate_hash()}@example.com", how_many)
-		due_forecast.compute(season)
+		due_forecast.compute_forecast(season)
 		first = site_time.learning_day()
-		days = {(season, first - timedelta(days=n)): {"A": activity.Counts(3, 2, 1)} for n in range(how_many)}
-		activity.write(days, dict.fromkeys(days, 1))
+		days = {(season, first - timedelta(days=n)): {"A": Counts(3, 2, 1)} for n in range(how_many)}
+		figure_tables.add_to_days(days, dict.fromkeys(days, 1), site_time.naive_now())
 		frappe.db.commit()
 		with counted() as queries:
 			run(report)
@@ -320,6 +320,6 @@ def test_what_the_workspace_draws_costs_the_same_however_much_there_is(report, s
 
 def test_the_exact_forecast_reads_nothing_but_the_index(learners, season):
 	values = {"season": season, "today": site_time.learning_day(), "days": 31, "day_start_hour": 4}
-	(plan,) = frappe.db.sql("EXPLAIN PARTITIONS " + memory_store.DUE_BY_DAY_SQL, values, as_dict=True)
+	(plan,) = frappe.db.sql("EXPLAIN PARTITIONS " + scans.DUE_BY_DAY_SQL, values, as_dict=True)
 	assert plan.key == "schedule"
 	assert "Using index" in plan.Extra

@@ -7,8 +7,9 @@ import pytest
 from frappe.desk.form.load import getdoc
 
 from memora.exceptions import SeasonStateError
-from memora.services import archive_store, partition_manager, srs_archiver
+from memora.services import srs_archiver
 from memora.services.srs_archiver import SRSArchiver
+from memora.services.store import archive, partitions
 from tests.integration import state
 from tests.integration.archiving import ARCHIVE, TRACKER, make_ended_season, move_to_archive, rows_by_table
 from tests.integration.connections import in_other_connection, raw_connection
@@ -73,7 +74,7 @@ def test_what_is_past_retention_is_flagged_and_nothing_else(archiver, season, pl
 
 @pytest.mark.parametrize("chunk", [1, 3, 7, 20, 21])
 def test_flagging_and_deleting_in_chunks_of_any_size(archiver, monkeypatch, chunk):
-	monkeypatch.setattr(archive_store, "CHUNK_ROWS", chunk)
+	monkeypatch.setattr(archive, "CHUNK_ROWS", chunk)
 	season = make_archived_season(20, old_rows=13)
 	assert archiver.flag_eligible_for_deletion()["flagged_count"] == 13
 	assert flagged(season) == 13
@@ -102,7 +103,7 @@ def test_what_is_flagged_is_deleted_and_nothing_else(archiver, season, player):
 	assert result == {"success": True, "deleted_count": 11, "seasons": {part: 3, whole: 8}}
 	assert [archived(s) for s in (part, whole, none)] == [5, 0, 8]
 	assert len(rows_by_table(season)[TRACKER]) == 3
-	assert partition_manager.has_partitions(whole)
+	assert partitions.has_partitions(whole)
 	assert archiver.delete_eligible_records(confirm=True) == {
 		"success": True,
 		"deleted_count": 0,
@@ -162,7 +163,7 @@ def test_the_season_that_bears_the_note_stays(archiver):
 
 
 def test_a_deletion_that_fails_halfway_says_how_much_is_gone_and_who_did_it(archiver, monkeypatch):
-	monkeypatch.setattr(archive_store, "CHUNK_ROWS", 10)
+	monkeypatch.setattr(archive, "CHUNK_ROWS", 10)
 	season = make_archived_season(40, flagged=35)
 	name = state.rows("Archived Memory Tracker", season=season)[24].name
 	frappe.db.commit()

@@ -3,7 +3,8 @@
 import pytest
 
 from devtools import processes
-from memora.services import memory_store, srs_persistence
+from memora.services.folding import queueing
+from memora.services.store import row_names
 from tests.integration.client import Client
 from tests.integration.submitting import answers, submit
 
@@ -20,15 +21,13 @@ def dashboard(site) -> Client:
 def test_it_shows_the_queue_and_a_job_in_it(dashboard, player, season):
 	dashboard.session.auth = LOGIN
 	submit(player, answers(1), "s-1")
-	key = memory_store.submission_key(player, season, "s-1")
+	key = row_names.submission_key(player, season, "s-1")
 	queues = dashboard.request("GET", "/0/data/queues.json").json()["queues"]
 	(queue,) = [queue for queue in queues if queue["name"].endswith(":srs_write")]
 	assert queue["count"] == 1
 	path = f"/0/data/jobs/{queue['name']}/queued/20/asc/1.json"
-	assert [job["id"] for job in dashboard.request("GET", path).json()["jobs"]] == [
-		srs_persistence.job_id_of(key)
-	]
-	job = dashboard.request("GET", f"/0/data/job/{srs_persistence.job_id_of(key)}.json")
+	assert [job["id"] for job in dashboard.request("GET", path).json()["jobs"]] == [queueing.job_id_of(key)]
+	job = dashboard.request("GET", f"/0/data/job/{queueing.job_id_of(key)}.json")
 	assert (job.status_code, job.json()["status"]) == (200, "queued")
 
 

@@ -6,8 +6,9 @@ from frappe.exceptions import PermissionError
 
 from memora.api import reviews, sessions, utils
 from memora.exceptions import InvalidLimit, RateLimitExceeded, UnknownLearner, UnknownSeason
-from memora.services import incidents, safe_mode
-from memora.services.safe_mode import SafeModeManager
+from memora.services.cache import incidents, safe_mode
+from memora.services.cache.safe_mode import SafeModeManager
+from memora.services.store import row_names
 from tests.integration import fleet as members
 from tests.integration import state
 from tests.integration.connections import raw_connection
@@ -151,7 +152,7 @@ def test_rows_that_count_no_more_go():
 
 def test_whoever_does_not_get_to_look_is_put_off_for_a_second():
 	with raw_connection() as connection, connection.cursor() as cursor:
-		key = "memora:" + safe_mode.memory_store.digest(frappe.conf.db_name, "safe mode")
+		key = "memora:" + row_names.digest(frappe.conf.db_name, "safe mode")
 		cursor.execute("SELECT GET_LOCK(%s, 0)", (key,))
 		assert admit("a") == [False]
 	assert admit("a") == [True]
@@ -261,7 +262,7 @@ def test_it_is_limited_while_redis_is_there_too(player, season):
 
 
 def test_it_is_not_counted_in_an_incident_that_is_over(proxy):
-	SafeModeManager().redis.server.breaker.open_seconds = 0
+	SafeModeManager().schedules.gateway.server.breaker.open_seconds = 0
 	proxy.stop()
 	assert SafeModeManager().is_safe_mode_active()
 	assert admit("a", "a") == [True, False]

@@ -8,7 +8,7 @@ import frappe.api
 import pytest
 
 from devtools import ports, processes
-from memora.services import incidents
+from memora.services.cache import incidents
 from tests.integration import state
 from tests.integration.client import Client, message
 from tests.integration.factories import (

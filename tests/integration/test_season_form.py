@@ -7,15 +7,10 @@ import pytest
 from frappe.utils import background_jobs
 
 from devtools import ports, processes
-from memora.services import (
-	cache_rebuild,
-	memory_store,
-	partition_manager,
-	season_state,
-	srs_archiver,
-	srs_reconciliation,
-	srs_redis_manager,
-)
+from memora.services import srs_archiver, srs_redis_manager
+from memora.services.cache import rebuild, reconciliation
+from memora.services.operations import archiving, season_state
+from memora.services.store import database, tables
 from tests.integration import state
 from tests.integration.archiving import TRACKER, make_ended_season, rows_by_table, stored
 from tests.integration.client import Client, message
@@ -27,7 +22,7 @@ from tests.integration.test_http import refused
 from tests.integration.test_retention import archived, make_archived_season
 from tests.integration.waiting import wait_until
 
-API = "memora.desk."
+API = "memora.api.desk."
 DOCTYPE = "Game Subscription Season"
 
 
@@ -49,7 +44,7 @@ def set_values(season: str, **values) -> None:
 
 def look(season: str) -> dict:
 	frappe.db.rollback()
-	return season_state.get(season)
+	return season_state.get_season_state(season)
 
 
 # Who may
@@ -156,10 +151,10 @@ def test_an_archive_run_is_seen_at_each_step(monkeypatch):
 
 	def at_step(season, step, done):
 		report(season, step, done)
-		seen.append(in_other_connection(lambda: season_state.get(over)["archive"]).result(10))
+		seen.append(in_other_connection(lambda: season_state.get_season_state(over)["archive"]).result(10))
 
-	report = srs_archiver._report
-	monkeypatch.setattr(srs_archiver, "_report", at_step)
+	report = archiving._report
+	monkeypatch.setattr(archiving, "_report", at_step)
 	assert srs_archiver.archive_season(over)["success"]
 	assert [round(archive["percent"]) for archive in seen] == [17, 33, 50, 67, 83]
 	assert seen[1]["status"] == "Taking the rows out of the tracker"
@@ -209,9 +204,9 @@ def test_a_rebuild_is_seen_while_it_goes_on(player, season):
 
 	def progress(doc):
 		if doc.status == "Running":
-			seen.append(in_other_connection(lambda: season_state.get(season)).result(10))
+			seen.append(in_other_connection(lambda: season_state.get_season_state(season)).result(10))
 
-	cache_rebuild.rebuild(season, 1, progress=progress)
+	rebuild.rebuild_cache(season, 1, progress=progress)
 	assert seen[0]["is_busy"]
 	assert 0 < seen[0]["cache"]["percent"] <= 99
 	assert (seen[0]["actions"], seen[0]["cache"]["rebuild"]["records"]) == (
@@ -234,14 +229,14 @@ def test_a_rebuild_that_was_killed_is_not_shown_as_going_on(season):
 		False,
 		["rebuild", "reconcile"],
 	)
-	with memory_store.named_lock(cache_rebuild.lock_name(season), 0):
-		found = in_other_connection(lambda: season_state.get(season)).result(10)
+	with database.named_lock(rebuild.lock_name(season), 0):
+		found = in_other_connection(lambda: season_state.get_season_state(season)).result(10)
 	assert found["cache"]["is_running"]
 
 
 def test_why_a_rebuild_failed_stands_by_the_cache(no_redis, player, season):
 	make_records(player, 4)
-	cache_rebuild.rebuild(season)
+	rebuild.rebuild_cache(season)
 	found = look(season)
 	assert found["cache"]["error"].startswith("The schedules' Redis is not there")
 	assert found["archive"]["error"] is None
@@ -250,7 +245,7 @@ def test_why_a_rebuild_failed_stands_by_the_cache(no_redis, player, season):
 def test_the_last_reconciliation_is_shown(season, player):
 	make_records(player, 4)
 	srs_redis_manager.rebuild_season_cache(season)
-	srs_reconciliation.reconcile_cache_with_database(season=season)
+	reconciliation.reconcile(season=season)
 	found = look(season)["cache"]["reconciliation"]
 	assert (found.sample_size, found.discrepancies_found) == (4, 0)
 
@@ -270,7 +265,7 @@ def test_without_a_queue_the_rest_is_shown(season, monkeypatch):
 
 def test_partitions_that_are_missing_are_named_and_can_be_made():
 	bare = make_season(enable_redis=0).name
-	partition = partition_manager.partition_name(bare)
+	partition = tables.partition_name(bare)
 	frappe.db.sql_ddl(f"ALTER TABLE `tabPlayer Review Log` DROP PARTITION {partition}")
 	found = look(bare)
 	assert [doctype for doctype, table in found["tables"].items() if not table] == ["Player Review Log"]
@@ -286,7 +281,7 @@ def test_the_state_costs_the_same_however_large_the_season(player, season):
 		make_records(player, question_ids=[f"q-{n}" for n in range(how_many)])
 		look(season)
 		with counted() as queries:
-			season_state.get(season)
+			season_state.get_season_state(season)
 		costs.append(queries.total)
 	assert costs[0] == costs[1] <= 8
 

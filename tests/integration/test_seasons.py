@@ -8,7 +8,7 @@ from frappe.utils import add_days, getdate
 
 from memora.api.utils import get_active_season
 from memora.exceptions import InvalidSeason, NoActiveSeason, SeasonStateError, UnknownSeason
-from memora.services import partition_manager, partition_swap, seasons
+from memora.services.store import database, ddl, partitions, seasons, swap, tables
 from tests.integration import state
 from tests.integration.connections import at_once, raw_connection
 from tests.integration.factories import make_records, make_season
@@ -25,7 +25,7 @@ def test_a_new_season_has_its_partitions_and_the_defaults(season):
 	made.reload()
 	assert made.name == "2024-2025"
 	assert (made.partition_created, made.enable_redis, made.is_active, made.auto_archive) == (1, 1, 0, 0)
-	assert partition_manager.has_partitions("2024-2025")
+	assert partitions.has_partitions("2024-2025")
 	assert names() == {season, "2024-2025"}
 
 
@@ -56,7 +56,7 @@ def test_ordinary_and_odd_names(name):
 def test_names_are_made_canonical(given, name):
 	made = make_season(season_name=given)
 	assert (made.name, made.season_name) == (name, name)
-	assert partition_manager.has_partitions(name)
+	assert partitions.has_partitions(name)
 
 
 @pytest.mark.parametrize("name", ["", "   ", None])
@@ -111,7 +111,7 @@ def test_one_season_is_active_at_most(season):
 	with pytest.raises(SeasonStateError, match=season):
 		other.save()
 	frappe.db.rollback()
-	assert seasons.get_active().name == season
+	assert seasons.get_active_season().name == season
 
 
 def test_two_seasons_activated_at_the_same_moment(season):
@@ -161,7 +161,7 @@ def test_activating_after_the_other_was_deactivated(season):
 	standing.update({"is_active": 0}).save()
 	other.update({"is_active": 1}).save()
 	frappe.db.commit()
-	assert seasons.get_active().name == "second"
+	assert seasons.get_active_season().name == "second"
 
 
 def test_a_season_is_active_only_with_its_partitions(season):
@@ -172,7 +172,7 @@ def test_a_season_is_active_only_with_its_partitions(season):
 	with pytest.raises(SeasonStateError, match="partitions"):
 		made.save()
 	frappe.db.rollback()
-	assert seasons.get_active() is None
+	assert seasons.get_active_season() is None
 
 
 def test_a_season_is_not_archived_automatically_while_it_is_active(season):
@@ -201,7 +201,7 @@ def test_a_season_with_records_can_not_be_deleted(doctype, force):
 		frappe.delete_doc(DOCTYPE, made.name, force=force)
 	frappe.db.rollback()
 	assert "played" in names()
-	assert partition_manager.has_partitions("played")
+	assert partitions.has_partitions("played")
 	assert len(state.rows(doctype)) == 1
 
 
@@ -210,14 +210,14 @@ def test_a_season_without_records_goes_with_its_partitions():
 	frappe.delete_doc(DOCTYPE, made.name)
 	frappe.db.commit()
 	assert "never played" not in names()
-	seasons_left = [p["season"] for p in partition_manager.list_partitions("Player Memory Tracker")]
+	seasons_left = [p["season"] for p in tables.list_partitions("Player Memory Tracker")]
 	assert "never played" not in seasons_left
 
 
 def test_a_season_with_records_on_their_way_to_the_archive_can_not_be_deleted(player):
 	made = make_season(season_name="moving")
 	make_records(player, season="moving")
-	partition_swap.take_out("moving")
+	swap.take_out("moving")
 	with pytest.raises(SeasonStateError, match="on their way"):
 		frappe.delete_doc(DOCTYPE, made.name)
 	frappe.db.rollback()
@@ -225,8 +225,8 @@ def test_a_season_with_records_on_their_way_to_the_archive_can_not_be_deleted(pl
 
 
 def test_a_season_is_deleted_even_while_its_partitions_can_not_be_dropped(monkeypatch):
-	monkeypatch.setattr(partition_manager, "DEADLINE_SECONDS", 0)
-	monkeypatch.setattr(partition_manager, "LOCK_WAIT_SECONDS", 0)
+	monkeypatch.setattr(ddl, "DEADLINE_SECONDS", 0)
+	monkeypatch.setattr(database, "METADATA_LOCK_WAIT_SECONDS", 0)
 	made = make_season(season_name="never played")
 	with raw_connection() as reader, reader.cursor() as cursor:
 		cursor.execute("SELECT COUNT(*) FROM `tabPlayer Memory Tracker`")
@@ -235,7 +235,7 @@ def test_a_season_is_deleted_even_while_its_partitions_can_not_be_dropped(monkey
 	assert "never played" not in names()
 	again = make_season(season_name="never played")
 	again.reload()
-	assert again.partition_created and partition_manager.has_partitions("never played")
+	assert again.partition_created and partitions.has_partitions("never played")
 
 
 def test_a_deletion_that_is_rolled_back_keeps_the_partitions():
@@ -244,14 +244,14 @@ def test_a_deletion_that_is_rolled_back_keeps_the_partitions():
 	frappe.db.rollback()
 	frappe.db.commit()
 	assert "kept" in names()
-	assert partition_manager.has_partitions("kept")
+	assert partitions.has_partitions("kept")
 
 
 def test_the_active_season(season):
-	active = seasons.get_active()
+	active = seasons.get_active_season()
 	assert (active.name, active.enable_redis) == (season, True)
 	assert active.end_date == add_days(getdate(), 300)
-	assert seasons.get(season) == active
+	assert seasons.get_season(season) == active
 
 
 def test_the_active_season_by_the_name_of_the_seeds(season):
@@ -262,16 +262,16 @@ def test_the_active_season_by_the_name_of_the_seeds(season):
 
 def test_an_unknown_season_is_named():
 	with pytest.raises(UnknownSeason, match="nowhere") as caught:
-		seasons.get("nowhere")
+		seasons.get_season("nowhere")
 	assert caught.value.http_status_code == 404
 
 
 def test_why_none_is_active_names_the_latest_season(season):
 	frappe.db.set_value(DOCTYPE, season, {"is_active": 0})
-	assert seasons.get_active() is None
+	assert seasons.get_active_season() is None
 	assert season in seasons.why_none_is_active()
 	with pytest.raises(NoActiveSeason, match=season) as caught:
-		seasons.require_active()
+		seasons.require_active_season()
 	assert caught.value.http_status_code == 409
 
 

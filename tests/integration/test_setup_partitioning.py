@@ -19,8 +19,9 @@ from devtools.paths import current_bench
 from memora import install
 from memora.exceptions import PartitionError
 from memora.patches.v1_0 import setup_partitioning
-from memora.services import memory_store, partition_manager, review_session
+from memora.services.learning import reviews
 from memora.services.srs_archiver import SRSArchiver
+from memora.services.store import conversion, database, ddl, layout, partitions, row_names, tables
 from tests.integration import cleaning, state
 from tests.integration.connections import in_other_connection
 from tests.integration.factories import STANDING_SEASON, bank_questions, make_records
@@ -87,16 +88,16 @@ def newest(rows: list[dict]) -> dict[Key, tuple[datetime, datetime]]:
 
 
 def memory(where: str = "") -> dict[Key, tuple[datetime, datetime]]:
-	rows = partition_manager.query(
+	rows = database.query(
 		f"SELECT player, season, question_id, last_review_date, creation, name FROM `tab{TRACKER}` {where}"
 	)
-	assert all(name == memory_store.tracker_name(*key) for *key, _last, _first, name in rows)
+	assert all(name == row_names.tracker_name(*key) for *key, _last, _first, name in rows)
 	assert len({row[:3] for row in rows}) == len(rows)
 	return {tuple(key): (last, first) for *key, last, first, _name in rows}
 
 
 def create_statement(table: str) -> str:
-	return partition_manager.query(f"SHOW CREATE TABLE `{table}`")[0][1]
+	return database.query(f"SHOW CREATE TABLE `{table}`")[0][1]
 
 
 def layouts() -> dict[str, str]:
@@ -104,11 +105,11 @@ def layouts() -> dict[str, str]:
 
 
 def checksums() -> dict[str, int]:
-	return {d: partition_manager.query(f"CHECKSUM TABLE `tab{d}`")[0][1] for d in DOCTYPES}
+	return {d: database.query(f"CHECKSUM TABLE `tab{d}`")[0][1] for d in DOCTYPES}
 
 
 def seasons_of(doctype: str) -> set[str]:
-	return {p["season"] for p in partition_manager.list_partitions(doctype)}
+	return {p["season"] for p in tables.list_partitions(doctype)}
 
 
 def columns_and_indexes(table: str) -> str:
@@ -124,7 +125,7 @@ def test_old_rows_are_brought_to_the_layout_of_the_design(old_tracker, monkeypat
 	assert memory() == newest(rows)
 	assert seasons_of(TRACKER) == {"", *SEASONS}
 	assert columns_and_indexes(f"tab{TRACKER}") == columns_and_indexes(kept(TRACKER))
-	assert setup_partitioning._count(unpartitioned(TRACKER)) == ROWS
+	assert conversion._count(unpartitioned(TRACKER)) == ROWS
 	assert not exists("memora_partitioning")
 	assert not exists("memora_partitioned_player_memory_tracker")
 	output = capfd.readouterr().out
@@ -198,7 +199,7 @@ def test_the_archive_and_the_journal_are_brought_over_too():
 		assert (row.season, row.archived_at, row.eligible_for_deletion) == ("SEASON-DEFAULT", REVIEWED, 1)
 		assert row.last_review_date == REVIEWED
 		assert {r.submission_id: r.name for r in state.rows(JOURNAL)} == {
-			s: memory_store.journal_name("old@example.com", "SEASON-DEFAULT", s, "q-1") for s in "xy"
+			s: row_names.journal_name("old@example.com", "SEASON-DEFAULT", s, "q-1") for s in "xy"
 		}
 		assert all(seasons_of(doctype) == {"", "SEASON-DEFAULT", STANDING_SEASON} for doctype in DOCTYPES)
 		for doctype in DOCTYPES:
@@ -242,10 +243,10 @@ def test_learners_go_on_with_what_they_knew(old_tracker, player, season):
 	"""Also one whose schedule was loaded while the app could not find her rows."""
 	question = bank_questions()[0]
 	insert(TRACKER, [old_row(player=player, season=season, question_id=question)])
-	assert review_session.read(player)["questions"] == []
+	assert reviews.read_reviews(player)["questions"] == []
 	assert state.is_loaded(player, season)
 	run_patch()
-	assert [q["question_id"] for q in review_session.read(player)["questions"]] == [question]
+	assert [q["question_id"] for q in reviews.read_reviews(player)["questions"]] == [question]
 
 
 # Runs that end in the middle
@@ -281,7 +282,7 @@ def in_child(action: Callable[[], None], statements: int) -> int:
 
 
 def test_a_run_that_is_killed_again_and_again_comes_to_the_same_end(old_tracker, monkeypatch, capfd):
-	monkeypatch.setattr(setup_partitioning, "CHUNK_ROWS", 300)
+	monkeypatch.setattr(conversion, "CHUNK_ROWS", 300)
 	rows = make_old_rows(3000)
 	insert(TRACKER, rows)
 	codes = []
@@ -297,15 +298,15 @@ def test_a_run_that_is_killed_again_and_again_comes_to_the_same_end(old_tracker,
 	assert columns_and_indexes(f"tab{TRACKER}") == columns_and_indexes(kept(TRACKER))
 
 
-def before_rename(action: Callable[[], None]) -> Callable[[str], None]:
-	"""Statements for which the old table's last moment is used by somebody else."""
+def before_rename(action: Callable[[], None]) -> Callable[..., None]:
+	"""Somebody else uses the old table's last moment."""
+	put_in_place = ddl.put_in_place
 
-	def execute_ddl(statement: str) -> None:
-		if statement.startswith("RENAME"):
-			action()
-		partition_manager.execute_ddl(statement)
+	def late(*names: str) -> None:
+		action()
+		put_in_place(*names)
 
-	return execute_ddl
+	return late
 
 
 def test_rows_written_while_the_copy_takes_its_place_are_not_lost(old_tracker, monkeypatch):
@@ -315,7 +316,7 @@ def test_rows_written_while_the_copy_takes_its_place_are_not_lost(old_tracker, m
 		run(f"UPDATE `tab{TRACKER}` SET stability = 99, last_review_date = NOW() WHERE name = 'a'")
 		insert(TRACKER, [old_row(name="0", question_id="q-3")])
 
-	monkeypatch.setattr(setup_partitioning, "execute_ddl", before_rename(answer))
+	monkeypatch.setattr(ddl, "put_in_place", before_rename(answer))
 	run_patch()
 	assert {r.question_id: r.stability for r in state.rows(TRACKER)} == {"q-1": 4.5, "q-2": 99, "q-3": 4.5}
 
@@ -331,8 +332,8 @@ def test_a_run_that_died_between_the_renaming_and_the_end_is_finished(old_tracke
 		raise KeyboardInterrupt
 
 	with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-		patched.setattr(setup_partitioning, "execute_ddl", before_rename(answer))
-		patched.setattr(setup_partitioning, "_copy_what_came_late", die)
+		patched.setattr(ddl, "put_in_place", before_rename(answer))
+		patched.setattr(conversion, "_copy_what_came_late", die)
 		run_patch()
 	make_records("old@example.com", season="SEASON-DEFAULT", question_ids=["q-2"], stability=7)
 	run_patch()
@@ -346,13 +347,13 @@ def test_how_far_a_dead_run_got_is_not_believed_of_the_next_ones_twin(old_tracke
 		raise KeyboardInterrupt
 
 	with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-		patched.setattr(setup_partitioning, "_verify", die)
+		patched.setattr(conversion, "_verify", die)
 		run_patch()
 	make_season_of_old_site("Another")  # for which the twin has no partition
 	with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-		patched.setattr(setup_partitioning.site_time, "now", die)
+		patched.setattr(conversion.site_time, "now", die)
 		run_patch()
-	assert setup_partitioning._count("memora_partitioned_player_memory_tracker") == 0
+	assert conversion._count("memora_partitioned_player_memory_tracker") == 0
 	run_patch()
 	assert {row.question_id for row in state.rows(TRACKER)} == {"q-1", "q-2"}
 
@@ -360,14 +361,14 @@ def test_how_far_a_dead_run_got_is_not_believed_of_the_next_ones_twin(old_tracke
 def test_a_table_that_is_written_to_meanwhile_stays_as_it_is(old_tracker, monkeypatch):
 	insert(TRACKER, [old_row(), old_row(name="a", question_id="q-2")])
 	before = create_statement(f"tab{TRACKER}")
-	verify = setup_partitioning._verify
+	verify = conversion._verify
 
 	def late(*args) -> None:
 		insert(TRACKER, [old_row(name="0", question_id="q-3")])
 		verify(*args)
 
 	with monkeypatch.context() as patched, pytest.raises(PartitionError, match="maintenance mode"):
-		patched.setattr(setup_partitioning, "_verify", late)
+		patched.setattr(conversion, "_verify", late)
 		run_patch()
 	assert create_statement(f"tab{TRACKER}") == before
 	run_patch()
@@ -377,13 +378,13 @@ def test_a_table_that_is_written_to_meanwhile_stays_as_it_is(old_tracker, monkey
 def test_a_copy_that_lacks_a_row_does_not_take_the_place(old_tracker, monkeypatch):
 	insert(TRACKER, [old_row(), old_row(name="a", question_id="q-2")])
 	before = create_statement(f"tab{TRACKER}")
-	verify = setup_partitioning._verify
+	verify = conversion._verify
 
 	def lossy(conversion, names) -> None:
 		run(f"DELETE FROM `{conversion.twin}` LIMIT 1")
 		verify(conversion, names)
 
-	monkeypatch.setattr(setup_partitioning, "_verify", lossy)
+	monkeypatch.setattr(conversion, "_verify", lossy)
 	with pytest.raises(PartitionError, match="2 different keys, but the copy has 1 rows"):
 		run_patch()
 	assert create_statement(f"tab{TRACKER}") == before
@@ -401,11 +402,11 @@ def test_an_old_table_of_an_earlier_run_is_not_overwritten(old_tracker):
 
 def test_a_second_run_at_the_same_time_is_refused(old_tracker):
 	insert(TRACKER, [old_row()])
-	with memory_store.named_lock("setup_partitioning", 0):
+	with database.named_lock("setup_partitioning", 0):
 		result = in_other_connection(run_patch)
 		with pytest.raises(PartitionError, match="Another run"):
 			result.result(30)
-	assert partition_manager.is_unpartitioned(TRACKER)
+	assert layout.is_unpartitioned(TRACKER)
 
 
 # Migrations
@@ -427,7 +428,7 @@ def migrate() -> str:
 
 def everything() -> dict:
 	"""All but the queue: Frappe's own migrate has jobs to give."""
-	kept_rows = partition_manager.query(f"CHECKSUM TABLE {unpartitioned(TRACKER)}")
+	kept_rows = database.query(f"CHECKSUM TABLE {unpartitioned(TRACKER)}")
 	site = {key: value for key, value in state.everything().items() if key != "jobs"}
 	return {"layouts": layouts(), "checksums": checksums(), "kept": kept_rows, **site}
 
@@ -462,14 +463,14 @@ def test_a_migration_that_skips_the_patch_leaves_the_old_table_and_says_so(old_t
 def test_an_old_table_takes_no_partitions(old_tracker):
 	insert(TRACKER, [old_row()])
 	with pytest.raises(PartitionError, match="run-patch"):
-		partition_manager.create_partition("new")
+		partitions.create_partition("new")
 	cleaning.drop_stray_partitions()
 
 
 def test_tables_of_the_layout_stay_as_they_are(player, season):
 	make_records(player, 3)
 	submit(player, answers(2))
-	review_session.read(player)
+	reviews.read_reviews(player)
 	before = (layouts(), state.everything())
 	run_patch()
 	run_patch()

@@ -11,11 +11,15 @@ from frappe.utils import add_days, background_jobs, getdate
 
 from memora import hooks
 from memora.exceptions import MemoraError, NoActiveSeason, PartitionError, SeasonStateError, UnknownSeason
-from memora.services import memory_store, partition_manager, partition_swap, replay, srs_archiver
-from memora.services.memory_store import MemoryRecord
+from memora.services import srs_archiver
+from memora.services.cache import loading
+from memora.services.operations import archiving, replay
 from memora.services.srs_archiver import SRSArchiver
 from memora.services.srs_persistence import SRSPersistenceService
 from memora.services.srs_redis_manager import SRSRedisManager
+from memora.services.store import database, ddl, swap, tables, tracker
+from memora.services.store.records import MemoryRecord
+from memora.services.store.submissions import write_submission
 from tests.integration import state
 from tests.integration.archiving import (
 	ARCHIVE,
@@ -80,7 +84,7 @@ def test_all_rows_of_a_season_go_to_the_archive_unchanged(archiver, season, play
 	assert archiver.archive_season(ended) == {"success": True, "archived_count": 50, "season": ended}
 	assert rows_by_table(ended) == {ARCHIVE: before}
 	assert rows_by_table(season) == {TRACKER: others}
-	assert not partition_swap.has_table(partition_swap.staging_table(ended))
+	assert not tables.has_table(swap.staging_table(ended))
 
 
 def test_it_is_noted_on_rows_and_season(archiver):
@@ -137,7 +141,7 @@ def test_the_cache_of_a_season_goes_and_no_other(archiver, season, player):
 	manager = SRSRedisManager()
 	for name in (ended, season):
 		make_records(player, 2, season=name)
-		manager.rehydrate(player, name)
+		loading.rehydrate(manager.schedules, player, name)
 	archiver.archive_season(ended)
 	assert not state.cached(player, ended) and not state.is_loaded(player, ended)
 	assert len(state.cached(player, season)) == 2
@@ -158,7 +162,7 @@ def test_after_it_the_learner_reads_that_the_season_has_ended(archiver, season, 
 
 
 def test_rows_are_copied_where_the_columns_have_drifted_apart(archiver, monkeypatch):
-	monkeypatch.setattr(partition_swap, "COPY_ROWS", 20)
+	monkeypatch.setattr(swap, "COPY_ROWS", 20)
 	ended = make_ended_season()
 	before = all_rows(ended)
 	with drifted_columns():
@@ -205,11 +209,11 @@ def refusal(archiver: SRSArchiver, season: str) -> str:
 
 def test_what_would_be_refused_can_be_known_before(archiver, season):
 	ended = make_ended_season(0)
-	archiver.require_archivable(ended)
+	archiving.require_archivable(ended)
 	archiver.archive_season(ended)
 	for name, error in ((ended, SeasonStateError), (season, SeasonStateError), ("nowhere", UnknownSeason)):
 		with pytest.raises(error) as caught:
-			archiver.require_archivable(name)
+			archiving.require_archivable(name)
 		assert str(caught.value) == refusal(archiver, name)
 
 
@@ -258,14 +262,14 @@ def test_runs_at_the_same_moment(archiver):
 @pytest.mark.parametrize("order", [nullcontext, drifted_columns], ids=["swapped", "copied"])
 def test_even_two_runs_at_one_season_lose_nothing(archiver, monkeypatch, order):
 	"""As when the connection that holds the lock of the first is gone, and a second one has begun."""
-	monkeypatch.setattr(partition_swap, "COPY_ROWS", 10)
+	monkeypatch.setattr(swap, "COPY_ROWS", 10)
 	ended = make_ended_season()
 	before = all_rows(ended)
 
 	def move() -> None:
 		with suppress(MemoraError, pymysql.err.MySQLError):
-			partition_swap.take_out(ended)
-			partition_swap.put_in(ended, site_now(), on_copied=lambda rows: None)
+			swap.take_out(ended)
+			swap.put_in(ended, site_now(), on_copied=lambda rows: None)
 
 	with order():
 		for _round in range(3):
@@ -278,10 +282,10 @@ def test_even_two_runs_at_one_season_lose_nothing(archiver, monkeypatch, order):
 
 def test_a_staging_table_with_rows_is_never_dropped():
 	ended = make_ended_season()
-	partition_swap.take_out(ended)
-	staging = partition_swap.staging_table(ended)
+	swap.take_out(ended)
+	staging = swap.staging_table(ended)
 	with pytest.raises(PartitionError, match=f"{staging} holds rows"):
-		partition_swap._drop_empty(staging)
+		ddl.drop_empty(staging)
 	assert len(rows_by_table(ended)[staging]) == 50
 
 
@@ -330,8 +334,8 @@ def test_an_answer_being_written_is_archived_or_refused(archiver, season):
 
 
 def test_a_submission_not_committed_yet_keeps_the_season_from_being_deactivated(season, player):
-	with memory_store.player_lock(player):
-		name = memory_store.write_submission(player, season, "s-1", [], [make_record("q")], site_now())
+	with database.learner_lock(player):
+		name = write_submission(player, season, "s-1", [], [make_record("q")], site_now())
 		ending = in_other_connection(lambda: deactivate(season))
 		wait_until(lambda: _waits_for_row(), "the deactivation to wait")
 		frappe.db.commit()
@@ -352,14 +356,14 @@ def _waits_for_row() -> bool:
 
 def test_results_of_other_schedulers_are_refused_from_its_begin_on(archiver, player):
 	ended = make_ended_season()
-	with memory_store.transaction():
-		memory_store.keep_from_archive(ended)
-		memory_store.upsert_records(player, ended, [make_record("late")])
+	with database.transaction():
+		tracker.keep_from_archive(ended)
+		tracker.upsert_records(player, ended, [make_record("late")])
 		run = in_other_connection(lambda: SRSArchiver().archive_season(ended))
 		wait_until(_waits_for_row, "the run to wait for the season")
 	assert run.result(30)["archived_count"] == 51
 	with pytest.raises(SeasonStateError, match="archived"):
-		memory_store.keep_from_archive(ended)
+		tracker.keep_from_archive(ended)
 	response = {"question_id": "later", "new_stability": 2.0, "new_next_review_date": site_now()}
 	result = SRSPersistenceService().persist_review_batch([response], player, ended)
 	assert (result["success"], result["failed_count"]) == (False, 1)
@@ -371,7 +375,7 @@ def test_a_replay_does_not_fill_the_tracker_of_an_archived_season_again(archiver
 	deactivate(season)
 	archiver.archive_season(season)
 	with pytest.raises(SeasonStateError, match="archived"):
-		replay.replay(season, repair=True)
+		replay.replay_season(season, repair=True)
 	assert rows_by_table(season).keys() == {ARCHIVE}
 
 
@@ -390,8 +394,8 @@ def test_a_transaction_that_began_before_it_reads_another_season_after_it(archiv
 
 @pytest.fixture
 def impatience(monkeypatch) -> None:
-	monkeypatch.setattr(partition_manager, "DEADLINE_SECONDS", 0)
-	monkeypatch.setattr(partition_manager, "LOCK_WAIT_SECONDS", 0)
+	monkeypatch.setattr(ddl, "DEADLINE_SECONDS", 0)
+	monkeypatch.setattr(database, "METADATA_LOCK_WAIT_SECONDS", 0)
 
 
 @pytest.mark.parametrize("table", [TRACKER, ARCHIVE])
@@ -410,7 +414,7 @@ def test_a_lock_that_is_not_to_be_had_is_named_and_the_next_run_completes(archiv
 
 def test_a_full_disk_in_the_middle_of_copying(archiver, monkeypatch):
 	"""The error comes from a trigger: on a disk that is full indeed, MariaDB may end as well."""
-	monkeypatch.setattr(partition_swap, "COPY_ROWS", 10)
+	monkeypatch.setattr(swap, "COPY_ROWS", 10)
 	ended = make_ended_season()
 	before = all_rows(ended)
 	frappe.db.commit()
@@ -434,7 +438,7 @@ def test_a_full_disk_in_the_middle_of_copying(archiver, monkeypatch):
 def test_without_redis_it_is_archived_and_says_what_stays(archiver, proxy, player):
 	ended = make_ended_season(0)
 	make_records(player, 2, season=ended)
-	SRSRedisManager().rehydrate(player, ended)
+	loading.rehydrate(SRSRedisManager().schedules, player, ended)
 	proxy.stop()
 	assert archiver.archive_season(ended)["success"]
 	assert stored(ended).archive_status.startswith("Archived. Redis did not answer")
@@ -454,7 +458,7 @@ def test_without_the_redis_of_the_desk_it_is_archived_all_the_same(archiver, mon
 
 
 def test_progress_reaches_those_who_look_at_the_season(archiver, monkeypatch):
-	monkeypatch.setattr(partition_swap, "COPY_ROWS", 20)
+	monkeypatch.setattr(swap, "COPY_ROWS", 20)
 	ended = make_ended_season()
 	listener = queue_redis().pubsub()
 	listener.subscribe("events")
@@ -508,8 +512,8 @@ def test_the_scheduler_completes_a_run_that_was_started_by_hand(archiver):
 	ended = make_ended_season()
 	frappe.db.set_value(DOCTYPE, ended, "archive_started_at", site_now() - timedelta(hours=1))
 	frappe.db.commit()
-	partition_swap.take_out(ended)
-	assert rows_by_table(ended).keys() == {partition_swap.staging_table(ended)}
+	swap.take_out(ended)
+	assert rows_by_table(ended).keys() == {swap.staging_table(ended)}
 	assert archiver.process_auto_archive()["archived_seasons"] == 1
 	assert rows_by_table(ended).keys() == {ARCHIVE}
 
@@ -540,7 +544,7 @@ def test_the_status_of_a_season(archiver):
 		"total_records": 50,
 	}
 	frappe.db.commit()
-	partition_swap.take_out(ended)
+	swap.take_out(ended)
 	assert archiver.get_archive_status(ended) == status
 	archiver.archive_season(ended)
 	assert archiver.get_archive_status(ended) == {**status, "active_records": 0, "archived_records": 50}

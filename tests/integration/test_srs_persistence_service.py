@@ -6,8 +6,9 @@ import frappe
 import pytest
 from frappe.utils import background_jobs
 
-from memora.services import memory_store
-from memora.services.srs_persistence import SRSPersistenceService, fold, persist_review_batch
+from memora.services.folding.folds import fold
+from memora.services.srs_persistence import SRSPersistenceService, persist_review_batch
+from memora.services.store import row_names
 from tests.integration import state
 from tests.integration.factories import make_learner, make_records, make_season, site_now
 from tests.integration.submitting import answers, read, submit
@@ -54,7 +55,7 @@ def test_the_example_of_the_seeds():
 	)
 	assert result == {"success": True, "processed_count": 1, "failed_count": 0, "errors": []}
 	(row,) = state.rows("Player Memory Tracker")
-	assert row.name == memory_store.tracker_name("user@learners.example", "2024-2025", "q-123")
+	assert row.name == row_names.tracker_name("user@learners.example", "2024-2025", "q-123")
 	assert (row.player, row.season, row.question_id) == ("user@learners.example", "2024-2025", "q-123")
 	assert (row.stability, row.next_review_date) == (2.5, datetime(2026, 1, 21))
 	assert (row.subject, row.topic, row.reps) == ("mathematics", "algebra", 1)

@@ -8,7 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from redis.crc import key_slot
 
-from memora.services.srs_redis_manager import SRSRedisManager, redis_url
+from memora.services.cache.connections import place
+from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import state
 from tests.integration.cleaning import srs_keys, srs_redis
 from tests.integration.factories import make_records, make_season
@@ -42,7 +43,7 @@ def test_add_item_as_in_the_seeds(manager):
 def test_add_item_updates_the_date(manager):
 	manager.add_item(USER, SEASON, "q-1", 1000.0)
 	manager.add_item(USER, SEASON, "q-1", 2000.5)
-	assert manager.get_all_scores(USER, SEASON) == {"q-1": 2000.5}
+	assert manager.schedules.read_all(USER, SEASON) == {"q-1": 2000.5}
 
 
 def test_get_due_items_as_in_the_seeds(manager):
@@ -70,13 +71,13 @@ def test_get_due_items_gives_twenty_at_most_by_default(manager):
 def test_add_batch_as_in_the_seeds(manager):
 	items = {"q-123": time.time() + 86400, "q-124": time.time() + 172800, "q-125": time.time() + 259200}
 	assert manager.add_batch(user="user@example.com", season="2024-2025", items=items) is True
-	assert manager.get_all_scores(USER, SEASON) == items
+	assert manager.schedules.read_all(USER, SEASON) == items
 
 
 def test_add_batch_takes_more_than_a_script_can_unpack_at_once(manager):
 	items = {f"q-{i}": float(i) for i in range(12_345)}
 	assert manager.add_batch(USER, SEASON, items)
-	assert manager.get_all_scores(USER, SEASON) == items
+	assert manager.schedules.read_all(USER, SEASON) == items
 
 
 def test_add_batch_of_nothing_does_nothing(manager):
@@ -87,7 +88,7 @@ def test_add_batch_of_nothing_does_nothing(manager):
 def test_remove_item(manager):
 	manager.add_batch(USER, SEASON, {"q-1": 1.0, "q-2": 2.0})
 	assert manager.remove_item(USER, SEASON, "q-1") is True
-	assert manager.get_all_scores(USER, SEASON) == {"q-2": 2.0}
+	assert manager.schedules.read_all(USER, SEASON) == {"q-2": 2.0}
 	assert manager.remove_item(USER, SEASON, "q-1") is True  # not there any more: done
 
 
@@ -126,9 +127,9 @@ def test_get_cache_stats_of_nobody(manager):
 def test_get_all_scores_and_count_due_items(manager):
 	later = time.time() + DAY
 	manager.add_batch(USER, SEASON, {"due": 1.0, "later": later})
-	assert manager.get_all_scores(USER, SEASON) == {"due": 1.0, "later": later}
-	assert manager.count_due_items(USER, SEASON) == 1
-	assert manager.count_due_items("nobody@example.com", SEASON) == 0
+	assert manager.schedules.read_all(USER, SEASON) == {"due": 1.0, "later": later}
+	assert manager.schedules.count_due(USER, SEASON) == 1
+	assert manager.schedules.count_due("nobody@example.com", SEASON) == 0
 
 
 # Lifetime
@@ -164,7 +165,7 @@ def test_every_use_renews_the_lifetime_of_schedule_and_marker(manager, player, s
 	if use == "read":
 		manager.get_due_items_with_rehydration(player, season)
 	else:
-		assert manager.reschedule(player, season, {"q-1": 5.0})
+		assert manager.schedules.reschedule(player, season, {"q-1": 5.0})
 	assert all(srs_redis().ttl(key) > THIRTY_DAYS - 60 for key in both)
 
 
@@ -201,9 +202,9 @@ PARTS = [
 
 def test_no_two_schedules_share_a_key(manager):
 	pairs = [(user, season) for user in PARTS for season in PARTS]
-	made = [key for pair in pairs for key in manager._keys(*pair)]
+	made = [key for pair in pairs for key in manager.schedules.keys.pair(*pair)]
 	assert len(set(made)) == 2 * len(pairs)
-	assert manager.generation_key not in made
+	assert manager.schedules.keys.generation not in made
 
 
 @settings(max_examples=300, deadline=None)
@@ -211,7 +212,9 @@ def test_no_two_schedules_share_a_key(manager):
 def test_no_two_schedules_share_a_key_whatever_their_names(user, season, other_user, other_season):
 	assume((user, season) != (other_user, other_season))
 	manager = SRSRedisManager()
-	assert not set(manager._keys(user, season)) & set(manager._keys(other_user, other_season))
+	assert not set(manager.schedules.keys.pair(user, season)) & set(
+		manager.schedules.keys.pair(other_user, other_season)
+	)
 
 
 def test_names_that_look_like_patterns_reach_nobody_else(manager):
@@ -219,7 +222,7 @@ def test_names_that_look_like_patterns_reach_nobody_else(manager):
 		manager.add_item(user, "s", "q-1", 1.0)
 	manager.clear_user_cache("*", "s")
 	manager.clear_user_cache("[a-z]", "*")
-	left = [user for user in PARTS if manager.get_all_scores(user, "s")]
+	left = [user for user in PARTS if manager.schedules.read_all(user, "s")]
 	assert left == [user for user in PARTS if user != "*"]
 
 
@@ -232,12 +235,12 @@ def test_a_key_holds_nothing_that_a_pattern_would_take_for_a_wildcard(manager):
 
 @pytest.mark.parametrize("part", PARTS)
 def test_schedule_and_marker_are_in_one_slot_of_a_cluster(manager, part):
-	key, marker = manager._keys(part, part)
+	key, marker = manager.schedules.keys.pair(part, part)
 	assert key_slot(key.encode()) == key_slot(marker.encode())
 
 
 def test_ordinary_names_stay_readable(manager):
-	assert manager._keys(USER, SEASON) == [
+	assert manager.schedules.keys.pair(USER, SEASON) == [
 		"srs:user@example.com:2024-2025",
 		"{srs:user@example.com:2024-2025}:loaded",
 	]
@@ -247,17 +250,17 @@ def test_a_namespace_keeps_sites_apart():
 	SRSRedisManager().add_item(USER, SEASON, "q-1", 1.0)
 	frappe.local.conf.srs_redis_namespace = "other.site"
 	other = SRSRedisManager()
-	assert other.get_all_scores(USER, SEASON) == {}
+	assert other.schedules.read_all(USER, SEASON) == {}
 	other.add_item(USER, SEASON, "q-2", 2.0)
 	frappe.local.conf.srs_redis_namespace = None
-	assert SRSRedisManager().get_all_scores(USER, SEASON) == {"q-1": 1.0}
+	assert SRSRedisManager().schedules.read_all(USER, SEASON) == {"q-1": 1.0}
 	assert all("srs:" in key for key in keys())
 
 
 def test_where_redis_is():
-	assert redis_url({}) == SRSRedisManager.DEFAULT_REDIS_URL
-	assert redis_url({"redis_cache": "redis://a"}) == "redis://a"
-	assert redis_url({"redis_cache": "redis://a", "srs_redis_cache": "redis://b"}) == "redis://b"
+	assert place({}).url == SRSRedisManager.DEFAULT_REDIS_URL
+	assert place({"redis_cache": "redis://a"}).url == "redis://a"
+	assert place({"redis_cache": "redis://a", "srs_redis_cache": "redis://b"}).url == "redis://b"
 
 
 def test_odd_names_work_all_the_way(manager, player):

@@ -9,7 +9,6 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
@@ -30,17 +29,15 @@ from hypothesis.stateful import (
 
 from devtools import ports
 from memora.exceptions import SubmissionConflict
-from memora.services import (
-	activity,
-	memory_store,
-	review_session,
-	site_time,
-	srs_persistence,
-	srs_redis_manager,
-)
-from memora.services.memory_store import MemoryRecord
-from memora.services.review_session import Response
+from memora.services import site_time
+from memora.services.cache import loading, server
+from memora.services.figures import activity
+from memora.services.folding import folds
+from memora.services.learning import reviews, submissions
+from memora.services.learning.answers import Response
 from memora.services.srs_redis_manager import SRSRedisManager
+from memora.services.store import tracker as tracker_store
+from memora.services.store.records import MemoryRecord
 from tests.integration import factories, state
 from tests.integration.cleaning import srs_redis
 from tests.integration.connections import at_once, in_other_connection
@@ -50,7 +47,6 @@ QUESTIONS = 6  # few, so that answers meet
 LIMIT = 50
 EXAMPLES = int(os.environ.get("MEMORA_STATEFUL_EXAMPLES", "80"))  # about 20 s
 STEPS = 25
-FIELDS = [f.name for f in fields(MemoryRecord)]
 
 who = st.integers(0, 1)
 some_answers = st.dictionaries(st.integers(0, QUESTIONS - 1), st.integers(0, 5), min_size=1, max_size=3)
@@ -104,7 +100,7 @@ class Machine(RuleBasedStateMachine):
 		self.serial = count(1)
 		self.players = [Player(f"model{n}@{factories.DOMAIN}") for n in range(2)]
 		self.redis = srs_redis()
-		self.server = SRSRedisManager().server
+		self.server = SRSRedisManager().schedules.gateway.server
 		self.server.breaker.open_seconds = 0  # every call may ask again
 
 	def teardown(self) -> None:
@@ -137,7 +133,7 @@ class Machine(RuleBasedStateMachine):
 			return
 		question, submission = data.draw(st.sampled_from(sorted(player.memory))), f"s{next(self.serial)}"
 		response = Response(question, quality, practice=True)
-		result = review_session.submit(player.name, [response], submission)
+		result = submissions.submit(player.name, [response], submission)
 		assert parsed(result["schedule"]) == {question: player.memory[question].due}
 		player.practised[submission] = {question: quality}
 
@@ -184,7 +180,7 @@ class Machine(RuleBasedStateMachine):
 		*results, shown = at_once(
 			lambda: self.send(player, sent[0], ids[0]),
 			lambda: self.send(player, sent[1], ids[1]),
-			lambda: review_session.read(player.name, limit=LIMIT),
+			lambda: reviews.read_reviews(player.name, limit=LIMIT),
 		)
 		order = sorted(range(2), key=lambda n: self.journalled_at(player, ids[n]))
 		for n in order:
@@ -212,7 +208,7 @@ class Machine(RuleBasedStateMachine):
 
 		submission = f"s{next(self.serial)}"
 		with interrupted_load(answer_elsewhere, after_rows):
-			SRSRedisManager().rehydrate(player.name, SEASON)
+			loading.rehydrate(SRSRedisManager().schedules, player.name, SEASON)
 		player.learn(submission, answers, parsed(results[0]["schedule"]))
 
 	# Folds
@@ -221,11 +217,11 @@ class Machine(RuleBasedStateMachine):
 	@rule(which=st.integers(0, 9))
 	def fold(self, which):
 		waiting = self.waiting()
-		assert srs_persistence.fold(waiting[which % len(waiting)])
+		assert folds.fold(waiting[which % len(waiting)])
 
 	@rule()
 	def drain(self):
-		srs_persistence.drain(factories.site_now())
+		folds.drain(factories.site_now())
 		assert not self.waiting()
 
 	@rule()
@@ -238,7 +234,7 @@ class Machine(RuleBasedStateMachine):
 			frappe.db.sql("UPDATE `tabReview Outbox` SET creation = creation - INTERVAL 2 MINUTE")
 			frappe.db.commit()
 		waiting = self.waiting()
-		assert srs_persistence.sweep_outbox() >= (len(waiting) if grown_old else 0)
+		assert folds.sweep_outbox() >= (len(waiting) if grown_old else 0)
 
 	# Redis
 
@@ -294,7 +290,7 @@ class Machine(RuleBasedStateMachine):
 
 	def check_read(self, player: Player, is_degraded: bool = False) -> None:
 		frappe.db.rollback()
-		shown = review_session.read(player.name, limit=LIMIT)
+		shown = reviews.read_reviews(player.name, limit=LIMIT)
 		ids = [question["question_id"] for question in shown["questions"]]
 		assert (set(ids), shown["total_due"]) == (player.due(), len(player.due()))
 		assert [player.memory[q].due for q in ids] == sorted(player.memory[q].due for q in ids)
@@ -340,7 +336,7 @@ class Machine(RuleBasedStateMachine):
 		return {self.questions[n]: quality for n, quality in answers.items()}
 
 	def send(self, player: Player, answers: dict[str, int], submission: str) -> dict[str, Any]:
-		return review_session.submit(player.name, [Response(q, v) for q, v in answers.items()], submission)
+		return submissions.submit(player.name, [Response(q, v) for q, v in answers.items()], submission)
 
 	def accepted(self, player: Player, answers: dict[str, int], submission: str = "") -> dict[str, Any]:
 		submission = submission or f"s{next(self.serial)}"
@@ -371,7 +367,8 @@ class Machine(RuleBasedStateMachine):
 		outbox = "SELECT payload FROM `tabReview Outbox` WHERE player = %s"
 		rows = list(frappe.db.sql(tracker, (player.name,)))
 		for (payload,) in frappe.db.sql(outbox, (player.name,)):
-			records = [dict(zip(FIELDS, values, strict=True)) for values in json.loads(payload)]
+			content = json.loads(payload)
+			records = [dict(zip(content["fields"], values, strict=True)) for values in content["records"]]
 			rows += [
 				(r["question_id"], r["reps"], datetime.fromisoformat(r["next_review_date"])) for r in records
 			]
@@ -401,10 +398,10 @@ def closed_port() -> redis.ConnectionPool:
 @contextmanager
 def interrupted_load(interruption: Callable[[], None], after_rows: bool) -> Iterator[None]:
 	"""Has something happen while the block's load reads its rows."""
-	get_all_records = memory_store.get_all_records
+	get_all_records = tracker_store.get_all_records
 
 	def interrupted(player: str, season: str) -> dict[str, MemoryRecord]:
-		memory_store.get_all_records = get_all_records
+		tracker_store.get_all_records = get_all_records
 		if after_rows:
 			rows = get_all_records(player, season)
 			interruption()
@@ -412,11 +409,11 @@ def interrupted_load(interruption: Callable[[], None], after_rows: bool) -> Iter
 		interruption()
 		return get_all_records(player, season)
 
-	memory_store.get_all_records = interrupted
+	tracker_store.get_all_records = interrupted
 	try:
 		yield
 	finally:
-		memory_store.get_all_records = get_all_records
+		tracker_store.get_all_records = get_all_records
 
 
 def parsed(schedule: dict[str, str]) -> dict[str, datetime]:
@@ -430,37 +427,37 @@ def test_journal_memory_and_cache_follow_the_model(season):
 		deadline=None,  # a step waits for MariaDB
 		suppress_health_check=list(HealthCheck),
 	)
-	open_seconds = SRSRedisManager().server.breaker.open_seconds
+	open_seconds = SRSRedisManager().schedules.gateway.server.breaker.open_seconds
 	factories.set_limits(user_seconds=0, requests_per_minute=100_000)
 	try:
 		run_state_machine_as_test(Machine, settings=settled)
 	finally:
-		srs_redis_manager._server.cache_clear()
-		SRSRedisManager().server.breaker.open_seconds = open_seconds
+		server.server_of.cache_clear()
+		SRSRedisManager().schedules.gateway.server.breaker.open_seconds = open_seconds
 
 
 def test_a_schedule_that_redis_evicted_is_loaded_again(player, season):
 	"""Eviction takes the sorted set and leaves the marker, which is a key of its own."""
 	factories.make_records(player, 3)
 	manager = SRSRedisManager()
-	manager.load_due(player, season)
+	loading.load_due(manager.schedules, player, season)
 	srs_redis().delete(f"srs:{player}:{season}")
-	assert len(review_session.read(player)["questions"]) == 3
+	assert len(reviews.read_reviews(player)["questions"]) == 3
 
 
 def test_an_answer_that_redis_missed_is_scheduled_after_the_process_has_gone(player, season):
 	"""Redis is gone for a while; the web process that could not write is restarted before it is back."""
 	first, second = factories.bank_questions()[:2]
-	review_session.submit(player, [Response(first, 4)])
+	submissions.submit(player, [Response(first, 4)])
 	manager = SRSRedisManager()
-	manager.load_due(player, season)
-	client = manager.server.client
+	loading.load_due(manager.schedules, player, season)
+	client = manager.schedules.gateway.server.client
 	pool, client.connection_pool = client.connection_pool, closed_port()
 	try:
-		assert review_session.submit(player, [Response(second, 4)])["is_degraded"]
+		assert submissions.submit(player, [Response(second, 4)])["is_degraded"]
 	finally:
 		client.connection_pool = pool
-		srs_redis_manager._server.cache_clear()  # as a new process begins
+		server.server_of.cache_clear()  # as a new process begins
 	frappe.db.rollback()
-	review_session.read(player)
-	assert SRSRedisManager().get_all_scores(player, season).keys() == {first, second}
+	reviews.read_reviews(player)
+	assert SRSRedisManager().schedules.read_all(player, season).keys() == {first, second}

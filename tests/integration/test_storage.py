@@ -3,7 +3,7 @@
 import frappe
 import pytest
 
-from memora.services import memory_store, partition_manager
+from memora.services.store import layout, partitions, row_names, tables, tracker
 from tests.integration.factories import STANDING_SEASON, make_records
 
 DOCTYPES = ("Player Memory Tracker", "Player Review Log", "Archived Memory Tracker")
@@ -46,7 +46,7 @@ def test_the_tables_are_partitioned_by_season_without_a_default(doctype, season)
 	statement = create_statements()[doctype]
 	assert "PARTITION BY LIST  COLUMNS(`season`)" in statement
 	assert "DEFAULT)" not in statement.partition("PARTITION BY")[2]
-	assert [p["season"] for p in partition_manager.list_partitions(doctype)] == ["", season]
+	assert [p["season"] for p in tables.list_partitions(doctype)] == ["", season]
 
 
 def test_the_due_query_uses_the_composite_index(player, season):
@@ -54,12 +54,12 @@ def test_the_due_query_uses_the_composite_index(player, season):
 	for other in range(40):
 		make_records(f"other{other}@example.com", question_ids=[f"q-{i}" for i in range(50)])
 	frappe.db.sql_ddl("ANALYZE TABLE `tabPlayer Memory Tracker`")
-	values = memory_store._of_player(
+	values = row_names.of_learner(
 		player, season, now=frappe.utils.now_datetime(), subject=None, pending=[""], limit=10
 	)
-	(plan,) = frappe.db.sql("EXPLAIN PARTITIONS " + memory_store.DUE_SQL, values, as_dict=True)
+	(plan,) = frappe.db.sql("EXPLAIN PARTITIONS " + tracker.DUE_SQL, values, as_dict=True)
 	assert plan.key == "schedule"
-	assert plan.partitions == partition_manager.partition_name(season)
+	assert plan.partitions == tables.partition_name(season)
 
 
 @pytest.mark.parametrize("doctype", TABLES)
@@ -73,8 +73,8 @@ def test_lists_in_the_desk_neither_count_nor_sort_big_tables(doctype):
 def test_making_the_layout_again_changes_nothing():
 	before = create_statements()
 	frappe.db.commit()
-	partition_manager.ensure_layout()
-	partition_manager.ensure_layout()
+	layout.ensure_layout()
+	layout.ensure_layout()
 	assert create_statements() == before
 
 
@@ -86,6 +86,6 @@ def test_an_empty_table_that_was_never_partitioned_gets_the_layout():
 		"""ALTER TABLE `tabPlayer Memory Tracker` DROP PRIMARY KEY, ADD PRIMARY KEY (name), DROP INDEX schedule,
 		ADD INDEX modified (modified)"""
 	)
-	assert partition_manager.ensure_layout() == []
-	partition_manager.create_partition(STANDING_SEASON)
+	assert layout.ensure_layout() == []
+	partitions.create_partition(STANDING_SEASON)
 	assert create_statements() == before

@@ -4,8 +4,10 @@ import frappe
 import pytest
 
 from memora.exceptions import JournalUnavailable, SubmissionConflict
-from memora.services import memory_store, scheduling, site_time
-from memora.services.srs_persistence import fold
+from memora.services import site_time
+from memora.services.folding.folds import fold
+from memora.services.learning import scheduling
+from memora.services.store import database, row_names, tracker
 from tests.integration import state
 from tests.integration.connections import at_once, raw_connection
 from tests.integration.factories import bank_questions, make_learner, make_records
@@ -132,7 +134,7 @@ def test_many_devices_at_once_lose_no_answer(player, season):
 	assert all(result["status"] == "success" for result in at_once(*actions))
 	assert len(state.journal(player)) == 5 * DEVICES
 	assert replayed(player, season) == {
-		q: (r.stability, r.next_review_date) for q, r in memory_store.get_all_records(player, season).items()
+		q: (r.stability, r.next_review_date) for q, r in tracker.get_all_records(player, season).items()
 	}
 	read(player)
 	assert state.cached(player, season) == state.scores(player, season)
@@ -147,7 +149,7 @@ def replayed(player: str, season: str) -> dict:
 			memories.get(row.question_id),
 			row.quality,
 			row.reviewed_at.replace(tzinfo=zone),
-			seed=memory_store.tracker_name(player, season, row.question_id),
+			seed=row_names.tracker_name(player, season, row.question_id),
 			calendar=scheduling.LearningCalendar(zone),
 			season_end=frappe.db.get_value("Game Subscription Season", season, "end_date"),
 		).memory
@@ -155,7 +157,7 @@ def replayed(player: str, season: str) -> dict:
 
 
 def test_learners_do_not_wait_for_each_other(player, monkeypatch):
-	monkeypatch.setattr(memory_store, "LOCK_WAIT_SECONDS", 0)
+	monkeypatch.setattr(database, "LEARNER_LOCK_WAIT_SECONDS", 0)
 	other = make_learner().name
 	with raw_connection() as connection, connection.cursor() as cursor:
 		cursor.execute("SELECT GET_LOCK(%s, 0)", (lock_name(other),))
@@ -163,7 +165,7 @@ def test_learners_do_not_wait_for_each_other(player, monkeypatch):
 
 
 def test_a_learner_whose_other_answer_is_being_saved_is_told_to_send_again(player, monkeypatch):
-	monkeypatch.setattr(memory_store, "LOCK_WAIT_SECONDS", 0)
+	monkeypatch.setattr(database, "LEARNER_LOCK_WAIT_SECONDS", 0)
 	with raw_connection() as connection, connection.cursor() as cursor:
 		cursor.execute("SELECT GET_LOCK(%s, 0)", (lock_name(player),))
 		with state.nothing_changes(), pytest.raises(JournalUnavailable) as caught:
@@ -182,4 +184,4 @@ def test_the_lock_is_released_after_an_error(player, season):
 
 
 def lock_name(player: str) -> str:
-	return "memora:" + memory_store.digest(frappe.conf.db_name, player)
+	return "memora:" + row_names.digest(frappe.conf.db_name, player)

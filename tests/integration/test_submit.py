@@ -8,9 +8,12 @@ import pytest
 
 from devtools import ports
 from memora.exceptions import NoActiveSeason, SeasonStateError
-from memora.services import memory_store, scheduling, site_time
-from memora.services.review_session import Response
-from memora.services.srs_persistence import fold
+from memora.services import site_time
+from memora.services.folding.folds import fold
+from memora.services.learning import scheduling
+from memora.services.learning.answers import Response
+from memora.services.store import row_names
+from memora.services.store.submissions import write_submission
 from tests.integration import state
 from tests.integration.connections import in_other_connection, raw_connection
 from tests.integration.factories import (
@@ -34,7 +37,7 @@ def expected_due(player: str, season: str, question_id: str, quality: int) -> da
 		None,
 		quality,
 		site_time.now(),
-		seed=memory_store.tracker_name(player, season, question_id),
+		seed=row_names.tracker_name(player, season, question_id),
 		calendar=scheduling.LearningCalendar(zone),
 		season_end=frappe.db.get_value(SEASON, season, "end_date"),
 	)
@@ -44,7 +47,7 @@ def expected_due(player: str, season: str, question_id: str, quality: int) -> da
 def test_the_answer_has_the_fields_of_the_design(player, season):
 	question_id = bank_questions()[0]
 	result = submit(player, answers(1), "my-id")
-	assert result.pop("persistence_job_id").endswith(memory_store.submission_key(player, season, "my-id"))
+	assert result.pop("persistence_job_id").endswith(row_names.submission_key(player, season, "my-id"))
 	assert result == {
 		"status": "success",
 		"processed": 1,
@@ -63,7 +66,7 @@ def test_a_first_answer_is_journalled_as_learnt(player, season, quality):
 	before = site_now()
 	submit(player, [Response(question_id, quality, 2345)], "s-1")
 	(row,) = state.journal(player)
-	assert row.name == memory_store.journal_name(player, season, "s-1", question_id)
+	assert row.name == row_names.journal_name(player, season, "s-1", question_id)
 	assert (row.player, row.season, row.question_id, row.submission_id) == (
 		player,
 		season,
@@ -93,7 +96,7 @@ def test_a_later_answer_is_journalled_as_review_with_what_was_before(player):
 def test_a_submission_waits_in_the_outbox_until_it_is_folded(player, season):
 	result = submit(player, answers(3))
 	(row,) = state.outbox(player)
-	assert row.name == memory_store.submission_key(player, season, result["submission_id"])
+	assert row.name == row_names.submission_key(player, season, result["submission_id"])
 	assert (row.player, row.season) == (player, season)
 	assert state.tracker(player) == {}
 	fold(row.name)
@@ -346,7 +349,7 @@ def test_without_redis_answers_are_stored_and_marked(player, season):
 
 def test_answers_given_without_redis_are_seen_when_it_is_back(player, season, proxy, manager):
 	make_records(player, 3)
-	manager.server.breaker.open_seconds = 0
+	manager.schedules.gateway.server.breaker.open_seconds = 0
 	assert ids(read(player)) == bank_questions()[:3]
 	proxy.stop()
 	assert submit(player, answers(1))["is_degraded"] is True
@@ -373,5 +376,5 @@ def test_a_submission_queues_a_job(player):
 def test_an_interrupted_submission_leaves_nothing(player, season):
 	"""The rows are written; the transaction ends before its commit."""
 	with state.nothing_changes():
-		memory_store.write_submission(player, season, "s", [], [make_record("q")], site_now())
+		write_submission(player, season, "s", [], [make_record("q")], site_now())
 		frappe.db.rollback()

@@ -9,8 +9,8 @@ import pytest
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 
 from devtools import ports
-from memora.services import srs_persistence
-from memora.services.srs_persistence import fold, sweep_outbox
+from memora.services.folding import folds, queueing
+from memora.services.folding.folds import fold, sweep_outbox
 from tests.integration import fleet as members
 from tests.integration import state
 from tests.integration.cleaning import srs_redis
@@ -114,7 +114,7 @@ def test_the_sweeper_works_without_redis(player):
 def test_the_sweeper_is_a_scheduled_job_of_every_minute():
 	jobs = frappe.get_all(
 		"Scheduled Job Type",
-		filters={"method": "memora.services.srs_persistence.sweep_outbox"},
+		filters={"method": "memora.services.folding.folds.sweep_outbox"},
 		fields=["frequency", "cron_format", "stopped"],
 	)
 	assert jobs == [{"frequency": "Cron", "cron_format": "* * * * *", "stopped": 0}]
@@ -153,9 +153,9 @@ def agree_after_folding(player: str, season: str) -> None:
 
 def test_a_storm_is_journalled_whole_and_folded_one_at_a_time_with_pauses(queue_url, monkeypatch):
 	no_queue = f"redis://127.0.0.1:{ports.any_free()}/0"
-	monkeypatch.setattr(srs_persistence, "_inline", srs_persistence._InlineFolds())
+	monkeypatch.setattr(queueing, "_inline", queueing._InlineFolds())
 	learners, questions = [make_learner().name for _ in range(8)], bank_questions()[:8]
-	folds, fold_inline = [], srs_persistence._fold_inline
+	folds, fold_inline = [], queueing._fold_inline
 
 	def timed_fold(key: str) -> None:
 		begin = time.monotonic()
@@ -166,10 +166,10 @@ def test_a_storm_is_journalled_whole_and_folded_one_at_a_time_with_pauses(queue_
 		queue_url(no_queue)
 		return sum(submit(player, answers(questions=[question]))["processed"] for question in questions)
 
-	monkeypatch.setattr(srs_persistence, "_fold_inline", timed_fold)
+	monkeypatch.setattr(queueing, "_fold_inline", timed_fold)
 	assert at_once(*[partial(answer_all, player) for player in learners]) == [len(questions)] * len(learners)
 	for (begin, end), (next_begin, _end) in pairwise(folds):
-		assert next_begin - end >= (end - begin) * (1 / srs_persistence.INLINE_SHARE - 1)
+		assert next_begin - end >= (end - begin) * (1 / queueing.INLINE_SHARE - 1)
 	waiting = len(state.rows("Review Outbox"))
 	assert len(folds) > 1
 	assert waiting == len(learners) * len(questions) - len(folds)
@@ -183,7 +183,7 @@ def test_a_storm_of_eight_processes_is_journalled_whole_and_folded_in_part(fleet
 	assert "Safe Mode" in {row.source for row in journal}
 	waiting = len(state.rows("Review Outbox"))
 	assert 0 < waiting < len(journal)
-	assert len(srs_persistence.drain(site_now())) == waiting
+	assert len(folds.drain(site_now())) == waiting
 	for player in players:
 		assert state.tracker(player).keys() == set(questions)
 

@@ -6,8 +6,9 @@ import frappe
 import pytest
 
 from devtools import processes
-from memora.services import memory_store, srs_persistence
+from memora.services.folding import queueing
 from memora.services.srs_persistence import SRSPersistenceService
+from memora.services.store import row_names
 from tests.integration import state
 from tests.integration.client import Client, message
 from tests.integration.factories import make_learner, make_records, site_now
@@ -57,9 +58,9 @@ def test_a_job_for_what_is_folded_already_changes_nothing(worker, player):
 	result = submit(player, answers(2), "s-1")
 	wait_until_folded(player)
 	before = state.tracker(player)
-	key = memory_store.submission_key(player, result["season"], "s-1")
+	key = row_names.submission_key(player, result["season"], "s-1")
 	job = frappe.enqueue(
-		srs_persistence.JOB,
+		queueing.JOB,
 		queue="srs_write",
 		responses=[],
 		user=player,
@@ -74,7 +75,7 @@ def test_a_job_for_what_is_folded_already_changes_nothing(worker, player):
 def test_a_worker_takes_the_jobs_of_callers_that_schedule_on_their_own(worker, player, season):
 	due = site_now().replace(microsecond=0) + timedelta(days=3)
 	job = frappe.enqueue(
-		srs_persistence.JOB,
+		queueing.JOB,
 		queue="srs_write",
 		responses=[{"question_id": "q-1", "new_stability": 2.5, "new_next_review_date": due}],
 		user=player,

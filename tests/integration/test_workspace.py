@@ -5,7 +5,8 @@ from datetime import timedelta
 import frappe
 import pytest
 
-from memora.services import activity, due_forecast, srs_persistence
+from memora.services.figures import activity, due_forecast
+from memora.services.folding import folds
 from tests.integration.client import Client, message
 from tests.integration.factories import make_learner, make_records, make_waiting_submission, site_now
 from tests.integration.submitting import answers, submit
@@ -19,7 +20,7 @@ PAGE = "frappe.desk.desktop.get_desktop_page"
 def show(card: str):
 	"""What a card's endpoint answers, in this process."""
 	frappe.db.rollback()
-	return frappe.call(f"memora.cards.{card}")
+	return frappe.call(f"memora.api.cards.{card}")
 
 
 @pytest.fixture
@@ -43,16 +44,16 @@ def test_cards_of_a_site_without_data_show_nothing():
 
 def test_cards_without_any_season_show_nothing():
 	frappe.db.delete("Game Subscription Season")
-	assert frappe.call("memora.cards.due_today")["value"] == 0
+	assert frappe.call("memora.api.cards.due_today")["value"] == 0
 	frappe.db.rollback()
 
 
 def test_cards_show_what_is(player, season):
 	make_records(player, 7)
-	due_forecast.compute(season)
+	due_forecast.compute_forecast(season)
 	submit(player, answers(3))
 	submit(make_learner().name, answers(2))
-	srs_persistence.drain(site_now())
+	folds.drain(site_now())
 	assert [show(card)["value"] for card in CARDS[:3]] == [2, 5, 7]
 	activity.sum_up()
 	assert [show(card)["value"] for card in CARDS[:3]] == [2, 5, 7]
@@ -79,17 +80,17 @@ def test_a_card_tells_of_safe_mode(player):
 @pytest.mark.parametrize("card", CARDS)
 def test_a_card_costs_a_query_or_two(card, season):
 	make_records("learner@example.com", 3)
-	due_forecast.compute(season)
+	due_forecast.compute_forecast(season)
 	show(card)
 	frappe.db.rollback()
 	with counted() as queries:
-		frappe.call(f"memora.cards.{card}")
+		frappe.call(f"memora.api.cards.{card}")
 	assert queries.total <= 3
 
 
 @pytest.mark.parametrize("card", CARDS)
 def test_cards_are_for_managers(client, manager, stranger, card):
-	method = f"memora.cards.{card}"
+	method = f"memora.api.cards.{card}"
 	assert manager.post(method).status_code == 200
 	assert client.post(method).status_code == 403
 	assert stranger.post(method).status_code == 403

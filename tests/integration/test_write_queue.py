@@ -12,7 +12,10 @@ import pytest
 from frappe.utils import background_jobs
 
 from devtools import ports, processes
-from memora.services import memory_store, srs_persistence, write_queue
+from memora.services import site_time
+from memora.services.folding import folds, queueing
+from memora.services.operations import write_queue
+from memora.services.store import database, outbox, row_names
 from tests.integration import state
 from tests.integration.client import Client, message
 from tests.integration.connections import raw_connection
@@ -63,15 +66,15 @@ def shown(client: Client, name: str) -> dict[str, Any]:
 def make_submission(player: str, season: str) -> str:
 	"""One that a job is queued for; its key."""
 	frappe.db.rollback()
-	background_jobs.get_redis_conn().delete(srs_persistence._job_waits_key())
+	background_jobs.get_redis_conn().delete(queueing._job_waits_key())
 	submission_id = f"s-{next(_serial)}"
 	submit(player, answers(1), submission_id)
-	return memory_store.submission_key(player, season, submission_id)
+	return row_names.submission_key(player, season, submission_id)
 
 
 def make_parked(player: str, season: str, error: str = "ValueError: <b>unreadable</b>") -> str:
 	name = make_waiting_submission(player, season, make_record("q-1"))
-	memory_store.park_outbox(name, error, srs_persistence.site_time.naive_now())
+	outbox.park(name, error, site_time.naive_now())
 	frappe.db.commit()
 	return name
 
@@ -79,7 +82,7 @@ def make_parked(player: str, season: str, error: str = "ValueError: <b>unreadabl
 def enqueue(name: str, player: str, season: str, **arguments: Any) -> None:
 	"""A job such as a caller queues that schedules on its own."""
 	arguments = {"responses": [], "user": player, "season": season, **arguments}
-	frappe.enqueue(srs_persistence.JOB, queue="srs_write", job_id=name, **arguments)
+	frappe.enqueue(queueing.JOB, queue="srs_write", job_id=name, **arguments)
 
 
 def wait_for(client: Client, name: str, status: str) -> None:
@@ -127,7 +130,7 @@ def test_what_failed_is_retried_and_folded(worker, manager, player, season):
 	assert "unheard_of" in found["error"]
 	assert found["traceback"].startswith("Traceback")
 	again = message(manager.post(RETRY, name=name))
-	assert again == {"status": "queued", "job_id": srs_persistence.job_id_of(name)}
+	assert again == {"status": "queued", "job_id": queueing.job_id_of(name)}
 	wait_for(manager, name, "finished")
 	assert state.tracker(player).keys() == {"q-1"}
 	assert state.outbox(player) == []
@@ -138,7 +141,7 @@ def test_a_failed_job_of_what_another_has_folded_is_not_retried(worker, manager,
 	name = make_waiting_submission(player, season, make_record("q-1"))
 	enqueue(name, player, season, submission=name, unheard_of=1)
 	wait_for(manager, name, "failed")
-	srs_persistence.fold(name)
+	folds.fold(name)
 	row = shown(manager, name)
 	assert (row["status"], row["not_folded"]) == ("failed", 0)
 	with state.nothing_changes():
@@ -151,7 +154,7 @@ def test_a_failed_job_that_alone_holds_its_answers_is_done_again(manager, player
 	response = {"question_id": "q-7", "new_stability": 2.5, "new_next_review_date": due}
 	enqueue("own", player, season, responses=[response], timeout=1)
 	with processes.worker(["srs_write"]):
-		with memory_store.player_lock(player):
+		with database.learner_lock(player):
 			wait_for(manager, "own", "failed")
 		frappe.db.rollback()
 		assert "JobTimeoutException" in shown(manager, "own")["traceback"]
@@ -322,7 +325,7 @@ def test_a_page_costs_the_same_however_much_waits(queue_url, monkeypatch, player
 	make_many(player, season, submissions=300, jobs=300)
 	proxy = RedisProxy(frappe.conf.redis_queue)
 	queue_url(proxy.url)
-	page = partial(write_queue.find, lambda job: True, limit=20)
+	page = partial(write_queue.find_write_jobs, lambda job: True, limit=20)
 	page({"queued"})  # connects
 	frappe.db.rollback()
 	for status in ("waiting", "queued"):
@@ -332,7 +335,7 @@ def test_a_page_costs_the_same_however_much_waits(queue_url, monkeypatch, player
 		assert queries.total <= 3
 	monkeypatch.setattr(write_queue, "LOOK_AT_MOST", 250)
 	with proxy.counted() as redis:
-		cut = write_queue.find(lambda job: False, {*write_queue.STATUSES})
+		cut = write_queue.find_write_jobs(lambda job: False, {*write_queue.STATUSES})
 	assert (cut.jobs, cut.is_whole) == ([], False)
 	assert redis.round_trips <= 20
 	assert page({"waiting"}).is_whole
@@ -355,7 +358,7 @@ def test_a_damaged_job_hides_no_other(manager, player, season, damage):
 	enqueue("damaged", player, season)
 	enqueue("whole", player, season)
 	((field, value),) = damage.items()
-	server, key = background_jobs.get_redis_conn(), f"rq:job:{srs_persistence.job_id_of('damaged')}"
+	server, key = background_jobs.get_redis_conn(), f"rq:job:{queueing.job_id_of('damaged')}"
 	server.hdel(key, field)
 	if value:
 		server.hset(key, field, value)
@@ -371,7 +374,7 @@ def test_without_the_queues_redis_submissions_are_shown_and_nothing_is_retried(s
 		assert response.status_code == 200, response.text
 		rows = {row["name"]: row["status"] for row in response.json()["data"]}
 		assert rows == {parked: "parked", queued: "waiting"}
-		assert "queue's Redis is not there" in response.json()["_server_messages"]
+		assert "The Redis for the queue can't be reached" in response.json()["_server_messages"]
 		assert shown(manager, parked)["error"] == "ValueError: <b>unreadable</b>"
 		refused(manager.request("GET", resource(DOCTYPE, "0" * 32)), 503, "QueueUnavailable")
 		with state.nothing_changes():
@@ -386,7 +389,7 @@ def test_a_redis_that_goes_while_it_is_asked(queue_url, mood, player, season):
 	assert [row.status for row in frappe.get_list(DOCTYPE)] == ["queued"]
 	getattr(proxy, mood)()
 	assert [(row.name, row.status) for row in frappe.get_list(DOCTYPE)] == [(name, "waiting")]
-	assert "queue's Redis is not there" in frappe.get_message_log()[-1]["message"]
+	assert "The Redis for the queue can't be reached" in frappe.get_message_log()[-1]["message"]
 	proxy.stop()
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
-from memora.services.scheduling import LearningCalendar, Memory, Outcome, review
+from memora.services.learning.scheduling import LearningCalendar, Memory, Outcome, review
 
 NOON = datetime(2025, 1, 1, 12, tzinfo=timezone.utc)
 FAR_END = date(2099, 12, 31)

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from memora.services.circuit_breaker import CircuitBreaker, NotAsked, Unavailable
+from memora.services.cache.breaker import CircuitBreaker, NotAsked, Unavailable
 
 
 class Clock:

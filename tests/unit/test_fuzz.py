@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from memora.services.scheduling import fuzzed
+from memora.services.learning.scheduling import fuzzed
 
 SEEDS = [f"seed {i}" for i in range(4000)]
 REACHES = {3: 1, 4: 1, 5: 1, 7: 2, 10: 2, 20: 3, 30: 3, 100: 7, 365: 20, 1000: 52}

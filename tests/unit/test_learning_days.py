@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from memora.services.scheduling import LearningCalendar
+from memora.services.learning.scheduling import LearningCalendar
 from tests.unit.scheduling_runs import answer, calendar, interval_days, run
 
 pytestmark = pytest.mark.filterwarnings("error")

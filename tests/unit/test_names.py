@@ -8,9 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memora.services import memory_store, partition_manager
-from memora.services.memory_store import MemoryRecord
-from memora.services.seasons import canonical_name
+from memora.services.store import row_names, tables
+from memora.services.store.records import (
+	UNVERSIONED_FIELDS,
+	MemoryRecord,
+	overlay,
+	pack_records,
+	unpack_records,
+)
+from memora.services.store.seasons import canonical_name
 
 TEXTS = st.text(min_size=1, max_size=140)
 
@@ -46,25 +52,25 @@ def test_a_canonical_name_is_its_own(name):
 def test_golden_names():
 	"""Names are stored: changing how they are made would part learners from their rows."""
 	player, season, question = "ada@example.com", "2024-2025", "q-123"
-	assert memory_store.tracker_name(player, season, question) == "673b3797ca651be7398332fecf413ec8"
-	assert memory_store.submission_key(player, season, "s-1") == "673b3797ca651be726c785de799f022a"
+	assert row_names.tracker_name(player, season, question) == "673b3797ca651be7398332fecf413ec8"
+	assert row_names.submission_key(player, season, "s-1") == "673b3797ca651be726c785de799f022a"
 	assert (
-		memory_store.journal_name(player, season, "s-1", question)
+		row_names.journal_name(player, season, "s-1", question)
 		== "673b3797ca651be726c785de799f022a067606e794de50cb"
 	)
 
 
 def test_a_learners_names_begin_alike():
-	names = [memory_store.tracker_name("ada@example.com", s, q) for s in ("a", "b") for q in ("1", "2")]
+	names = [row_names.tracker_name("ada@example.com", s, q) for s in ("a", "b") for q in ("1", "2")]
 	assert len({name[:16] for name in names}) == 1
 	assert len(set(names)) == 4
 	assert all(re.fullmatch("[0-9a-f]{32}", name) for name in names)
-	assert memory_store.tracker_name("bob@example.com", "a", "1")[:16] != names[0][:16]
+	assert row_names.tracker_name("bob@example.com", "a", "1")[:16] != names[0][:16]
 
 
 def test_the_names_of_a_submissions_journal_begin_with_its_key():
-	key = memory_store.submission_key("ada@example.com", "s", "1")
-	assert memory_store.journal_name("ada@example.com", "s", "1", "q").startswith(key)
+	key = row_names.submission_key("ada@example.com", "s", "1")
+	assert row_names.journal_name("ada@example.com", "s", "1", "q").startswith(key)
 	assert len(key) == 32
 
 
@@ -78,7 +84,7 @@ def test_the_names_of_a_submissions_journal_begin_with_its_key():
 	],
 )
 def test_season_and_question_do_not_run_into_each_other(one, other):
-	assert memory_store.tracker_name("p", *one) != memory_store.tracker_name("p", *other)
+	assert row_names.tracker_name("p", *one) != row_names.tracker_name("p", *other)
 
 
 RECORD = MemoryRecord(
@@ -97,7 +103,39 @@ RECORD = MemoryRecord(
 
 
 def test_a_record_survives_the_outbox():
-	assert MemoryRecord.from_json(RECORD.as_json()) == RECORD
+	assert unpack_records(pack_records([RECORD])) == [RECORD]
+
+
+def test_a_payload_from_before_payloads_had_a_version_is_read():
+	"""As the outbox of a site holds it that was updated while answers waited."""
+	values = [
+		*("q-1", "Géographie", None, 2.3065, 2.118104, "Review", 3, 1),
+		*("2025-03-30T04:00:00", "2025-03-28T12:00:00.123456", "2025-03-01T09:30:00"),
+	]
+	assert unpack_records(json.dumps([values])) == [RECORD]
+
+
+def test_a_payload_names_its_fields_so_that_their_order_may_change():
+	payload = json.loads(pack_records([RECORD]))
+	payload["fields"].reverse()
+	payload["records"][0].reverse()
+	assert unpack_records(json.dumps(payload)) == [RECORD]
+
+
+@pytest.mark.parametrize(
+	("change", "problem"),
+	[
+		({"version": 2}, "the payload has version 2, this Memora reads versions up to 1"),
+		({"fields": ["question_id"]}, "11 values for 1 fields"),
+		({"records": [["q-1"]]}, "missing 10 required"),
+		({"fields": ["nonsense", *UNVERSIONED_FIELDS[1:]]}, "nonsense"),
+	],
+)
+def test_a_payload_of_a_later_version_is_refused_and_stops_no_read(change, problem):
+	payload = json.dumps(json.loads(pack_records([RECORD])) | change)
+	with pytest.raises((ValueError, TypeError), match=problem):
+		unpack_records(payload)
+	assert overlay([(payload,), (pack_records([RECORD]),)]) == {"q-1": RECORD}
 
 
 @given(
@@ -110,7 +148,7 @@ def test_a_record_survives_the_outbox():
 	)
 )
 def test_any_record_survives_the_outbox_as_json(record):
-	assert MemoryRecord.from_json(json.loads(json.dumps(record.as_json()))) == record
+	assert unpack_records(pack_records([record])) == [record]
 
 
 def test_of_two_records_the_higher_count_is_newer_then_the_later_answer():
@@ -123,9 +161,9 @@ def test_of_two_records_the_higher_count_is_newer_then_the_later_answer():
 	"season", ["2024-2025", "SEASON-2026", "Été '25 `x`", "موسم", "", "x" * 140, "%s; --"]
 )
 def test_a_partition_name_is_a_plain_identifier_of_at_most_64_characters(season):
-	assert re.fullmatch(r"p_[a-z0-9_]{1,62}", partition_manager.partition_name(season))
+	assert re.fullmatch(r"p_[a-z0-9_]{1,62}", tables.partition_name(season))
 
 
 def test_seasons_that_read_alike_have_partitions_of_their_own():
 	seasons = ["a-b", "a_b", "a b", "A-B", "a-b ", "x" * 139, "x" * 140, "موسم", "مواسم"]
-	assert len({partition_manager.partition_name(season) for season in seasons}) == len(seasons)
+	assert len({tables.partition_name(season) for season in seasons}) == len(seasons)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from fsrs import Rating, State
 
-from memora.services import scheduling
-from memora.services.scheduling import Quality
+from memora.services.learning import scheduling
+from memora.services.learning.scheduling import Quality
 from tests.unit.scheduling_runs import FAR_END, NOON, UTC_CALENDAR, answer, interval_days, run
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -168,7 +168,9 @@ def test_the_initial_difficulty_is_that_of_a_first_good_answer():
 
 
 def test_the_core_imports_neither_frappe_nor_redis():
-	program = "import sys, memora.services.scheduling; print({'frappe', 'redis'} & sys.modules.keys())"
+	program = (
+		"import sys, memora.services.learning.scheduling; print({'frappe', 'redis'} & sys.modules.keys())"
+	)
 	loaded = subprocess.run(
 		[sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=PROJECT
 	)

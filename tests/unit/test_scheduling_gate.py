@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from memora.services.scheduling import LearningCalendar, Memory, review
+from memora.services.learning.scheduling import LearningCalendar, Memory, review
 
 PROJECT = Path(__file__).resolve().parents[2]
 REVIEW_LOGS = PROJECT / os.environ.get("MEMORA_REVIEW_LOGS", "../shared/data/review_logs.csv")

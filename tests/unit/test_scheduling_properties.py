@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memora.services.scheduling import LearningCalendar, Memory, review
+from memora.services.learning.scheduling import LearningCalendar, Memory, review
 
 pytestmark = pytest.mark.filterwarnings("error")
 

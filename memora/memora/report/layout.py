@@ -10,7 +10,8 @@ from frappe import _
 from frappe.utils import cint, formatdate, getdate, strip_html
 
 from memora.exceptions import InvalidFilter, MemoraError
-from memora.services import seasons, site_time
+from memora.services import site_time
+from memora.services.store import seasons
 
 MAX_DAYS = 366  # of a period
 BLUE, GREEN, ORANGE, RED = "#449CF0", "#48BB74", "#ED8936", "#E24C4C"  # as in the workspace's charts
@@ -50,7 +51,7 @@ class Period(NamedTuple):
 def get_season(filters: dict[str, Any] | None) -> str | None:
 	"""The filter `season`, by default the active or latest one; raises UnknownSeason."""
 	named = (filters or {}).get("season")
-	return seasons.get(named).name if named else seasons.get_latest()
+	return seasons.get_season(named).name if named else seasons.get_latest_season()
 
 
 def get_period(filters: dict[str, Any] | None, days: int) -> Period:

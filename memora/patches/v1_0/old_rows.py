@@ -3,30 +3,14 @@
 Frappe has added the columns that the old table lacked, so that numbers are 0 where nothing is known.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from memora.services import memory_store, scheduling
+from memora.services.learning import scheduling
+from memora.services.store import row_names
+from memora.services.store.conversion import Row, Rules
 
 STATES = ("Learning", "Review", "Relearning")
 LONGEST_DAYS = 36500  # fsrs's own longest interval
-
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Rules:
-	"""How the rows of one table are brought over.
-
-	`convert` takes a row whose season is settled, and a moment for rows that know none. Rows that agree in
-	season and `key` (SQL expressions) become one: the newest by `age`, columns that count in this order.
-	"""
-
-	convert: Callable[[Row, datetime], Row]
-	key: tuple[str, ...]
-	age: tuple[str, ...]
 
 
 def memory(row: Row, now: datetime) -> Row:
@@ -41,7 +25,7 @@ def memory(row: Row, now: datetime) -> Row:
 	stability = _stability(row, last, due)
 	return {
 		**row,
-		"name": memory_store.tracker_name(row["player"], row["season"], row["question_id"]),
+		"name": row_names.tracker_name(row["player"], row["season"], row["question_id"]),
 		"stability": stability,
 		"difficulty": _difficulty(row),
 		"state": row["state"] if row["state"] in STATES else "Review",
@@ -69,7 +53,7 @@ def journalled(row: Row, now: datetime) -> Row:
 	key = (row["player"], row["season"], submission_id, row["question_id"])
 	return {
 		**row,
-		"name": memory_store.journal_name(*key),
+		"name": row_names.journal_name(*key),
 		"submission_id": submission_id,
 		"reviewed_at": reviewed_at,
 		"creation": _moment(row, "creation") or reviewed_at,

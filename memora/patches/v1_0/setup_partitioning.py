@@ -1,308 +1,32 @@
-"""Brings tables with rows that were made before they were partitioned to the design's layout.
+"""Partitions tracker, journal and archive of a site that has rows from before they were partitioned.
 
-Each of the three tables on its own, in steps that are one statement or transaction each:
-
-	1. an empty twin in the design's layout, with a partition for each season found
-	2. the rows are copied to it in chunks by their old names; see old_rows for what becomes of them
-	3. the twin is checked: it has as many rows as the old table has different keys, and the old
-	   table's checksum is still that of the start
-	4. RENAME puts the twin in the old table's place; the old table stays under the name that is printed
-	5. rows that were written between 3 and 4, if any, are copied into the table in use: the newest wins
-
-How far it got is noted with each chunk, in the same transaction, so that a run that died is finished by the
-next. One that finds other rows than the dead one did starts over. A table that is partitioned stays as it is.
-
-A million rows took 105 MB of memory and 304 and 341 seconds, on two cores under a load of ten.
+How a table is brought over without losing a row is described in services/store/conversion; what becomes of a row, in
+old_rows.
 """
-
-from dataclasses import dataclass
-from datetime import datetime
 
 import frappe
 from frappe import _
-from frappe.utils import update_progress_bar
-from pymysql.cursors import Cursor, DictCursor
 
 from memora.exceptions import PartitionError
-from memora.patches.v1_0 import old_seasons
 from memora.patches.v1_0.old_rows import RULES
-from memora.services import memory_store, partition_manager, site_time
-from memora.services.partition_manager import INDEXES, connection, execute_ddl, list_partitions, query
-from memora.services.partition_swap import COLUMNS_SQL, EXISTS_SQL
-from memora.services.srs_redis_manager import SRSRedisManager
-
-CHUNK_ROWS = 2000  # of one transaction; a statement of about 1 MB
-
-# `started_at` stands in for dates that rows lack: the same in all runs.
-POSITIONS_SQL = """
-	CREATE TABLE IF NOT EXISTS memora_partitioning (
-		name varchar(64) PRIMARY KEY, checksum bigint, last_name varchar(140) NOT NULL DEFAULT '',
-		copied bigint NOT NULL DEFAULT 0, started_at datetime(6) NOT NULL)"""
-START_SQL = """
-	INSERT INTO memora_partitioning (name, checksum, started_at) VALUES (%(name)s, %(checksum)s, %(now)s)"""
-AGAIN_SQL = """
-	UPDATE memora_partitioning SET checksum = %(checksum)s, last_name = '', copied = 0 WHERE name = %(name)s"""
-POSITION_SQL = "SELECT checksum, last_name, copied, started_at FROM memora_partitioning WHERE name = %s"
-ADVANCE_SQL = """
-	UPDATE memora_partitioning SET last_name = %(last)s, copied = copied + %(rows)s WHERE name = %(name)s"""
-FORGET_SQL = "DELETE FROM memora_partitioning WHERE name = %(name)s"
-
-# No learner, or no question, could lead to a row without it.
-HAS_KEY = "player > '' AND question_id > ''"
-
-
-@dataclass(frozen=True)
-class Position:
-	"""How far the copying of a table has got."""
-
-	checksum: int
-	last_name: str
-	copied: int
-	started_at: datetime
-
-
-@dataclass(frozen=True)
-class Conversion:
-	"""One table on its way: its rows are in `live`, later in `kept`; they go to `twin`, later to `live`."""
-
-	doctype: str
-
-	@property
-	def live(self) -> str:
-		return f"tab{self.doctype}"
-
-	@property
-	def twin(self) -> str:
-		return f"memora_partitioned_{frappe.scrub(self.doctype)}"
-
-	@property
-	def kept(self) -> str:
-		return f"memora_unpartitioned_{frappe.scrub(self.doctype)}"
-
-	@property
-	def is_swapped(self) -> bool:
-		return _exists(self.kept) and bool(list_partitions(self.doctype))
-
-	@property
-	def source(self) -> str:
-		return self.kept if self.is_swapped else self.live
-
-	@property
-	def target(self) -> str:
-		return self.live if self.is_swapped else self.twin
-
-	@property
-	def position(self) -> Position | None:
-		rows = query(POSITION_SQL, (self.doctype,))
-		return Position(*rows[0]) if rows else None
-
-	@property
-	def is_needed(self) -> bool:
-		return partition_manager.is_unpartitioned(self.doctype) or (
-			self.is_swapped and self.position is not None
-		)
+from memora.services.cache.schedules import Schedules
+from memora.services.store import conversion, database, layout, old_seasons, partitions
+from memora.services.store.tables import INDEXES, list_partitions
 
 
 def execute() -> None:
 	"""Partitions tracker, journal and archive by season. Needs room for a second copy of each."""
-	with memory_store.named_lock("setup_partitioning", wait_seconds=0) as is_mine:
+	with database.named_lock("setup_partitioning", wait_seconds=0) as is_mine:
 		if not is_mine:
 			frappe.throw(_("Another run of this patch is going on."), PartitionError)
 		frappe.db.commit()  # nosemgrep: frappe-manual-commit: DDL on another connection would wait for this one
-		partition_manager.ensure_layout()
-		_convert_all()
+		layout.ensure_layout()
+		conversion.convert_all(RULES, _clear_schedules)
 		found = {p["season"] for doctype in INDEXES for p in list_partitions(doctype)} - {""}
 		old_seasons.make_documents(sorted(found))
-		partition_manager.heal_partitions()
+		partitions.heal_partitions()
 
 
-def _convert_all() -> None:
-	execute_ddl(POSITIONS_SQL)
-	conversions = [conversion for doctype in INDEXES if (conversion := Conversion(doctype)).is_needed]
-	names = old_seasons.settle([c.source for c in conversions])
-	for conversion in conversions:
-		_convert(conversion, names)
-	execute_ddl("DROP TABLE memora_partitioning")
-
-
-def _convert(conversion: Conversion, names: dict[str | None, str]) -> None:
-	if not conversion.is_swapped:
-		_begin(conversion, names)
-		_copy(conversion, names)
-		_verify(conversion, names)
-		execute_ddl(
-			f"RENAME TABLE `{conversion.live}` TO `{conversion.kept}`, `{conversion.twin}` TO `{conversion.live}`"
-		)
-	_copy_what_came_late(conversion, names)
-	_finish(conversion, names)
-	_report(conversion)
-
-
-def _begin(conversion: Conversion, names: dict[str | None, str]) -> None:
-	"""Makes the twin, unless a run that died has left one that still fits."""
-	if _exists(conversion.kept):
-		frappe.throw(
-			_("There is a table {0} from an earlier run. Rename or drop it, then migrate again.").format(
-				conversion.kept
-			),
-			PartitionError,
-		)
-	checksum = _checksum(conversion.live)
-	wanted = set(names.values())
-	position = conversion.position
-	if position and position.checksum == checksum and _fits(conversion, wanted):
-		print(f"{conversion.doctype}: going on after {position.copied} rows")
-		return
-	_write(FORGET_SQL, name=conversion.doctype)  # first: it would be believed of the empty twin
-	partition_manager.create_twin(conversion.doctype, conversion.twin, wanted)
-	now = site_time.naive_now()
-	_write(START_SQL, name=conversion.doctype, checksum=checksum, now=now)
-
-
-def _fits(conversion: Conversion, wanted: set[str]) -> bool:
-	twin = conversion.twin
-	has_seasons = {p["season"] for p in partition_manager.partitions_of(twin)} == {"", *wanted}
-	return has_seasons and _columns(twin) == _columns(conversion.live)
-
-
-def _copy(conversion: Conversion, names: dict[str | None, str]) -> None:
-	source, position = conversion.source, conversion.position
-	total = _count(source)
-	copied, after = position.copied, position.last_name
-	with connection() as own, own.cursor(DictCursor) as cursor:
-		own.autocommit(False)
-		while page := _copy_chunk(cursor, conversion, names, position.started_at, after):
-			own.commit()
-			copied, after = copied + page["size"], page["last"]
-			update_progress_bar(f"Copying {source}", copied - 1, max(total, copied))
-		if copied > position.copied:
-			print()
-
-
-def _copy_chunk(
-	cursor: DictCursor, conversion: Conversion, names: dict, now: datetime, after: str
-) -> dict | None:
-	"""Copies the rows that follow a name, and notes how far that is."""
-	cursor.execute(
-		f"""SELECT MAX(name) AS last, COUNT(*) AS size FROM (
-		SELECT name FROM `{conversion.source}` WHERE name > %s ORDER BY name LIMIT {CHUNK_ROWS}) page""",
-		(after,),
-	)
-	page = cursor.fetchone()
-	if not page["size"]:
-		return None
-	cursor.execute(
-		f"SELECT * FROM `{conversion.source}` WHERE name > %s AND name <= %s AND {HAS_KEY} ORDER BY name",
-		(after, page["last"]),
-	)
-	convert = RULES[conversion.doctype].convert
-	rows = [convert({**row, "season": names[row["season"]]}, now) for row in cursor.fetchall()]
-	_upsert(cursor, conversion, rows)
-	cursor.execute(ADVANCE_SQL, {"last": page["last"], "rows": page["size"], "name": conversion.doctype})
-	return page
-
-
-def _upsert(cursor: Cursor, conversion: Conversion, rows: list[dict]) -> None:
-	"""Writes rows, each unless a newer one of its key is there; the first answer's date stays in any case."""
-	if not rows:
-		return
-	rows.sort(key=lambda row: row["name"])  # neighbours on disk
-	columns, age = list(rows[0]), RULES[conversion.doctype].age
-	# what decides is assigned last, the most significant at the very end
-	others = [c for c in columns if c not in ("name", "season", "creation", *age)]
-	updates = [f"`{c}` = IF({_is_newer(age)}, VALUES(`{c}`), `{c}`)" for c in (*others, *reversed(age))]
-	cursor.executemany(
-		f"INSERT INTO `{conversion.target}` ({', '.join(f'`{c}`' for c in columns)}) "
-		f"VALUES ({', '.join(['%s'] * len(columns))}) "
-		f"ON DUPLICATE KEY UPDATE creation = LEAST(creation, VALUES(creation)), {', '.join(updates)}",
-		[tuple(row.values()) for row in rows],
-	)
-
-
-def _is_newer(age: tuple[str, ...]) -> str:
-	first, *rest = age
-	if not rest:
-		return f"VALUES({first}) >= {first}"
-	return f"VALUES({first}) > {first} OR (VALUES({first}) = {first} AND ({_is_newer(tuple(rest))}))"
-
-
-def _verify(conversion: Conversion, names: dict[str | None, str]) -> None:
-	if _checksum(conversion.live) != conversion.position.checksum:
-		frappe.throw(
-			_(
-				"{0} was written to while it was copied: it stays as it is. Set the maintenance mode and migrate again."
-			).format(conversion.live),
-			PartitionError,
-		)
-	expected, found = _count_keys(conversion, names), _count(conversion.twin)
-	if expected != found:
-		frappe.throw(
-			_("{0} has {1} different keys, but the copy has {2} rows: {0} stays as it is.").format(
-				conversion.live, expected, found
-			),
-			PartitionError,
-		)
-
-
-def _count_keys(conversion: Conversion, names: dict[str | None, str]) -> int:
-	"""How many rows the table has that the app would tell apart, which is by bytes."""
-	spelt = [spelling for spelling in names if spelling is not None]
-	marks = ", ".join(["%s"] * len(spelt))
-	key = ", ".join(f"BINARY {column}" for column in RULES[conversion.doctype].key)
-	((count,),) = query(
-		f"SELECT COUNT(DISTINCT COALESCE(ELT(FIELD(HEX(season), {marks}), {marks}), %s), {key}) "
-		f"FROM `{conversion.live}` WHERE {HAS_KEY}",
-		(*(s.encode().hex().upper() for s in spelt), *(names[s] for s in spelt), names.get(None, "")),
-	)
-	return count
-
-
-def _copy_what_came_late(conversion: Conversion, names: dict[str | None, str]) -> None:
-	"""Until RENAME had the table, somebody may have written to it; now nobody does any more."""
-	_copy(conversion, names)  # what is left of it by a run that died
-	checksum = _checksum(conversion.kept)
-	if checksum != conversion.position.checksum:
-		_write(AGAIN_SQL, name=conversion.doctype, checksum=checksum)
-		_copy(conversion, names)
-
-
-def _finish(conversion: Conversion, names: dict[str | None, str]) -> None:
-	for season in set(names.values()):  # schedules may have been loaded when no row was found by its name
-		SRSRedisManager().clear_season_cache(season)
-	_write(FORGET_SQL, name=conversion.doctype)
-
-
-def _report(conversion: Conversion) -> None:
-	before, with_key, after = (
-		_count(conversion.kept),
-		_count(conversion.kept, HAS_KEY),
-		_count(conversion.live),
-	)
-	print(
-		f"{conversion.doctype}: {before} rows became {after}: {with_key - after} older ones of a question were "
-		f"merged, {before - with_key} without player or question left out.\n"
-		f"The old table is kept as {conversion.kept}. Drop it when you need it no more."
-	)
-
-
-def _write(statement: str, **values) -> None:
-	with connection() as own, own.cursor() as cursor:
-		cursor.execute(statement, values)
-
-
-def _checksum(table: str) -> int:
-	((_table, checksum),) = query(f"CHECKSUM TABLE `{table}`")
-	return checksum
-
-
-def _count(table: str, condition: str = "1") -> int:
-	((count,),) = query(f"SELECT COUNT(*) FROM `{table}` WHERE {condition}")
-	return count
-
-
-def _columns(table: str) -> list[str]:
-	return [column for (column,) in query(COLUMNS_SQL, (table,))]
-
-
-def _exists(table: str) -> bool:
-	return bool(query(EXISTS_SQL, (table,)))
+def _clear_schedules(seasons: set[str]) -> None:
+	for season in seasons:
+		Schedules().clear_season(season)

@@ -2,7 +2,7 @@
 frappe.provide("memora");
 
 {
-	const METHOD = "memora.desk.get_memory";
+	const METHOD = "memora.api.desk.get_memory";
 	const SHOWN_ANSWERS = 20; // in the table; the chart has them all
 	const COLORS = { Again: "red", Hard: "orange", Good: "green", Easy: "blue" };
 	const percent = (share) => Math.round(1000 * share) / 10;

@@ -6,7 +6,7 @@ import frappe
 import pytest
 from playwright.sync_api import expect
 
-from memora.services import srs_persistence
+from memora.services.folding import folds
 from tests.integration import state
 from tests.integration.factories import bank_questions, make_questions, make_records, site_now
 
@@ -71,7 +71,7 @@ def test_reviews_to_the_end(pupil, player):
 def assert_stored(pupil, expected: list[tuple[str, str, int]]) -> None:
 	"""The journal holds this, and the tracker what its reviews led to."""
 	assert pupil.journal() == expected
-	srs_persistence.drain(site_now())
+	folds.drain(site_now())
 	tracked = state.tracker(pupil.name)
 	for row in state.journal(pupil.name):
 		assert row.response_time_ms > 0

@@ -6,7 +6,11 @@ import frappe
 from PIL import Image
 from playwright.sync_api import expect
 
-from memora.services import activity, replay, seasons, site_time, srs_persistence
+from memora.services import site_time
+from memora.services.figures import activity
+from memora.services.folding import folds
+from memora.services.operations import replay
+from memora.services.store import seasons
 from screenshots import camera, school
 from tests.integration.factories import bank_questions, make_records
 
@@ -16,9 +20,9 @@ DAYS = 25
 def test_the_school_s_answers_are_those_of_their_days(player, season):
 	today = site_time.learning_day()
 	days = [today - timedelta(days=n) for n in reversed(range(DAYS))]
-	school.study(player, seasons.get(season), bank_questions(), days)
-	srs_persistence.drain_season(season)
-	report = replay.replay(season, player)
+	school.study(player, seasons.get_season(season), bank_questions(), days)
+	folds.drain_season(season)
+	report = replay.replay_season(season, player)
 	assert (report.differences, report.unjournalled) == (0, 0)
 	assert report.answers > report.questions == len(bank_questions())
 	activity.sum_up()

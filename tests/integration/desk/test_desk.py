@@ -7,7 +7,9 @@ import pytest
 from frappe.utils import add_days, today
 from playwright.sync_api import expect
 
-from memora.services import cache_rebuild, partition_manager, srs_persistence
+from memora.services.cache import rebuild
+from memora.services.folding import folds
+from memora.services.store import partitions
 from tests.integration import state
 from tests.integration.archiving import make_ended_season, stored
 from tests.integration.connections import in_other_connection
@@ -29,7 +31,7 @@ def test_a_season_is_made_in_its_form(administrator):
 	expect(administrator.state).to_contain_text("about 0 rows")
 	expect(administrator.page.locator(".section-head:visible", has_text="State")).to_have_count(1)
 	assert stored("Summer 2031").partition_created
-	assert partition_manager.has_partitions("Summer 2031")
+	assert partitions.has_partitions("Summer 2031")
 
 
 def test_a_cache_is_rebuilt_to_the_end_by_a_worker(administrator, worker, player, season):
@@ -51,14 +53,14 @@ def halfway(season, monkeypatch):
 		make_records(make_learner().name, 5)
 	frappe.db.sql("ANALYZE TABLE `tabPlayer Memory Tracker`")
 	frappe.db.commit()
-	monkeypatch.setattr(cache_rebuild, "REPORT_SECONDS", 0)
+	monkeypatch.setattr(rebuild, "REPORT_SECONDS", 0)
 	is_halfway, may_go_on = threading.Event(), threading.Event()
 
 	def progress(doc) -> None:
 		is_halfway.set()
 		assert may_go_on.wait(4 * WAIT_SECONDS)
 
-	run = in_other_connection(lambda: cache_rebuild.rebuild(season, 1, progress=progress))
+	run = in_other_connection(lambda: rebuild.rebuild_cache(season, 1, progress=progress))
 	assert is_halfway.wait(WAIT_SECONDS)
 	yield may_go_on
 	may_go_on.set()
@@ -95,7 +97,7 @@ def test_a_season_is_archived_by_who_types_its_name(administrator, worker):
 def test_a_memory_s_charts_are_drawn_and_lead_to_its_answers(administrator, player, season):
 	for _ in range(2):
 		submit(player, answers(questions=bank_questions()[:1]))
-	srs_persistence.drain_season(season)
+	folds.drain_season(season)
 	(tracker,) = state.tracker(player).values()
 	administrator.open_form("Player Memory Tracker", tracker.name)
 	page = administrator.page

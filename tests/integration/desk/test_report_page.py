@@ -5,7 +5,9 @@ from itertools import pairwise
 import pytest
 from playwright.sync_api import Page, expect
 
-from memora.services import activity, due_forecast, site_time, srs_persistence
+from memora.services import site_time
+from memora.services.figures import activity, due_forecast
+from memora.services.folding import folds
 from tests.integration.factories import make_learner, make_records, site_now
 from tests.integration.submitting import answers, submit
 from tests.integration.waiting import wait_until
@@ -27,7 +29,7 @@ def shown(page: Page, report: str) -> None:
 def test_axes_have_whole_numbers_and_days_with_their_month(administrator):
 	for _ in range(LEARNERS):
 		submit(make_learner().name, answers(ANSWERS))
-	srs_persistence.drain(site_now())
+	folds.drain(site_now())
 	activity.sum_up()
 	page = administrator.page
 	shown(page, "Activity by Day")
@@ -40,10 +42,10 @@ def test_axes_have_whole_numbers_and_days_with_their_month(administrator):
 @pytest.mark.parametrize("report", ["Activity by Day", "Due Forecast"])
 def test_labels_below_days_do_not_run_into_each_other(administrator, player, season, report):
 	submit(player, answers(3))
-	srs_persistence.drain(site_now())
+	folds.drain(site_now())
 	activity.sum_up()
 	make_records(player, 3)
-	due_forecast.compute(season)
+	due_forecast.compute_forecast(season)
 	page = administrator.page
 	shown(page, report)
 	boxes = [label.bounding_box() for label in page.locator(".chart-wrapper .x.axis text:visible").all()]

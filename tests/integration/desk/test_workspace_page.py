@@ -3,7 +3,8 @@
 import frappe
 from playwright.sync_api import Locator, Page, expect
 
-from memora.services import activity, due_forecast, srs_persistence
+from memora.services.figures import activity, due_forecast
+from memora.services.folding import folds
 from tests.integration.factories import make_records, site_now
 from tests.integration.submitting import answers, submit
 from tests.integration.waiting import wait_until
@@ -42,9 +43,9 @@ def test_cards_and_charts_show_what_there_is(administrator, player, season):
 	make_records(player, 7)
 	for quality in (4, 4, 1):
 		submit(player, answers(3, quality))
-	srs_persistence.drain(site_now())
+	folds.drain(site_now())
 	activity.sum_up()
-	due_forecast.compute(season)
+	due_forecast.compute_forecast(season)
 	frappe.get_doc(
 		{"doctype": "Cache Reconciliation", "season": season, "started_at": site_now(), "sample_size": 9}
 	).insert()

@@ -3,7 +3,7 @@ from frappe import _
 from frappe.model.document import Document
 
 from memora.exceptions import InvalidAnkiImport, JobStateError
-from memora.services import anki_import
+from memora.services.anki import importer
 
 BUSY = ("Queued", "Running")
 
@@ -31,16 +31,16 @@ class AnkiImport(Document):
 	def preview(self) -> None:
 		"""Reads the file and notes down what importing it would do. Nothing else changes."""
 		self.check_permission("write")
-		anki_import.preview(self)
+		importer.preview_import(self)
 
 	@frappe.whitelist(methods=["POST"])
 	def start(self) -> dict[str, str]:
 		"""Starts the job that imports: {status: queued, job_id}. Raises JobStateError, QueueUnavailable."""
 		self.check_permission("write")
-		return anki_import.start(self)
+		return importer.start_import(self)
 
 	@frappe.whitelist(methods=["POST"])
 	def cancel_import(self) -> None:
 		"""Has the job stop within seconds. What it has imported stays; the next start goes on."""
 		self.check_permission("write")
-		anki_import.cancel(self)
+		importer.cancel_import(self)

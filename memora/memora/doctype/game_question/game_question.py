@@ -4,7 +4,7 @@ from frappe.model.document import Document
 from frappe.utils import strip_html
 
 from memora.exceptions import InvalidQuestion
-from memora.services.question_html import clean
+from memora.services.learning.question_html import clean
 
 MAX_OPTIONS = 8
 

@@ -39,7 +39,7 @@ function look(frm) {
 	const name = frm.doc.name;
 	if (cur_frm !== frm || frm.is_new()) return; // another form is open: the next refresh looks again
 	frappe
-		.call({ method: "memora.desk.get_season_state", args: { season: name }, type: "GET" })
+		.call({ method: "memora.api.desk.get_season_state", args: { season: name }, type: "GET" })
 		.then(({ message: state }) => {
 			if (frm.doc.name !== name) return;
 			show(frm, state);

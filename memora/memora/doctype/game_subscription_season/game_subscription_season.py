@@ -3,8 +3,9 @@ from frappe import _
 from frappe.model.document import Document
 
 from memora.exceptions import InvalidSeason, PartitionError, SeasonStateError
-from memora.services import activity, due_forecast, memory_store, partition_manager, partition_swap
-from memora.services.seasons import canonical_name
+from memora.services.figures import due_forecast
+from memora.services.store import figure_tables, partitions, swap, tables
+from memora.services.store.seasons import canonical_name
 
 # What services write, and nobody else
 SYSTEM_FIELDS = (
@@ -36,7 +37,7 @@ class GameSubscriptionSeason(Document):
 
 	def after_insert(self) -> None:
 		try:
-			partition_manager.create_partition(self.name)
+			partitions.create_partition(self.name)
 		except PartitionError:
 			if self.is_active:
 				raise
@@ -55,13 +56,13 @@ class GameSubscriptionSeason(Document):
 	def create_partitions(self) -> None:
 		"""The form's button for a season whose partitions could not be made; raises PartitionError."""
 		self.check_permission("write")
-		partition_manager.heal_season(self.name)
+		partitions.heal_season(self.name)
 
 	def on_trash(self) -> None:
-		for doctype in memory_store.ANY_ROW_SQL:
-			if memory_store.has_rows(doctype, self.name):
+		for doctype in tables.ANY_ROW_SQL:
+			if tables.season_has_rows(doctype, self.name):
 				self._refuse_deletion(_("has records in {0}").format(_(doctype)))
-		if partition_swap.has_rows(partition_swap.staging_table(self.name)):
+		if tables.table_has_rows(swap.staging_table(self.name)):
 			self._refuse_deletion(_("has records on their way to the archive"))
 		if self.archived_records:
 			self._refuse_deletion(_("once had records and notes who deleted them"))
@@ -73,14 +74,14 @@ class GameSubscriptionSeason(Document):
 		)
 
 	def after_delete(self) -> None:
-		activity.forget_season(self.name)
-		due_forecast.forget_season(self.name)
+		figure_tables.forget_season(self.name)
+		due_forecast.forget_forecast(self.name)
 		# this transaction has read the tables, so that a drop would wait for it
 		frappe.db.after_commit.add(self._drop_partitions)
 
 	def _drop_partitions(self) -> None:
 		try:
-			partition_manager.drop_partition(self.name)
+			partitions.drop_partition(self.name)
 		except PartitionError as error:  # the season is gone; they are empty, and serve another of its name
 			frappe.logger("memora").error(f"the partitions of season {self.name} stay: {error}")
 

@@ -1,7 +1,7 @@
 from memora.memora.written_by_answers import WrittenByAnswers
-from memora.services import memory_store
+from memora.services.store import row_names
 
 
 class PlayerMemoryTracker(WrittenByAnswers):
 	def autoname(self) -> None:
-		self.name = memory_store.tracker_name(self.player, self.season, self.question_id)
+		self.name = row_names.tracker_name(self.player, self.season, self.question_id)

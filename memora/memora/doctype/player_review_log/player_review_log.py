@@ -1,13 +1,14 @@
 from memora.memora.written_by_answers import WrittenByAnswers
-from memora.services import memory_store, memory_view
+from memora.services.figures import memory_view
+from memora.services.store import journal, row_names
 
 
 class PlayerReviewLog(WrittenByAnswers):
 	def autoname(self) -> None:
-		self.name = memory_store.journal_name(self.player, self.season, self.submission_id, self.question_id)
+		self.name = row_names.journal_name(self.player, self.season, self.submission_id, self.question_id)
 
 	def onload(self) -> None:
 		"""What the form links to: {doctype, name} of the memory, and how many answers the submission has."""
-		self.set_onload("memory", memory_view.find(self.player, self.season, self.question_id))
-		answers = memory_store.count_answers(self.player, self.season, self.submission_id)
+		self.set_onload("memory", memory_view.find_memory(self.player, self.season, self.question_id))
+		answers = journal.count_answers(self.player, self.season, self.submission_id)
 		self.set_onload("submission_answers", answers)

@@ -9,8 +9,8 @@ from frappe.utils import cint, cstr, get_filter
 from redis.exceptions import RedisError
 
 from memora.exceptions import InvalidFilter
-from memora.services import admin_jobs, write_queue
-from memora.services.write_queue import WriteJob
+from memora.services.operations import admin_jobs, write_queue
+from memora.services.operations.write_queue import WriteJob
 
 DOCTYPE = "SRS Write Job"
 
@@ -35,7 +35,7 @@ class SRSWriteJob(Document):
 
 	def load_from_db(self) -> None:
 		try:
-			found = write_queue.get(self.name)
+			found = write_queue.get_write_job(self.name)
 		except RedisError as error:
 			admin_jobs.refuse(error)
 		if not found:
@@ -82,7 +82,7 @@ def _find(args: dict[str, Any], start: int = 0, limit: int | None = None) -> lis
 	def matches(job: WriteJob) -> bool:
 		return all(_passes(getattr(job, field), conditions) for field, conditions in filters.items())
 
-	page = write_queue.find(matches, statuses, start, limit)
+	page = write_queue.find_write_jobs(matches, statuses, start, limit)
 	_tell_what_is_missing(page)
 	return page.jobs
 

@@ -5,7 +5,8 @@ from typing import Any
 from frappe import _
 
 from memora.memora.report import layout
-from memora.services import activity
+from memora.services.figures import activity
+from memora.services.store.figure_tables import Day
 
 DAYS = 30
 
@@ -32,6 +33,6 @@ def _columns() -> list[dict[str, Any]]:
 	]
 
 
-def _row(day: activity.Day) -> dict[str, Any]:
+def _row(day: Day) -> dict[str, Any]:
 	figures = {**day.counts._asdict(), "retention": day.counts.retention_percent}
 	return {"day": day.day, "learners": day.learners, **figures}

@@ -8,13 +8,13 @@ from frappe.model.document import Document
 from frappe.utils import format_datetime
 
 from memora.memora.report import layout
-from memora.services import due_forecast
+from memora.services.figures import due_forecast
 
 
 @layout.refusing
 def execute(filters: dict[str, Any] | None = None):
 	season = layout.get_season(filters)
-	forecast = due_forecast.get(season) if season else None
+	forecast = due_forecast.get_forecast(season) if season else None
 	if not forecast:
 		return _columns(), [], _("There is no forecast yet."), layout.chart("bar", [], {})
 	return _columns(), _rows(forecast), _message(forecast), _chart(forecast), _summary(forecast)

@@ -5,7 +5,7 @@ from typing import Any
 from frappe import _
 
 from memora.memora.report import layout
-from memora.services import survey
+from memora.services.figures import survey
 
 
 @layout.refusing

@@ -1,0 +1,63 @@
+"""What the workspace's number cards ask for: no part of the API. For System and Memora Managers."""
+
+from typing import Any
+
+import frappe
+from frappe import _
+from frappe.utils import format_duration, format_time
+
+from memora.api.utils import require_manager
+from memora.services import site_time
+from memora.services.cache import incidents
+from memora.services.figures import activity, due_forecast
+from memora.services.store import outbox, seasons
+
+ACTIVITY_REPORT, FORECAST_REPORT = ["query-report", "Activity by Day"], ["query-report", "Due Forecast"]
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def learners_today(filters: Any = None) -> dict[str, Any]:
+	"""How many learners answered on the present learning day: {value, fieldtype, route}, as a number card takes it."""
+	require_manager()
+	return _number(activity.learners_of_day(site_time.learning_day()), ACTIVITY_REPORT)
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def answers_today(filters: Any = None) -> dict[str, Any]:
+	"""How many answers of the present learning day are folded; as learners_today."""
+	require_manager()
+	return _number(activity.answers_of_day(site_time.learning_day()), ACTIVITY_REPORT)
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def due_today(filters: Any = None) -> dict[str, Any]:
+	"""How many questions of the active season were due today when the day began; as learners_today."""
+	require_manager()
+	season = seasons.get_active_season()
+	due = due_forecast.due_until(season.name, site_time.learning_day()) if season else 0
+	return _number(due, FORECAST_REPORT)
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def oldest_unfolded_answer(filters: Any = None) -> str:
+	"""For how long the oldest answer has been waiting to be folded; a text."""
+	require_manager()
+	oldest = outbox.get_backlog().oldest
+	if not oldest:
+		return _("None")
+	seconds = (site_time.naive_now() - oldest).total_seconds()
+	return format_duration(max(round(seconds), 1))
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def safe_mode(filters: Any = None) -> str:
+	"""Whether Safe Mode is on, and since when; a text."""
+	require_manager()
+	incident = incidents.get_open()
+	if not incident:
+		return _("Off", context="Safe Mode")
+	return _("Since {0}").format(format_time(incident["started_at"], "HH:mm"))
+
+
+def _number(value: int, route: list[str]) -> dict[str, Any]:
+	return {"value": value, "fieldtype": "Int", "route": route}

@@ -1,0 +1,106 @@
+"""How the bench commands run on a site, and how they show what they return."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+import click
+import frappe
+from frappe.commands import get_site, pass_context
+from frappe.utils import strip_html
+
+from memora.exceptions import MemoraError
+
+
+def on_site(command: Callable, show: Callable[[dict], None] | None = None) -> Callable:
+	"""Connects to the bench's --site; shows what the command returns, with --json as one JSON object.
+
+	What is refused is {error}, and the exit code 1.
+	"""
+
+	@wraps(command)
+	def run(context, as_json: bool, **options):
+		if len(context.sites or []) > 1:
+			raise click.UsageError("Name one site.")
+		frappe.init(site=get_site(context))
+		frappe.connect()
+		try:
+			result = command(**options)
+		except (MemoraError, click.Abort) as error:
+			text = strip_html(str(error)) or "Not confirmed: nothing was done. With --yes nobody is asked."
+			if not as_json:
+				raise click.ClickException(text) from error
+			result = {"error": text, "exit_code": 1}
+		finally:
+			frappe.destroy()
+		exit_code = result.pop("exit_code", 0)
+		if as_json:
+			click.echo(json.dumps(result, default=str))
+		else:
+			(show or _show)(result)
+		raise SystemExit(exit_code)
+
+	return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(pass_context(run))
+
+
+def _show(result: dict) -> None:
+	"""One value a line; a list of objects as a table, after the rest."""
+	tables = {name: value for name, value in result.items() if value and _is_table(value)}
+	values = {name: value for name, value in result.items() if value is not None and not _is_table(value)}
+	width = max(map(len, values), default=0)
+	for name, value in values.items():
+		for number, line in enumerate(_lines(value)):
+			label = "" if number else name.replace("_", " ")
+			click.echo(f"{label:<{width}}  {line}")
+	for rows in tables.values():
+		click.echo()
+		_show_table(rows)
+
+
+def _is_table(value: Any) -> bool:
+	return isinstance(value, list) and all(isinstance(row, dict) for row in value)
+
+
+def _lines(value: Any) -> list[str]:
+	if isinstance(value, dict):
+		return [f"{name}: {_text(part)}" for name, part in value.items()] or ["none"]
+	if isinstance(value, list | tuple):
+		return [_text(part) for part in value] or ["none"]
+	return [_text(value)]
+
+
+def _text(value: Any) -> str:
+	if isinstance(value, bool):
+		return "yes" if value else "no"
+	return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+def _show_table(rows: list[dict[str, Any]]) -> None:
+	"""Numbers to the right, texts to the left."""
+	columns = [[name, *(_text(row[name]) for row in rows)] for name in rows[0]]
+	for column, value in zip(columns, rows[0].values(), strict=True):
+		width = max(map(len, column))
+		align = str.rjust if isinstance(value, int | float) else str.ljust
+		column[:] = [align(text, width) for text in column]
+	for line in zip(*columns, strict=True):
+		click.echo("  ".join(line).rstrip())
+
+
+def confirm(question: str) -> None:
+	"""Asks on stderr; click's own would write a blank to stdout. Raises Abort unless the answer is yes."""
+	click.echo(f"{question} [y/N] ", nl=False, err=True)
+	if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+		raise click.Abort
+
+
+@contextmanager
+def bar(length: int) -> Iterator[Callable[[int], None]]:
+	"""A progress bar on stderr, moved to absolute positions; nothing where stderr is no terminal."""
+	if not sys.stderr.isatty():
+		yield lambda position: None
+		return
+	with click.progressbar(length=max(length, 1), file=sys.stderr) as shown:
+		yield lambda position: shown.update(position - shown.pos)

@@ -1,0 +1,162 @@
+"""What a card of Anki shows: its note type's templates filled with the note's fields, as question and answer."""
+
+import re
+from dataclasses import dataclass
+from html import escape
+
+from frappe import _
+
+from memora.exceptions import UnusableCard
+from memora.services.anki.package import Card, Template
+
+TAG = re.compile(r"\{\{\s*([#^/]?)\s*(.*?)\s*\}\}", re.DOTALL)
+CLOZE = re.compile(r"\{\{c(\d+)::|\}\}")
+CLOZE_CONDITION = re.compile(r"c\d+")
+SOUND = re.compile(r"\[sound:(.*?)\]")
+ANSWER_LINE = re.compile(r"""<hr[^>]*\bid\s*=\s*["']?answer\b[^>]*>""", re.IGNORECASE)
+STYLE = re.compile(r"<(style|script)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
+MARKUP = re.compile(r"<(?!(?:img|audio)\b[^>]*\bsrc=)[^>]*>|&nbsp;|\s", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Faces:
+	"""HTML as the note has it, not cleaned: media are named as in the package."""
+
+	question: str
+	answer: str
+
+
+def render_card(card: Card) -> Faces:
+	"""The two faces of a card; the answer without a repetition of the question. Raises UnusableCard with the reason."""
+	template, fields = _template(card), _fields(card)
+	question = _fill(template.front, _Context(card, fields, reveal=False))
+	if is_empty(question):
+		raise UnusableCard(_("The front of card {0} is empty.").format(card.ordinal + 1))
+	answer = ANSWER_LINE.split(_fill(template.back, _Context(card, fields, reveal=True)))[-1]
+	if is_empty(answer):
+		raise UnusableCard(_("The back of card {0} is empty.").format(card.ordinal + 1))
+	return Faces(_playable(question), _playable(answer))
+
+
+def is_empty(html: str) -> bool:
+	"""Whether there is nothing to read, see or hear."""
+	return not MARKUP.sub("", STYLE.sub("", html))
+
+
+def _template(card: Card) -> Template:
+	kind = card.note_type
+	if not kind:
+		raise UnusableCard(_("Its note type is not in the file."))
+	number = 0 if kind.is_cloze else card.ordinal
+	if number >= len(kind.templates):
+		raise UnusableCard(_("The note type {0} has no card {1}.").format(kind.name, card.ordinal + 1))
+	return kind.templates[number]
+
+
+def _fields(card: Card) -> dict[str, str]:
+	names = card.note_type.fields
+	if len(names) != len(card.values):
+		raise UnusableCard(
+			_("The note has {0} fields, its type {1} has {2}.").format(
+				len(card.values), card.note_type.name, len(names)
+			)
+		)
+	return dict(zip(names, card.values, strict=True))
+
+
+@dataclass(frozen=True)
+class _Context:
+	card: Card
+	fields: dict[str, str]
+	reveal: bool
+
+	def value(self, reference: str) -> str:
+		"""What stands for a reference, {{filter:filter:Field}}."""
+		*filters, name = (part.strip() for part in reference.split(":"))
+		text = self.fields.get(name, self._special(name))
+		for filter_ in reversed(filters):
+			text = self._filtered(filter_, text)
+		return text
+
+	def holds(self, name: str) -> bool:
+		if CLOZE_CONDITION.fullmatch(name):
+			return name == f"c{self.card.ordinal + 1}"
+		return not is_empty(self.fields.get(name, self._special(name)))
+
+	def _special(self, name: str) -> str:
+		"""FrontSide is left out on purpose: learners are shown the question anyway."""
+		card = self.card
+		values = {
+			"Deck": card.deck,
+			"Subdeck": card.deck.rpartition("::")[2],
+			"Tags": " ".join(card.tags),
+			"Type": card.note_type.name,
+		}
+		return escape(values.get(name, ""))
+
+	def _filtered(self, filter_: str, text: str) -> str:
+		if filter_ == "cloze":
+			return cloze(text, self.card.ordinal + 1, self.reveal)
+		if filter_ == "text":
+			return re.sub(r"<[^>]*>", "", text)
+		if (filter_ == "type" and not self.reveal) or filter_.startswith("tts "):
+			return ""  # a box to type in; a voice
+		return text
+
+
+def _fill(template: str, context: _Context) -> str:
+	"""The template with its references replaced; sections whose condition does not hold are left out."""
+	shown, outer, parts, at = True, [], [], 0
+	for tag in TAG.finditer(template):
+		if shown:
+			parts.append(template[at : tag.start()])
+		at = tag.end()
+		kind, name = tag.groups()
+		if kind in ("#", "^"):
+			outer.append(shown)
+			shown = shown and context.holds(name) == (kind == "#")
+		elif kind == "/":
+			shown = outer.pop() if outer else True
+		elif shown:
+			parts.append(context.value(name))
+	return "".join([*parts, template[at:] if shown else ""])
+
+
+def cloze(text: str, number: int, reveal: bool) -> str:
+	"""A cloze text with the deletions of one number hidden, or shown in bold; empty where there is none.
+
+	Deletions may stand inside each other: {{c1::a {{c2::b}}::a hint}}.
+	"""
+	open_: list[tuple[str, list[str]]] = [("", [])]  # what opened each, and its contents so far
+	found, at = False, 0
+	for mark in CLOZE.finditer(text):
+		open_[-1][1].append(text[at : mark.start()])
+		at = mark.end()
+		if mark[1]:
+			open_.append((mark[0], []))
+		elif len(open_) == 1:
+			open_[-1][1].append(mark[0])
+		else:
+			opening, parts = open_.pop()
+			is_asked = opening == f"{{{{c{number}::"
+			found = found or is_asked
+			open_[-1][1].append(_deletion("".join(parts), is_asked, reveal))
+	open_[-1][1].append(text[at:])
+	return "".join(opening + "".join(parts) for opening, parts in open_) if found else ""
+
+
+def _deletion(content: str, is_asked: bool, reveal: bool) -> str:
+	text, _separator, hint = content.partition("::")
+	if not is_asked:
+		return text
+	return f"<b>{text}</b>" if reveal else f"<b>[{hint or '…'}]</b>"
+
+
+def _playable(html: str) -> str:
+	"""[sound:name] as what a browser plays."""
+
+	def element(match: re.Match) -> str:
+		name = match[1] if "&" in match[1] else escape(match[1])  # fields hold HTML, some of them escaped
+		return f'<audio src="{name}" controls></audio>'
+
+	return SOUND.sub(element, html)

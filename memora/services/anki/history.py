@@ -1,0 +1,91 @@
+"""A learner's answers from Anki, as if she had given them here: journalled with their own dates, scheduled by replaying them.
+
+Only of questions that she has not answered in the season yet: the journal's order is that of time, and an answer
+that came before others can't move what these have led to. So a second import adds nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import zip_longest
+
+from frappe.utils import create_batch
+
+from memora.services import site_time
+from memora.services.anki.package import Review
+from memora.services.cache.schedules import Schedules
+from memora.services.folding import counting, folds
+from memora.services.learning.answers import Origin, Response, Step, journal_entry, record_after
+from memora.services.learning.question_source import get_source
+from memora.services.learning.season_scheduler import GRADES, SeasonScheduler
+from memora.services.store import database, row_names, seasons, tracker
+from memora.services.store.seasons import Season
+from memora.services.store.submissions import write_submission
+
+SOURCE = "Import"
+BATCH = 50  # questions, journalled in one transaction
+QUALITIES = dict(enumerate(GRADES.values(), start=1))  # of Anki's buttons
+
+
+def write(player: str, questions: dict[int, str], reviews: list[Review]) -> Iterator[int]:
+	"""Journals reviews, in the order of time, of cards whose questions are given by the card's id.
+
+	Goes on batch by batch and yields how many answers each held. Commits. Raises NoActiveSeason, and
+	JournalUnavailable where the learner is answering.
+	"""
+	season = seasons.require_active_season()
+	now_ts = site_time.now().timestamp()
+	by_question: dict[str, list[Review]] = defaultdict(list)
+	for review in reviews:
+		if review.card_id in questions and 0 < review.reviewed_ts <= now_ts:
+			by_question[questions[review.card_id]].append(review)
+	for batch in create_batch(sorted(by_question), BATCH):
+		yield _write_batch(player, season, {question: by_question[question] for question in batch})
+	folds.drain(site_time.naive_now())
+
+
+def _write_batch(player: str, season: Season, reviews: dict[str, list[Review]]) -> int:
+	content = get_source().get_questions(list(reviews))
+	with database.learner_lock(player):
+		known = tracker.get_records(player, season.name, reviews)
+		steps = [
+			list(_steps(player, season, question, answers, content))
+			for question, answers in reviews.items()
+			if question in content and question not in known
+		]
+		with database.transaction():
+			_journal(player, season.name, steps)
+		Schedules().clear_learner(player, season.name)
+	return sum(map(len, steps))
+
+
+def _steps(
+	player: str, season: Season, question: str, reviews: list[Review], content: dict[str, dict]
+) -> Iterator[Step]:
+	record, zone = None, site_time.site_zone()
+	for review in reviews:
+		moment = datetime.fromtimestamp(review.reviewed_ts, tz=zone)
+		response = Response(question, QUALITIES[review.button], review.response_time_ms)
+		outcome = SeasonScheduler(player, season, moment).review(question, record, response.quality)
+		answered_at = site_time.to_naive(moment)
+		origin = record or Origin.of(question, content, answered_at)
+		step = Step(response, record, record_after(origin, outcome.memory), outcome, answered_at)
+		record = step.after
+		yield step
+
+
+def _journal(player: str, season: str, steps: list[list[Step]]) -> None:
+	"""The journal has one row of a question in a submission, so that each round of answers is one."""
+	batch = row_names.digest(*(answers[0].after.question_id for answers in steps))
+	for number, round_ in enumerate(zip_longest(*steps), start=1):
+		given = [step for step in round_ if step]
+		entries = [journal_entry(step, SOURCE) for step in given]
+		write_submission(
+			player,
+			season,
+			f"anki-{batch}-{number}",
+			entries,
+			[step.after for step in given if step.outcome.moved],
+			site_time.naive_now(),
+			counting.count_entries(entries, {step.after.question_id: step.after.subject for step in given}),
+		)

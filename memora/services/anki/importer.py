@@ -1,0 +1,329 @@
+"""Makes questions of an Anki deck: first what would be done (a plan), then, as a job, the doing.
+
+A question's name follows from the note's guid and the card's number, so that the same deck, imported again, updates
+its questions. The whole file is read before the first question is written; then a batch at a time is committed, so
+that a run that died or was cancelled leaves whole questions, and the next goes on.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import frappe
+from frappe import _
+from frappe.core.api.file import get_max_file_size
+from frappe.desk.doctype.tag.tag import DocTags
+from frappe.model.document import Document
+from frappe.utils import create_batch, strip_html
+
+from memora.exceptions import (
+	InvalidAnkiImport,
+	JobStateError,
+	MemoraError,
+	UnknownJob,
+	UnknownLearner,
+)
+from memora.services import site_time
+from memora.services.anki import history
+from memora.services.anki.media import Media
+from memora.services.anki.package import DECK_SEPARATOR, MAX_NAME, AnkiPackage, open_package
+from memora.services.anki.plan import Item, Plan, excerpt, make_plan
+from memora.services.learning.question_html import clean
+from memora.services.operations import admin_jobs
+from memora.services.store import database, question_bank, seasons
+
+DOCTYPE = "Anki Import"
+QUESTION = "Game Question"
+JOB = "memora.services.anki.importer.run_import"
+BATCH = 50  # questions, committed together: a second or two
+SAMPLE = 5  # questions, shown before the import
+MAX_PROBLEMS = 500  # rows; all are counted
+TAGS_OF_ANKI = {"leech", "marked"}  # which say something about a learner
+
+
+@dataclass
+class ImportCounts:
+	created: int = 0
+	updated: int = 0
+	unchanged: int = 0
+	reviews_imported: int = 0
+
+
+NOT_STARTED = {**asdict(ImportCounts()), "error": None, "started_at": None, "ended_at": None}
+
+
+# What would be done
+
+
+def preview_import(doc: Document) -> None:
+	"""Notes down in an Anki Import what importing it would do; the caller commits. Raises InvalidAnkiPackage,
+	InvalidAnkiImport, JobStateError, NoActiveSeason."""
+	doc.reload()
+	_require_idle(doc)
+	with _planned(doc) as (package, _media, plan):
+		_note_plan(doc, package, plan)
+	doc.update({**NOT_STARTED, "status": "Draft"})
+	doc.save()
+
+
+def _note_plan(doc: Document, package: AnkiPackage, plan: Plan) -> None:
+	chosen = {row.deck: row.topic for row in doc.decks}
+	decks = [{"deck": d, "questions": n, "topic": chosen.get(d)} for d, n in sorted(plan.decks.items())]
+	sample = [
+		{"deck": i.card.deck, "question": _shown(i.question), "answer": _shown(i.answer)}
+		for i in plan.items[:SAMPLE]
+	]
+	doc.set("decks", decks)
+	doc.set("problems", [asdict(problem) for problem in plan.problems[:MAX_PROBLEMS]])
+	doc.update(
+		{
+			"notes": plan.notes,
+			"questions": len(plan.items),
+			"media": plan.media,
+			"reviews": len(package.reviews()) if doc.learner else 0,
+			"skipped": plan.skipped,
+			"sample": json.dumps(sample),
+		}
+	)
+
+
+def _shown(html: str) -> str:
+	return excerpt(html) or _("(picture or sound)")
+
+
+def describe_package(path: Path) -> dict:
+	"""What importing a file would do: counts, questions by deck, and problems. Raises InvalidAnkiPackage."""
+	with open_package(path) as package:
+		plan = make_plan(package, Media(package))
+		return {
+			"notes": plan.notes,
+			"questions": len(plan.items),
+			"media": plan.media,
+			"reviews": len(package.reviews()),
+			"skipped": plan.skipped,
+			"decks": dict(plan.decks),
+			"problems": [asdict(problem) for problem in plan.problems],
+		}
+
+
+def upload_package(path: Path, subject: str, topic: str | None, learner: str | None) -> str:
+	"""The name of a new Anki Import of a file on this host. Commits. Raises InvalidAnkiImport, UnknownLearner."""
+	for doctype, name in (("Game Subject", subject), ("Game Topic", topic)):
+		if name and not frappe.db.exists(doctype, name):
+			frappe.throw(_("There is no {0} {1}.").format(_(doctype), name), InvalidAnkiImport)
+	if learner and not frappe.db.exists("User", learner):
+		frappe.throw(_("There is no user {0}.").format(learner), UnknownLearner)
+	limit = get_max_file_size()
+	if path.stat().st_size > limit:
+		frappe.throw(
+			_("{0} is larger than {1} MB, this site's max_file_size.").format(path.name, limit >> 20),
+			InvalidAnkiImport,
+		)
+	with database.transaction():
+		file = {"doctype": "File", "file_name": path.name, "is_private": 1, "content": path.read_bytes()}
+		url = frappe.get_doc(file).insert().file_url
+		values = {"file": url, "subject": subject, "topic": topic, "learner": learner}
+		return frappe.get_doc({"doctype": DOCTYPE, **values}).insert().name
+
+
+# Starting and cancelling
+
+
+def start_import(doc: Document) -> dict[str, str]:
+	"""Queues the job of an Anki Import: {status: queued, job_id}. Commits. Raises JobStateError, QueueUnavailable."""
+	doc.reload()
+	_require_idle(doc)
+	before = doc.status
+	with database.transaction():
+		doc.db_set({**NOT_STARTED, "status": "Queued", "cancel_requested": 0})
+	try:
+		job = admin_jobs.start_admin_job("anki", JOB, name=doc.name)
+	except MemoraError:
+		with database.transaction():
+			doc.db_set("status", before)
+		raise
+	with database.transaction():  # the job may be running already, or be done
+		frappe.db.set_value(DOCTYPE, doc.name, "job_id", job["job_id"], update_modified=False)
+	return job
+
+
+def cancel_import(doc: Document) -> None:
+	"""Has the job stop after the batch it is at; one that no worker has begun never begins. Raises JobStateError."""
+	doc.reload()
+	if doc.status not in ("Queued", "Running"):
+		frappe.throw(_("This import is not running."), JobStateError)
+	with _lock(doc) as is_idle:
+		doc.db_set({"cancel_requested": 1, **({"status": "Cancelled"} if is_idle else {})})
+
+
+def _require_idle(doc: Document) -> None:
+	"""One whose worker was killed is idle."""
+	with _lock(doc) as is_idle:
+		if not is_idle or (doc.status == "Queued" and _waits(doc.job_id)):
+			frappe.throw(_("This import is running."), JobStateError)
+
+
+def _waits(job_id: str | None) -> bool:
+	try:
+		return bool(job_id) and admin_jobs.get_job_status(job_id)["status"] == "queued"
+	except UnknownJob:
+		frappe.clear_last_message()
+		return False
+
+
+def _lock(doc: Document):
+	return database.named_lock(f"anki import {doc.name}", wait_seconds=0)
+
+
+# The job
+
+
+def run_import(name: str, progress: Callable[[int], None] | None = None) -> dict:
+	"""Imports: the counts, `status` and, where it failed, `error`. `progress`, if given, is called with how many
+	questions are done. Commits. Raises JobStateError where it is running."""
+	doc = frappe.get_doc(DOCTYPE, name)
+	with _lock(doc) as is_mine:
+		if not is_mine:
+			frappe.throw(_("This import is running."), JobStateError)
+		doc.reload()
+		return {"status": "Cancelled"} if doc.cancel_requested else _Run(doc, progress).go()
+
+
+class _Run:
+	def __init__(self, doc: Document, progress: Callable[[int], None] | None) -> None:
+		self.doc, self.progress = doc, progress
+		self.counts, self.positions = ImportCounts(), {}
+
+	def go(self) -> dict:
+		started = {"status": "Running", "started_at": site_time.naive_now(), "ended_at": None, "error": None}
+		with database.transaction():
+			self.doc.db_set(started)
+		try:
+			self._end(self._import())
+		except MemoraError as error:
+			self._end("Failed", strip_html(str(error)))
+		except BaseException as error:  # also a job's time limit: the next run goes on
+			self._end("Failed", f"{type(error).__name__}: {error}")
+			raise
+		result = {**asdict(self.counts), "skipped": self.doc.skipped, "status": self.doc.status}
+		return {**result, "error": self.doc.error} if self.doc.error else result
+
+	def _import(self) -> str:
+		with _planned(self.doc) as (package, media, plan):
+			self._save(lambda doc: _note_plan(doc, package, plan))
+			topics = self._topics(plan)
+			for batch in create_batch(plan.items, BATCH):
+				with database.transaction():
+					for item in batch:
+						self._write(item, media, topics[item.card.deck])
+				if self._report():
+					return "Cancelled"
+			return self._import_history(package, plan) if self.doc.learner else "Completed"
+
+	def _import_history(self, package: AnkiPackage, plan: Plan) -> str:
+		questions = {item.card.id: item.question_id for item in plan.items}
+		for imported in history.write(self.doc.learner, questions, package.reviews()):
+			self.counts.reviews_imported += imported
+			if self._report():
+				return "Cancelled"
+		return "Completed"
+
+	def _topics(self, plan: Plan) -> dict[str, str]:
+		"""Each deck's topic, made where there is none."""
+		chosen = {row.deck: row.topic for row in self.doc.decks}
+		with database.transaction():
+			return {
+				deck: self.doc.topic or chosen.get(deck) or _make_topic(self.doc.subject, deck)
+				for deck in plan.decks
+			}
+
+	def _write(self, item: Item, media: Media, topic: str) -> None:
+		faces = {
+			"question": media.attach(item.question, item.question_id),
+			"answer": media.attach(item.answer, item.question_id),
+		}
+		if frappe.db.exists(QUESTION, item.question_id):
+			self._update(item, faces)
+		else:
+			values = {"doctype": QUESTION, "topic": topic, "position": self._next_position(topic), **faces}
+			frappe.get_doc(values).insert(set_name=item.question_id)
+			self.counts.created += 1
+		if self.doc.with_tags:
+			_tag(item)
+
+	def _update(self, item: Item, faces: dict[str, str]) -> None:
+		"""Topic, position, options and whether it is enabled stay: somebody may have put them in order."""
+		question = frappe.get_doc(QUESTION, item.question_id)
+		# cleaned: on its way to the database Frappe writes some attributes in another way
+		if all(clean(question.get(name)) == text for name, text in faces.items()):
+			self.counts.unchanged += 1
+			return
+		question.update(faces).save()
+		self.counts.updated += 1
+
+	def _next_position(self, topic: str) -> int:
+		if topic not in self.positions:
+			self.positions[topic] = question_bank.get_last_position(topic)
+		self.positions[topic] += 1
+		return self.positions[topic]
+
+	def _report(self) -> bool:
+		"""Says how far it is; whether to stop."""
+		counts = asdict(self.counts)
+		with database.transaction():
+			frappe.db.set_value(DOCTYPE, self.doc.name, counts)
+		if self.progress:
+			self.progress(self.counts.created + self.counts.updated + self.counts.unchanged)
+		return bool(frappe.db.get_value(DOCTYPE, self.doc.name, "cancel_requested"))
+
+	def _end(self, status: str, error: str | None = None) -> None:
+		frappe.db.rollback()  # of a batch that failed; those before it are committed
+		values = {"status": status, "error": error, "ended_at": site_time.naive_now(), **asdict(self.counts)}
+		self._save(lambda doc: doc.update(values))
+
+	def _save(self, change: Callable[[Document], object]) -> None:
+		self.doc.reload()
+		change(self.doc)
+		self.doc.flags.by_the_job = True
+		with database.transaction():
+			self.doc.save(ignore_permissions=True, ignore_version=True)
+
+
+@contextmanager
+def _planned(doc: Document) -> Iterator[tuple[AnkiPackage, Media, Plan]]:
+	if doc.learner:
+		seasons.require_active_season()
+	with open_package(_path(doc)) as package:
+		media = Media(package)
+		yield package, media, make_plan(package, media)
+
+
+def _path(doc: Document) -> str:
+	"""Where the file is. One that the user may not read counts as not there."""
+	for name in frappe.get_all("File", filters={"file_url": doc.file}, pluck="name"):
+		file = frappe.get_doc("File", name)
+		if not file.is_remote_file and file.has_permission("read") and file.exists_on_disk():
+			return file.get_full_path()
+	frappe.throw(_("There is no file {0}. Upload the .apkg again.").format(doc.file), InvalidAnkiImport)
+
+
+def _make_topic(subject: str, deck: str) -> str:
+	title = deck.replace(DECK_SEPARATOR, " – ")[: MAX_NAME - len(subject) - 2].strip() or "Anki"
+	name = f"{subject}: {title}"
+	if frappe.db.exists("Game Topic", name):
+		return name
+	return frappe.get_doc({"doctype": "Game Topic", "subject": subject, "topic_name": title}).insert().name
+
+
+def _tag(item: Item) -> None:
+	tags = DocTags(QUESTION)
+	known = tags.get_tags(item.question_id).split(",")
+	for tag in item.card.tags:
+		if tag not in known and tag.lower() not in TAGS_OF_ANKI and _is_name(tag):
+			tags.add(item.question_id, tag)
+
+
+def _is_name(tag: str) -> bool:
+	return len(tag) <= MAX_NAME and not set(tag) & set("<>,")

@@ -1,0 +1,328 @@
+"""Connections to the Redis of the schedules: one server, the master that Sentinels know of, or a cluster.
+
+	srs_redis_cache      URL of the server, or of one node of a cluster
+	srs_redis_sentinel   {"hosts": ["host:port", …], "service": name}, and `password`, `db` of the
+	                     master, `sentinel_password` of the Sentinels where they are needed
+	srs_redis_cluster    1, or ["host:port", …]: further nodes to be asked for the slots
+
+However many servers there are, who waits in vain for one of them waits for no other.
+"""
+
+import json
+import random
+import threading
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import product
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.cluster import ClusterNode
+from redis.connection import parse_url
+from redis.exceptions import RedisClusterException, RedisError
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from memora.services.cache.breaker import describe_failure
+
+CONNECT_TIMEOUT_SECONDS = 0.25
+READ_TIMEOUT_SECONDS = 0.5
+SENTINEL_TIMEOUT_SECONDS = 0.1  # each: those that hang must leave time for one that knows
+PROBE_KEYS = 1000  # looked at to find one for each node of a cluster
+DEFAULT_REDIS_URL = "redis://localhost:13000"
+
+URL, SENTINEL, CLUSTER = "srs_redis_cache", "srs_redis_sentinel", "srs_redis_cluster"
+SENTINEL_OPTIONS = {"hosts", "service", "username", "password", "db", "sentinel_password"}
+
+
+class InvalidConfiguration(Exception):
+	"""A setting that names no Redis; the message says which, and what would be right."""
+
+
+FAILURES = (RedisError, RedisClusterException, OSError, InvalidConfiguration)
+# A cluster's client looks for the slots anew in one thread while others walk through what it knows of them.
+CLUSTER_FAILURES = (*FAILURES, RuntimeError, LookupError, AttributeError)
+
+TIMED_OUT = "it does not answer in time"
+MISCONFIGURED = "its configuration is wrong"
+# What Redis says, and what that means.
+CAUSES = {
+	"maxmemory": "its memory is full",
+	"read only replica": "it is a replica, which takes no writes",
+	"previous master": "it is a replica, which takes no writes",
+	"loading the dataset": "it is reading its data from disk",
+	"Authentication required": "it wants a password that srs_redis_cache lacks",
+	"WRONGPASS": "it does not know the user or password in srs_redis_cache",
+	"invalid username-password": "it does not know the user or password in srs_redis_cache",
+	"MOVED ": "it is a node of a cluster, and srs_redis_cluster is not set",
+	"Cluster mode is not enabled": "it is no cluster, and srs_redis_cluster is set",
+	"can only be 0 in cluster mode": MISCONFIGURED,  # the number behind its URL's slash
+	"CLUSTERDOWN": "its cluster is down",
+	"Hash slot not served": "its cluster is down",
+	"No master found": "no Sentinel knows a master that is up",
+	"MISCONF": "it can't write to its disk",
+	"refused": "nobody listens there",
+}
+
+
+class Place(NamedTuple):
+	"""Where a site keeps its schedules: what its configuration says, not looked at yet."""
+
+	url: str
+	sentinel: str = "null"  # JSON, as the next one
+	cluster: str = "null"
+
+	@property
+	def is_cluster(self) -> bool:
+		return bool(json.loads(self.cluster))
+
+
+def place(conf: dict) -> Place:
+	"""Of a site with this configuration."""
+	url = conf.get(URL) or conf.get("redis_cache") or DEFAULT_REDIS_URL
+	return Place(url, *(json.dumps(conf.get(name), sort_keys=True) for name in (SENTINEL, CLUSTER)))
+
+
+def cause(error: BaseException) -> str:
+	"""Returns what an operator reads: a cause that is known, and what Redis or the system says of it."""
+	# without the command, which names a learner
+	_command, _separator, said = describe_failure(error).rpartition("caused error: ")
+	if isinstance(error, InvalidConfiguration):
+		return f"{MISCONFIGURED}: {said}"
+	if isinstance(error, redis.exceptions.TimeoutError | TimeoutError):
+		return f"{TIMED_OUT}: {said}"
+	known = next((cause for part, cause in CAUSES.items() if part in said), "")
+	return f"{known}: {said}" if known else said
+
+
+def connect(where: Place, known_nodes: list[tuple[str, int]] = ()) -> redis.Redis:
+	"""A client; a cluster's connects at once, by way of the nodes known from before or those configured.
+
+	Raises InvalidConfiguration, and a cluster's whatever is in CLUSTER_FAILURES.
+	"""
+	if where.is_cluster and json.loads(where.sentinel):
+		raise InvalidConfiguration(f"{SENTINEL} and {CLUSTER} are both set: only one can be")
+	if where.is_cluster:
+		return _cluster(where, known_nodes)
+	if json.loads(where.sentinel):
+		return _master(where)
+	return redis.Redis.from_url(_impatient(where.url), decode_responses=True, retry=_no_retry())
+
+
+# Sentinel
+
+
+def _master(where: Place) -> redis.Redis:
+	options = sentinel_options(where)
+	return _sentinel(options).master_for(
+		options["service"],
+		decode_responses=True,
+		retry=_no_retry(),
+		socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+		socket_timeout=READ_TIMEOUT_SECONDS,
+		**{name: options[name] for name in ("username", "password", "db") if options.get(name)},
+	)
+
+
+def _sentinel(options: dict[str, Any]) -> Sentinel:
+	patience = {
+		"socket_connect_timeout": SENTINEL_TIMEOUT_SECONDS,
+		"socket_timeout": SENTINEL_TIMEOUT_SECONDS,
+		"password": options.get("sentinel_password"),
+		"retry": _no_retry(),
+	}
+	return Sentinel(_addresses(SENTINEL, options["hosts"]), sentinel_kwargs=patience)
+
+
+def sentinel_options(where: Place) -> dict[str, Any]:
+	"""What srs_redis_sentinel says. Raises InvalidConfiguration."""
+	options = json.loads(where.sentinel)
+	if not isinstance(options, dict):
+		raise InvalidConfiguration(f'{SENTINEL} must be {{"hosts": […], "service": …}}, not {options!r}')
+	if unknown := sorted(options.keys() - SENTINEL_OPTIONS):
+		raise InvalidConfiguration(
+			f"{SENTINEL} has {unknown[0]!r}; there is {', '.join(sorted(SENTINEL_OPTIONS))}"
+		)
+	service = options.get("service")
+	if not isinstance(service, str) or not service:
+		raise InvalidConfiguration(f"{SENTINEL}.service must be the master's name, not {service!r}")
+	_addresses(SENTINEL, options.get("hosts"))
+	return options
+
+
+def _addresses(name: str, hosts: Any) -> list[tuple[str, int]]:
+	if not isinstance(hosts, list) or not hosts:
+		raise InvalidConfiguration(f'{name} must name its hosts as ["host:port", …], not {hosts!r}')
+	return [_address(name, host) for host in hosts]
+
+
+def _address(name: str, host: Any) -> tuple[str, int]:
+	machine, _colon, port = str(host).rpartition(":")
+	if not machine or not port.isdecimal() or not 0 < int(port) < 65536:
+		raise InvalidConfiguration(f"{name} has the host {host!r}, which is not host:port")
+	return machine.strip("[]"), int(port)
+
+
+# Cluster
+
+
+def _cluster(where: Place, known_nodes: list[tuple[str, int]]) -> redis.Redis:
+	_hurry.has_waited = False  # whoever connects begins anew
+	others = json.loads(where.cluster)
+	nodes = {*known_nodes, *(_addresses(CLUSTER, others) if isinstance(others, list) else ())}
+	return redis.RedisCluster.from_url(
+		_impatient(where.url),
+		startup_nodes=[ClusterNode(*node) for node in random.sample(sorted(nodes), len(nodes))],
+		connection_pool_class=_HurriedPool,
+		cluster_error_retry_attempts=1,  # after a look who has the slots now
+		decode_responses=True,
+	)
+
+
+def primaries(client: redis.Redis) -> list[redis.Redis]:
+	"""A client for each server that holds schedules of its own."""
+	if not isinstance(client, redis.RedisCluster):
+		return [client]
+	return [client.get_redis_connection(node) for node in client.get_primaries()]
+
+
+def a_key_on_each(client: redis.Redis, key: str) -> list[str]:
+	"""This key, and on a cluster so many with a number behind it that each primary has one of them.
+
+	One with so few slots that none of PROBE_KEYS keys is in them is left out.
+	"""
+	if not isinstance(client, redis.RedisCluster):
+		return [key]
+	missing, found = {node.name for node in client.get_primaries()}, []
+	for number in range(PROBE_KEYS):
+		name = client.get_node_from_key(f"{key}:{number}").name
+		if name in missing:
+			missing.remove(name)
+			found.append(f"{key}:{number}")
+		if not missing:
+			break
+	return found
+
+
+def nodes_of(client: redis.Redis) -> list[tuple[str, int]]:
+	"""Addresses of a cluster's nodes."""
+	return [(node.host, node.port) for node in client.get_nodes()]
+
+
+_hurry = threading.local()  # has_waited: whether this thread's action has waited in vain for some node
+
+
+def begin_action() -> None:
+	"""From here to the next call this thread waits in vain for one node at most."""
+	_hurry.has_waited = False
+
+
+class _Hurried:
+	"""A connection to a node of a cluster. Its client asks one node after the other when one is silent;
+	where all hang, that would cost a learner the timeouts of all."""
+
+	def connect(self) -> None:
+		self._wait(super().connect)
+
+	def read_response(self, *args: Any, **options: Any) -> Any:
+		return self._wait(super().read_response, *args, **options)
+
+	def _wait(self, wait, *args: Any, **options: Any) -> Any:
+		if getattr(_hurry, "has_waited", False):
+			self.disconnect()
+			raise redis.TimeoutError("Another node did not answer in time")
+		try:
+			return wait(*args, **options)
+		except redis.TimeoutError:
+			_hurry.has_waited = True
+			raise
+
+
+class _HurriedPool(redis.ConnectionPool):
+	def __init__(self, connection_class: type = redis.Connection, **options: Any) -> None:
+		super().__init__(connection_class=_hurried(connection_class), **options)
+
+
+@lru_cache
+def _hurried(connection_class: type) -> type:
+	return type("HurriedConnection", (_Hurried, connection_class), {})
+
+
+# Addresses
+
+
+def _impatient(url: str) -> str:
+	"""The URL with the timeouts above, or its own where they are shorter."""
+	limits = {"socket_connect_timeout": CONNECT_TIMEOUT_SECONDS, "socket_timeout": READ_TIMEOUT_SECONDS}
+	parts = urlsplit(url)
+	options = dict(parse_qsl(parts.query))
+	for name, limit in limits.items():
+		options[name] = min(limit, float(options.get(name, limit)))
+	return urlunsplit(parts._replace(query=urlencode(options)))
+
+
+def _no_retry() -> Retry:
+	return Retry(NoBackoff(), 0)  # newer clients try three times
+
+
+def server_urls(where: Place) -> list[str]:
+	"""The URL of each server that has schedules or would have them next: nodes and replicas.
+
+	Where a cluster can't be asked for them, its URL; where Sentinels can't, none. Raises InvalidConfiguration.
+	"""
+	if not where.is_cluster and not json.loads(where.sentinel):
+		return [where.url]
+	begin_action()
+	try:
+		return list(_discovered(where))
+	except CLUSTER_FAILURES as error:
+		if isinstance(error, InvalidConfiguration):
+			raise
+		return [where.url] if where.is_cluster else []
+
+
+def _discovered(where: Place) -> Iterator[str]:
+	if where.is_cluster:
+		for host, port in sorted(nodes_of(connect(where))):
+			yield _url_at(where.url, host, port)
+		return
+	options = sentinel_options(where)
+	sentinel, service = _sentinel(options), options["service"]
+	for host, port in [sentinel.discover_master(service), *sentinel.discover_slaves(service)]:
+		yield _sentinel_url(options, host, port)
+
+
+def _url_at(url: str, host: str, port: int) -> str:
+	parts = urlsplit(url)
+	login, at, _place = parts.netloc.rpartition("@")
+	return urlunsplit(parts._replace(netloc=f"{login}{at}{host}:{port}"))
+
+
+def _sentinel_url(options: dict[str, Any], host: str, port: int) -> str:
+	login = _login(options.get("username"), options.get("password"))
+	return f"redis://{login}{host}:{port}/{options.get('db', 0)}"
+
+
+def sentinel_urls(where: Place) -> list[str]:
+	"""Those of the Sentinels; none where there are none. Raises InvalidConfiguration."""
+	if not json.loads(where.sentinel):
+		return []
+	options = sentinel_options(where)
+	login = _login(None, options.get("sentinel_password"))
+	return [f"redis://{login}{host}:{port}/0" for host, port in _addresses(SENTINEL, options["hosts"])]
+
+
+def _login(user: str | None, password: str | None) -> str:
+	return f"{quote(user or '', safe='')}:{quote(password, safe='')}@" if password else ""
+
+
+def identities(where: Place) -> set[tuple]:
+	"""What tells the place from others; two that have one in common are the same."""
+	if not json.loads(where.sentinel):
+		parts = parse_url(where.url)
+		return {(parts.get("host"), parts.get("port"), parts.get("path"), parts.get("db", 0))}
+	options = sentinel_options(where)
+	hosts = _addresses(SENTINEL, options["hosts"])
+	return set(product(hosts, [options["service"]], [options.get("db", 0)]))

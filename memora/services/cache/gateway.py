@@ -1,0 +1,109 @@
+"""Asks the schedules' Redis, and decides what happens when it fails: this is the outage policy.
+
+A read that fails raises Unavailable; its caller then reads MariaDB (Safe Mode). A write that fails is remembered in the
+process and in an open incident. Before Redis is trusted again, the first process that reaches it counts the outage:
+from then on no schedule from before it is believed, and each is loaded again from MariaDB when its learner comes.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import frappe
+import redis
+from redis.exceptions import ResponseError
+
+from memora.services.cache import connections, incidents, scripts
+from memora.services.cache.breaker import Unavailable
+from memora.services.cache.keys import ScheduleKeys
+from memora.services.cache.server import Action, server_of
+
+
+class Gateway:
+	"""The way of one site's commands to the schedules' Redis."""
+
+	def __init__(self) -> None:
+		self.keys = ScheduleKeys(frappe.conf.get("srs_redis_namespace"))
+		self.server = server_of(frappe.local.site, connections.place(frappe.conf))
+
+	def is_available(self) -> bool:
+		"""Says whether Redis takes writes. While it does not, Redis is asked at most once per breaker period."""
+		try:
+			self.ask(self._probe)
+		except Unavailable:
+			return False
+		return True
+
+	def ask(self, action: Action, keys: Sequence[str] = ()) -> Any:
+		"""Runs action(client) and returns its result; raises Unavailable.
+
+		If this process, or one before it, has missed a write, the outage is counted first. `keys` are a learner's keys:
+		if one of them holds a value of another type, which is no schedule, all of them are deleted and the action is run
+		once more.
+		"""
+
+		def run(client: redis.Redis) -> Any:
+			self._count_missed_writes(client)
+			try:
+				return action(client)
+			except ResponseError as error:
+				if not keys or "WRONGTYPE" not in str(error):
+					raise
+				client.delete(*keys)
+				return action(client)
+
+		return self.server.run(run, self._probe)
+
+	def try_write(self, action: Action, keys: Sequence[str] = ()) -> bool:
+		"""Runs a write; says whether Redis took it. Never raises because of Redis.
+
+		A write that failed is remembered, so that all that Redis holds from before it is declared stale.
+		"""
+		try:
+			self.ask(action, keys)
+		except Unavailable as error:
+			self._note_missed_write(error)
+			return False
+		return True
+
+	def epoch(self, client: redis.Redis) -> str:
+		"""Returns the epoch, at most EPOCH_SECONDS old.
+
+		An older epoch does no harm: a schedule that is loaded under it is loaded again at the next read.
+		"""
+		known = self.server.epoch
+		return known or self.server.remember_epoch(
+			scripts.run_script(client, scripts.EPOCH, [self.keys.generation])
+		)
+
+	def _probe(self, client: redis.Redis) -> None:
+		"""Makes a write that changes nothing: a Redis that is full or read-only answers PING, but refuses this write.
+
+		On a cluster this asks every node. One dead node would otherwise open the breaker for all learners.
+		"""
+		pipeline = client.pipeline(transaction=False)
+		for key in connections.a_key_on_each(client, self.keys.generation):
+			pipeline.setrange(key, 0, "")
+		pipeline.execute()
+
+	def _note_missed_write(self, error: Unavailable) -> None:
+		if not self.server.has_missed_writes:
+			frappe.logger("memora").warning(f"srs Redis: a write was missed: {error}")
+			incidents.open_incident(str(error))
+			self.server.has_missed_writes = True
+
+	def _count_missed_writes(self, client: redis.Redis) -> None:
+		if self.server.has_missed_writes is None:
+			self.server.has_missed_writes = incidents.is_open()
+		if self.server.has_missed_writes:
+			self._declare_stale(client)
+
+	def _declare_stale(self, client: redis.Redis) -> None:
+		"""Counts an outage: from now on no schedule from before it is believed."""
+		self.server.has_missed_writes = False  # first: what another thread misses meanwhile stays noted
+		try:
+			count = scripts.run_script(client, scripts.DECLARE_STALE, [self.keys.generation])
+			self.server.remember_epoch(count)
+		except BaseException:  # whatever it was, the outage is not counted
+			self.server.has_missed_writes = True
+			raise
+		incidents.close_incidents()

@@ -1,0 +1,133 @@
+"""Safe Mode Incidents: each time that Redis could not be used, written down in MariaDB.
+
+An open incident also tells the first process that reaches Redis again that answers were stored which Redis does not know.
+The process that noticed the outage may have died by then.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import frappe
+import pymysql
+from frappe import _
+from typing_extensions import TypedDict
+
+from memora.services import alerts, site_time
+from memora.services.cache.breaker import Unavailable
+from memora.services.store import database, incident_rows
+
+FLAP_SECONDS = 60  # an outage that begins so soon after one has ended is the same
+COUNT_SECONDS = 5  # at least, between two writings of a process's counts
+
+
+class OpenIncident(TypedDict):
+	"""Since when Redis is not there, and what it said."""
+
+	name: str
+	started_at: datetime
+	reason: str
+
+
+@dataclass
+class _Counts:
+	"""What a process has not written down yet."""
+
+	served: int = 0
+	limited: int = 0
+	due_at: float = 0.0
+	lock: threading.Lock = field(default_factory=threading.Lock)
+
+	def take(self) -> dict[str, int] | None:
+		with self.lock:
+			taken = {"served": self.served, "limited": self.limited}
+			self.served = self.limited = 0
+			self.due_at = time.monotonic() + COUNT_SECONDS
+		return taken if any(taken.values()) else None
+
+
+_counts: dict[str, _Counts] = {}
+
+
+def open_incident(reason: str) -> None:
+	"""Notes that Redis can't be used, unless that is noted already. Never raises: it runs while things fail."""
+	_try(lambda: incident_rows.open_incident(reason, site_time.naive_now(), FLAP_SECONDS))
+	frappe.flags.memora_incident_noted = True
+
+
+def close_incidents() -> None:
+	"""Notes that Redis can be used again. Never raises."""
+	write_counts()
+	_try(lambda: incident_rows.close_incidents(site_time.naive_now()))
+
+
+def is_open() -> bool:
+	"""Says whether an incident is open; raises Unavailable if MariaDB can't tell."""
+	try:
+		return incident_rows.is_open()
+	except pymysql.err.MySQLError as error:
+		raise Unavailable(f"nobody knows what Redis has missed: {error}") from error
+
+
+def get_open() -> OpenIncident | None:
+	"""Returns the incident that is open."""
+	return incident_rows.get_open()
+
+
+def count(served: int = 0, limited: int = 0) -> None:
+	"""Adds to the requests of the latest incident; they are written down every few seconds."""
+	counts = _counts.setdefault(frappe.local.site, _Counts())
+	with counts.lock:
+		counts.served += served
+		counts.limited += limited
+		is_due = time.monotonic() >= counts.due_at
+	if is_due:
+		write_counts()
+
+
+def write_counts() -> None:
+	"""Writes down what this process has counted."""
+	counts = _counts.get(frappe.local.site)
+	if taken := counts and counts.take():
+		_try(lambda: incident_rows.add_counts(taken))
+
+
+@alerts.in_site_language()
+def tell() -> None:
+	"""Tells managers of each incident when it has begun and when it has been over for FLAP_SECONDS.
+
+	Each is told once, whoever calls this. Commits. Runs every minute, and at the end of a request that noted one.
+	"""
+	database.new_snapshot()
+	over_since = site_time.naive_now() - timedelta(seconds=FLAP_SECONDS)
+	for incident in incident_rows.claim_untold(incident_rows.OPENING_IS_TO_TELL):
+		message = _("The schedules' Redis can't be used: {0}").format(incident.reason)
+		_tell(incident.name, "opening_told", _("Safe Mode is on"), message, is_error=True)
+	for incident in incident_rows.claim_untold(incident_rows.CLOSING_IS_TO_TELL, over_since=over_since):
+		_tell(incident.name, "closing_told", _("Safe Mode is over"), _summary(incident), is_error=False)
+
+
+def _tell(name: str, told: str, subject: str, message: str, is_error: bool) -> None:
+	"""In one transaction with the note that it has been told."""
+	frappe.db.set_value("Safe Mode Incident", name, told, 1, update_modified=False)
+	alerts.tell_managers(subject, message, ("Safe Mode Incident", name), is_error=is_error, by_mail=True)
+
+
+def _summary(incident: frappe._dict) -> str:
+	return _(
+		"It lasted {0} from {1} on. {2} readings were admitted, {3} put off; no answer was refused."
+	).format(
+		timedelta(seconds=int(incident.duration or 0)),
+		incident.started_at.replace(microsecond=0),
+		incident.requests_served,
+		incident.requests_limited,
+	)
+
+
+def _try(action: Callable[[], None]) -> None:
+	try:
+		action()
+	except pymysql.err.MySQLError as error:
+		frappe.logger("memora").error(f"an incident could not be written down: {error}")

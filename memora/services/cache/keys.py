@@ -1,0 +1,60 @@
+"""The names of the schedules' keys in Redis: this page is the whole key layout.
+
+All keys are optional. A key that is missing is made again from MariaDB.
+
+	srs:{learner}:{season}             ZSET, the schedule: member question_id, score Unix epoch of next_review_date
+	{srs:{learner}:{season}}:loaded    STRING, the marker. It holds the generation in which the schedule was loaded
+	                                   whole, followed by `:empty` where there was nothing to load; or
+	                                   `loading:<token>` while a process loads the schedule
+	srs:generation                     STRING, counts the outages. A schedule from before the last outage is not
+	                                   believed
+
+Learner and season are percent-encoded, so that no name can reach another learner's key. The braces put a marker into
+the slot of its schedule on a Redis Cluster. Schedule and marker expire `cache_ttl_days` (Memora Settings) after their
+last use. `srs_redis_namespace`, in the site's configuration, stands before every key: it parts sites that share a Redis.
+
+**Generation.** A generation is `history.epoch`, and an epoch is `history.count`. The first history is that of the server
+which holds the schedule. The second history is that of the server which holds the count; on a cluster that may be
+another server. A server's history gets a new name at each restart and at each promotion of a replica (see scripts). So
+three kinds of schedule are not believed: one that a restarted server has read back from its files, one on a replica
+that may lack the last answers, and one that a server held while some process could not reach it.
+
+**When a schedule is believed.** The ZSET must exist, and its marker must hold the present generation. Every change of a
+schedule looks at the marker in the same script. If the schedule is not whole, the script drops the schedule instead of
+changing it, and drops the token of a load in flight, because that load read its rows before the change. So a loaded
+schedule never misses an answer, in whichever order loads and answers arrive.
+"""
+
+from urllib.parse import quote, unquote
+
+
+class ScheduleKeys:
+	"""The keys of one site's schedules."""
+
+	def __init__(self, namespace: str | None) -> None:
+		self.prefix = f"{quote(namespace, safe='')}:" if namespace else ""
+
+	def schedule(self, learner: str, season: str) -> str:
+		return f"{self.prefix}srs:{quote(learner, safe='@+')}:{quote(season, safe='')}"
+
+	def marker(self, learner: str, season: str) -> str:
+		return f"{{{self.schedule(learner, season)}}}:loaded"
+
+	def pair(self, learner: str, season: str) -> list[str]:
+		"""[schedule, marker] of a learner: the KEYS of most scripts."""
+		return [self.schedule(learner, season), self.marker(learner, season)]
+
+	@property
+	def generation(self) -> str:
+		return f"{self.prefix}srs:generation"
+
+	def patterns_of_season(self, season: str) -> tuple[str, str]:
+		"""SCAN patterns that match all schedules, and all markers, of a season."""
+		schedules = f"{self.prefix}srs:*:{quote(season, safe='')}"
+		return schedules, f"{{{schedules}}}:loaded"
+
+	def season_of(self, key: str) -> str | None:
+		"""Returns the season of a schedule's key; None for any other key."""
+		parts = key.removeprefix(self.prefix).split(":")
+		is_schedule = key.startswith(f"{self.prefix}srs:") and len(parts) == 3
+		return unquote(parts[2]) if is_schedule else None

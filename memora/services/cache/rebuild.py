@@ -1,0 +1,179 @@
+"""Loads the schedules of a whole season into Redis, so that no learner's first reading has to.
+
+Learner by learner in the order of their names, each claimed before her rows are read: one who answers
+meanwhile is left to her next reading. How far a run is, is kept in its Cache Rebuild document, from
+which the next run goes on where one died or was cancelled.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import frappe
+from frappe import _
+from frappe.model.document import Document
+
+from memora.exceptions import InvalidLimit, SeasonStateError
+from memora.services import site_time
+from memora.services.cache import loading
+from memora.services.cache.breaker import Unavailable
+from memora.services.cache.schedules import Schedules
+from memora.services.store import database, runs, seasons, tables, whole_schedules
+
+DOCTYPE = "Cache Rebuild"
+MAX_BATCH_SIZE = 100_000  # records
+PAGE_LEARNERS = 1000
+REPORT_SECONDS = 1  # between two reports of progress, and looks whether to stop
+RESUME_HOURS = 1  # an older run is begun anew: too much of what it stored may have left Redis
+
+Progress = Callable[[Document], None]
+
+
+def rebuild_cache(
+	season_name: str, batch_size: int = 1000, restart: bool = False, progress: Progress | None = None
+) -> dict[str, Any]:
+	"""Loads all schedules of a season: {total_records, total_users, total_keys, status, error?}.
+
+	`status` is completed, failed or cancelled; `total_keys` counts the schedules stored. `batch_size` is in
+	records, a learner's being never parted. Goes on with a run of the last hour that did not complete, unless
+	`restart`; `progress`, if given, is called with the Cache Rebuild document every second. Raises
+	UnknownSeason, InvalidLimit, and SeasonStateError where the season has no cache or is being rebuilt already.
+	"""
+	if not isinstance(batch_size, int) or not 1 <= batch_size <= MAX_BATCH_SIZE:
+		frappe.throw(
+			_("batch_size must be a whole number from 1 to {0}, not {1}.").format(MAX_BATCH_SIZE, batch_size),
+			InvalidLimit,
+		)
+	season_name = require_cache(season_name)
+	with database.named_lock(lock_name(season_name), wait_seconds=0) as is_mine:
+		if not is_mine:
+			frappe.throw(_("The cache of season {0} is being rebuilt.").format(season_name), SeasonStateError)
+		run = _Run(_resumed(season_name, restart) or _new(season_name), batch_size, progress)
+		return run.go()
+
+
+def lock_name(season_name: str) -> str:
+	"""Of the lock that a rebuild of this season holds."""
+	return f"rebuild {season_name}"
+
+
+def cancel_rebuild(season_name: str) -> bool:
+	"""Has the rebuild of a season stop within seconds; whether there was one. Raises UnknownSeason. Commits."""
+	season_name = seasons.get_season(season_name).name
+	with database.transaction():
+		running = {"season": season_name, "status": "Running"}
+		names = frappe.get_all(DOCTYPE, filters=running, pluck="name")
+		for name in names:
+			frappe.db.set_value(DOCTYPE, name, "cancel_requested", 1)
+	return bool(names)
+
+
+class _Run:
+	def __init__(self, doc: Document, batch_size: int, progress: Progress | None) -> None:
+		self.doc, self.batch_size, self.progress = doc, batch_size, progress
+		self.schedules_in_redis = Schedules()
+		self.report_at = 0.0
+
+	def go(self) -> dict[str, Any]:
+		try:
+			self._end(self._load_all())
+		except Unavailable as error:
+			self._end("Failed", _("The schedules' Redis is not there: {0}").format(error))
+		except BaseException as error:  # also Ctrl-C: where it stopped is where the next run goes on
+			self._end("Failed", f"{type(error).__name__}: {error}")
+			raise
+		doc = self.doc
+		result = {
+			"total_records": doc.records,
+			"total_users": doc.learners,
+			"total_keys": doc.schedules,
+			"status": doc.status.lower(),
+		}
+		return {**result, "error": doc.error} if doc.error else result
+
+	def _load_all(self) -> str:
+		doc = self.doc
+		for players in self._batches():
+			records, stored = loading.reload(self.schedules_in_redis, doc.season, players)
+			doc.records += records
+			doc.learners += len(players)
+			doc.schedules += stored
+			doc.position = players[-1]
+			if time.monotonic() >= self.report_at and self._report():
+				return "Cancelled"
+		return "Completed"
+
+	def _batches(self) -> Iterator[list[str]]:
+		"""Learners whose records together make a batch, or one with more than that."""
+		players, size = [], 0
+		for player, records in _learners(self.doc.season, self.doc.position or ""):
+			if players and size + records > self.batch_size:
+				yield players
+				players, size = [], 0
+			players.append(player)
+			size += records
+		if players:
+			yield players
+
+	def _report(self) -> bool:
+		"""Says how far it is; whether to stop."""
+		self._save()
+		self.report_at = time.monotonic() + REPORT_SECONDS
+		return bool(frappe.db.get_value(DOCTYPE, self.doc.name, "cancel_requested"))
+
+	def _end(self, status: str, error: str | None = None) -> None:
+		self.doc.status, self.doc.error, self.doc.ended_at = status, error, site_time.naive_now()
+		self._save()
+
+	def _save(self) -> None:
+		"""Notes how far it is, and tells whoever looks."""
+		doc = self.doc
+		names = ("status", "error", "ended_at", "records", "learners", "schedules", "position")
+		with database.transaction():
+			frappe.db.set_value(DOCTYPE, doc.name, {name: doc.get(name) for name in names})
+		state = {
+			name: doc.get(name) for name in ("season", "status", "records", "estimated_records", "error")
+		}
+		frappe.publish_realtime("memora_rebuild", state)
+		if self.progress:
+			self.progress(doc)
+
+
+def _learners(season: str, after: str) -> Iterator[tuple[str, int]]:
+	while page := whole_schedules.get_learners(season, after, PAGE_LEARNERS):
+		yield from page
+		after = page[-1][0]
+
+
+def require_cache(season_name: str) -> str:
+	"""The season's name as it is stored. Raises UnknownSeason, and SeasonStateError where it has no cache."""
+	season = seasons.get_document(season_name)
+	if not season.enable_redis:
+		frappe.throw(_("Season {0} does not use Redis.").format(season.name), SeasonStateError)
+	if season.archive_started_at:
+		frappe.throw(_("Season {0} is being archived or is archived.").format(season.name), SeasonStateError)
+	return season.name
+
+
+def _resumed(season_name: str, restart: bool) -> Document | None:
+	since = site_time.naive_now() - timedelta(hours=RESUME_HOURS)
+	name = None if restart else runs.find_resumable_rebuild(season_name, since)
+	if not name:
+		return None
+	doc = frappe.get_doc(DOCTYPE, name)
+	with database.transaction():
+		doc.db_set({"status": "Running", "cancel_requested": 0, "error": None, "ended_at": None})
+	return doc
+
+
+def _new(season_name: str) -> Document:
+	values = {
+		"season": season_name,
+		"status": "Running",
+		"started_at": site_time.naive_now(),
+		"estimated_records": tables.estimate_rows("Player Memory Tracker", season_name),
+		**dict.fromkeys(("records", "learners", "schedules"), 0),
+	}
+	with database.transaction():
+		return frappe.get_doc({"doctype": DOCTYPE, **values}).insert(ignore_permissions=True)

@@ -1,0 +1,230 @@
+"""Compares what Redis says of learners' schedules with MariaDB, and mends it.
+
+Only schedules that Redis says to hold whole are looked at: any other is loaded before it is believed. The kinds
+of discrepancy, counted in records:
+
+	cache_misses   Redis has lost a whole schedule that it should hold
+	stale          Redis has another date, by more than SCORE_SECONDS
+	orphaned       MariaDB has the record, Redis does not
+	ghosts         Redis has the question, MariaDB does not
+
+What differs is looked at again under the learner's lock, while no answer of hers is being stored, and if it still
+differs her schedule is loaded anew: so that nobody who answers meanwhile is set back.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+import frappe
+from frappe import _
+
+from memora.exceptions import InvalidLimit, JournalUnavailable
+from memora.services import alerts, site_time
+from memora.services.cache import loading
+from memora.services.cache.breaker import Unavailable
+from memora.services.cache.loading import Comparison
+from memora.services.cache.schedules import Schedules
+from memora.services.settings import get_settings
+from memora.services.store import database, runs, seasons, tables, whole_schedules
+
+DOCTYPE, TRACKER = "Cache Reconciliation", "Player Memory Tracker"
+SCORE_SECONDS = 1
+SAMPLE_SIZE = 10_000
+MAX_SAMPLE_SIZE = 100_000_000
+BATCH_LEARNERS = 20
+MISSES = 5  # draws in a row that find nobody new: then there are hardly any more
+EXAMPLES = 20  # of differences, in the log
+
+
+Progress = Callable[["ReconciliationReport"], None]
+
+
+@dataclass
+class ReconciliationReport:
+	"""What was compared and found. `error` says why it stopped early."""
+
+	season: str
+	is_complete: bool
+	started_at: datetime
+	seconds: float = 0.0
+	learners: int = 0
+	sample_size: int = 0
+	cache_misses: int = 0
+	stale: int = 0
+	orphaned: int = 0
+	ghosts: int = 0
+	auto_corrected: int = 0
+	error: str | None = None
+	examples: list[str] = field(default_factory=list)
+
+	@property
+	def discrepancies_found(self) -> int:
+		return self.cache_misses + self.stale + self.orphaned + self.ghosts
+
+	@property
+	def discrepancy_rate(self) -> float:
+		"""Per record compared; a ghost without any record counts as one of one."""
+		return self.discrepancies_found / max(self.sample_size, self.discrepancies_found, 1)
+
+	@property
+	def alert_triggered(self) -> bool:
+		return self.discrepancy_rate * 100 > get_settings().discrepancy_alert_percent
+
+	def as_dict(self) -> dict[str, Any]:
+		names = ("discrepancies_found", "discrepancy_rate", "alert_triggered")
+		return {**asdict(self), **{name: getattr(self, name) for name in names}}
+
+
+def reconcile(
+	sample_size: int | None = SAMPLE_SIZE,
+	season: str | None = None,
+	player: str | None = None,
+	progress: Progress | None = None,
+) -> dict[str, Any]:
+	"""Compares at least `sample_size` records of one season, whole schedules of random learners, and mends
+	what differs: {sample_size, discrepancies_found, discrepancy_rate, auto_corrected, alert_triggered,
+	cache_misses, stale, orphaned, ghosts, learners, seconds, season, error?, …}.
+
+	The season is the active one if none is given. `sample_size` None, or one above the season's size, goes through
+	all learners; `player` looks at one. Managers are told when the rate is above Memora Settings' limit.
+	`progress`, if given, is called with the report after each batch. Raises UnknownSeason and InvalidLimit. Commits.
+	Runs daily.
+	"""
+	if sample_size is not None and not _is_size(sample_size):
+		frappe.throw(
+			_("sample_size must be a whole number from 1 to {0}, not {1}.").format(
+				MAX_SAMPLE_SIZE, sample_size
+			),
+			InvalidLimit,
+		)
+	found = seasons.get_season(season) if season else seasons.get_active_season()
+	if found and sample_size and sample_size >= tables.estimate_rows(TRACKER, found.name):
+		sample_size = None
+	report = ReconciliationReport(
+		found.name if found else "", sample_size is None and not player, site_time.naive_now()
+	)
+	if not found or not found.enable_redis:
+		report.error = (
+			_("Season {0} does not use Redis.").format(season) if season else _("No season is active.")
+		)
+		return report.as_dict()
+	begin = time.monotonic()
+	try:
+		_reconcile(report, [[player]] if player else _batches(found.name, sample_size), sample_size, progress)
+	except Unavailable as error:
+		report.error = _("The schedules' Redis is not there: {0}").format(error)
+	report.seconds = round(time.monotonic() - begin, 3)
+	_note(report)
+	return report.as_dict()
+
+
+def _is_size(value: Any) -> bool:
+	return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_SAMPLE_SIZE
+
+
+def _reconcile(
+	report: ReconciliationReport,
+	batches: Iterable[list[str]],
+	sample_size: int | None,
+	progress: Progress | None,
+) -> None:
+	schedules = Schedules()
+	for players in batches:
+		compared = loading.compare(schedules, report.season, players)
+		for player, comparison in compared.items():
+			report.learners += 1
+			report.sample_size += len(comparison.stored)
+			if _differs(comparison):
+				_mend(schedules, player, report)
+		if progress:
+			progress(report)
+		if sample_size is not None and report.sample_size >= sample_size:
+			return
+
+
+def _batches(season: str, sample_size: int | None) -> Iterator[list[str]]:
+	"""All learners in the order of their names, or random ones, each once, until there are hardly any more."""
+	if sample_size is None:
+		after = ""
+		while page := whole_schedules.get_learners(season, after, BATCH_LEARNERS):
+			players = [player for player, _records in page]
+			yield players
+			after = players[-1]
+		return
+	seen: set[str] = set()
+	misses = 0
+	while misses < MISSES:
+		fresh = whole_schedules.pick_learners(season, BATCH_LEARNERS) - seen
+		misses = 0 if fresh else misses + 1
+		seen |= fresh
+		yield list(fresh)
+
+
+def _mend(schedules: Schedules, player: str, report: ReconciliationReport) -> None:
+	"""Compares once more while no answer of this learner is being stored, and loads what differs anew."""
+	try:
+		with database.learner_lock(player):
+			comparison = loading.compare(schedules, report.season, [player]).get(player)
+			if not comparison or not _differs(comparison):
+				return
+			found = _count(comparison, player, report)
+			_records, stored = loading.reload(schedules, report.season, [player])
+			report.auto_corrected += found if stored else 0
+	except JournalUnavailable:
+		frappe.logger("memora").warning(
+			f"reconciliation: {player} answers without pause; left to the next run"
+		)
+
+
+def _differs(comparison: Comparison) -> bool:
+	cached, stored = comparison
+	if cached == stored:  # most often, and fast
+		return False
+	return cached.keys() != stored.keys() or any(
+		abs(cached[q] - score) > SCORE_SECONDS for q, score in stored.items()
+	)
+
+
+def _count(comparison: Comparison, player: str, report: ReconciliationReport) -> int:
+	"""Adds a learner's discrepancies to the report; how many."""
+	cached, stored = comparison
+	before = report.discrepancies_found
+	if not cached:
+		report.cache_misses += len(stored)
+	else:
+		report.orphaned += len(stored.keys() - cached.keys())
+	report.ghosts += len(cached.keys() - stored.keys())
+	both = cached.keys() & stored.keys()
+	report.stale += sum(abs(cached[q] - stored[q]) > SCORE_SECONDS for q in both)
+	wrong = [q for q in cached.keys() | stored.keys() if cached.get(q) != stored.get(q)]
+	room = EXAMPLES - len(report.examples)
+	report.examples += [f"{player}, {q}: {cached.get(q)} for {stored.get(q)}" for q in sorted(wrong)[:room]]
+	return report.discrepancies_found - before
+
+
+@alerts.in_site_language()
+def _note(report: ReconciliationReport) -> None:
+	"""Keeps the report, and tells managers where Redis is off by more than it may be."""
+	values = report.as_dict()
+	examples = values.pop("examples")
+	if values.pop("error") is None:
+		with database.transaction():
+			frappe.get_doc({"doctype": DOCTYPE, **values}).insert(ignore_permissions=True)
+			runs.clear_old_reconciliations()
+	if report.discrepancies_found:
+		frappe.logger("memora").warning(f"reconciliation: {values}: {'; '.join(examples)}")
+	if report.alert_triggered:
+		message = _("{0} of {1} records of season {2} were wrong in Redis; {3} are corrected. {4}")
+		alerts.tell_managers(
+			_("The cache disagreed with the database"),
+			message.format(
+				report.discrepancies_found,
+				report.sample_size,
+				report.season,
+				report.auto_corrected,
+				"; ".join(examples),
+			),
+		)

@@ -1,0 +1,174 @@
+"""Learners' schedules in Redis: one learner's dates in one season.
+
+The key layout, and when a schedule is believed, are described in keys; how a schedule gets into Redis is in loading.
+"""
+
+import time
+from collections.abc import Callable
+from typing import TypedDict
+
+import redis
+
+from memora.services.cache import scripts
+from memora.services.cache.gateway import Gateway
+from memora.services.cache.scripts import Call
+from memora.services.settings import get_settings
+
+SCAN_KEYS = 1000  # looked at in one round trip
+SECONDS_PER_DAY = 24 * 60 * 60
+
+
+class ScheduleSize(TypedDict):
+	"""`total_items` and `due_items` count questions."""
+
+	total_items: int
+	due_items: int
+	memory_usage_bytes: int
+
+
+class DueItems(TypedDict):
+	"""What a schedule says is due.
+
+	`question_ids` come oldest due first; `total_due` counts beyond the limit. `is_loaded` says whether the schedule is
+	whole: if it is not, the other two mean nothing.
+	"""
+
+	question_ids: list[str]
+	total_due: int
+	is_loaded: bool
+
+
+class Schedules:
+	"""Reads and writes schedules.
+
+	Methods that return a bool never raise because of Redis: False means that Redis did not do it. Reading methods raise
+	Unavailable when Redis can't be asked. Dates are Unix epochs in seconds, `ttl` is in seconds and defaults to
+	`cache_ttl_days` of Memora Settings.
+	"""
+
+	def __init__(self) -> None:
+		self.gateway = Gateway()
+		self.keys = self.gateway.keys
+
+	def is_available(self) -> bool:
+		"""Says whether Redis takes writes; see Gateway.is_available."""
+		return self.gateway.is_available()
+
+	@property
+	def is_trusted(self) -> bool:
+		"""Says whether the last command of this process succeeded. Asks nobody."""
+		return self.gateway.server.breaker.is_closed
+
+	# Writes
+
+	def add(self, learner: str, season: str, items: dict[str, float], ttl: int | None = None) -> bool:
+		"""Adds or updates the dates of questions, {question_id: next_review_ts}.
+
+		This does not make a schedule whole: the next read merges what MariaDB holds into it.
+		"""
+		if not items:
+			return True
+		keys, arguments = self.keys.pair(learner, season), [lifetime_seconds(ttl), *flat(items)]
+		return self.gateway.try_write(
+			lambda client: scripts.run_script(client, scripts.ADD, keys, arguments), keys
+		)
+
+	def reschedule(self, learner: str, season: str, items: dict[str, float]) -> bool:
+		"""Applies the dates that follow from a learner's answers, {question_id: next_review_ts}.
+
+		Call this after the answers are committed. It takes one round trip. A schedule that was not whole is dropped.
+		"""
+		keys = self.keys.pair(learner, season)
+
+		def apply(client: redis.Redis) -> None:
+			arguments = [self.gateway.epoch(client), lifetime_seconds(), *flat(items)]
+			scripts.run_script(client, scripts.RESCHEDULE, keys, arguments)
+
+		return self.gateway.try_write(apply, keys)
+
+	def drop_outdated(
+		self, learner: str, season: str, items: dict[str, float], truth: Callable[[], dict[str, float]]
+	) -> bool:
+		"""Drops a learner's schedule if it lacks one of these dates, {question_id: next_review_ts}.
+
+		A newer answer may have replaced the dates meanwhile. So if one is missing, `truth` is asked for the present
+		dates, and the schedule is dropped only if it lacks one of those.
+		"""
+		keys = self.keys.pair(learner, season)
+
+		def check(client: redis.Redis) -> None:
+			if scripts.run_script(client, scripts.IS_OUTDATED, keys, flat(items)):
+				if scripts.run_script(client, scripts.IS_OUTDATED, keys, flat(truth())):
+					client.delete(*keys)
+
+		return self.gateway.try_write(check, keys)
+
+	def remove(self, learner: str, season: str, question_id: str) -> bool:
+		"""Removes one question from the schedule; True also when it was not there."""
+		keys = self.keys.pair(learner, season)
+		return self.gateway.try_write(lambda client: client.zrem(keys[0], question_id), keys)
+
+	def clear_learner(self, learner: str, season: str) -> bool:
+		"""Drops a learner's schedule; her next read loads it from MariaDB."""
+		keys = self.keys.pair(learner, season)
+		return self.gateway.try_write(lambda client: client.delete(*keys))
+
+	def clear_season(self, season: str) -> bool:
+		"""Drops the schedules of all learners in a season. Walks through the keys without blocking Redis."""
+
+		def clear(client: redis.Redis) -> None:
+			for pattern in self.keys.patterns_of_season(season):
+				for key in client.scan_iter(match=pattern, count=SCAN_KEYS):
+					client.unlink(key)
+
+		return self.gateway.try_write(clear)
+
+	# Reads
+
+	def read_due(self, learner: str, season: str, limit: int = 20) -> DueItems:
+		"""Returns what is due now, in one round trip. Renews the schedule's lifetime."""
+		keys = self.keys.pair(learner, season)
+		calls = [
+			Call(scripts.READ_DUE, keys, [time.time(), limit, lifetime_seconds()]),
+			Call(scripts.EPOCH, [self.keys.generation]),
+		]
+		(history, marker, is_there, question_ids, total), epoch = self.gateway.ask(
+			lambda client: scripts.run_scripts(client, calls), keys
+		)
+		generation = f"{history}.{self.gateway.server.remember_epoch(epoch)}"
+		is_loaded = marker == f"{generation}:empty" or (marker == generation and bool(is_there))
+		return DueItems(question_ids=question_ids, total_due=total, is_loaded=is_loaded)
+
+	def read_all(self, learner: str, season: str) -> dict[str, float]:
+		"""Returns a learner's schedule as Redis has it, {question_id: next_review_ts}, whole or not."""
+		keys = self.keys.pair(learner, season)
+		return dict(self.gateway.ask(lambda client: client.zrange(keys[0], 0, -1, withscores=True), keys))
+
+	def count_due(self, learner: str, season: str) -> int:
+		"""Returns how many questions are due now, as Redis has it, whole or not."""
+		keys = self.keys.pair(learner, season)
+		return self.gateway.ask(lambda client: client.zcount(keys[0], "-inf", time.time()), keys)
+
+	def measure(self, learner: str, season: str) -> ScheduleSize:
+		"""Returns the size of a learner's schedule."""
+		key, _marker = keys = self.keys.pair(learner, season)
+
+		def read(client: redis.Redis) -> list:
+			pipeline = client.pipeline(transaction=False)
+			pipeline.zcard(key)
+			pipeline.zcount(key, "-inf", time.time())
+			pipeline.memory_usage(key)
+			return pipeline.execute()
+
+		total, due, size = self.gateway.ask(read, keys)
+		return ScheduleSize(total_items=total, due_items=due, memory_usage_bytes=size or 0)
+
+
+def lifetime_seconds(ttl: int | None = None) -> int:
+	"""Returns how long an unused schedule stays in Redis."""
+	return int(ttl or get_settings().cache_ttl_days * SECONDS_PER_DAY)
+
+
+def flat(scores: dict[str, float]) -> list:
+	"""Returns ZADD's arguments: score before member."""
+	return [part for question_id, score in scores.items() for part in (score, question_id)]

@@ -1,0 +1,165 @@
+"""What happens to a schedule in one step of Redis: the Lua scripts of srs_redis_manager, and how they are run.
+
+All keys of a script are in one slot of a cluster. Where a marker is looked at, the script itself asks the
+server which history of its data it has: the replication id, another one after each restart and each promotion. So
+it is always that of the server whose ZSET is looked at, whichever node has taken over meanwhile.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import redis
+from redis.exceptions import NoScriptError
+
+
+class Script:
+	"""A script's text, and the name under which a server keeps it that has run it once."""
+
+	def __init__(self, text: str) -> None:
+		self.text = text
+		self.sha = hashlib.sha1(text.encode()).hexdigest()
+
+
+class Call(NamedTuple):
+	script: Script
+	keys: Sequence[str]
+	arguments: Sequence[Any] = ()
+
+
+def run_script(
+	client: redis.Redis, script: Script, keys: Sequence[str], arguments: Sequence[Any] = ()
+) -> Any:
+	"""What the script returns. Raises what Redis raises."""
+	return run_scripts(client, [Call(script, keys, arguments)])[0]
+
+
+def run_scripts(client: redis.Redis, calls: Sequence[Call]) -> list:
+	"""What the scripts return, after one round trip; on a cluster one to each node that is asked."""
+	pipeline = client.pipeline(transaction=False)
+	for script, keys, arguments in calls:
+		pipeline.execute_command("EVALSHA", script.sha, len(keys), *keys, *arguments)
+	answers = pipeline.execute(raise_on_error=False)
+	return [_accepted(client, call, answer) for call, answer in zip(calls, answers, strict=True)]
+
+
+def _accepted(client: redis.Redis, call: Call, answer: Any) -> Any:
+	if isinstance(answer, NoScriptError):  # a server that has not seen it yet, or has forgotten
+		return client.eval(call.script.text, len(call.keys), *call.keys, *call.arguments)
+	if isinstance(answer, Exception):
+		raise answer
+	return answer
+
+
+_HISTORY = """
+local id = string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+local history = string.sub(id, 1, 12)
+"""
+
+_GENERATION = f"""{_HISTORY}
+local generation = history .. '.' .. ARGV[1]
+"""
+
+# The epoch: whose count of outages it is, and the count. KEYS: count.
+EPOCH = Script(f"""{_HISTORY}
+return history .. '.' .. (redis.call('GET', KEYS[1]) or '0')
+""")
+
+# Counts an outage. KEYS: count. Returns the new epoch.
+DECLARE_STALE = Script(f"""{_HISTORY}
+return history .. '.' .. redis.call('INCR', KEYS[1])
+""")
+
+# What is due, and what is to be known before it is believed. Renews the lifetime.
+# KEYS: zset, marker. ARGV: now, limit, ttl seconds.
+# Returns history, marker, whether the ZSET is there (1 or 0), question ids, how many are due in all.
+READ_DUE = Script(f"""{_HISTORY}
+local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
+local total = redis.call('ZCOUNT', KEYS[1], '-inf', ARGV[1])
+local is_there = redis.call('EXPIRE', KEYS[1], ARGV[3])
+redis.call('EXPIRE', KEYS[2], ARGV[3])
+return {{history, redis.call('GET', KEYS[2]) or '', is_there, ids, total}}
+""")
+
+# A whole schedule. KEYS: zset, marker.
+# Returns history, marker, members and scores in turns; none where the keys hold something else.
+READ_ALL = Script(f"""{_HISTORY}
+local marker, items = redis.pcall('GET', KEYS[2]), redis.pcall('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
+return {{history, type(marker) == 'string' and marker or '', items.err and {{}} or items}}
+""")
+
+# Claims the loading of a schedule. A ZSET left from another generation goes.
+# KEYS: zset, marker. ARGV: epoch, token, seconds until the claim lapses, 1 if whatever is there shall go.
+# Returns the generation if the caller shall load, '' if the schedule is whole or somebody else loads it.
+BEGIN_LOAD = Script(f"""{_GENERATION}
+local marker, is_forced = redis.call('GET', KEYS[2]), ARGV[4] == '1'
+if not is_forced then
+	if marker == generation .. ':empty' or (marker and string.sub(marker, 1, 8) == 'loading:') then return '' end
+	if marker == generation and redis.call('EXISTS', KEYS[1]) == 1 then return '' end
+end
+if marker or is_forced then redis.call('DEL', KEYS[1]) end
+redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
+return generation
+""")
+
+# Stores a loaded schedule if the claim still holds, on the server that has granted it: another one may not
+# know of the change that has ended it.
+# KEYS: zset, marker. ARGV: generation, token, ttl seconds, then score and member of each item.
+# Returns 1 if stored, 0 if a change came between (its rows may be missing from these).
+FINISH_LOAD = Script(f"""{_HISTORY}
+if redis.call('GET', KEYS[2]) ~= ARGV[2] or string.sub(ARGV[1], 1, 12) ~= history then return 0 end
+for i = 4, #ARGV, 1000 do
+	redis.call('ZADD', KEYS[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
+end
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+local state = redis.call('EXISTS', KEYS[1]) == 1 and '' or ':empty'
+redis.call('SET', KEYS[2], ARGV[1] .. state, 'EX', ARGV[3])
+return 1
+""")
+
+# Adds dates to a schedule, whole or not. What is being loaded does not know of them: its claim goes.
+# KEYS: zset, marker. ARGV: ttl seconds, then score and member of each item.
+ADD = Script("""
+local marker = redis.call('GET', KEYS[2])
+if marker and string.sub(marker, 1, 8) == 'loading:' then redis.call('DEL', KEYS[2]) end
+for i = 2, #ARGV, 1000 do
+	redis.call('ZADD', KEYS[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
+end
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+return 1
+""")
+
+# Applies an answer's new dates to a schedule that is whole, drops any other, and one that there is no memory for.
+# KEYS: zset, marker. ARGV: epoch, ttl seconds, then score and member of each item.
+# Returns 1 if applied, 0 if dropped (the next read loads it), or the error of ZADD.
+RESCHEDULE = Script(f"""{_GENERATION}
+local marker = redis.call('GET', KEYS[2])
+local is_whole = marker == generation and redis.call('EXISTS', KEYS[1]) == 1
+if not is_whole and marker ~= generation .. ':empty' then
+	redis.call('DEL', KEYS[1], KEYS[2])
+	return 0
+end
+for i = 3, #ARGV, 1000 do
+	local added = redis.pcall('ZADD', KEYS[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
+	if type(added) == 'table' then
+		redis.call('DEL', KEYS[1], KEYS[2])
+		return added
+	end
+end
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+redis.call('SET', KEYS[2], generation, 'EX', ARGV[2])
+return 1
+""")
+
+# Whether a schedule lacks one of these dates, or is being loaded from rows that may lack them.
+# KEYS: zset, marker. ARGV: score and member of each item. Returns 1 or 0.
+IS_OUTDATED = Script("""
+if redis.call('EXISTS', KEYS[1]) == 0 then
+	local marker = redis.call('GET', KEYS[2]) or ''
+	return (string.sub(marker, 1, 8) == 'loading:' or string.sub(marker, -6) == ':empty') and 1 or 0
+end
+for i = 1, #ARGV, 2 do
+	if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[i + 1])) ~= tonumber(ARGV[i]) then return 1 end
+end
+return 0
+""")

@@ -1,0 +1,89 @@
+"""One site's schedules' Redis as this process sees it: connections, breaker, and the epoch that was read last."""
+
+import time
+from collections.abc import Callable
+from functools import cached_property, lru_cache
+from typing import Any
+
+import redis
+
+from memora.services.cache import connections, incidents
+from memora.services.cache.breaker import CircuitBreaker, NotAsked, Unavailable
+from memora.services.cache.connections import Place
+
+EPOCH_SECONDS = 5  # how long a process may go on with the epoch it has read
+
+Action = Callable[[redis.Redis], Any]
+
+
+class Server:
+	"""Connections to the Redis of one place, behind one circuit breaker.
+
+	`has_missed_writes` says whether a write of this process failed since Redis was last trusted. It is None until the
+	process has looked whether another process missed one.
+	"""
+
+	def __init__(self, place: Place) -> None:
+		self.place = place
+		failures = connections.CLUSTER_FAILURES if place.is_cluster else connections.FAILURES
+		self.breaker = CircuitBreaker(failures, describe=connections.cause)
+		self.has_missed_writes: bool | None = None
+		self._epoch = (0.0, "")
+		self._nodes: list[tuple[str, int]] = []  # of a cluster, as last seen
+
+	@cached_property
+	def client(self) -> redis.Redis:
+		"""Use this only behind the breaker: a cluster's client connects as soon as it is made."""
+		return connections.connect(self.place, self._nodes)
+
+	def run(self, action: Action, probe: Action) -> Any:
+		"""Runs action(client) behind the breaker and returns its result.
+
+		A failure opens an incident. After a failure, the next action runs only if `probe` succeeds first; that success
+		closes the incident. Raises Unavailable.
+		"""
+		connections.begin_action()
+		try:
+			with self.breaker.guard() as is_trial:
+				if is_trial:
+					probe(self.client)
+				result = action(self.client)
+		except NotAsked:
+			raise
+		except Unavailable as error:
+			self._drop_connections()
+			incidents.open_incident(str(error))
+			raise
+		if is_trial:
+			incidents.close_incidents()
+		return result
+
+	def _drop_connections(self) -> None:
+		"""Closes pooled connections: they still point at the dead server, and each one would open the breaker again.
+
+		A cluster's client is thrown away whole. It forgets nodes that failed, and would end up with none.
+		"""
+		client = self.__dict__.get("client")
+		if not client:
+			return
+		if self.place.is_cluster:
+			self._nodes = connections.nodes_of(client) or self._nodes
+			self.__dict__.pop("client", None)
+		else:
+			client.connection_pool.disconnect(inuse_connections=False)
+
+	@property
+	def epoch(self) -> str | None:
+		"""The epoch, if this process read it less than EPOCH_SECONDS ago; else None."""
+		read_at, epoch = self._epoch
+		return epoch if time.monotonic() - read_at < EPOCH_SECONDS else None
+
+	def remember_epoch(self, epoch: str) -> str:
+		self._epoch = (time.monotonic(), epoch)
+		return epoch
+
+
+@lru_cache(maxsize=32)
+def server_of(site: str, place: Place) -> Server:
+	"""Returns the one Server that this process has for a site and a place."""
+	return Server(place)

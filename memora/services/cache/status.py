@@ -1,0 +1,45 @@
+"""What an administrator asks of the cache."""
+
+from typing_extensions import TypedDict
+
+from memora.services.cache import survey
+from memora.services.cache.breaker import Unavailable
+from memora.services.cache.schedules import Schedules
+
+MB = 1024**2
+
+
+class CacheStatus(TypedDict):
+	"""`keys_by_season` counts schedules, an estimate from `sampled_keys` where `is_exact` is false."""
+
+	redis_connected: bool
+	is_safe_mode: bool
+	memory_used_mb: float | None
+	total_keys: int | None
+	keys_by_season: dict[str, int]
+	is_exact: bool
+	sampled_keys: int | None
+
+
+def get_cache_status() -> CacheStatus:
+	"""See api.srs.get_cache_status."""
+	try:
+		found = survey.survey_keys(Schedules())
+	except Unavailable:
+		nothing = dict.fromkeys(("memory_used_mb", "total_keys", "sampled_keys"))
+		return {
+			"redis_connected": False,
+			"is_safe_mode": True,
+			**nothing,
+			"keys_by_season": {},
+			"is_exact": False,
+		}
+	return {
+		"redis_connected": True,
+		"is_safe_mode": False,
+		"memory_used_mb": round(found.memory_bytes / MB, 1),
+		"total_keys": found.total_keys,
+		"keys_by_season": found.schedules,
+		"is_exact": found.is_exact,
+		"sampled_keys": found.sampled_keys,
+	}

@@ -1,0 +1,61 @@
+"""What the schedules' Redis holds, and how much memory it uses."""
+
+from collections import Counter
+from typing import NamedTuple
+
+import redis
+
+from memora.services.cache import connections
+from memora.services.cache.keys import ScheduleKeys
+from memora.services.cache.schedules import SCAN_KEYS, Schedules
+
+SURVEY_KEYS = 50_000  # looked at in all, to count them by season
+
+
+class Survey(NamedTuple):
+	"""Memory and keys of all servers that hold schedules, summed up.
+
+	`schedules` counts by season; the counts are estimates if not all keys were looked at (`is_exact` is false).
+	"""
+
+	memory_bytes: int
+	total_keys: int
+	schedules: dict[str, int]
+	sampled_keys: int
+	is_exact: bool
+
+
+def survey_keys(schedules: Schedules) -> Survey:
+	"""Looks at no more than SURVEY_KEYS keys; on a cluster at those of all primaries. Raises Unavailable."""
+
+	def read(client: redis.Redis) -> list[Survey]:
+		servers = connections.primaries(client)
+		return [_survey_server(server, schedules.keys, SURVEY_KEYS // len(servers)) for server in servers]
+
+	memory, total, counts, sampled, is_exact = zip(*schedules.gateway.ask(read), strict=True)
+	seasons = dict(sorted(sum(counts, Counter()).items()))
+	return Survey(sum(memory), sum(total), seasons, sum(sampled), all(is_exact))
+
+
+def _survey_server(server: redis.Redis, keys: ScheduleKeys, most_keys: int) -> Survey:
+	memory, total = server.info("memory")["used_memory"], server.dbsize()
+	seasons, sampled, cursor = Counter(), 0, 0
+	while True:
+		cursor, found = server.scan(cursor, count=SCAN_KEYS)
+		sampled += len(found)
+		seasons.update(season for key in found if (season := keys.season_of(key)))
+		if not cursor or sampled >= most_keys:
+			break
+	share = sampled / max(total, sampled, 1) if cursor else 1
+	counts = Counter({season: round(count / share) for season, count in seasons.items()})
+	return Survey(memory, total, counts, sampled, is_exact=not cursor)
+
+
+def get_memory_use(schedules: Schedules) -> tuple[int, int]:
+	"""Returns (bytes used, bytes there are) of the schedules' Redis; on a cluster, of its fullest primary.
+
+	Bytes there are: `maxmemory`, or without one the memory of the host. Raises Unavailable.
+	"""
+	servers = schedules.gateway.ask(lambda client: [s.info("memory") for s in connections.primaries(client)])
+	pairs = [(found["used_memory"], found["maxmemory"] or found["total_system_memory"]) for found in servers]
+	return max(pairs, key=lambda pair: pair[0] / pair[1])

@@ -1,0 +1,35 @@
+"""Counts answers as they are folded: figures that never count a big table.
+
+A submission brings its counts along to the outbox. The fold that takes the submission from there inserts its counts in the
+same transaction, so each answer is counted once, whatever dies or is repeated.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from memora.services import site_time
+from memora.services.store import figure_tables
+from memora.services.store.figure_tables import Counts
+from memora.services.store.records import ActivityCount, JournalEntry, OutboxRow
+
+
+def count_entries(entries: Iterable[JournalEntry], subjects: dict[str, str | None]) -> list[ActivityCount]:
+	"""Returns what answers add to the figures of their days; `subjects` by question_id."""
+	sums: dict[tuple[str, str], Counts] = defaultdict(Counts)
+	for entry in entries:
+		key = site_time.learning_day(entry.reviewed_at).isoformat(), subjects.get(entry.question_id) or ""
+		is_review = entry.kind == "Review"
+		sums[key] = sums[key].plus((1, is_review, is_review and entry.rating != "Again"))
+	return [ActivityCount(*key, *map(int, counts)) for key, counts in sums.items()]
+
+
+def count_folded(rows: list[OutboxRow]) -> None:
+	"""Counts rows that are being folded; the caller's transaction makes it one step with the fold."""
+	sums = figure_tables.sum_counts((row.season, counted) for row in rows for counted in row.activity)
+	if not sums:
+		return
+	now = site_time.naive_now()
+	figure_tables.insert_counts(sums, now)
+	# last of the fold: from here on, folds that have a learner in common wait for each other
+	learners = {(row.season, counted.day, row.player) for row in rows for counted in row.activity}
+	figure_tables.insert_learners(learners, now)

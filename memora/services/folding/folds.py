@@ -1,0 +1,174 @@
+"""Folds: moves submissions from the outbox into the tracker, outside the learner's request.
+
+A fold is one transaction: it locks outbox rows, upserts their records, counts their answers, and deletes the rows. In the
+upsert the newest answer wins, so a fold that is repeated or comes late changes nothing. A submission that can't be folded
+for a reason that waiting does not mend is parked: it keeps its row and the reason, and does not hold up the others.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import NamedTuple, TypeVar
+
+import frappe
+from frappe import _
+from rq.timeouts import JobTimeoutException
+
+from memora.services import alerts, site_time
+from memora.services.cache.schedules import Schedules
+from memora.services.folding import counting
+from memora.services.store import database, outbox, tracker
+from memora.services.store.records import MemoryRecord, OutboxRow
+
+T = TypeVar("T")
+
+FOLD_SUBMISSIONS = 250  # in one transaction: some 5,000 answers, a few tenths of a second
+DRAIN_SECONDS = 60  # of one job or sweep; a job may take 300
+SWEEP_AFTER_SECONDS = 60  # by then a worker has had its chance
+
+MAX_RETRIES = 3  # of a transaction that met a deadlock or a lock wait
+RETRY_DELAY_BASE = 1  # seconds before the first retry; each further one waits twice as long
+RETRY_DELAY_MAX = 60  # seconds
+
+
+class Folded(NamedTuple):
+	"""A submission that reached the tracker: its name in the outbox, and how many answers it held."""
+
+	name: str
+	season: str
+	answers: int
+
+
+def fold(key: str) -> OutboxRow | None:
+	"""Moves one submission from outbox to tracker in one transaction and returns it.
+
+	Returns None if another process has folded the submission or is folding it.
+	"""
+	rows = fold_or_park([key])
+	return rows[0] if rows else None
+
+
+def drain(
+	before: datetime, seconds: float = DRAIN_SECONDS, progress: Callable[[int], None] | None = None
+) -> list[Folded]:
+	"""Folds the submissions accepted up to a naive site time, oldest first, and returns them.
+
+	Stops when every submission that is left is being folded by another process, or after so many seconds. A submission
+	that can't be folded is parked. `progress`, if given, is called with how many are folded.
+	"""
+	return _drain(lambda: outbox.get_oldest(before, FOLD_SUBMISSIONS), seconds, progress)
+
+
+def drain_season(season: str) -> list[Folded]:
+	"""Folds the submissions of one season, oldest first, for at most DRAIN_SECONDS, and returns them."""
+	return _drain(lambda: outbox.get_of_season(season, FOLD_SUBMISSIONS), DRAIN_SECONDS)
+
+
+def _drain(
+	next_names: Callable[[], list[str]], seconds: float, progress: Callable[[int], None] | None = None
+) -> list[Folded]:
+	folded: list[Folded] = []
+	deadline = time.monotonic() + seconds
+	with database.read_committed():
+		while time.monotonic() < deadline:
+			names = next_names()
+			rows = fold_or_park(names)
+			folded += [Folded(row.name, row.season, len(row.records)) for row in rows]
+			if progress:
+				progress(len(folded))
+			if len(names) < FOLD_SUBMISSIONS or not rows:
+				return folded
+	return folded
+
+
+def sweep_outbox() -> int:
+	"""Folds the submissions that no worker has folded within SWEEP_AFTER_SECONDS; returns how many. Runs every minute."""
+	Schedules().is_available()  # notices the end of an outage that no request has noticed
+	return len(drain(site_time.naive_now() - timedelta(seconds=SWEEP_AFTER_SECONDS)))
+
+
+def unpark() -> int:
+	"""Puts parked submissions back among those that wait; returns how many. Commits."""
+	with database.transaction():
+		return outbox.unpark()
+
+
+def fold_or_park(names: list[str], attempt: int = 0) -> list[OutboxRow]:
+	"""Folds submissions in one transaction, and returns those that were folded.
+
+	If the transaction fails for good, each submission is folded by itself, and each that still fails is parked.
+	Raises what may succeed later: lock waits, a lost connection, the end of the job's time.
+	"""
+	try:
+		return with_retries(lambda: _fold(names), attempt)
+	except JobTimeoutException:
+		raise  # the job has had its time, whatever it did when it was over
+	except Exception as error:  # whatever one of them holds must not stop the others
+		if database.is_transient(error):
+			raise
+		if len(names) == 1:
+			_park(names[0], error)
+			return []
+	return [row for name in names for row in fold_or_park([name])]
+
+
+def _fold(names: list[str]) -> list[OutboxRow]:
+	with database.transaction():
+		rows = outbox.take(names)
+		tracker.upsert_submissions(rows)
+		outbox.delete(rows)
+		counting.count_folded(rows)
+	_check_cache(rows)
+	return rows
+
+
+def _check_cache(rows: list[OutboxRow]) -> None:
+	"""Drops the schedule of a learner if Redis lacks the dates of her folded answers.
+
+	A web process can die between its commit and its Redis update; then Redis never learns of these dates.
+	"""
+	schedules, zone = Schedules(), site_time.site_zone()
+
+	def scores(records: Iterable[MemoryRecord]) -> dict[str, float]:
+		return {r.question_id: site_time.to_epoch(r.next_review_date, zone) for r in records}
+
+	def present(row: OutboxRow) -> dict[str, float]:
+		ids = [r.question_id for r in row.records]
+		return scores(tracker.get_records(row.player, row.season, ids).values())
+
+	for row in rows:
+		if not schedules.drop_outdated(row.player, row.season, scores(row.records), partial(present, row)):
+			return  # Redis does not answer: when it comes back, its schedules are not believed
+
+
+@alerts.in_site_language()
+def _park(name: str, error: Exception) -> None:
+	reason = f"{type(error).__name__}: {error}"
+	with database.transaction():
+		outbox.park(name, reason, site_time.naive_now())
+	frappe.logger("memora").error(f"parked {name}: {reason}")
+	if outbox.get_parked(limit=2) == [name]:  # the first of what may be many
+		alerts.tell_managers(
+			_("Answers could not be folded"),
+			_("Submission {0} is parked in Review Outbox: {1}").format(name, reason),
+			("Review Outbox", name),
+		)
+
+
+def with_retries(action: Callable[[], T], attempt: int = 0) -> T:
+	"""Runs a transaction again after a deadlock or a lock wait, up to MAX_RETRIES times, then raises.
+
+	Frappe's own retry of jobs does not work: it misses the errors that its database layer raises.
+	"""
+	while True:
+		try:
+			return action()
+		except (frappe.QueryDeadlockError, frappe.QueryTimeoutError) as error:
+			if attempt >= MAX_RETRIES:
+				frappe.logger("memora").error(f"given up: {error}")
+				raise
+			delay = min(RETRY_DELAY_BASE * 2**attempt, RETRY_DELAY_MAX)
+			attempt += 1
+			frappe.logger("memora").warning(f"retry {attempt} of {MAX_RETRIES} in {delay} s: {error}")
+			time.sleep(delay)

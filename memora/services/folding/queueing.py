@@ -1,0 +1,174 @@
+"""Gets committed submissions folded: queues a job, folds inline where there is no queue, and says how far one is."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import frappe
+from frappe.utils import background_jobs
+from frappe.utils.redis_queue import RedisQueue
+from redis.exceptions import RedisError
+from rq.job import JobStatus
+from typing_extensions import TypedDict
+
+from memora.services import site_time
+from memora.services.cache.breaker import CircuitBreaker, Unavailable
+from memora.services.folding import folds
+from memora.services.store import database, journal, outbox
+
+QUEUE = "srs_write"
+FALLBACK_QUEUE = "short"  # where the bench's `workers` do not list QUEUE
+# The seeds name this function. Queued jobs hold its path, so the path must outlive every deployment.
+JOB = "memora.services.srs_persistence.persist_review_batch"
+JOB_WAITS_SECONDS = 5  # how long a queued job may keep others from being queued, should it get lost
+INLINE_SHARE = 0.2  # of a web process's time, for folding while there is no queue; the rest is the sweeper's
+
+_queue_breaker = CircuitBreaker(failures=(RedisError, OSError))
+
+
+class PersistenceStatus(TypedDict):
+	"""How far a submission is.
+
+	`finished`: its answers are in the tracker. `parked`: they can't be folded until an operator has mended the reason.
+	The others: its answers wait in the outbox. A submission whose job has failed still leaves the outbox with a later
+	fold.
+	"""
+
+	job_id: str
+	status: Literal["queued", "started", "failed", "parked", "finished"]
+
+
+# Queueing
+
+
+def enqueue_fold(key: str, learner: str, season: str) -> str | None:
+	"""Has a worker fold a committed submission. Returns the job's id, or None if the queue can't be reached.
+
+	Without a queue the submission is folded here and now, unless this process is folding another one. Never raises: what
+	is not folded now is left to the sweeper.
+	"""
+	try:
+		with _queue_breaker.guard():
+			_enqueue(key, learner, season)
+			return job_id_of(key)
+	except Unavailable as error:
+		frappe.logger("memora").warning(f"queue Redis: {error}")
+	with _inline.turn() as is_mine:
+		if is_mine:
+			_fold_inline(key)
+	return None
+
+
+def _fold_inline(key: str) -> None:
+	try:
+		folds.fold_or_park([key], folds.MAX_RETRIES)  # at once or not at all: a learner waits
+	except database.DATABASE_FAILURES as error:
+		frappe.logger("memora").warning(f"left {key} to the sweeper: {error}")
+
+
+class _InlineFolds:
+	"""Keeps a storm of submissions from becoming a storm of folds.
+
+	A process folds one submission at a time, and spends INLINE_SHARE of its time on folding.
+	"""
+
+	def __init__(self) -> None:
+		self.lock = threading.Lock()
+		self.next_at = 0.0
+
+	@contextmanager
+	def turn(self) -> Iterator[bool]:
+		"""Yields whether a fold may begin now."""
+		if not self.lock.acquire(blocking=False):
+			yield False
+			return
+		begin = time.monotonic()
+		is_due = begin >= self.next_at
+		try:
+			yield is_due
+		finally:
+			if is_due:
+				end = time.monotonic()
+				self.next_at = end + (end - begin) * (1 / INLINE_SHARE - 1)
+			self.lock.release()
+
+
+_inline = _InlineFolds()
+
+
+def _enqueue(key: str, learner: str, season: str) -> None:
+	"""Queues a job unless one waits already: a job folds all that waits, this submission included."""
+	reach_queue()
+	if background_jobs.get_redis_conn().set(_job_waits_key(), key, nx=True, ex=JOB_WAITS_SECONDS):
+		enqueue_job(key, learner, season)
+
+
+def enqueue_job(key: str, learner: str, season: str) -> None:
+	"""Queues a submission's own job, also while another job waits. Raises RedisError."""
+	frappe.enqueue(
+		JOB, queue=get_queue(), job_id=key, responses=[], user=learner, season=season, submission=key
+	)
+
+
+def reach_queue() -> None:
+	"""Raises RedisError at once if the queue's Redis does not answer. Frappe would try for four seconds."""
+	if not background_jobs._redis_queue_conn:
+		RedisQueue.get_connection().ping()
+
+
+def get_queue() -> str:
+	"""Returns the queue that folds go to, as the bench's configuration has it."""
+	return QUEUE if QUEUE in background_jobs.get_queues_timeout() else FALLBACK_QUEUE
+
+
+def _job_waits_key() -> str:
+	return f"memora:{frappe.local.site}:fold-waits"
+
+
+# The job
+
+
+def run_job(key: str) -> int:
+	"""Folds one submission and then all others that wait; returns how many answers."""
+	# from here on, a request that commits a submission queues another job: this job may have looked already
+	background_jobs.get_redis_conn().delete(_job_waits_key())
+	own = folds.fold(key)
+	others = folds.drain(site_time.naive_now())
+	return (len(own.records) if own else 0) + sum(folded.answers for folded in others)
+
+
+# How far a submission is
+
+
+def job_id_of(key: str) -> str:
+	"""Returns the id under which get_status knows a submission. If the submission has a job, RQ uses the same id."""
+	return background_jobs.create_job_id(key)
+
+
+def key_of(job_id: str) -> str:
+	"""Returns the submission's key that a job id stands for."""
+	return job_id.rpartition("::")[2]
+
+
+def get_status(job_id: str) -> PersistenceStatus | None:
+	"""Returns {job_id, status} of a submission; None for an id that no submission has.
+
+	The status is `finished` once the answers are in the tracker, also after RQ has forgotten the job.
+	"""
+	key = key_of(job_id)
+	if status := outbox.get_waiting_status(key):
+		job_status = _job_status(key) if status == "queued" else None
+		return {"job_id": job_id, "status": job_status if job_status in ("started", "failed") else status}
+	return {"job_id": job_id, "status": "finished"} if journal.is_journalled(key) else None
+
+
+def _job_status(key: str) -> str | None:
+	"""Returns RQ's word for a submission's own job; None if it has no job, or RQ can't be asked."""
+	try:
+		with _queue_breaker.guard():
+			job = background_jobs.get_job(key)
+			return JobStatus(job.get_status(refresh=False)).value if job else None  # a text in older RQs
+	except Unavailable:
+		return None

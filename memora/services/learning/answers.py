@@ -1,0 +1,97 @@
+"""TODO"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from memora.services.learning import scheduling
+from memora.services.learning.question_source import get_source
+from memora.services.store.records import JournalEntry, MemoryRecord
+
+
+@dataclass(frozen=True)
+class Response:
+	"""One answer as the learner's client sends it, validated. Quality is 0 to 5. Practice is journalled and
+	moves nothing."""
+
+	question_id: str
+	quality: int
+	response_time_ms: int | None = None
+	practice: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+	"""One answer and what it did: the record before (None at first sight), after, and the model's view."""
+
+	response: Response
+	before: MemoryRecord | None
+	after: MemoryRecord
+	outcome: scheduling.Outcome
+	answered_at: datetime
+
+
+@dataclass(frozen=True)
+class Origin:
+	"""Where a record comes from when there was none before."""
+
+	question_id: str
+	subject: str | None
+	topic: str | None
+	creation: datetime
+
+	@classmethod
+	def of(cls, question_id: str, content: dict[str, dict], now: datetime) -> "Origin":
+		"""Of a question that the source knows, first answered now (naive site time)."""
+		known = content[question_id]
+		return cls(question_id, known.get("subject"), known.get("topic"), now)
+
+
+def record_after(origin: MemoryRecord | Origin, memory: scheduling.Memory) -> MemoryRecord:
+	"""What is stored of a question once an answer has led to this memory."""
+	return MemoryRecord(
+		question_id=origin.question_id,
+		subject=origin.subject,
+		topic=origin.topic,
+		stability=memory.stability,
+		difficulty=memory.difficulty,
+		state=memory.state,
+		reps=memory.reps,
+		lapses=memory.lapses,
+		next_review_date=memory.due.replace(tzinfo=None),
+		last_review_date=memory.last_review.replace(tzinfo=None),
+		creation=origin.creation,
+	)
+
+
+def journal_entry(step: Step, source: str) -> JournalEntry:
+	"""The journal's row of it; `source` as Player Review Log names them."""
+	before, after = step.before, step.after
+	return JournalEntry(
+		question_id=after.question_id,
+		kind=_kind(step),
+		quality=step.response.quality,
+		rating=step.outcome.rating.name,
+		response_time_ms=step.response.response_time_ms or 0,
+		reviewed_at=step.answered_at,
+		stability_before=before.stability if before else 0,
+		difficulty_before=before.difficulty if before else 0,
+		next_review_date_before=before and before.next_review_date,
+		predicted_recall=step.outcome.predicted_recall or 0,
+		stability_after=after.stability,
+		difficulty_after=after.difficulty,
+		next_review_date_after=after.next_review_date,
+		source=source,
+	)
+
+
+def _kind(step: Step) -> str:
+	if step.response.practice:
+		return "Practice"
+	return "Review" if step.before else "Learn"
+
+
+def origins(question_ids: list[str], records: dict[str, MemoryRecord]) -> dict[str, dict]:
+	"""Subject and topic: as they were, or as the question's source has them."""
+	content = get_source().get_questions([q for q in question_ids if q not in records])
+	known = {q: {"subject": r.subject, "topic": r.topic} for q, r in records.items()}
+	return known | {q: {"subject": c.get("subject"), "topic": c.get("topic")} for q, c in content.items()}

@@ -1,0 +1,139 @@
+"""TODO"""
+
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from typing_extensions import NotRequired, TypedDict
+
+from memora.services import site_time
+from memora.services.cache import loading
+from memora.services.cache.breaker import Unavailable
+from memora.services.cache.safe_mode import SafeModeManager
+from memora.services.cache.schedules import Schedules
+from memora.services.learning.question_source import get_source
+from memora.services.learning.season_scheduler import Preview, SeasonScheduler
+from memora.services.store import seasons, tracker
+from memora.services.store.records import MemoryRecord
+from memora.services.store.seasons import Season
+
+SAFE_MODE_LIMIT = 10  # questions of one reading
+
+
+class DueQuestion(TypedDict):
+	"""A question of the learner's schedule, and its content, whatever keys the question source gives it."""
+
+	__pydantic_config__ = {"extra": "allow"}  # noqa: RUF012 (a TypedDict has no class variables)
+
+	question_id: str
+	subject: str | None
+	topic: str | None
+	stability: float  # days
+	next_review_date: site_time.Text
+	preview: NotRequired[Preview]
+
+
+class ReviewSession(TypedDict):
+	"""What is due, oldest first; where nothing is, `next_due` says when something will be. `message` says why there is
+	no season."""
+
+	questions: list[DueQuestion]
+	total_due: int
+	season: str | None
+	is_degraded: bool
+	next_due: NotRequired[site_time.Text | None]
+	message: NotRequired[str]
+
+
+class _Due(NamedTuple):
+	"""What is due, oldest first and as much of it as was asked for, and how many there are in all."""
+
+	records: list[MemoryRecord]
+	total: int
+
+
+def read_reviews(
+	player: str, subject: str | None = None, limit: int = 20, preview: bool = False
+) -> ReviewSession:
+	"""The questions due for a learner, oldest first, with content; see api.reviews.get_review_session."""
+	season = seasons.get_active_season()
+	if not season:
+		return {**_session(_Due([], 0), None), "message": seasons.why_none_is_active()}
+	due, is_degraded = _read(player, season, subject, limit)
+	session = _session(due, season.name, is_degraded)
+	if not due.records:
+		session["next_due"] = _next_due(player, season.name, subject)
+	return (
+		_with_previews(session, due, SeasonScheduler(player, season, site_time.now())) if preview else session
+	)
+
+
+def _read(player: str, season: Season, subject: str | None, limit: int) -> tuple[_Due, bool]:
+	"""(what is due, whether Redis is not there)."""
+	# a filter by subject needs the rows of all that is due
+	if not season.enable_redis or (subject and Schedules().is_available()):
+		return _due_in_database(player, season.name, subject, limit), False
+	if not subject:
+		with suppress(Unavailable):
+			return _due_in_redis(player, season, limit), False
+	return _due_in_safe_mode(player, season.name, subject, limit), True
+
+
+def read_in_safe_mode(player: str, season: str, subject: str | None, limit: int) -> ReviewSession:
+	"""As read, without Redis: at most SAFE_MODE_LIMIT questions, `is_degraded`. Raises RateLimitExceeded."""
+	return _session(_due_in_safe_mode(player, season, subject, limit), season, is_degraded=True)
+
+
+def _due_in_safe_mode(player: str, season: str, subject: str | None, limit: int) -> _Due:
+	SafeModeManager().require(player)
+	return _due_in_database(player, season, subject, min(limit, SAFE_MODE_LIMIT))
+
+
+def _due_in_database(player: str, season: str, subject: str | None, limit: int) -> _Due:
+	return _Due(*tracker.get_due(player, season, site_time.naive_now(), limit, subject))
+
+
+def _due_in_redis(player: str, season: Season, limit: int) -> _Due:
+	schedules = Schedules()
+	due, _was_loaded = loading.load_due(schedules, player, season.name, limit)
+	if not due["question_ids"]:
+		return _Due([], due["total_due"])
+	records = tracker.get_records(player, season.name, due["question_ids"])
+	now = site_time.naive_now()
+	wanted = [records.get(q) for q in due["question_ids"]]
+	if all(record and record.next_review_date <= now for record in wanted):
+		return _Due(wanted, due["total_due"])
+	# Redis shows what MariaDB knows is not due, so a write of its schedule was lost: MariaDB is right
+	schedules.clear_learner(player, season.name)
+	return _due_in_database(player, season.name, None, limit)
+
+
+def _next_due(player: str, season: str, subject: str | None) -> str | None:
+	due = tracker.get_next_due(player, season, site_time.naive_now(), subject)
+	return str(due) if due else None
+
+
+def _session(due: _Due, season: str | None, is_degraded: bool = False) -> ReviewSession:
+	content = get_source().get_questions([r.question_id for r in due.records])
+	return {
+		"questions": [_question(r, content.get(r.question_id, {})) for r in due.records],
+		"total_due": due.total,
+		"season": season,
+		"is_degraded": is_degraded,
+	}
+
+
+def _question(record: MemoryRecord, content: dict[str, Any]) -> DueQuestion:
+	return {
+		**content,
+		"question_id": record.question_id,
+		"subject": record.subject,
+		"topic": record.topic,
+		"stability": record.stability,
+		"next_review_date": str(record.next_review_date),
+	}
+
+
+def _with_previews(session: ReviewSession, due: _Due, scheduler: SeasonScheduler) -> ReviewSession:
+	for question, record in zip(session["questions"], due.records, strict=True):
+		question["preview"] = scheduler.preview(record.question_id, record)
+	return session

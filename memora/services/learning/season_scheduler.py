@@ -1,0 +1,89 @@
+"""Scheduling as a site has settled it: with its zone, its learning days, its settings, and a season's end."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from typing_extensions import TypedDict
+
+from memora.services import site_time
+from memora.services.learning import scheduling
+from memora.services.learning.scheduling import LearningCalendar, Memory, Outcome, Quality
+from memora.services.settings import get_settings
+from memora.services.store import row_names
+from memora.services.store.records import MemoryRecord
+from memora.services.store.seasons import Season
+
+# The answers a learner chooses between when she grades herself, by the rating that each stands for.
+GRADES = {"Again": Quality.WRONG, "Hard": Quality.HARD, "Good": Quality.GOOD, "Easy": Quality.PERFECT}
+
+
+class GradePreview(TypedDict):
+	"""What an answer would lead to: `quality` is what to send, `interval_days` counts learning days."""
+
+	quality: int
+	interval_days: int
+	next_review_date: site_time.Text
+
+
+class Preview(TypedDict):
+	"""What each grade would lead to."""
+
+	Again: GradePreview
+	Hard: GradePreview
+	Good: GradePreview
+	Easy: GradePreview
+
+
+class SeasonScheduler:
+	"""What answers of one learner in one season lead to, given at the aware moment `now`. Reads settings alone."""
+
+	def __init__(self, player: str, season: Season, now: datetime) -> None:
+		settings = get_settings()
+		self.player, self.season, self.now = player, season, now
+		self.desired_retention = settings.desired_retention
+		self.calendar = LearningCalendar(site_time.site_zone(), settings.day_start_hour)
+
+	def review(self, question_id: str, before: MemoryRecord | None, quality: int) -> Outcome:
+		"""See scheduling.review; `before` is None at the first sight of a question."""
+		return scheduling.review(
+			memory_of(before, self.calendar.zone) if before else None,
+			quality,
+			self.now,
+			seed=row_names.tracker_name(self.player, self.season.name, question_id),
+			calendar=self.calendar,
+			season_end=self.season.end_date,
+			desired_retention=self.desired_retention,
+		)
+
+	def practise(self, before: MemoryRecord, quality: int) -> Outcome:
+		"""See scheduling.practise."""
+		return scheduling.practise(memory_of(before, self.calendar.zone), quality)
+
+	def preview(self, question_id: str, before: MemoryRecord | None) -> Preview:
+		"""What each grade would lead to."""
+		return {
+			rating: self._step(self.review(question_id, before, quality), quality)
+			for rating, quality in GRADES.items()
+		}
+
+	def _step(self, outcome: Outcome, quality: Quality) -> GradePreview:
+		due = outcome.memory.due
+		days = (self.calendar.day_of(due) - self.calendar.day_of(self.now)).days
+		return {
+			"quality": int(quality),
+			"interval_days": days,
+			"next_review_date": str(due.replace(tzinfo=None)),
+		}
+
+
+def memory_of(record: MemoryRecord, zone: ZoneInfo) -> Memory:
+	"""A stored record as the model takes it."""
+	return Memory(
+		stability=record.stability,
+		difficulty=record.difficulty,
+		state=record.state,
+		reps=record.reps,
+		lapses=record.lapses,
+		due=record.next_review_date.replace(tzinfo=zone),
+		last_review=record.last_review_date.replace(tzinfo=zone),
+	)

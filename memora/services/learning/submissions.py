@@ -1,0 +1,174 @@
+"""TODO"""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import uuid4
+
+import frappe
+from frappe import _
+from typing_extensions import TypedDict
+
+from memora.exceptions import JournalUnavailable, SubmissionConflict
+from memora.services import site_time
+from memora.services.cache.schedules import Schedules
+from memora.services.folding import counting, queueing
+from memora.services.learning.answers import Origin, Response, Step, journal_entry, record_after
+from memora.services.learning.question_source import get_source
+from memora.services.learning.season_scheduler import SeasonScheduler
+from memora.services.store import database, journal, row_names, seasons, tracker
+from memora.services.store.records import StoredAnswer
+from memora.services.store.seasons import Season
+from memora.services.store.submissions import write_submission
+
+
+class Rejection(TypedDict):
+	"""A question that does not exist, neither in the learner's schedule nor in the question source; or that was to be
+	practised and is not in her schedule."""
+
+	question_id: str
+	reason: str
+
+
+class SubmissionResult(TypedDict):
+	"""What became of answers. `schedule` gives each question's next review."""
+
+	status: Literal["success", "already_processed"]
+	processed: int
+	rejected: list[Rejection]
+	submission_id: str
+	is_degraded: bool
+	season: str
+	schedule: dict[str, site_time.Text]
+	persistence_job_id: str | None
+
+
+def submit(player: str, responses: list[Response], submission_id: str | None = None) -> SubmissionResult:
+	"""Stores a learner's answers and schedules their questions; see api.reviews.submit_review_session.
+
+	Commits. Raises NoActiveSeason, SubmissionConflict, or JournalUnavailable when nothing was stored.
+	"""
+	season = seasons.require_active_season()
+	is_new, submission_id = not submission_id, submission_id or uuid4().hex
+	try:
+		with database.learner_lock(player):
+			stored = not is_new and journal.get_submission(player, season.name, submission_id)
+			if stored:
+				return _repeated(player, stored, responses, submission_id, season)
+			result, key = _accept(player, season, responses, submission_id)
+	except database.DATABASE_FAILURES as error:
+		frappe.logger("memora").error(f"journal not writable: {error}")
+		JournalUnavailable.throw(_("Your answers are not saved. Send them again in a moment."))
+	job_id = queueing.enqueue_fold(key, player, season.name) if key else None
+	return {**result, "persistence_job_id": job_id}
+
+
+def _repeated(
+	player: str,
+	stored: dict[str, StoredAnswer],
+	responses: list[Response],
+	submission_id: str,
+	season: Season,
+) -> SubmissionResult:
+	"""The answer to a submission that was stored before; raises SubmissionConflict if it was another one."""
+	new = [r.question_id for r in responses if r.question_id not in stored and not r.practice]
+	known = get_source().get_questions(new)
+	for response in responses:
+		answer = stored.get(response.question_id)
+		is_other = answer and (answer.quality, answer.is_practice) != (response.quality, response.practice)
+		if response.question_id in known or is_other:
+			_refuse_conflict(submission_id, response.question_id)
+	if missing := stored.keys() - {r.question_id for r in responses}:
+		_refuse_conflict(submission_id, min(missing))
+	Schedules().clear_learner(player, season.name)  # the first time may have died before this
+	rejected = [_rejection(r) for r in responses if r.question_id not in stored]
+	schedule = {question_id: answer.due for question_id, answer in stored.items()}
+	result = _result("already_processed", submission_id, season, schedule, rejected)
+	key = row_names.submission_key(player, season.name, submission_id)
+	return {**result, "persistence_job_id": queueing.job_id_of(key)}
+
+
+def _accept(
+	player: str, season: Season, responses: list[Response], submission_id: str
+) -> tuple[dict[str, Any], str | None]:
+	"""Schedules, journals, commits, updates the cache. The key is None where nothing was accepted."""
+	now = site_time.now()
+	steps, rejected = _schedule(player, season, responses, now)
+	if not steps:
+		return _result("success", submission_id, season, {}, rejected), None
+	schedules = Schedules()
+	source = "Normal" if schedules.is_trusted or not season.enable_redis else "Safe Mode"
+	entries = [journal_entry(step, source) for step in steps]
+	with database.transaction():
+		key = write_submission(
+			player,
+			season.name,
+			submission_id,
+			entries,
+			[step.after for step in steps if step.outcome.moved],
+			site_time.to_naive(now),
+			counting.count_entries(entries, {step.after.question_id: step.after.subject for step in steps}),
+		)
+	schedule = {step.after.question_id: step.after.next_review_date for step in steps}
+	scores = {question_id: site_time.to_epoch(due) for question_id, due in schedule.items()}
+	is_degraded = season.enable_redis and not schedules.reschedule(player, season.name, scores)
+	return _result("success", submission_id, season, schedule, rejected, is_degraded), key
+
+
+def _schedule(
+	player: str, season: Season, responses: list[Response], now: datetime
+) -> tuple[list[Step], list[Rejection]]:
+	"""(steps, rejected) of all answers. Known is what the learner's schedule or the source knows."""
+	records = tracker.get_records(player, season.name, [r.question_id for r in responses])
+	new = [r.question_id for r in responses if r.question_id not in records and not r.practice]
+	content = get_source().get_questions(new)
+	scheduler, answered_at = SeasonScheduler(player, season, now), site_time.to_naive(now)
+
+	def step(response: Response) -> Step:
+		before = records.get(response.question_id)
+		if response.practice:
+			return Step(response, before, before, scheduler.practise(before, response.quality), answered_at)
+		outcome = scheduler.review(response.question_id, before, response.quality)
+		origin = before or Origin.of(response.question_id, content, answered_at)
+		return Step(response, before, record_after(origin, outcome.memory), outcome, answered_at)
+
+	is_known = [r.question_id in records or r.question_id in content for r in responses]
+	steps = [step(response) for response, known in zip(responses, is_known, strict=True) if known]
+	rejected = [
+		_rejection(response) for response, known in zip(responses, is_known, strict=True) if not known
+	]
+	return steps, rejected
+
+
+def _result(
+	status: str,
+	submission_id: str,
+	season: Season,
+	schedule: dict[str, datetime],
+	rejected: list[Rejection],
+	is_degraded: bool = False,
+) -> dict[str, Any]:
+	return {
+		"status": status,
+		"processed": len(schedule),
+		"rejected": rejected,
+		"submission_id": submission_id,
+		"is_degraded": is_degraded,
+		"season": season.name,
+		"schedule": {question_id: str(due) for question_id, due in schedule.items()},
+	}
+
+
+def _rejection(response: Response) -> Rejection:
+	reason = (
+		_("This question has not been learnt yet.") if response.practice else _("There is no such question.")
+	)
+	return {"question_id": response.question_id, "reason": reason}
+
+
+def _refuse_conflict(submission_id: str, question_id: str) -> None:
+	frappe.throw(
+		_(
+			"Submission {0} was stored before with another answer to question {1}. Send new answers under a new submission_id."
+		).format(submission_id, question_id),
+		SubmissionConflict,
+	)

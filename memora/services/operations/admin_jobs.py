@@ -1,0 +1,105 @@
+"""Long work that administrators start: jobs on the queue `long`, known by ids of their own."""
+
+from collections.abc import Iterable
+from typing import Any, Literal, NoReturn
+from uuid import uuid4
+
+import frappe
+from frappe import _
+from frappe.utils import background_jobs
+from redis.exceptions import RedisError
+from rq.job import Job, JobStatus
+from typing_extensions import NotRequired, TypedDict
+
+from memora.exceptions import JobFailed, QueueUnavailable, UnknownJob
+from memora.services import alerts
+from memora.services.folding.queueing import reach_queue
+from memora.services.store import seasons
+
+QUEUE = "long"
+TIMEOUT_SECONDS = 6 * 60 * 60
+JOB = "memora.services.operations.admin_jobs.run_admin_job"
+PREFIX = "memora-"
+WORDS = {  # where RQ has more of them
+	**dict.fromkeys(("created", "deferred", "scheduled"), "queued"),
+	**dict.fromkeys(("stopped", "canceled"), "failed"),
+}
+
+
+class StartedJob(TypedDict):
+	"""A job that waits for a worker."""
+
+	status: Literal["queued"]
+	job_id: str
+
+
+class JobState(TypedDict):
+	"""A job: `result` is what its service returned, once it is finished; `error` why it has failed."""
+
+	job_id: str
+	status: Literal["queued", "started", "finished", "failed"]
+	result: NotRequired[dict[str, Any]]
+	error: NotRequired[str]
+
+
+def start_admin_job(kind: str, action: str, **arguments: Any) -> StartedJob:
+	"""Queues a job that calls a function with these arguments: {status: queued, job_id}. Raises QueueUnavailable.
+
+	The season it is about, if one is named, remembers it; see seasons.get_jobs. Commits.
+	"""
+	job_id = f"{PREFIX}{kind}-{uuid4().hex[:12]}"
+	try:
+		reach_queue()
+		frappe.enqueue(
+			JOB, queue=QUEUE, timeout=TIMEOUT_SECONDS, job_id=job_id, action=action, arguments=arguments
+		)
+	except RedisError as error:
+		refuse(error)
+	if season := arguments.get("season_name") or arguments.get("season"):
+		seasons.note_job(season, kind, job_id)
+	return {"status": "queued", "job_id": job_id}
+
+
+@alerts.in_site_language()
+def run_admin_job(action: str, arguments: dict[str, Any]) -> dict[str, Any]:
+	"""The RQ job. A result with an `error` is a failure, as an exception is."""
+	result = frappe.get_attr(action)(**arguments)
+	if result.get("error"):
+		raise JobFailed(result["error"])
+	return result
+
+
+def get_job_status(job_id: str) -> JobState:
+	"""See api.srs.get_job_status. Raises UnknownJob, QueueUnavailable."""
+	if status := find_jobs([job_id]).get(job_id):
+		return status
+	frappe.throw(_("There is no job {0}.").format(frappe.utils.escape_html(job_id)), UnknownJob)
+
+
+def find_jobs(job_ids: Iterable[str]) -> dict[str, JobState]:
+	"""Of these jobs those that RQ still knows, by id, each as get_status has it. Raises QueueUnavailable."""
+	try:
+		reach_queue()
+		jobs = {i: background_jobs.get_job(i) for i in job_ids if i.startswith(PREFIX)}
+		return {job_id: _status(job_id, job) for job_id, job in jobs.items() if job}
+	except RedisError as error:
+		refuse(error)
+
+
+def _status(job_id: str, job: Job) -> JobState:
+	status = JobStatus(job.get_status()).value
+	result, trace = job.return_value(), job.exc_info
+	answer = {"job_id": job_id, "status": WORDS.get(status, status)}
+	if status == JobStatus.FINISHED:
+		return {**answer, "result": result}
+	return {**answer, "error": _error(trace)} if trace else answer
+
+
+def _error(trace: str) -> str:
+	"""The last line of a traceback, `module.Class: message`; of JobFailed, the message."""
+	return trace.strip().splitlines()[-1].removeprefix(f"{JobFailed.__module__}.{JobFailed.__name__}: ")
+
+
+def refuse(error: RedisError) -> NoReturn:
+	"""Raises QueueUnavailable."""
+	frappe.throw(_("The queue's Redis is not there: {0}").format(error), QueueUnavailable)

@@ -1,0 +1,231 @@
+"""Moves the memory of a season that is over out of the tracker, whole.
+
+A season is archived by swapping partitions, not by copying rows. Each step is one statement that either happens or does
+not, and leaves the season's rows in exactly one of three tables:
+
+	1. an empty staging table like the tracker                    rows in the tracker
+	2. EXCHANGE the tracker's partition with it                   rows in staging
+	3. staging gets the archive's two columns (no row is touched) rows in staging
+	4. EXCHANGE the archive's partition with it                   rows in the archive
+	5. staging, empty again, is dropped
+
+The tables themselves tell which step comes next, so the next run finishes a run that died.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import date
+from typing import Any
+
+import frappe
+import pymysql
+from frappe import _
+from frappe.model.document import Document
+from redis.exceptions import RedisError
+from typing_extensions import TypedDict
+
+from memora.exceptions import MemoraError, SeasonStateError
+from memora.services import alerts, site_time
+from memora.services.cache.schedules import Schedules
+from memora.services.folding import folds
+from memora.services.store import archive, database, outbox, seasons, swap
+
+DOCTYPE = "Game Subscription Season"
+LOCK = "archive"  # that an archive or retention run holds
+STEPS = 6  # that an archive run reports
+FOLD_WAIT_SECONDS = 10  # for submissions that a worker is folding at the moment
+
+# What a run may fail of without harm: refusals, and whatever MariaDB says (locks, a full disk, a lost connection)
+FAILURES = (MemoraError, pymysql.err.MySQLError, *database.DATABASE_FAILURES)
+
+
+class ArchiveStatus(TypedDict):
+	"""Counts of a season's records. Records on their way to the archive count as active."""
+
+	season: str
+	is_active: bool
+	auto_archive: bool
+	end_date: date
+	active_records: int
+	archived_records: int
+	eligible_for_deletion: int
+	total_records: int
+
+
+def archive_season(season_name: str) -> dict[str, Any]:
+	"""Archives all memory of a season: {success, archived_count, season, error?}. Commits.
+
+	Refuses an unknown season, the active one, one that is archived already, and any while another run is going on. The
+	journal stays where it is. `archived_count` includes the records that earlier runs of this season have moved.
+	"""
+	try:
+		season_name = seasons.get_season(season_name).name
+		with only_run():
+			count = _archive(season_name)
+	except FAILURES as error:
+		frappe.logger("memora").error(f"archiving {season_name}: {error}")
+		return {"success": False, "archived_count": 0, "season": season_name, "error": str(error)}
+	return {"success": True, "archived_count": count, "season": season_name}
+
+
+@alerts.in_site_language()
+def archive_seasons_that_are_over() -> dict[str, Any]:
+	"""Archives each season that is over, not active, and set to auto_archive; completes runs that died.
+
+	Returns {success, archived_seasons (how many), failed_seasons (names)}. A season that fails does not stop the others;
+	managers are told.
+	"""
+	today = site_time.naive_now().date()
+	results = {name: archive_season(name) for name in seasons.get_seasons_to_archive(today)}
+	failed = [name for name, result in results.items() if not result["success"]]
+	for name in failed:
+		alerts.tell_managers(
+			_("A season could not be archived"), f"{name}: {results[name]['error']}", (DOCTYPE, name)
+		)
+	return {"success": not failed, "archived_seasons": len(results) - len(failed), "failed_seasons": failed}
+
+
+def get_archive_status(season_name: str) -> ArchiveStatus:
+	"""Counts a season's rows, which takes seconds where there are millions. Raises UnknownSeason."""
+	season = seasons.get_document(season_name)
+	active, archived, eligible = archive.count_records(season.name)
+	return {
+		"season": season.name,
+		"is_active": bool(season.is_active),
+		"auto_archive": bool(season.auto_archive),
+		"end_date": season.end_date,
+		"active_records": active,
+		"archived_records": archived,
+		"eligible_for_deletion": eligible,
+		"total_records": active + archived,
+	}
+
+
+def require_archivable(season_name: str) -> None:
+	"""Raises UnknownSeason, or SeasonStateError for the active season and one that is archived already."""
+	_refuse_to_archive(seasons.get_document(season_name))
+
+
+@contextmanager
+def only_run() -> Iterator[None]:
+	"""Raises SeasonStateError while another archive or retention run is going on."""
+	with database.named_lock(LOCK, wait_seconds=0) as is_mine:
+		if not is_mine:
+			frappe.throw(_("Another archive or retention run is going on."), SeasonStateError)
+		yield
+
+
+def _archive(season_name: str) -> int:
+	_close(season_name)
+	try:
+		return _move(season_name)
+	except FAILURES as error:
+		with suppress(*FAILURES):  # MariaDB may be gone
+			_set_status(season_name, _("Stopped: {0}").format(error), 0)
+		raise
+
+
+def _move(season_name: str) -> int:
+	_report(season_name, _("Folding the last answers"), 1)
+	_fold_outbox(season_name)
+	_report(season_name, _("Taking the rows out of the tracker"), 2)
+	swap.take_out(season_name)
+	step = _("Adding the rows to the archive")
+	_report(season_name, step, 3)
+	swap.put_in(
+		season_name,
+		site_time.naive_now(),
+		on_copied=lambda rows: _report(season_name, _("{0}: {1} copied").format(step, rows), 3),
+	)
+	_report(season_name, _("Clearing the cache"), 4)
+	is_cleared = Schedules().clear_season(season_name)
+	_report(season_name, _("Counting"), 5)
+	return _finish(season_name, is_cleared)
+
+
+def _close(season_name: str) -> None:
+	"""From here on the season takes no answer: those being written are waited for, later ones are refused."""
+	with database.transaction():
+		season = seasons.get_document(season_name, for_update=True)
+		_refuse_to_archive(season)
+		started_at = season.archive_started_at or site_time.naive_now()
+		frappe.db.set_value(DOCTYPE, season_name, "archive_started_at", started_at, update_modified=False)
+
+
+def _refuse_to_archive(season: Document) -> None:
+	if season.is_active:
+		frappe.throw(
+			_("Season {0} is active. Deactivate it before archiving it.").format(season.name),
+			SeasonStateError,
+		)
+	if season.archived_at:
+		frappe.throw(_("Season {0} is archived already.").format(season.name), SeasonStateError)
+
+
+def _fold_outbox(season_name: str) -> None:
+	waited_seconds = 0
+	while waiting := outbox.count_of_season(season_name)[0]:
+		if folds.drain_season(season_name):
+			waited_seconds = 0
+			continue
+		database.new_snapshot()
+		_waiting, parked = outbox.count_of_season(season_name)
+		if parked or waited_seconds >= FOLD_WAIT_SECONDS:
+			_refuse_unfolded(season_name, waiting, parked)
+		waited_seconds += 1
+		time.sleep(1)
+		database.new_snapshot()
+
+
+def _refuse_unfolded(season_name: str, waiting: int, parked: int) -> None:
+	frappe.throw(
+		_(
+			"{0} submissions of season {1} wait in Review Outbox, {2} of them parked with the reason why they "
+			"could not be folded. Mend that, run `bench memora drain --parked`, and archive again."
+		).format(waiting, season_name, parked),
+		SeasonStateError,
+	)
+
+
+def _finish(season_name: str, is_cache_cleared: bool) -> int:
+	left, count = archive.count_moved(season_name)
+	if left:
+		frappe.throw(
+			_("{0} records reached season {1} meanwhile. Archive it again.").format(left, season_name),
+			SeasonStateError,
+		)
+	status = _("Archived", context="Memora")
+	if not is_cache_cleared:
+		status = _(
+			"Archived. Redis did not answer: this season's schedules stay there, unused, until they expire."
+		)
+	with database.transaction():
+		values = {
+			"archived_at": site_time.naive_now(),
+			"archived_records": count,
+			"archive_status": status,
+			"archive_step": STEPS,
+		}
+		frappe.db.set_value(DOCTYPE, season_name, values, update_modified=False)
+	_publish(season_name, status, STEPS)
+	return count
+
+
+def _report(season_name: str, step: str, done: int) -> None:
+	"""Tells the season's document and whoever looks at its form how far it is."""
+	_set_status(season_name, step, done)
+	_publish(season_name, step, done)
+
+
+def _set_status(season_name: str, status: str, step: int) -> None:
+	values = {"archive_status": status, "archive_step": step}
+	with database.transaction():
+		frappe.db.set_value(DOCTYPE, season_name, values, update_modified=False)
+
+
+def _publish(season_name: str, step: str, done: int) -> None:
+	"""Under a name of its own: Frappe would put a dialog before the form of what is called `progress`."""
+	progress = {"percent": 100 * done / STEPS, "description": step}
+	with suppress(RedisError):
+		frappe.publish_realtime("memora_archive", progress, doctype=DOCTYPE, docname=season_name)

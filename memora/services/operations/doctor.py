@@ -1,0 +1,328 @@
+"""Looks at a site's surroundings for what is known to go wrong, and says how to mend each."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
+
+import frappe
+import redis
+from frappe import _
+from frappe.utils import background_jobs, get_sites, scheduler
+from redis.exceptions import RedisError
+
+from memora.services import site_time
+from memora.services.cache import connections
+from memora.services.cache.connections import SENTINEL, Place
+from memora.services.folding.queueing import QUEUE
+from memora.services.store import database, layout, outbox, partitions, tracker
+
+OLDEST_MARIADB = (10, 6)
+CLOCK_SECONDS = 2  # by which two machines may differ
+JOB_SECONDS = 300
+FOLD_SECONDS = 300  # after which waiting answers mean that nobody folds
+PING_SECONDS = 2
+
+TIMEOUTS = "socket_timeout=0.5&socket_connect_timeout=0.5"
+
+WHERE_SRS, WHERE_QUEUE, WHERE_CACHE = connections.URL, "redis_queue", "redis_cache"
+
+
+class Finding(NamedTuple):
+	"""Something that is wrong. `check` is a word for programs."""
+
+	check: str
+	problem: str
+	mend: str
+
+
+def examine() -> list[Finding]:
+	"""All that is wrong, in the order of the checks; empty when nothing is. Changes nothing."""
+	return [finding for check in CHECKS for finding in _look(check)]
+
+
+def _look(check: str) -> list[Finding]:
+	try:
+		return [Finding(check, *found) for found in CHECKS[check]()]
+	except Exception as error:  # what one check stumbles over, another one names
+		return [
+			Finding(
+				check,
+				_("Could not be checked: {0}: {1}").format(type(error).__name__, error),
+				_("Mend what else is found, and look again."),
+			)
+		]
+
+
+def _bench(command: str) -> str:
+	return f"bench --site {frappe.local.site} {command}"
+
+
+Findings = Iterator[tuple[str, str]]
+
+
+def _queue_configured() -> Findings:
+	if QUEUE not in background_jobs.get_queues_timeout():
+		workers = {**(frappe.conf.workers or {}), QUEUE: {"timeout": JOB_SECONDS}}
+		yield (
+			_("common_site_config.json has no queue {0}: answers share a queue with everything else.").format(
+				QUEUE
+			),
+			f"bench set-config -gp workers '{json.dumps(workers)}'",
+		)
+
+
+def _queue_worked() -> Findings:
+	backlog = outbox.get_backlog()
+	now = site_time.naive_now()
+	if backlog.oldest and (now - backlog.oldest).total_seconds() > FOLD_SECONDS:
+		yield (
+			_("{0} submissions wait to be folded, the oldest since {1}.").format(
+				backlog.waiting, backlog.oldest
+			),
+			_("Start a worker: bench worker --queue {0}. At once: {1}").format(QUEUE, _bench("memora drain")),
+		)
+	if backlog.parked:
+		yield (
+			_("{0} submissions are parked: they could not be folded.").format(backlog.parked),
+			_("Look at the errors in Review Outbox, mend their cause, then: {0}").format(
+				_bench("memora drain --parked")
+			),
+		)
+
+
+def _redis_reachable() -> Findings:
+	sentinels = [(SENTINEL, url) for url in connections.sentinel_urls(_schedules())]
+	servers = _servers()
+	if sentinels and WHERE_SRS not in dict(servers):
+		yield (
+			_("No Sentinel of {0} names a master that is up.").format(SENTINEL),
+			_("Look what they say: redis-cli -u {0} SENTINEL MASTERS").format(_shown(sentinels[0][1])),
+		)
+	for where, url in (*servers, *sentinels):
+		try:
+			_connect(url).ping()
+		except (RedisError, OSError) as error:
+			yield (
+				_("{0} does not answer at {1}: {2}").format(where, _shown(url), error),
+				_("Start that Redis."),
+			)
+
+
+def _redis_evicts() -> Findings:
+	for where, url in _servers():
+		policy = _setting(url, "maxmemory-policy") or "noeviction"
+		if where != WHERE_CACHE and policy != "noeviction":
+			yield (
+				_("{0} evicts keys ({1}): {2}").format(where, policy, _shown(url)),
+				_lasting(url, "maxmemory-policy noeviction"),
+			)
+
+
+def _redis_persists() -> Findings:
+	for where, url in _servers():
+		if where != WHERE_CACHE and _setting(url, "appendonly") == "no":
+			yield (
+				_("{0} forgets what was written last, or everything, when it restarts: {1}").format(
+					where, _shown(url)
+				),
+				_lasting(url, "appendonly yes"),
+			)
+
+
+def _redis_own_instance() -> Findings:
+	cache = connections.identities(Place(frappe.conf.redis_cache or ""))
+	if {identity[:3] for identity in cache} & {place[:3] for place in connections.identities(_schedules())}:
+		yield (
+			_("Schedules share a Redis with Frappe's cache, which bench build empties."),
+			_("Start a Redis of its own, and name it: bench set-config -g {0} {1}").format(
+				WHERE_SRS, f"'redis://127.0.0.1:13100?{TIMEOUTS}'"
+			),
+		)
+
+
+def _redis_namespace() -> Findings:
+	own = _place(frappe.conf)
+	for site in get_sites():
+		if site != frappe.local.site and _place(frappe.get_site_config(site_path=site)) & own:
+			yield (
+				_("Site {0} keeps its schedules in the same Redis under the same names.").format(site),
+				_bench(f"set-config srs_redis_namespace {frappe.local.site}"),
+			)
+
+
+def _socket_timeouts() -> Findings:
+	for where in (WHERE_CACHE, WHERE_QUEUE):
+		url = frappe.conf.get(where) or ""
+		if "socket_timeout" not in parse_qs(urlsplit(url).query):
+			mend = f"bench set-config -g {where} '{_shown(url)}?{TIMEOUTS}'"
+			if where == WHERE_QUEUE:
+				mend += _(", and start workers with FRAPPE_REDIS_QUEUE={0}").format(_shown(url))
+			yield (
+				_("{0} has no socket_timeout: while that Redis hangs, so does every request.").format(where),
+				mend,
+			)
+
+
+def _scheduler() -> Findings:
+	if frappe.conf.pause_scheduler:
+		yield _("The scheduler is paused."), _bench("scheduler resume")
+	elif scheduler.is_scheduler_disabled(verbose=False):
+		yield _("The scheduler is off."), _bench("enable-scheduler")
+	elif scheduler.is_dormant() and tracker.has_answers():
+		yield (
+			_(
+				"Frappe takes the site for dormant, as nobody has signed in for days, and runs jobs once a day."
+			),
+			_(
+				"Sign in once; and System Settings, 'Run Jobs only Daily if Inactive For (Days)': more than holidays last."
+			),
+		)
+
+
+def _mariadb_reachable() -> Findings:
+	try:
+		database.ping()
+	except database.DATABASE_FAILURES as error:
+		yield (
+			_("MariaDB does not answer: {0}").format(error),
+			_("Start it; db_host and db_port say where it is."),
+		)
+
+
+def _mariadb_version() -> Findings:
+	version = database.get_version()
+	if not is_supported(version):
+		yield (
+			_("The database is {0}.").format(version),
+			_("Memora needs MariaDB {0}.{1} or later.").format(*OLDEST_MARIADB),
+		)
+
+
+def is_supported(version: str) -> bool:
+	"""Of what the database says: `10.11.6-MariaDB-0+deb12u1`."""
+	numbers = re.match(r"(\d+)\.(\d+)\D.*MariaDB", version)
+	return bool(numbers) and tuple(map(int, numbers.groups())) >= OLDEST_MARIADB
+
+
+def _mariadb_durable() -> Findings:
+	if not database.is_durable():
+		yield (
+			_("MariaDB may lose the answers of the last second in a power cut."),
+			_("As its root, and in its configuration: {0}").format(
+				"SET GLOBAL innodb_flush_log_at_trx_commit = 1"
+			),
+		)
+
+
+def _partitions() -> Findings:
+	for name in partitions.find_wrong_seasons():
+		yield (
+			_("Season {0} lacks partitions, or wrongly says so.").format(name),
+			_bench("memora partitions --heal"),
+		)
+	if layout.lacks_layout():
+		yield (
+			_("The tables are not partitioned as they should be."),
+			_bench("migrate"),
+		)
+
+
+def _clocks() -> Findings:
+	off = [("MariaDB", database.get_clock() - time.time())]
+	for url in connections.server_urls(_schedules()):
+		if answer := _ask(url, lambda client: client.time()):
+			seconds, microseconds = answer
+			off.append((f"{WHERE_SRS} ({_shown(url)})", seconds + microseconds / 1e6 - time.time()))
+	for name, by in off:
+		if abs(by) > CLOCK_SECONDS:
+			yield (
+				_("The clock of {0} is {1} s off this machine's.").format(name, round(by)),
+				_("Let all machines take the time from NTP, for instance with chrony."),
+			)
+
+
+def _time_zone() -> Findings:
+	name = frappe.db.get_single_value("System Settings", "time_zone")
+	try:
+		ZoneInfo(name or "")
+	except (ValueError, OSError, KeyError):
+		yield (
+			_("System Settings have the time zone {0}.").format(name or _("nothing")),
+			_("Choose the schools' time zone in System Settings: learning days begin by it."),
+		)
+
+
+CHECKS: dict[str, Callable[[], Findings]] = {
+	"mariadb_reachable": _mariadb_reachable,
+	"redis_reachable": _redis_reachable,
+	"redis_evicts": _redis_evicts,
+	"redis_persists": _redis_persists,
+	"redis_own_instance": _redis_own_instance,
+	"redis_namespace": _redis_namespace,
+	"socket_timeouts": _socket_timeouts,
+	"queue_configured": _queue_configured,
+	"queue_worked": _queue_worked,
+	"scheduler": _scheduler,
+	"mariadb_version": _mariadb_version,
+	"mariadb_durable": _mariadb_durable,
+	"partitions": _partitions,
+	"clocks": _clocks,
+	"time_zone": _time_zone,
+}
+
+
+# Redis, asked apart from breakers and pools: whoever examines wants to know how it is now
+
+
+def _schedules() -> Place:
+	return connections.place(frappe.conf)
+
+
+def _servers() -> list[tuple[str, str]]:
+	"""(setting, URL) of each server: of the schedules' all nodes, and replicas, which may take over."""
+	conf, schedules = frappe.conf, connections.server_urls(_schedules())
+	return [
+		*((WHERE_SRS, url) for url in schedules),
+		(WHERE_QUEUE, conf.redis_queue),
+		(WHERE_CACHE, conf.redis_cache),
+	]
+
+
+def _connect(url: str) -> redis.Redis:
+	options = {"socket_timeout": PING_SECONDS, "socket_connect_timeout": PING_SECONDS}
+	return redis.Redis.from_url(url, decode_responses=True, **options)  # of both, those in the URL count
+
+
+def _ask(url: str, question: Callable[[redis.Redis], object]):
+	"""The answer; None where there is none, which _redis_reachable says."""
+	try:
+		return question(_connect(url))
+	except (RedisError, OSError):
+		return None
+
+
+def _setting(url: str, name: str) -> str | None:
+	return (_ask(url, lambda client: client.config_get(name)) or {}).get(name)
+
+
+def _lasting(url: str, setting: str) -> str:
+	"""A command that sets something until the server restarts, and where it belongs."""
+	return _("redis-cli -u {0} CONFIG SET {1}, and in its redis.conf: {1}").format(_shown(url), setting)
+
+
+def _place(conf: dict) -> set[tuple]:
+	"""Where a site's schedules are: no two sites may have one in common."""
+	places = connections.identities(connections.place(conf))
+	return {(*place, conf.get("srs_redis_namespace") or "") for place in places}
+
+
+def _shown(url: str) -> str:
+	"""The URL without its options, and with the word `password` for what nobody shall read."""
+	parts = urlsplit(url)
+	login, at, place = parts.netloc.rpartition("@")
+	user, colon, _password = login.partition(":")
+	return f"{parts.scheme}://{user}{colon}{'password' if colon else ''}{at}{place}{parts.path}"

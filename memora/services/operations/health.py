@@ -1,0 +1,178 @@
+"""How the system is, in one word and check by check, against the thresholds of operation."""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import frappe
+from frappe import _
+from frappe.utils import background_jobs
+from redis.exceptions import RedisError
+from typing_extensions import TypedDict
+
+from memora.services import alerts, site_time
+from memora.services.cache import incidents, survey
+from memora.services.cache.breaker import Unavailable
+from memora.services.cache.schedules import Schedules
+from memora.services.cache.status import MB
+from memora.services.folding.queueing import get_queue, reach_queue
+from memora.services.operations import latency
+from memora.services.settings import get_settings
+from memora.services.store import database, outbox, runs
+
+DOCTYPE = "Memora Health"
+OK, WARNING, CRITICAL = "ok", "warning", "critical"
+RANK = {OK: 0, WARNING: 1, CRITICAL: 2}
+
+ENOUGH_REQUESTS = 100  # of fewer, the slowest hundredth says nothing
+
+
+class Check(NamedTuple):
+	status: str
+	value: Any
+	message: str
+
+
+class CheckResult(TypedDict):
+	"""`value` is what was measured, in the unit that `message` names, or several such figures by name."""
+
+	status: Literal["ok", "warning", "critical"]
+	value: bool | float | str | dict[str, float | None] | None
+	message: str
+
+
+class HealthReport(TypedDict):
+	"""Checks by name; the status is that of the worst."""
+
+	status: Literal["ok", "warning", "critical"]
+	checks: dict[str, CheckResult]
+
+
+def get_health() -> HealthReport:
+	"""{status, checks: {name: {status, value, message}}}; the status is that of the worst check."""
+	checks = {name: check() for name, check in CHECKS.items()}
+	worst = max((check.status for check in checks.values()), key=RANK.__getitem__)
+	return {"status": worst, "checks": {name: check._asdict() for name, check in checks.items()}}
+
+
+@alerts.in_site_language()
+def watch() -> None:
+	"""Tells managers when the status is another one than they were told last. Commits. Runs every five minutes."""
+	found, told = get_health(), frappe.get_doc(DOCTYPE)
+	status = found["status"]
+	if status == told.status:
+		return
+	wrong = [check["message"] for check in found["checks"].values() if check["status"] != OK]
+	message = " ".join(wrong) or _("All checks are passed.")
+	now = site_time.naive_now()
+	told.update({"status": status, "since": now, "message": message}).save(ignore_permissions=True)
+	alerts.tell_managers(  # committed together
+		_("Memora is in order again")
+		if status == OK
+		else _("Memora: {0}").format(_(status, context=DOCTYPE)),
+		message,
+		(DOCTYPE, DOCTYPE),
+		is_error=status == CRITICAL,
+		by_mail=True,
+	)
+
+
+def _schedules_redis() -> Check:
+	if Schedules().is_available():
+		return Check(OK, True, _("The schedules' Redis answers."))
+	return Check(CRITICAL, False, _("The schedules' Redis is not there: Safe Mode is on."))
+
+
+def _safe_mode() -> Check:
+	database.new_snapshot()  # the look at Redis may have opened one
+	incident = incidents.get_open()
+	if not incident:
+		return Check(OK, None, _("No incident is open."))
+	since = incident["started_at"].replace(microsecond=0)
+	return Check(CRITICAL, incident["name"], _("Safe Mode since {0}: {1}").format(since, incident["reason"]))
+
+
+def _queue_depth() -> Check:
+	try:
+		reach_queue()
+		depth = background_jobs.get_queue(get_queue()).count
+	except RedisError as error:
+		return Check(CRITICAL, None, _("The queue's Redis is not there: {0}").format(error))
+	limits = get_settings()
+	status = _rank(depth, limits.queue_warning_jobs, limits.queue_critical_jobs)
+	return Check(status, depth, _("{0} jobs wait.").format(depth))
+
+
+def _outbox() -> Check:
+	backlog = outbox.get_backlog()
+	now = site_time.naive_now()
+	age = (now - backlog.oldest).total_seconds() if backlog.oldest else 0
+	message = _("{0} submissions wait to be folded, the oldest for {1} s.").format(
+		backlog.waiting, round(age)
+	)
+	limits = get_settings()
+	status = _rank(age, limits.outbox_warning_seconds, limits.outbox_critical_seconds)
+	return Check(status, round(age), message)
+
+
+def _parked() -> Check:
+	parked = outbox.get_backlog().parked
+	return Check(WARNING if parked else OK, parked, _("{0} submissions are parked.").format(parked))
+
+
+def _discrepancy_rate() -> Check:
+	rate = runs.get_last_discrepancy_rate()
+	if rate is None:
+		return Check(OK, None, _("The cache has not been compared with the database yet."))
+	percent = rate * 100
+	status = WARNING if percent > get_settings().discrepancy_alert_percent else OK
+	return Check(status, rate, _("{0} % of the records compared last were wrong in Redis.").format(percent))
+
+
+def _read_latency() -> Check:
+	limits = get_settings()
+	return _latency(latency.READ, limits.read_p99_warning_ms, limits.read_p99_critical_ms)
+
+
+def _submit_latency() -> Check:
+	limits = get_settings()
+	return _latency(latency.SUBMIT, limits.submit_p99_warning_ms, limits.submit_p99_critical_ms)
+
+
+def _latency(endpoint: str, warning_ms: int, critical_ms: int) -> Check:
+	recent = latency.recent()[endpoint]
+	if recent.requests < ENOUGH_REQUESTS:
+		message = _("{0}: {1} requests in the last {2} s are too few to judge by.")
+		return Check(OK, recent._asdict(), message.format(endpoint, recent.requests, recent.seconds))
+	message = _("{0}: p99 {1} ms, p50 {2} ms, of {3} requests in the last {4} s.").format(
+		endpoint, recent.p99_ms, recent.p50_ms, recent.requests, recent.seconds
+	)
+	return Check(_rank(recent.p99_ms, warning_ms, critical_ms), recent._asdict(), message)
+
+
+def _redis_memory() -> Check:
+	try:
+		used, limit = survey.get_memory_use(Schedules())
+	except Unavailable:
+		return Check(OK, None, _("Unknown while the schedules' Redis is not there."))
+	percent = round(100 * used / limit, 1)
+	limits = get_settings()
+	status = _rank(percent, limits.redis_memory_warning_percent, limits.redis_memory_critical_percent)
+	message = _("The schedules' Redis uses {0} % of its {1} MB.").format(percent, limit // MB)
+	return Check(status, {"percent": percent, "used_bytes": used, "limit_bytes": limit}, message)
+
+
+def _rank(value: float, warning: float, critical: float) -> str:
+	return CRITICAL if value > critical else WARNING if value > warning else OK
+
+
+CHECKS: dict[str, Callable[[], Check]] = {
+	"read_latency": _read_latency,
+	"submit_latency": _submit_latency,
+	"schedules_redis": _schedules_redis,
+	"redis_memory": _redis_memory,
+	"safe_mode": _safe_mode,
+	"queue_depth": _queue_depth,
+	"outbox": _outbox,
+	"parked": _parked,
+	"discrepancy_rate": _discrepancy_rate,
+}

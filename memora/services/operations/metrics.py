@@ -1,0 +1,78 @@
+"""What Prometheus is told of a site: request times, and what the checks of health have found.
+
+https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import frappe
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import choose_encoder
+
+from memora.services.operations import health, latency
+from memora.services.store import incident_rows
+
+# Of each check: a gauge. Without a value there is no sample.
+GAUGES = {
+	"schedules_redis": ("memora_redis_up", "1 if the schedules' Redis can be used"),
+	"queue_depth": ("memora_queue_jobs", "Jobs that wait in the queue of the answers"),
+	"outbox": ("memora_outbox_oldest_seconds", "How long the oldest submission has waited to be folded"),
+	"parked": ("memora_outbox_parked", "Submissions that could not be folded, and wait for somebody"),
+	"discrepancy_rate": (
+		"memora_discrepancy_ratio",
+		"Share of records that were wrong in Redis at last look",
+	),
+}
+REDIS_MEMORY = {
+	"used_bytes": ("memora_redis_memory_bytes", "Memory that the schedules' Redis uses"),
+	"limit_bytes": ("memora_redis_memory_limit_bytes", "Memory that the schedules' Redis may use"),
+}
+TOTALS = {
+	"incidents": ("memora_safe_mode_activations", "Safe Mode Incidents"),
+	"served": ("memora_safe_mode_served", "Readings admitted in Safe Mode"),
+	"limited": ("memora_safe_mode_limited", "Readings put off in Safe Mode"),
+}
+
+
+def render_metrics(accept: str = "") -> tuple[bytes, str]:
+	"""(all metrics of this site, their content type) in the format that an Accept header asks for."""
+	encode, content_type = choose_encoder(accept)
+	registry = CollectorRegistry()
+	registry.register(_Site())
+	return encode(registry), content_type
+
+
+class _Site:
+	"""A collector of prometheus_client, which asks the site when it is asked itself."""
+
+	def collect(self) -> Iterator[Metric]:
+		yield from latency.collect()
+		checks = health.get_health()["checks"]
+		yield _statuses(checks)
+		for name, (metric, help_text) in GAUGES.items():
+			yield _family(GaugeMetricFamily, metric, help_text, checks[name]["value"])
+		for name, (metric, help_text) in REDIS_MEMORY.items():
+			value = (checks["redis_memory"]["value"] or {}).get(name)
+			yield _family(GaugeMetricFamily, metric, help_text, value)
+		is_on = checks["safe_mode"]["value"] is not None
+		yield _family(GaugeMetricFamily, "memora_safe_mode_active", "1 while an incident is open", is_on)
+		totals = incident_rows.get_totals()
+		for name, (metric, help_text) in TOTALS.items():
+			yield _family(CounterMetricFamily, metric, help_text, totals[name])
+
+
+def _statuses(checks: dict[str, dict[str, Any]]) -> Metric:
+	text = "What a check has found: 0 ok, 1 warning, 2 critical"
+	family = GaugeMetricFamily("memora_check_status", text, labels=("site", "check"))
+	for name, check in checks.items():
+		family.add_metric((frappe.local.site, name), health.RANK[check["status"]])
+	return family
+
+
+def _family(kind: type[Metric], name: str, help_text: str, value: float | None) -> Metric:
+	family = kind(name, help_text, labels=("site",))
+	if value is not None:
+		family.add_metric((frappe.local.site,), float(value))
+	return family

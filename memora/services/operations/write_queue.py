@@ -1,0 +1,282 @@
+"""The submissions that are not folded yet and the jobs that fold them, side by side, for operators.
+
+What waits is in the outbox; what works on it is in the queue's Redis, where one job folds all that waits: most
+submissions never have one of their own. Both go by the submission's key, which is RQ's job id without the site before it.
+So another site's jobs, which may be in the same Redis, have no name here.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import partial
+from itertools import count, islice
+from typing import Any, NamedTuple
+
+import frappe
+from frappe import _
+from frappe.utils import background_jobs
+from redis.exceptions import RedisError
+from rq.exceptions import DeserializationError, InvalidJobOperation, NoSuchJobError
+from rq.job import Job, JobStatus
+from rq.queue import Queue
+
+from memora.exceptions import JobStateError, UnknownJob
+from memora.services import site_time
+from memora.services.folding import queueing
+from memora.services.operations import admin_jobs
+from memora.services.operations.admin_jobs import StartedJob
+from memora.services.store import outbox
+from memora.services.store.records import OutboxEntry
+
+WAITING, PARKED = "waiting", "parked"  # submissions without a job that counts
+QUEUED, STARTED, FAILED, FINISHED = "queued", "started", "failed", "finished"
+OTHERS = ("deferred", "scheduled", "canceled")
+STATUSES = (PARKED, FAILED, WAITING, STARTED, QUEUED, *OTHERS, FINISHED)  # in the order of a list
+OF_RQ = {JobStatus.STOPPED: FAILED}  # what RQ has more words for
+
+CHUNK = 100  # looked at in one round trip
+LOOK_AT_MOST = 5000  # for one list: about a second
+
+
+@dataclass(frozen=True)
+class WriteJob:
+	"""A submission that waits, a job, or both. `entry` is its row in the outbox, `job` what RQ knows."""
+
+	name: str
+	entry: OutboxEntry | None
+	job: Job | None
+
+	@property
+	def status(self) -> str:
+		status = _status(self.job) if self.job else None
+		if not self.entry or status in (QUEUED, STARTED):
+			return status or QUEUED
+		if self.entry.parked_at:
+			return PARKED
+		return FAILED if status == FAILED else WAITING
+
+	@property
+	def not_folded(self) -> bool:
+		return bool(self.entry)
+
+	@property
+	def player(self) -> str | None:
+		return self.entry.player if self.entry else self.arguments.get("user")
+
+	@property
+	def season(self) -> str | None:
+		return self.entry.season if self.entry else self.arguments.get("season")
+
+	@property
+	def arguments(self) -> dict[str, Any]:
+		"""Of persist_review_batch; none where they can't be read."""
+		try:
+			return self.job.kwargs.get("kwargs") or {} if self.job else {}
+		except DeserializationError:
+			return {}
+
+	@property
+	def accepted_at(self) -> datetime | None:
+		return self.entry.accepted_at if self.entry else _site_time(self.job.created_at)
+
+	@property
+	def traceback(self) -> str:
+		return (self.status == FAILED and self.job.exc_info) or ""
+
+	@property
+	def error(self) -> str:
+		"""Why it was parked, or the last line of the traceback."""
+		if self.entry and self.entry.parked_at:
+			return self.entry.error or ""
+		return self.traceback.strip().rpartition("\n")[2]
+
+	def as_dict(self) -> dict[str, Any]:
+		"""The fields of an SRS Write Job. `age` is in seconds."""
+		age = site_time.naive_now() - self.accepted_at if self.accepted_at else None
+		return {
+			"name": self.name,
+			"status": self.status,
+			"player": self.player,
+			"season": self.season,
+			"not_folded": int(self.not_folded),
+			"accepted_at": self.accepted_at,
+			"age": age and max(0, int(age.total_seconds())),
+			"started_at": self.job and _site_time(self.job.started_at),
+			"ended_at": self.job and _site_time(self.job.ended_at),
+			"error": self.error,
+			"traceback": self.traceback,
+		}
+
+
+class Page(NamedTuple):
+	"""`unreachable` says why the queue's Redis can't be asked: then the outbox alone is shown. `is_whole` is false
+	where there was more than can be looked at for one list."""
+
+	jobs: list[WriteJob]
+	unreachable: str
+	is_whole: bool
+
+
+def find_write_jobs(
+	matches: Callable[[WriteJob], bool], statuses: set[str], start: int = 0, limit: int | None = None
+) -> Page:
+	"""Those of these statuses that match, in the order of STATUSES, and the oldest of each first."""
+	try:
+		return _find(_queue(), matches, statuses, start, limit)
+	except RedisError as error:
+		page = _find(None, matches, statuses, start, limit)
+		return page._replace(unreachable=str(error) or type(error).__name__)
+
+
+def get_write_job(name: str) -> WriteJob | None:
+	"""One of them. Raises RedisError where only Redis could tell."""
+	try:
+		found = _load(_queue(), [name])
+	except RedisError:
+		found = _load(None, [name])
+		if not found:
+			raise
+	return found[0] if found else None
+
+
+def retry_write_job(name: str) -> StartedJob:
+	"""See api.srs.retry_write_job. Folding twice changes nothing, and parked stays parked until it is folded.
+
+	Raises UnknownJob, JobStateError, QueueUnavailable.
+	"""
+	try:
+		found = next(iter(_load(_queue(), [name])), None)
+		_require_retriable(name, found)
+		_queue_again(found)
+	except RedisError as error:
+		admin_jobs.refuse(error)
+	except (InvalidJobOperation, NoSuchJobError):
+		frappe.throw(_("Job {0} was retried a moment ago.").format(_shown(name)), JobStateError)
+	return {"status": QUEUED, "job_id": queueing.job_id_of(name)}
+
+
+def _require_retriable(name: str, found: WriteJob | None) -> None:
+	if not found:
+		message = _("There is no job {0}, and no submission of this name waits: it is done, or never was.")
+		frappe.throw(message.format(_shown(name)), UnknownJob)
+	if found.status in (PARKED, WAITING) or (found.status == FAILED and _is_undone(found)):
+		return
+	if found.status in (FAILED, FINISHED):
+		frappe.throw(_("The answers of {0} are folded already.").format(_shown(name)), JobStateError)
+	frappe.throw(
+		_("Job {0} is {1}: what failed, is parked or waits can be retried.").format(
+			_shown(name), _(found.status, context="SRS Write Job")
+		),
+		JobStateError,
+	)
+
+
+def _is_undone(failed: WriteJob) -> bool:
+	"""Another job may have folded its submission since."""
+	return bool(failed.entry or not failed.arguments.get("submission"))
+
+
+def _queue_again(found: WriteJob) -> None:
+	if not found.entry:  # the job alone holds the answers
+		found.job.requeue()
+		return
+	if found.job:
+		found.job.delete()
+	queueing.enqueue_job(found.name, found.entry.player, found.entry.season)
+
+
+# Looking
+
+
+def _queue() -> Queue | None:
+	"""None where the bench has none of this name: the jobs of the queue that stands in for it are RQ Job's to list."""
+	queueing.reach_queue()
+	if queueing.get_queue() != queueing.QUEUE:
+		return None
+	return background_jobs.get_queue(queueing.QUEUE)
+
+
+def _find(
+	queue: Queue | None,
+	matches: Callable[[WriteJob], bool],
+	statuses: set[str],
+	start: int,
+	limit: int | None,
+) -> Page:
+	seen: set[str] = set()
+	found = (job for job in _each(queue, statuses, seen) if job.status in statuses and matches(job))
+	jobs = list(islice(found, start, None if limit is None else start + limit))
+	return Page(jobs, "", len(seen) < LOOK_AT_MOST)
+
+
+def _each(queue: Queue | None, statuses: set[str], seen: set[str]) -> Iterator[WriteJob]:
+	"""Once each, as far as somebody asks; `seen` collects the names."""
+	for names in _names(queue, statuses):
+		new = [name for name in dict.fromkeys(names) if name not in seen][: LOOK_AT_MOST - len(seen)]
+		seen.update(new)
+		yield from _load(queue, new)
+		if len(seen) >= LOOK_AT_MOST:
+			return
+
+
+def _names(queue: Queue | None, statuses: set[str]) -> Iterator[list[str]]:
+	"""Chunks of this site's names from wherever these statuses may be."""
+	site = queueing.job_id_of("*").removesuffix("*")
+	for source in _sources(queue, statuses):
+		for start in count(0, CHUNK):
+			names = source(start)
+			yield [name.removeprefix(site) for name in names if name.startswith(site)]
+			if len(names) < CHUNK:
+				break
+
+
+def _sources(queue: Queue | None, statuses: set[str]) -> Iterator[Callable[[int], list[str]]]:
+	"""Functions that give CHUNK job ids from a position on."""
+	for status in STATUSES:
+		if status not in statuses:
+			continue
+		if status in (PARKED, WAITING):
+			yield partial(_ids_of_outbox, status == PARKED)
+		elif queue:
+			yield partial(_ids_of_queue, queue, status)
+
+
+def _ids_of_outbox(parked: bool, start: int) -> list[str]:
+	names = outbox.get_page(parked, start, CHUNK)
+	return [queueing.job_id_of(name) for name in names]
+
+
+def _ids_of_queue(queue: Queue, status: str, start: int) -> list[str]:
+	if status == QUEUED:
+		return queue.get_job_ids(start, CHUNK)
+	return getattr(queue, f"{status}_job_registry").get_job_ids(start, start + CHUNK - 1)
+
+
+def _load(queue: Queue | None, names: list[str]) -> list[WriteJob]:
+	"""What there is of these, in their order."""
+	entries = outbox.get_entries(names)
+	jobs = _fetch(queue, names) if queue else [None] * len(names)
+	pairs = zip(names, jobs, strict=True)
+	return [WriteJob(name, entries.get(name), job) for name, job in pairs if job or name in entries]
+
+
+def _fetch(queue: Queue, names: list[str]) -> list[Job | None]:
+	ids = [queueing.job_id_of(name) for name in names]
+	try:
+		return Job.fetch_many(ids, connection=queue.connection)
+	except NoSuchJobError:  # one of them is damaged, and names itself only when asked alone
+		return [background_jobs.get_job(name) for name in names]
+
+
+def _status(job: Job) -> str | None:
+	status = job.get_status(refresh=False)
+	return status and OF_RQ.get(status, JobStatus(status).value)
+
+
+def _site_time(moment: datetime | None) -> datetime | None:
+	"""RQ's are UTC, naive in older ones."""
+	return site_time.to_naive(moment.replace(tzinfo=timezone.utc)) if moment else None
+
+
+def _shown(name: str) -> str:
+	return frappe.utils.escape_html(name)

@@ -1,0 +1,177 @@
+"""MariaDB as the app uses it: transactions, locks, which errors may pass, and connections of one's own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import frappe
+import pymysql
+
+from memora.exceptions import JournalUnavailable
+from memora.services.store import row_names
+
+# What a statement raises when MariaDB is not there, or did not get a lock in time.
+DATABASE_FAILURES = (
+	frappe.QueryDeadlockError,
+	frappe.QueryTimeoutError,
+	pymysql.err.OperationalError,
+	pymysql.err.InterfaceError,
+)
+# Statements that fail with these fail for a reason that waiting may mend: locks, a server that is shutting
+# down or read-only, a full disk, a lost connection (2000 and above).
+TRANSIENT_ERRORS = {1021, 1028, 1040, 1053, 1114, 1180, 1205, 1213, 1290, 1317, 1836, 1927}
+CLIENT_ERRORS_FROM = 2000
+
+LEARNER_LOCK_WAIT_SECONDS = 5  # for another answer of the same learner; one takes milliseconds
+METADATA_LOCK_WAIT_SECONDS = 2  # how long new readers may queue behind a waiting ALTER
+
+
+def is_transient(error: Exception) -> bool:
+	"""Says whether what failed may succeed when it is tried again unchanged."""
+	if isinstance(error, frappe.QueryDeadlockError | frappe.QueryTimeoutError | pymysql.err.InterfaceError):
+		return True
+	code = error.args[0] if isinstance(error, pymysql.err.MySQLError) and error.args else 0
+	return code in TRANSIENT_ERRORS or code >= CLIENT_ERRORS_FROM
+
+
+@contextmanager
+def learner_lock(player: str) -> Iterator[None]:
+	"""Serialises what changes one learner's records, across all processes and hosts.
+
+	The block begins with a new transaction, so that its reads see what the last holder committed. Raises JournalUnavailable
+	when another request of the same learner holds the lock for LEARNER_LOCK_WAIT_SECONDS.
+	"""
+	with named_lock(player, LEARNER_LOCK_WAIT_SECONDS) as is_mine:
+		if not is_mine:
+			JournalUnavailable.throw(
+				frappe._("Another answer of yours is still being saved. Send this one again.")
+			)
+		new_snapshot()
+		yield
+
+
+@contextmanager
+def named_lock(name: str, wait_seconds: int) -> Iterator[bool]:
+	"""Takes a lock that one connection of this site holds at a time, across all hosts; yields whether this one holds it.
+
+	The lock goes with its connection, so a process that dies keeps no lock.
+	"""
+	key = _lock_key(name)
+	is_mine = bool(frappe.db.sql("SELECT GET_LOCK(%s, %s)", (key, wait_seconds))[0][0])
+	try:
+		yield is_mine
+	finally:
+		if is_mine:
+			with suppress(*DATABASE_FAILURES):  # a lost connection has released it
+				frappe.db.sql("SELECT RELEASE_LOCK(%s)", (key,))
+
+
+def is_locked(name: str) -> bool:
+	"""Says whether any connection holds a named_lock."""
+	return frappe.db.sql("SELECT IS_USED_LOCK(%s)", (_lock_key(name),))[0][0] is not None
+
+
+def _lock_key(name: str) -> str:
+	return "memora:" + row_names.digest(frappe.conf.db_name, name)
+
+
+def new_snapshot() -> None:
+	"""Ends the transaction's view of the past: the next read sees all that is committed.
+
+	Commits what the caller had written before, if anything.
+	"""
+	if frappe.db.transaction_writes:
+		frappe.db.commit()  # nosemgrep: frappe-manual-commit: a snapshot can only be renewed between transactions
+	else:
+		frappe.db.begin()
+
+
+@contextmanager
+def read_committed() -> Iterator[None]:
+	"""Lets the transactions of this block lock rows without the gaps between them, so that others can insert meanwhile.
+
+	For writers that decide nothing by what they read twice.
+	"""
+	frappe.db.sql("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+	new_snapshot()  # the level applies from the next transaction on
+	try:
+		yield
+	finally:
+		with suppress(*DATABASE_FAILURES):
+			frappe.db.sql("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+
+
+@contextmanager
+def transaction() -> Iterator[None]:
+	"""Commits the block's writes together; on any error, also a failed commit, none of them stays."""
+	try:
+		yield
+		frappe.db.commit()  # nosemgrep: frappe-manual-commit: an answer is acknowledged only when committed
+	except BaseException:
+		with suppress(pymysql.err.Error):  # a lost connection has rolled back already
+			frappe.db.rollback()
+		raise
+
+
+def insert(head: str, rows: list[tuple], tail: str = "") -> None:
+	"""Inserts all rows in one statement, `INSERT INTO … VALUES`; does nothing without rows."""
+	if not rows:
+		return
+	one = f"({', '.join(['%s'] * len(rows[0]))})"
+	frappe.db.sql(head + ", ".join([one] * len(rows)) + tail, tuple(v for row in rows for v in row))
+
+
+# A connection of one's own
+
+
+def query(sql: str, values: tuple | dict = ()) -> tuple[tuple, ...]:
+	"""Reads a table without keeping it locked. A read in Frappe's transaction would keep it locked until the commit."""
+	with connection() as own, own.cursor() as cursor:
+		cursor.execute(sql, values)
+		return cursor.fetchall()
+
+
+@contextmanager
+def connection() -> Iterator[pymysql.Connection]:
+	"""Opens a connection to the site's database that commits each statement, and closes it after the block.
+
+	It waits METADATA_LOCK_WAIT_SECONDS for the lock that DDL needs.
+	"""
+	conf = frappe.conf
+	own = pymysql.connect(
+		host=conf.db_host or "127.0.0.1",
+		port=int(conf.db_port or 3306),
+		unix_socket=conf.get("db_socket"),
+		user=conf.get("db_user") or conf.db_name,
+		password=conf.db_password,
+		database=conf.db_name,
+		charset="utf8mb4",
+		autocommit=True,
+		init_command=f"SET lock_wait_timeout = {METADATA_LOCK_WAIT_SECONDS}",
+	)
+	try:
+		yield own
+	finally:
+		own.close()
+
+
+# The server
+
+
+def ping() -> None:
+	"""Raises one of DATABASE_FAILURES if MariaDB does not answer."""
+	frappe.db.sql("SELECT 1")
+
+
+def get_version() -> str:
+	"""Returns what the server says of itself, such as `10.11.6-MariaDB-0+deb12u1`."""
+	return frappe.db.sql("SELECT VERSION()")[0][0]
+
+
+def is_durable() -> bool:
+	"""Says whether a commit is on disk when it is acknowledged."""
+	return frappe.db.sql("SELECT @@GLOBAL.innodb_flush_log_at_trx_commit")[0][0] == 1
+
+
+def get_clock() -> float:
+	"""Returns the server's clock as Unix seconds."""
+	return float(frappe.db.sql("SELECT UNIX_TIMESTAMP(NOW(6))")[0][0])

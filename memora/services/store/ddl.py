@@ -1,0 +1,161 @@
+"""All DDL of the app: every statement that makes, changes or drops a table.
+
+DDL commits whatever transaction it runs in, and waits for every reader of the table, while all new readers queue behind
+it. So it runs on a connection of its own that waits METADATA_LOCK_WAIT_SECONDS for its lock, and tries again until
+DEADLINE_SECONDS have passed. Every function here raises PartitionError when the table stays locked for so long, and the
+driver's error for anything else.
+"""
+
+import time
+from collections.abc import Iterable
+
+import frappe
+import pymysql
+from frappe import _
+
+from memora.exceptions import PartitionError
+from memora.services.store import database
+from memora.services.store.tables import has_table, partition_name
+
+DEADLINE_SECONDS = 30
+PAUSE_SECONDS = 0.5  # lets the queued readers through
+LOCK_WAIT_TIMEOUT = 1205
+
+# Frappe's own columns, which are always 0 here: six bytes a row less. Frappe does not look at their type again.
+NARROW_COLUMNS = [f"MODIFY COLUMN {column} tinyint NOT NULL DEFAULT 0" for column in ("docstatus", "idx")]
+SET_PRIMARY_KEY = "DROP PRIMARY KEY, ADD PRIMARY KEY (name, season)"
+
+# Other connections of this site; first those that have been in their present state the longest.
+OTHERS_SQL = """
+	SELECT ID, COMMAND, TIME, LEFT(INFO, 80) FROM information_schema.PROCESSLIST
+	WHERE DB = DATABASE() AND ID != CONNECTION_ID() ORDER BY TIME_MS DESC LIMIT 10"""
+
+
+# Tables
+
+
+def create_like(table: str, like: str) -> None:
+	"""Makes an empty table with the columns, indexes and partitions of another."""
+	execute_ddl(f"CREATE TABLE `{table}` LIKE `{like}`")
+
+
+def create(table: str, columns: str) -> None:
+	"""Makes a table, unless there is one."""
+	execute_ddl(f"CREATE TABLE IF NOT EXISTS `{table}` ({columns})")
+
+
+def drop(table: str) -> None:
+	"""Drops a table with all its rows, if there is one."""
+	execute_ddl(f"DROP TABLE IF EXISTS `{table}`")
+
+
+def drop_empty(table: str) -> None:
+	"""Drops a table if there is one; raises PartitionError if it holds a row.
+
+	The table is locked meanwhile, so that no row can arrive between the look and the drop.
+	"""
+	if not has_table(table):
+		return
+	with database.connection() as own, own.cursor() as cursor:
+		cursor.execute(f"LOCK TABLES `{table}` WRITE")
+		if cursor.execute(f"SELECT 1 FROM `{table}` LIMIT 1"):
+			raise PartitionError(_("{0} holds rows, so it stays.").format(table))
+		cursor.execute(f"DROP TABLE `{table}`")
+
+
+def put_in_place(new: str, live: str, kept: str) -> None:
+	"""Renames in one step: `live` becomes `kept`, and `new` becomes `live`."""
+	execute_ddl(f"RENAME TABLE `{live}` TO `{kept}`, `{new}` TO `{live}`")
+
+
+def alter(table: str, changes: Iterable[str]) -> None:
+	"""Makes changes that the functions below describe, in one statement."""
+	execute_ddl(f"ALTER TABLE `{table}` {', '.join(changes)}")
+
+
+# Changes of a table, for alter
+
+
+def drop_index(name: str) -> str:
+	return f"DROP INDEX `{name}`"
+
+
+def add_index(name: str, columns: Iterable[str]) -> str:
+	return f"ADD INDEX `{name}` ({', '.join(columns)})"
+
+
+def partitioned(change: str, seasons: Iterable[str]) -> str:
+	"""Returns a change followed by the clause that partitions by season. No comma may stand between the two."""
+	partitions = ", ".join(f"PARTITION {_definition(season)}" for season in sorted({"", *seasons}))
+	return f"{change} PARTITION BY LIST COLUMNS(season) ({partitions})"
+
+
+# Partitions
+
+
+def add_partition(table: str, season: str) -> None:
+	execute_ddl(f"ALTER TABLE `{table}` ADD PARTITION (PARTITION {_definition(season)})")
+
+
+def drop_partition(table: str, season: str) -> None:
+	execute_ddl(f"ALTER TABLE `{table}` DROP PARTITION {partition_name(season)}")
+
+
+def empty_partition(table: str, season: str) -> None:
+	"""Drops all rows of a season at once; its partition stays."""
+	execute_ddl(f"ALTER TABLE `{table}` TRUNCATE PARTITION {partition_name(season)}")
+
+
+def remove_partitioning(table: str) -> None:
+	execute_ddl(f"ALTER TABLE `{table}` REMOVE PARTITIONING")
+
+
+def exchange_partition(table: str, season: str, other: str) -> None:
+	"""Swaps the rows of a season's partition with those of a table that has no partitions."""
+	execute_ddl(f"ALTER TABLE `{table}` EXCHANGE PARTITION {partition_name(season)} WITH TABLE `{other}`")
+
+
+def add_columns(table: str, columns: dict[str, str], after: str) -> None:
+	"""Adds columns {name: type and default}, at once: MariaDB notes a default for all rows that are there."""
+	parts = []
+	for name, definition in columns.items():
+		parts.append(f"ADD COLUMN {name} {definition} AFTER {after}")
+		after = name
+	execute_ddl(f"ALTER TABLE `{table}` {', '.join(parts)}, ALGORITHM = INSTANT")
+
+
+def _definition(season: str) -> str:
+	return f"{partition_name(season)} VALUES IN ({frappe.db.escape(season, percent=False)})"
+
+
+# How a statement is run
+
+
+def execute_ddl(statement: str) -> None:
+	"""Runs one statement; how it waits for its lock is said at the top of this module."""
+	deadline = time.monotonic() + DEADLINE_SECONDS
+	with database.connection() as own, own.cursor() as cursor:
+		while True:
+			try:
+				cursor.execute(statement)
+				return
+			except pymysql.err.OperationalError as error:
+				if error.args[0] != LOCK_WAIT_TIMEOUT:
+					raise
+			if time.monotonic() > deadline:
+				cursor.execute(OTHERS_SQL)
+				frappe.throw(_still_locked(statement, cursor.fetchall()), PartitionError)
+			time.sleep(PAUSE_SECONDS)
+
+
+def _still_locked(statement: str, others: tuple[tuple, ...]) -> str:
+	"""Names the connections that may hold the lock: those that have been in their present state the longest."""
+	holders = "; ".join(
+		_("connection {0}, {1} for {2} s: {3}").format(
+			number, command, seconds, text or _("between statements")
+		)
+		for number, command, seconds, text in others
+	)
+	return _("Not done, because the table stayed locked for {0} seconds: {1}. Open the longest: {2}").format(
+		DEADLINE_SECONDS, statement[:80], holders
+	)

@@ -1,0 +1,222 @@
+"""The tables of figures: Activity Count, Daily Learner, Daily Activity with its subjects, Due Forecast.
+
+Folds only insert into Activity Count and Daily Learner: folds would wait for each other on a row that all of them change.
+A scheduler job adds the counts up into Daily Activity. So no figure ever counts a big table.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import NamedTuple
+from uuid import uuid4
+
+import frappe
+
+from memora.services.store import database
+from memora.services.store.records import ActivityCount, unpack_activity
+from memora.services.store.row_names import digest
+
+CLEAR_ROWS = 50_000
+
+COUNT_SQL = """
+	INSERT INTO `tabActivity Count` (name, day, season, subject, answers, reviews, recalled, creation) VALUES """
+LEARNER_SQL = "INSERT INTO `tabDaily Learner` (name, day, season, player, creation) VALUES "
+LEARNER_TAIL_SQL = " ON DUPLICATE KEY UPDATE day = VALUES(day)"
+
+TAKE_SQL = """
+	SELECT name, season, day, subject, answers, reviews, recalled FROM `tabActivity Count`
+	ORDER BY name LIMIT %(limit)s"""
+TAKEN_SQL = "DELETE FROM `tabActivity Count` WHERE name IN %(names)s"
+LEARNERS_SQL = "SELECT COUNT(*) FROM `tabDaily Learner` WHERE name BETWEEN %(first)s AND %(last)s"
+DAY_SQL = """
+	INSERT INTO `tabDaily Activity`
+	(name, season, day, learners, answers, reviews, recalled, creation, modified, owner, modified_by) VALUES """
+DAY_TAIL_SQL = """ ON DUPLICATE KEY UPDATE learners = GREATEST(learners, VALUES(learners)),
+	answers = answers + VALUES(answers), reviews = reviews + VALUES(reviews),
+	recalled = recalled + VALUES(recalled), modified = VALUES(modified)"""
+SUBJECT_SQL = """
+	INSERT INTO `tabDaily Activity Subject`
+	(name, parent, parenttype, parentfield, subject, answers, reviews, recalled, creation, modified) VALUES """
+SUBJECT_TAIL_SQL = """ ON DUPLICATE KEY UPDATE answers = answers + VALUES(answers),
+	reviews = reviews + VALUES(reviews), recalled = recalled + VALUES(recalled), modified = VALUES(modified)"""
+BY_DAY_SQL = """
+	SELECT day, season, learners, answers, reviews, recalled FROM `tabDaily Activity`
+	WHERE season = %(season)s AND day BETWEEN %(first)s AND %(last)s ORDER BY day"""
+BY_SUBJECT_SQL = """
+	SELECT s.subject, CAST(SUM(s.answers) AS INT), CAST(SUM(s.reviews) AS INT), CAST(SUM(s.recalled) AS INT)
+	FROM `tabDaily Activity` d JOIN `tabDaily Activity Subject` s ON s.parent = d.name
+	WHERE d.season = %(season)s AND d.day BETWEEN %(first)s AND %(last)s GROUP BY s.subject ORDER BY s.subject"""
+ANSWERS_OF_DAY_SQL = """
+	SELECT CAST(COALESCE(SUM(answers), 0) AS INT) FROM (
+		SELECT answers FROM `tabDaily Activity` WHERE day = %(day)s
+		UNION ALL SELECT answers FROM `tabActivity Count` WHERE day = %(day)s) counted"""
+
+CLEAR_SQL = f"DELETE FROM `tabDaily Learner` WHERE name < %(first)s LIMIT {CLEAR_ROWS}"
+WAITING_SQL = """
+	SELECT activity FROM `tabReview Outbox` WHERE season = %(season)s
+	UNION ALL SELECT JSON_ARRAY(JSON_ARRAY(day, subject, answers, reviews, recalled)) FROM `tabActivity Count`
+	WHERE season = %(season)s"""
+FORGET_SUBJECTS_SQL = """
+	DELETE s FROM `tabDaily Activity Subject` s JOIN `tabDaily Activity` d ON s.parent = d.name
+	WHERE d.season = %(season)s AND d.day < %(today)s"""
+FORGET_DAYS_SQL = "DELETE FROM `tabDaily Activity` WHERE season = %(season)s AND day < %(today)s"
+DUE_UNTIL_SQL = """
+	SELECT CAST(COALESCE(SUM(d.records), 0) AS INT) FROM `tabDue Forecast Day` d
+	WHERE d.parent = %(season)s AND d.day <= %(day)s"""
+
+
+class Counts(NamedTuple):
+	"""Sums of ActivityCounts."""
+
+	answers: int = 0
+	reviews: int = 0
+	recalled: int = 0
+
+	@property
+	def retention_percent(self) -> float | None:
+		"""True retention: how many reviews of a hundred were recalled; None without any."""
+		return round(100 * self.recalled / self.reviews, 1) if self.reviews else None
+
+	def plus(self, more: Iterable[int]) -> "Counts":
+		"""Returns the sums of three figures each."""
+		return Counts(*map(sum, zip(self, more, strict=True)))
+
+
+class Day(NamedTuple):
+	"""A season's learning day."""
+
+	day: date
+	season: str
+	learners: int
+	counts: Counts
+
+
+Key = tuple[str, date]  # season, learning day
+Sums = dict[Key, dict[str, Counts]]  # by subject
+
+
+def sum_counts(counted: Iterable[tuple[str, ActivityCount]]) -> Sums:
+	"""Returns the sums of pairs (season, count), by season, learning day and subject."""
+	sums: Sums = defaultdict(lambda: defaultdict(Counts))
+	for season, (day, subject, *counts) in counted:
+		of_day = sums[season, date.fromisoformat(str(day))]
+		of_day[subject] = of_day[subject].plus(counts)
+	return sums
+
+
+# What folds insert
+
+
+def insert_counts(sums: Sums, now: datetime) -> None:
+	"""Adds counts that a fold has brought; the caller commits."""
+	rows = [
+		(uuid4().hex, day, season, subject, *counts, now)
+		for (season, day), of_day in sums.items()
+		for subject, counts in of_day.items()
+	]
+	database.insert(COUNT_SQL, rows)
+
+
+def insert_learners(learners: Iterable[tuple[str, str, str]], now: datetime) -> None:
+	"""Notes who answered: (season, learning day as ISO text, learner); the caller commits.
+
+	All folds insert in one order. Folds that have a learner in common wait for each other here.
+	"""
+	rows = [(_learner_row_name(*key), key[1], key[0], key[2], now) for key in learners]
+	database.insert(LEARNER_SQL, sorted(rows), LEARNER_TAIL_SQL)
+
+
+def _learner_row_name(season: str, day: date | str, learner: str) -> str:
+	return f"{_day_prefix(day)}{digest(season)}{digest(learner)}"
+
+
+def _day_prefix(day: date | str) -> str:
+	return str(day).replace("-", "")
+
+
+# Summing up
+
+
+def take_counts(limit: int) -> tuple[list[str], Sums]:
+	"""Returns the names of Activity Counts that are there, at most so many, and their sums."""
+	rows = frappe.db.sql(TAKE_SQL, {"limit": limit})
+	sums = sum_counts((season, ActivityCount(*counted)) for _name, season, *counted in rows)
+	return [name for name, *_counted in rows], sums
+
+
+def delete_counts(names: list[str]) -> None:
+	"""Deletes Activity Counts; the caller commits."""
+	if names:
+		frappe.db.sql(TAKEN_SQL, {"names": names})
+
+
+def add_to_days(sums: Sums, learners: dict[Key, int], now: datetime) -> None:
+	"""Adds to Daily Activity; the caller holds activity.LOCK and commits."""
+	days, subjects = [], []
+	for (season, day), of_day in sums.items():
+		name = f"{day}-{digest(season)}"
+		total = Counts(*map(sum, zip(*of_day.values(), strict=True)))
+		origin = (now, now, "Administrator", "Administrator")
+		days.append((name, season, day, learners[season, day], *total, *origin))
+		subjects += [
+			(f"{name}-{digest(subject)}", name, "Daily Activity", "subjects", subject, *counts, now, now)
+			for subject, counts in of_day.items()
+		]
+	database.insert(DAY_SQL, days, DAY_TAIL_SQL)
+	database.insert(SUBJECT_SQL, subjects, SUBJECT_TAIL_SQL)
+
+
+def count_learners(day: date, season: str | None = None) -> int:
+	"""Returns how many learners answered on one of the last days, in one season or in all."""
+	prefix = _day_prefix(day) + (digest(season) if season else "")
+	return frappe.db.sql(LEARNERS_SQL, {"first": prefix, "last": prefix + "g"})[0][0]
+
+
+def clear_learners(first: date) -> None:
+	"""Deletes at most CLEAR_ROWS rows of Daily Learner from before a day; the caller commits."""
+	frappe.db.sql(CLEAR_SQL, {"first": _day_prefix(first)})
+
+
+def get_waiting_counts(season: str) -> list[ActivityCount]:
+	"""Returns what will still be added to a season's days: counts in the outbox and in Activity Count."""
+	rows = frappe.db.sql(WAITING_SQL, {"season": season})
+	return [count for (counted,) in rows for count in unpack_activity(counted)]
+
+
+def forget_days(season: str, today: date) -> None:
+	"""Deletes a season's days before a learning day; the caller commits."""
+	frappe.db.sql(FORGET_SUBJECTS_SQL, {"season": season, "today": today})
+	frappe.db.sql(FORGET_DAYS_SQL, {"season": season, "today": today})
+
+
+def forget_season(season: str) -> None:
+	"""Deletes all that was counted of a season; the caller commits."""
+	days = frappe.get_all("Daily Activity", filters={"season": season}, pluck="name")
+	frappe.db.delete("Daily Activity Subject", {"parent": ("in", ["", *days])})
+	for doctype in ("Daily Activity", "Activity Count", "Daily Learner"):
+		frappe.db.delete(doctype, {"season": season})
+
+
+# Figures
+
+
+def count_answers_of_day(day: date) -> int:
+	"""Returns how many answers of a learning day are folded."""
+	return frappe.db.sql(ANSWERS_OF_DAY_SQL, {"day": day})[0][0]
+
+
+def get_days(season: str, first: date, last: date) -> list[Day]:
+	"""Returns a season's days on which anything was answered, in order."""
+	rows = frappe.db.sql(BY_DAY_SQL, {"season": season, "first": first, "last": last})
+	return [Day(day, season, learners, Counts(*counts)) for day, season, learners, *counts in rows]
+
+
+def get_days_by_subject(season: str, first: date, last: date) -> dict[str, Counts]:
+	"""Returns a season's counts from one day to another, by subject in order of their names."""
+	rows = frappe.db.sql(BY_SUBJECT_SQL, {"season": season, "first": first, "last": last})
+	return {subject or "": Counts(*counts) for subject, *counts in rows}
+
+
+def get_due_until(season: str, day: date) -> int:
+	"""Returns how many questions the season's forecast has on its days up to a learning day."""
+	return frappe.db.sql(DUE_UNTIL_SQL, {"season": season, "day": day})[0][0]

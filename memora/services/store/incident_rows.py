@@ -1,0 +1,117 @@
+"""The table of Safe Mode Incidents.
+
+What is written here is written on a connection of its own: the transaction of the caller is not ours to commit.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import frappe
+from pymysql.cursors import Cursor
+
+from memora.services.store import database
+
+LOCK_WAIT_SECONDS = 1  # for others who write the same down; a learner waits for it
+REASON_LENGTH = 140
+
+LOCK_SQL = "SELECT GET_LOCK(CONCAT('memora:incident:', MD5(DATABASE())), %s)"
+ROW_LOCK_SQL = "SET innodb_lock_wait_timeout = %s"
+LATEST_SQL = "SELECT name, ended_at FROM `tabSafe Mode Incident` ORDER BY started_at DESC LIMIT 1"
+OPEN_SQL = """
+	INSERT INTO `tabSafe Mode Incident` (name, started_at, reason, creation, modified, owner, modified_by)
+	VALUES (%(name)s, %(now)s, %(reason)s, %(now)s, %(now)s, 'Administrator', 'Administrator')"""
+REOPEN_SQL = """
+	UPDATE `tabSafe Mode Incident` SET ended_at = NULL, duration = NULL, modified = %(now)s
+	WHERE name = %(name)s"""
+CLOSE_SQL = """
+	UPDATE `tabSafe Mode Incident` SET ended_at = %(now)s, modified = %(now)s,
+	duration = TIMESTAMPDIFF(SECOND, started_at, %(now)s) WHERE ended_at IS NULL"""
+COUNT_SQL = """
+	UPDATE `tabSafe Mode Incident`
+	SET requests_served = requests_served + %(served)s, requests_limited = requests_limited + %(limited)s
+	ORDER BY started_at DESC LIMIT 1"""
+IS_OPEN_SQL = "SELECT 1 FROM `tabSafe Mode Incident` WHERE ended_at IS NULL LIMIT 1"
+GET_OPEN_SQL = """
+	SELECT name, started_at, reason FROM `tabSafe Mode Incident`
+	WHERE ended_at IS NULL ORDER BY started_at LIMIT 1"""
+TOTALS_SQL = """
+	SELECT COUNT(*) AS incidents, COALESCE(SUM(requests_served), 0) AS served,
+	COALESCE(SUM(requests_limited), 0) AS limited FROM `tabSafe Mode Incident`"""
+
+OPENING_IS_TO_TELL = "opening_told = 0"
+CLOSING_IS_TO_TELL = "closing_told = 0 AND ended_at < %(over_since)s"
+# First a look that locks nothing, since other processes count and close meanwhile; then the one row.
+TO_TELL_SQL = "SELECT name FROM `tabSafe Mode Incident` WHERE {condition} ORDER BY started_at"
+CLAIM_SQL = """
+	SELECT name, started_at, duration, reason, requests_served, requests_limited
+	FROM `tabSafe Mode Incident` WHERE name = %(name)s AND {condition} FOR UPDATE SKIP LOCKED"""
+
+
+def open_incident(reason: str, now: datetime, flap_seconds: int) -> None:
+	"""Notes an outage, unless one is noted already; goes on with one that ended less than `flap_seconds` ago.
+
+	Raises the driver's errors, like every function here that writes.
+	"""
+	with _cursor() as cursor:
+		cursor.execute(LOCK_SQL, (LOCK_WAIT_SECONDS,))  # it goes with the connection
+		if not cursor.fetchone()[0]:
+			return  # somebody else is writing the outage down
+		cursor.execute(LATEST_SQL)
+		name, ended_at = cursor.fetchone() or (None, None)
+		if name and not ended_at:
+			return
+		if name and ended_at > now - timedelta(seconds=flap_seconds):
+			cursor.execute(REOPEN_SQL, {"name": name, "now": now})
+			return
+		values = {"name": uuid4().hex[:10], "reason": reason[:REASON_LENGTH], "now": now}
+		cursor.execute(OPEN_SQL, values)
+
+
+def close_incidents(now: datetime) -> None:
+	"""Notes that all outages are over."""
+	with _cursor() as cursor:
+		cursor.execute(CLOSE_SQL, {"now": now})
+
+
+def add_counts(counts: dict[str, int]) -> None:
+	"""Adds {served, limited} to the latest incident."""
+	with _cursor() as cursor:
+		cursor.execute(COUNT_SQL, counts)
+
+
+@contextmanager
+def _cursor() -> Iterator[Cursor]:
+	with database.connection() as own, own.cursor() as cursor:
+		cursor.execute(ROW_LOCK_SQL, (LOCK_WAIT_SECONDS,))
+		yield cursor
+
+
+def is_open() -> bool:
+	"""Says whether an incident is open. Asks on a connection of its own; raises the driver's errors."""
+	return bool(database.query(IS_OPEN_SQL))
+
+
+def get_open() -> frappe._dict | None:
+	"""Returns {name, started_at, reason} of the incident that is open."""
+	rows = frappe.db.sql(GET_OPEN_SQL, as_dict=True)
+	return rows[0] if rows else None
+
+
+def get_totals() -> dict[str, int]:
+	"""Returns {incidents, served, limited} of all incidents that are kept."""
+	(row,) = frappe.db.sql(TOTALS_SQL, as_dict=True)
+	return {name: int(value) for name, value in row.items()}
+
+
+def claim_untold(condition: str, **values: Any) -> Iterator[frappe._dict]:
+	"""Yields the incidents that meet one of the two conditions above, each locked until the caller commits.
+
+	Incidents that another process is telling of are left out.
+	"""
+	for (name,) in frappe.db.sql(TO_TELL_SQL.format(condition=condition), values):
+		yield from frappe.db.sql(
+			CLAIM_SQL.format(condition=condition), {"name": name, **values}, as_dict=True
+		)

@@ -1,0 +1,85 @@
+"""The journal: every answer with the memory it led to. Rows are added and never changed; the journal is the truth."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import groupby
+
+import frappe
+
+from memora.services.store import database, row_names
+from memora.services.store.records import JOURNAL_COLUMNS, JournalEntry, StoredAnswer, values_of
+from memora.services.store.row_names import NAME_LENGTH
+
+PAGE_ROWS = 5000  # of a walk through a table, some MB
+INSERT_SQL = f"""
+	INSERT INTO `tabPlayer Review Log` (name, player, season, submission_id, creation, {JOURNAL_COLUMNS}) VALUES """
+PAGE_SQL = f"""
+	SELECT name, player, {JOURNAL_COLUMNS} FROM `tabPlayer Review Log`
+	WHERE season = %(season)s AND name > %(after)s AND name <= %(last)s ORDER BY name LIMIT %(limit)s"""
+OF_SUBMISSION_SQL = """
+	SELECT question_id, quality, kind = 'Practice', next_review_date_after FROM `tabPlayer Review Log`
+	WHERE season = %(season)s AND name BETWEEN %(first)s AND %(last)s"""
+HISTORY_SQL = f"""
+	SELECT name, {JOURNAL_COLUMNS} FROM `tabPlayer Review Log`
+	WHERE season = %(season)s AND name BETWEEN %(first)s AND %(last)s AND question_id = %(question_id)s
+	ORDER BY reviewed_at DESC, name LIMIT %(limit)s"""
+COUNT_ANSWERS_SQL = """
+	SELECT COUNT(*) FROM `tabPlayer Review Log` WHERE season = %(season)s AND name BETWEEN %(first)s AND %(last)s"""
+IS_JOURNALLED_SQL = "SELECT 1 FROM `tabPlayer Review Log` WHERE name BETWEEN %(first)s AND %(last)s LIMIT 1"
+
+
+def insert(
+	key: str, player: str, season: str, submission_id: str, entries: Iterable[JournalEntry], now: datetime
+) -> None:
+	"""Adds a submission's answers, in one statement; `key` is the submission's key."""
+	rows = [
+		(key + row_names.digest(entry.question_id), player, season, submission_id, now, *values_of(entry))
+		for entry in entries
+	]
+	database.insert(INSERT_SQL, rows)
+
+
+def get_submission(player: str, season: str, submission_id: str) -> dict[str, StoredAnswer]:
+	"""What the journal holds of a submission, by question_id; one query."""
+	values = {"season": season, **row_names.bounds(row_names.submission_key(player, season, submission_id))}
+	rows = frappe.db.sql(OF_SUBMISSION_SQL, values)
+	return {q: StoredAnswer(quality, bool(is_practice), due) for q, quality, is_practice, due in rows}
+
+
+def get_history(player: str, season: str, question_id: str, limit: int) -> list[tuple[str, JournalEntry]]:
+	"""(name, answer) of a learner's last answers to one question, the newest first; reads her part of the
+	journal's primary key."""
+	values = row_names.of_learner(player, season, question_id=question_id, limit=limit)
+	return [(name, JournalEntry(*fields_)) for name, *fields_ in frappe.db.sql(HISTORY_SQL, values)]
+
+
+def count_answers(player: str, season: str, submission_id: str) -> int:
+	"""How many answers of a submission are in the journal."""
+	values = {"season": season, **row_names.bounds(row_names.submission_key(player, season, submission_id))}
+	return frappe.db.sql(COUNT_ANSWERS_SQL, values)[0][0]
+
+
+def iterate_journal(season: str, player: str | None = None) -> Iterator[tuple[str, JournalEntry]]:
+	"""(player, answer) of a season, or of one learner in it; each learner's answers in one run, unsorted."""
+	first = row_names.digest(player) if player else ""
+	after, last = first, (first or "f" * NAME_LENGTH) + "g"
+	while True:
+		database.new_snapshot()  # a long one would keep partitions from being made
+		values = {"season": season, "after": after, "last": last, "limit": PAGE_ROWS}
+		rows = frappe.db.sql(PAGE_SQL, values)
+		yield from ((player_of_row, JournalEntry(*fields_)) for _name, player_of_row, *fields_ in rows)
+		if len(rows) < PAGE_ROWS:
+			return
+		after = rows[-1][0]
+
+
+def is_journalled(key: str) -> bool:
+	"""Whether there is a submission of this key; costs one lookup in each partition."""
+	return bool(frappe.db.sql(IS_JOURNALLED_SQL, row_names.bounds(key)))
+
+
+def journal_by_learner(season: str, player: str | None = None) -> Iterator[tuple[str, list[JournalEntry]]]:
+	"""Each learner's answers of a season, unsorted."""
+	rows = iterate_journal(season, player)
+	for learner, group in groupby(rows, key=lambda row: row[0]):
+		yield learner, [entry for _player, entry in group]

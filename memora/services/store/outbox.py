@@ -1,0 +1,141 @@
+"""The outbox: submissions that are journalled and committed, and not folded into the tracker yet."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import frappe
+
+from memora.exceptions import SeasonStateError
+from memora.services.store.records import (
+	ActivityCount,
+	Backlog,
+	MemoryRecord,
+	OutboxEntry,
+	OutboxRow,
+	pack_records,
+	unpack_activity,
+	unpack_records,
+)
+
+# The row exists only if the season still takes answers: an archive run that closes the season
+# waits for this lock or is seen by it.
+INSERT_SQL = """
+	INSERT INTO `tabReview Outbox` (name, player, season, payload, activity, creation, modified)
+	SELECT %(name)s, %(player)s, name, %(payload)s, %(activity)s, %(now)s, %(now)s
+	FROM `tabGame Subscription Season` WHERE name = %(season)s AND is_active = 1"""
+OLDEST_SQL = """
+	SELECT name FROM `tabReview Outbox` WHERE creation <= %(before)s AND parked_at IS NULL
+	ORDER BY creation LIMIT %(limit)s"""
+# By primary key: to lock in the order of creation would lock every row on the way, and keep out new ones.
+TAKE_SQL = """
+	SELECT name, player, season, activity, payload FROM `tabReview Outbox`
+	WHERE name IN %(names)s FOR UPDATE SKIP LOCKED"""
+OF_SEASON_SQL = """
+	SELECT name FROM `tabReview Outbox` WHERE season = %(season)s AND parked_at IS NULL
+	ORDER BY creation LIMIT %(limit)s"""
+PAGE_SQL = """
+	SELECT name FROM `tabReview Outbox` WHERE (parked_at IS NOT NULL) = %(parked)s
+	ORDER BY creation, name LIMIT %(limit)s OFFSET %(start)s"""
+COUNT_OF_SEASON_SQL = "SELECT COUNT(*), COUNT(parked_at) FROM `tabReview Outbox` WHERE season = %(season)s"
+ENTRIES_SQL = """
+	SELECT name, player, season, creation, parked_at, error FROM `tabReview Outbox` WHERE name IN %(names)s"""
+DELETE_SQL = "DELETE FROM `tabReview Outbox` WHERE name IN %(names)s"
+PARK_SQL = "UPDATE `tabReview Outbox` SET parked_at = %(now)s, error = %(error)s WHERE name = %(name)s"
+PARKED_SQL = "SELECT name FROM `tabReview Outbox` WHERE parked_at IS NOT NULL LIMIT %(limit)s"
+UNPARK_SQL = "UPDATE `tabReview Outbox` SET parked_at = NULL, error = NULL WHERE parked_at IS NOT NULL"
+STATUS_SQL = "SELECT IF(parked_at IS NULL, 'queued', 'parked') FROM `tabReview Outbox` WHERE name = %(name)s"
+BACKLOG_SQL = """
+	SELECT COUNT(*) - COUNT(parked_at), COUNT(parked_at), MIN(IF(parked_at IS NULL, creation, NULL))
+	FROM `tabReview Outbox`"""
+
+
+def insert(
+	key: str,
+	player: str,
+	season: str,
+	records: Iterable[MemoryRecord],
+	activity: Sequence[ActivityCount],
+	now: datetime,
+) -> None:
+	"""Adds a submission. Raises SeasonStateError if the season takes no answers; then the caller must roll back."""
+	values = {"name": key, "player": player, "season": season, "activity": json.dumps(activity), "now": now}
+	frappe.db.sql(INSERT_SQL, {**values, "payload": pack_records(records)})
+	if frappe.db._cursor.rowcount != 1:
+		frappe.throw(frappe._("Season {0} takes no answers any more.").format(season), SeasonStateError)
+
+
+def take(names: list[str]) -> list[OutboxRow]:
+	"""Locks outbox rows until the transaction ends, but for those that are gone or locked already.
+
+	Raises ValueError or TypeError where a payload can't be read.
+	"""
+	if not names:
+		return []
+	rows = frappe.db.sql(TAKE_SQL, {"names": names})
+	return [
+		OutboxRow(name, player, season, unpack_activity(activity), unpack_records(payload))
+		for name, player, season, activity, payload in rows
+	]
+
+
+def delete(rows: Sequence[OutboxRow]) -> None:
+	"""Deletes rows that `take` has locked."""
+	if rows:
+		frappe.db.sql(DELETE_SQL, {"names": [row.name for row in rows]})
+
+
+def park(name: str, error: str, now: datetime) -> None:
+	"""Takes a row out of the sweeper's way, with the reason it could not be folded."""
+	frappe.db.sql(PARK_SQL, {"name": name, "error": error, "now": now})
+
+
+def get_parked(limit: int) -> list[str]:
+	"""Names of parked rows."""
+	return [n for (n,) in frappe.db.sql(PARKED_SQL, {"limit": limit})]
+
+
+def unpark() -> int:
+	"""Puts all parked rows back; how many there were."""
+	frappe.db.sql(UNPARK_SQL)
+	return frappe.db._cursor.rowcount
+
+
+def get_waiting_status(key: str) -> str | None:
+	"""`queued` or `parked` while a submission waits to be folded, else None."""
+	rows = frappe.db.sql(STATUS_SQL, {"name": key})
+	return rows[0][0] if rows else None
+
+
+def get_backlog() -> Backlog:
+	"""What waits in the outbox."""
+	return Backlog(*frappe.db.sql(BACKLOG_SQL)[0])
+
+
+def count_of_season(season: str) -> tuple[int, int]:
+	"""Returns (submissions of a season in the outbox, those of them that are parked)."""
+	return frappe.db.sql(COUNT_OF_SEASON_SQL, {"season": season})[0]
+
+
+def get_oldest(before: datetime, limit: int) -> list[str]:
+	"""Names of the rows created at or before a naive site time, oldest first, parked ones left out."""
+	return [n for (n,) in frappe.db.sql(OLDEST_SQL, {"before": before, "limit": limit})]
+
+
+def get_of_season(season: str, limit: int) -> list[str]:
+	"""Names of a season's rows, oldest first, parked ones left out."""
+	return [n for (n,) in frappe.db.sql(OF_SEASON_SQL, {"season": season, "limit": limit})]
+
+
+def get_page(parked: bool, start: int, limit: int) -> list[str]:
+	"""Names of the parked rows, or of the others, oldest first."""
+	values = {"parked": parked, "start": start, "limit": limit}
+	return [n for (n,) in frappe.db.sql(PAGE_SQL, values)]
+
+
+def get_entries(names: list[str]) -> dict[str, OutboxEntry]:
+	"""Those of these rows that are there, by name."""
+	if not names:
+		return {}
+	rows = frappe.db.sql(ENTRIES_SQL, {"names": names})
+	return {row[0]: OutboxEntry(*row) for row in rows}

@@ -1,0 +1,63 @@
+"""Memora's own questions: Game Question with its options, Game Topic, Game Subject."""
+
+import json
+from typing import Any
+
+import frappe
+
+# One row a question, its options as JSON: the driver's cost grows with rows, not with bytes.
+QUESTIONS_SQL = """
+	SELECT q.name, q.subject, q.topic, q.question, q.answer, q.explanation,
+		(SELECT JSON_ARRAYAGG(JSON_ARRAY(o.option_text, o.is_correct) ORDER BY o.idx)
+		FROM `tabGame Question Option` o WHERE o.parent = q.name AND o.parenttype = 'Game Question')
+	FROM `tabGame Question` q WHERE q.name IN %(names)s"""
+
+FIND_SQL = """
+	SELECT q.name FROM `tabGame Question` q JOIN `tabGame Topic` t ON t.name = q.topic
+	WHERE q.enabled = 1 AND (%(subject)s IS NULL OR t.subject = %(subject)s)
+	AND (%(topic)s IS NULL OR t.name = %(topic)s)
+	ORDER BY t.subject, t.position, t.name, q.position, q.name LIMIT %(limit)s OFFSET %(offset)s"""
+
+SUBJECTS_SQL = "SELECT name FROM `tabGame Subject` ORDER BY name"
+LAST_POSITION_SQL = "SELECT COALESCE(MAX(position), 0) FROM `tabGame Question` WHERE topic = %s"
+
+
+class QuestionBank:
+	"""Game Question and its options. Content: question, answer, explanation (HTML or None) and options
+	(list of {option, is_correct}, empty where the learner reveals and grades herself)."""
+
+	@staticmethod
+	def get_questions(question_ids: list[str]) -> dict[str, dict[str, Any]]:
+		"""One query for all of them."""
+		if not question_ids:
+			return {}
+		rows = frappe.db.sql(QUESTIONS_SQL, {"names": question_ids})
+		return {name: _content(*values) for name, *values in rows}
+
+	@staticmethod
+	def find_questions(subject: str | None, topic: str | None, offset: int, limit: int) -> list[str]:
+		values = {"subject": subject, "topic": topic, "offset": offset, "limit": limit}
+		return [name for (name,) in frappe.db.sql(FIND_SQL, values)]
+
+	@staticmethod
+	def get_subjects() -> list[str]:
+		return [name for (name,) in frappe.db.sql(SUBJECTS_SQL)]
+
+
+def _content(
+	subject: str, topic: str, question: str, answer: str, explanation: str | None, options: str | None
+) -> dict[str, Any]:
+	pairs = json.loads(options) if options else []
+	return {
+		"subject": subject,
+		"topic": topic,
+		"question": question,
+		"answer": answer,
+		"explanation": explanation,
+		"options": [{"option": text, "is_correct": bool(is_correct)} for text, is_correct in pairs],
+	}
+
+
+def get_last_position(topic: str) -> int:
+	"""Returns the position of the topic's last question; 0 if it has none."""
+	return frappe.db.sql(LAST_POSITION_SQL, (topic,))[0][0]

@@ -1,0 +1,180 @@
+"""What the four big tables hold, as values, and the payload in which records travel through the outbox.
+
+A payload is JSON: `{"version": 1, "fields": [names], "records": [[values], …]}`, datetimes as ISO texts. It names its
+fields, so a record that gains a field can still read what an earlier version wrote. Rows from before payloads had a
+version are a bare list of records, whose fields are UNVERSIONED_FIELDS.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import NamedTuple
+
+
+@dataclass(frozen=True)
+class MemoryRecord:
+	"""A tracker row without its keys. Datetimes are naive site time; `creation` is the first answer."""
+
+	question_id: str
+	subject: str | None
+	topic: str | None
+	stability: float
+	difficulty: float
+	state: str
+	reps: int
+	lapses: int
+	next_review_date: datetime
+	last_review_date: datetime
+	creation: datetime
+
+	@property
+	def age(self) -> tuple[int, datetime]:
+		"""Orders the records of one question: the newest answer wins. Each that moves the memory adds one
+		repetition under the learner's lock, so that no clock that is set back can confuse the order."""
+		return self.reps, self.last_review_date
+
+
+@dataclass(frozen=True)
+class JournalEntry:
+	"""One answer. Datetimes are naive site time. Frappe's number columns hold no NULL: at a question's
+	first sight (kind Learn) stability, difficulty and recall before it are 0; an unmeasured time is 0."""
+
+	question_id: str
+	kind: str
+	quality: int
+	rating: str
+	response_time_ms: int
+	reviewed_at: datetime
+	stability_before: float
+	difficulty_before: float
+	next_review_date_before: datetime | None
+	predicted_recall: float
+	stability_after: float
+	difficulty_after: float
+	next_review_date_after: datetime
+	source: str
+
+
+class ActivityCount(NamedTuple):
+	"""A submission's answers of one subject ("" where the question has none). `day` is the learning day as ISO
+	text. Reviews are answers to what had been learnt before (kind Review), `recalled` those not forgotten."""
+
+	day: str
+	subject: str
+	answers: int
+	reviews: int
+	recalled: int
+
+
+@dataclass(frozen=True)
+class OutboxRow:
+	"""A submission waiting to be folded, the records it led to, and what it adds to the figures of its day."""
+
+	name: str
+	player: str
+	season: str
+	activity: list[ActivityCount]
+	records: list[MemoryRecord]
+
+
+class StoredAnswer(NamedTuple):
+	"""What the journal knows of an answer. `due` is naive site time."""
+
+	quality: int
+	is_practice: bool
+	due: datetime
+
+
+class OutboxEntry(NamedTuple):
+	"""A submission waiting to be folded, without what it holds. Datetimes are naive site time."""
+
+	name: str
+	player: str
+	season: str
+	accepted_at: datetime
+	parked_at: datetime | None
+	error: str | None
+
+
+class Backlog(NamedTuple):
+	"""Submissions that wait to be folded, those parked, and since when (naive site time) the oldest waits."""
+
+	waiting: int
+	parked: int
+	oldest: datetime | None
+
+
+RECORD_FIELDS = [field.name for field in fields(MemoryRecord)]
+RECORD_COLUMNS = ", ".join(RECORD_FIELDS)
+JOURNAL_COLUMNS = ", ".join(field.name for field in fields(JournalEntry))
+
+PAYLOAD_VERSION = 1
+DATETIME_FIELDS = {"next_review_date", "last_review_date", "creation"}
+UNVERSIONED_FIELDS = [
+	*("question_id", "subject", "topic", "stability", "difficulty", "state", "reps", "lapses"),
+	*("next_review_date", "last_review_date", "creation"),
+]
+
+
+def pack_records(records: Iterable[MemoryRecord]) -> str:
+	"""Returns the outbox payload of these records."""
+	rows = [[v.isoformat() if isinstance(v, datetime) else v for v in values_of(r)] for r in records]
+	payload = {"version": PAYLOAD_VERSION, "fields": RECORD_FIELDS, "records": rows}
+	return json.dumps(payload, separators=(",", ":"))
+
+
+def unpack_records(payload: str) -> list[MemoryRecord]:
+	"""Returns the records of an outbox payload, or of the tracker's rows as tracker.RECORDS_JSON gives them.
+
+	Raises ValueError or TypeError for a payload that this version can't read.
+	"""
+	content = json.loads(payload)
+	if isinstance(content, list):
+		return [_record(UNVERSIONED_FIELDS, values) for values in content]
+	if (version := content.get("version", PAYLOAD_VERSION)) > PAYLOAD_VERSION:
+		raise ValueError(
+			f"the payload has version {version}, this Memora reads versions up to {PAYLOAD_VERSION}"
+		)
+	names = content.get("fields", RECORD_FIELDS)
+	return [_record(names, values) for values in content["records"]]
+
+
+def _record(names: Sequence[str], values: Sequence) -> MemoryRecord:
+	"""Returns a record; raises TypeError if a field is missing or unknown."""
+	if len(values) > len(names):
+		raise ValueError(f"a record has {len(values)} values for {len(names)} fields")
+	pairs = zip(names, values, strict=False)
+	return MemoryRecord(**{n: datetime.fromisoformat(v) if n in DATETIME_FIELDS else v for n, v in pairs})
+
+
+def unpack_readable(payload: str) -> list[MemoryRecord]:
+	"""Returns the records of a payload, none if it can't be read.
+
+	A fold parks a payload that can't be read; the payload must not stop a learner's reads meanwhile.
+	"""
+	try:
+		return unpack_records(payload)
+	except (ValueError, TypeError, AttributeError, KeyError):
+		return []
+
+
+def overlay(rows: Iterable[tuple[str | None]]) -> dict[str, MemoryRecord]:
+	"""Merges payloads, one a row, into {question_id: record}; of several records of a question the newest wins."""
+	records: dict[str, MemoryRecord] = {}
+	for (payload,) in rows:
+		for record in unpack_readable(payload or "[]"):
+			known = records.get(record.question_id)
+			if not known or record.age >= known.age:
+				records[record.question_id] = record
+	return records
+
+
+def unpack_activity(activity: str | None) -> list[ActivityCount]:
+	"""Returns what an outbox row adds to the figures; nothing for a row that an earlier version has written."""
+	return [ActivityCount(*values) for values in json.loads(activity or "[]")]
+
+
+def values_of(record: MemoryRecord | JournalEntry) -> tuple:
+	"""Returns the values of a record's fields, in order."""
+	return tuple(vars(record).values())  # dataclasses.astuple copies each value

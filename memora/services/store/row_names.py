@@ -1,0 +1,57 @@
+"""The names (primary keys) of rows. Each begins with a hash of the learner, so that one learner's rows are neighbours."""
+
+from hashlib import blake2b
+
+KEY_BYTES = 8  # of each hash in a name: learners of one site do not collide before billions of them
+NAME_LENGTH = 6 * KEY_BYTES  # hex digits of a journal row's name, the longest
+
+
+def digest(*parts: str) -> str:
+	"""16 hex digits that stand for these texts."""
+	return blake2b("\0".join(parts).encode(), digest_size=KEY_BYTES).hexdigest()
+
+
+def tracker_name(player: str, season: str, question_id: str) -> str:
+	"""The primary key of a tracker row: one learner's rows are neighbours on disk."""
+	return digest(player) + digest(season, question_id)
+
+
+def submission_key(player: str, season: str, submission_id: str) -> str:
+	"""The name of a submission's outbox row, and how the names of its journal rows begin."""
+	return digest(player) + digest(season, submission_id)
+
+
+def is_of_learner(key: str, player: str) -> bool:
+	"""Whether a submission key is one of this learner's."""
+	return key.startswith(digest(player))
+
+
+def journal_name(player: str, season: str, submission_id: str, question_id: str) -> str:
+	return submission_key(player, season, submission_id) + digest(question_id)
+
+
+def names_of_learner(player: str) -> tuple[str, str]:
+	"""Bounds of the names of all her rows, in each of the three tables."""
+	return tuple(bounds(digest(player)).values())
+
+
+def bounds(prefix: str) -> dict[str, str]:
+	"""Bounds of the names that begin with a prefix of hex digits."""
+	return {"first": prefix, "last": prefix + "g"}
+
+
+def where_learner(doctype: str, player: str) -> str:
+	"""Returns the SQL condition that selects a learner's rows in the list of one of the three tables."""
+	first, last = names_of_learner(player)
+	return f"`tab{doctype}`.name BETWEEN '{first}' AND '{last}'"
+
+
+def of_learner(player: str, season: str, **more) -> dict:
+	"""Returns the values that statements on one learner's rows of a season bind."""
+	return {"player": player, "season": season, **bounds(digest(player)), **more}
+
+
+def shares(how_many: int) -> list[dict[str, str]]:
+	"""Bounds that part the names, and with them the learners, into so many shares of about the same size."""
+	bounds = [f"{(number << 64) // how_many:016x}" for number in range(how_many)]
+	return [{"first": a, "last": b} for a, b in zip(bounds, [*bounds[1:], "g"], strict=True)]

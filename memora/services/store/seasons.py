@@ -1,0 +1,110 @@
+"""Which season learners play in, and why none is when none is."""
+
+import json
+import unicodedata
+from dataclasses import dataclass
+from datetime import date
+
+import frappe
+from frappe import _
+from frappe.model.document import Document
+
+from memora.exceptions import NoActiveSeason, UnknownSeason
+from memora.services.store import database
+
+COLUMNS = "name, end_date, enable_redis"
+ACTIVE_SQL = f"SELECT {COLUMNS} FROM `tabGame Subscription Season` WHERE is_active = 1 LIMIT 1"
+BY_NAME_SQL = f"SELECT {COLUMNS} FROM `tabGame Subscription Season` WHERE name = %s"
+TO_ARCHIVE_SQL = """
+	SELECT name FROM `tabGame Subscription Season`
+	WHERE is_active = 0 AND archived_at IS NULL
+	AND (auto_archive = 1 AND end_date < %s OR archive_started_at IS NOT NULL) ORDER BY end_date"""
+NOTE_JOB_SQL = """
+	UPDATE `tabGame Subscription Season` SET jobs = JSON_SET(COALESCE(jobs, '{}'), %s, %s) WHERE name = %s"""
+LATEST_SQL = """
+	SELECT name, archived_at IS NOT NULL FROM `tabGame Subscription Season`
+	ORDER BY end_date DESC, name LIMIT 1"""
+
+
+@dataclass(frozen=True)
+class Season:
+	name: str
+	end_date: date
+	enable_redis: bool
+
+
+def get_active_season() -> Season | None:
+	"""The season that learners play in; one query, never cached."""
+	rows = frappe.db.sql(ACTIVE_SQL)
+	return _season(rows[0]) if rows else None
+
+
+def require_active_season() -> Season:
+	"""As get_active, but raises NoActiveSeason, saying why there is none."""
+	season = get_active_season()
+	if not season:
+		frappe.throw(why_none_is_active(), NoActiveSeason)
+	return season
+
+
+def get_season(name: str) -> Season:
+	"""A season by name; raises UnknownSeason."""
+	rows = frappe.db.sql(BY_NAME_SQL, (name,))
+	if not rows:
+		frappe.throw(_("There is no season {0}.").format(frappe.utils.escape_html(name)), UnknownSeason)
+	return _season(rows[0])
+
+
+def _season(row: tuple) -> Season:
+	name, end_date, enable_redis = row
+	return Season(name, end_date, bool(enable_redis))
+
+
+def get_document(name: str, for_update: bool = False) -> Document:
+	"""A season's document; raises UnknownSeason."""
+	get_season(name)
+	return frappe.get_doc("Game Subscription Season", name, for_update=for_update)
+
+
+def note_job(name: str, kind: str, job_id: str) -> None:
+	"""Remembers the last job of a kind that was started for a season. Commits."""
+	with database.transaction():
+		frappe.db.sql(NOTE_JOB_SQL, (f"$.{kind}", job_id, name))
+
+
+def get_jobs(season: Document) -> dict[str, str]:
+	"""The last job of each kind that was started for a season, {kind: job_id}."""
+	return json.loads(season.jobs or "{}")
+
+
+def get_seasons_to_archive(today: date) -> list[str]:
+	"""The seasons to be archived on their own: over, not active, not archived yet; and those half archived."""
+	return [name for (name,) in frappe.db.sql(TO_ARCHIVE_SQL, (today,))]
+
+
+def get_latest_season() -> str | None:
+	"""The active season, or else the one that ends last; None where there is none."""
+	if active := get_active_season():
+		return active.name
+	rows = frappe.db.sql(LATEST_SQL)
+	return rows[0][0] if rows else None
+
+
+def why_none_is_active() -> str:
+	"""What a learner reads when there is nothing to play in."""
+	rows = frappe.db.sql(LATEST_SQL)
+	if not rows:
+		return _("No season has been set up yet.")
+	name, is_archived = rows[0]
+	if is_archived:
+		return _("Season {0} has ended and its data is archived.").format(name)
+	return _("Season {0} is not active.").format(name)
+
+
+def canonical_name(name: str) -> str:
+	"""One spelling for names that MariaDB's collation would put into one partition.
+
+	NFC, runs of white space as one blank, none at the ends. Letter case is kept: names that differ
+	in it alone clash on the primary key.
+	"""
+	return " ".join(unicodedata.normalize("NFC", name or "").split())

@@ -1,0 +1,27 @@
+"""Where an answer becomes durable: journal rows and outbox row of a submission, in the caller's one transaction."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from memora.services.store import journal, outbox, row_names
+from memora.services.store.records import ActivityCount, JournalEntry, MemoryRecord
+
+
+def write_submission(
+	player: str,
+	season: str,
+	submission_id: str,
+	entries: list[JournalEntry],
+	records: list[MemoryRecord],
+	now: datetime,
+	activity: Sequence[ActivityCount] = (),
+) -> str:
+	"""Writes an accepted submission, in two statements, and returns its key: the name of its outbox row.
+
+	The caller commits; from the commit on nothing loses the answers. Raises SeasonStateError if the season takes no
+	answers any more; then the transaction must be rolled back.
+	"""
+	key = row_names.submission_key(player, season, submission_id)
+	journal.insert(key, player, season, submission_id, entries, now)
+	outbox.insert(key, player, season, records, activity, now)
+	return key

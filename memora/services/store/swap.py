@@ -1,0 +1,122 @@
+"""Moves a season's rows from tracker to archive by swapping partitions; operations/archiving lists the steps.
+
+Between tracker and archive a table of the season's own, the staging table, holds the rows. The staging table and its rows
+say what has been done: no other note is kept, so no note can be wrong. Nothing here drops a table that holds a row, even
+if another run is working on the same season.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import frappe
+import pymysql
+from frappe import _
+
+from memora.exceptions import PartitionError
+from memora.services.store import ddl, tables
+from memora.services.store.database import connection
+from memora.services.store.partitions import create_partition
+from memora.services.store.tables import partition_name
+
+TRACKER, ARCHIVE = "tabPlayer Memory Tracker", "tabArchived Memory Tracker"
+COPY_ROWS = 5000  # in one transaction, where the tables' columns have drifted apart
+# ER_PARTITION_EXCHANGE_DIFFERENT_OPTION, ER_TABLES_DIFFERENT_METADATA, ER_PARTITION_EXCHANGE_FOREIGN_KEY
+TABLES_DIFFER = {1731, 1736, 1740}
+
+
+def staging_table(season: str) -> str:
+	"""Returns the name of a season's staging table: at most 63 characters of the 64 that MariaDB allows."""
+	return f"srs_staging_{partition_name(season)}"
+
+
+def take_out(season: str) -> None:
+	"""Moves the season's rows from the tracker into its staging table, unless they are there already."""
+	staging = staging_table(season)
+	if tables.table_has_rows(staging) or not tables.partition_has_rows(TRACKER, season):
+		return
+	_refuse_what_the_archive_lacks(TRACKER)
+	ddl.drop_empty(staging)  # of a run that died before, and maybe outdated
+	ddl.create_like(staging, TRACKER)
+	ddl.remove_partitioning(staging)
+	ddl.exchange_partition(TRACKER, season, staging)
+
+
+def put_in(season: str, archived_at: datetime, on_copied: Callable[[int], None]) -> None:
+	"""Moves the rows of a season's staging table, if it has any, into the archive, and drops the table.
+
+	`on_copied` is called with the number of rows after each chunk where they have to be copied.
+	"""
+	staging = staging_table(season)
+	if tables.table_has_rows(staging):
+		_add_archive_columns(staging, archived_at)
+		create_partition(season)
+		_move_into_archive(season, on_copied)
+	ddl.drop_empty(staging)
+
+
+def _refuse_what_the_archive_lacks(table: str) -> None:
+	"""Raises PartitionError when a table has columns that would be lost on the way."""
+	if missing := tables.columns_of(table).keys() - tables.columns_of(ARCHIVE).keys():
+		names = ", ".join(sorted(missing))
+		frappe.throw(
+			_("The archive lacks the columns {0}. Add them to Archived Memory Tracker, too.").format(names),
+			PartitionError,
+		)
+
+
+def _add_archive_columns(staging: str, archived_at: datetime) -> None:
+	"""Adds the two columns that the archive has and the tracker lacks."""
+	if "archived_at" in tables.columns_of(staging):
+		return
+	types = tables.columns_of(ARCHIVE)
+	columns = {
+		"archived_at": f"{types['archived_at']} DEFAULT '{archived_at.isoformat(' ')}'",
+		"eligible_for_deletion": f"{types['eligible_for_deletion']} NOT NULL DEFAULT 0",
+	}
+	ddl.add_columns(staging, columns, after="last_review_date")
+
+
+def _move_into_archive(season: str, on_copied: Callable[[int], None]) -> None:
+	if not tables.partition_has_rows(ARCHIVE, season):  # an earlier run's; swapped, those would come back
+		try:
+			return ddl.exchange_partition(ARCHIVE, season, staging_table(season))
+		except pymysql.err.MySQLError as error:
+			if error.args[0] not in TABLES_DIFFER:
+				raise
+			frappe.logger("memora").warning(f"archiving {season} row by row: {error}")
+	_copy_into_archive(season, on_copied)
+
+
+def _copy_into_archive(season: str, on_copied: Callable[[int], None]) -> None:
+	"""Moves the rows in chunks, each in one transaction that compares what it has copied."""
+	staging = staging_table(season)
+	_refuse_what_the_archive_lacks(staging)
+	columns, total = list(tables.columns_of(staging)), 0
+	with connection() as own, own.cursor() as cursor:
+		own.autocommit(False)
+		while moved := _move_chunk(cursor, staging, columns):
+			own.commit()
+			on_copied(total := total + moved)
+
+
+def _move_chunk(cursor: pymysql.cursors.Cursor, staging: str, columns: list[str]) -> int:
+	"""Moves the first COPY_ROWS rows and returns how many there were. They replace the archive's rows of the same name."""
+	cursor.execute(f"SELECT name FROM `{staging}` ORDER BY name LIMIT {COPY_ROWS}")
+	names = [name for (name,) in cursor.fetchall()]
+	if not names:
+		return 0
+	chunk, bounds = "WHERE s.name BETWEEN %s AND %s", (names[0], names[-1])
+	listed = ", ".join(f"`{c}`" for c in columns)
+	replaced = ", ".join(f"`{c}` = VALUES(`{c}`)" for c in columns)
+	equal = " AND ".join(f"a.`{c}` <=> s.`{c}`" for c in columns)
+	cursor.execute(
+		f"INSERT INTO `{ARCHIVE}` ({listed}) SELECT {listed} FROM `{staging}` s {chunk} "
+		f"ON DUPLICATE KEY UPDATE {replaced}",
+		bounds,
+	)
+	cursor.execute(f"SELECT COUNT(*) FROM `{ARCHIVE}` a JOIN `{staging}` s ON {equal} {chunk}", bounds)
+	((copied,),) = cursor.fetchall()
+	if cursor.execute(f"DELETE s FROM `{staging}` s {chunk}", bounds) != copied:
+		text = _("Of the rows from {0} to {1}, {2} were copied right.")
+		raise PartitionError(text.format(names[0], names[-1], copied))
+	return copied

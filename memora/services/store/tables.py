@@ -1,0 +1,139 @@
+"""The big tables as MariaDB's catalogue describes them: partitions, columns, indexes, estimates. Changes nothing."""
+
+import re
+from hashlib import blake2b
+from typing import Any, TypedDict
+
+import frappe
+from frappe import _
+
+from memora.exceptions import PartitionError
+from memora.services import site_time
+from memora.services.store.database import query
+
+# The secondary indexes of the three partitioned tables. The primary key (name, season) keeps one learner's rows together.
+SCHEDULE_INDEX = {"schedule": ("player", "season", "next_review_date")}
+INDEXES: dict[str, dict[str, tuple[str, ...]]] = {
+	"Player Memory Tracker": SCHEDULE_INDEX,
+	"Player Review Log": {},
+	"Archived Memory Tracker": SCHEDULE_INDEX,
+}
+
+PARTITIONS_SQL = """
+	SELECT PARTITION_NAME, PARTITION_DESCRIPTION, TABLE_ROWS, DATA_LENGTH + INDEX_LENGTH
+	FROM information_schema.PARTITIONS
+	WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s AND PARTITION_NAME IS NOT NULL
+	ORDER BY PARTITION_ORDINAL_POSITION"""
+OF_SEASON_SQL = """
+	SELECT TABLE_NAME, TABLE_ROWS, DATA_LENGTH + INDEX_LENGTH, UNIX_TIMESTAMP(CREATE_TIME)
+	FROM information_schema.PARTITIONS
+	WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN %(tables)s AND PARTITION_NAME = %(partition)s"""
+INDEXES_SQL = """
+	SELECT INDEX_NAME, GROUP_CONCAT(COLUMN_NAME ORDER BY SEQ_IN_INDEX)
+	FROM information_schema.STATISTICS
+	WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s GROUP BY INDEX_NAME"""
+EXISTS_SQL = """
+	SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s"""
+COLUMN_TYPES_SQL = """
+	SELECT COLUMN_NAME, COLUMN_TYPE FROM information_schema.COLUMNS
+	WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s ORDER BY ORDINAL_POSITION"""
+ANY_ROW_SQL = {
+	doctype: f"SELECT 1 FROM `tab{doctype}` WHERE season = %s LIMIT 1"
+	for doctype in (*INDEXES, "Review Outbox")
+}
+
+
+class Partition(TypedDict):
+	"""`rows` and `bytes` (data and indexes) are InnoDB's estimates."""
+
+	name: str
+	season: str
+	rows: int
+	bytes: int
+
+
+# Partitions
+
+
+def list_partitions(doctype: str) -> list[Partition]:
+	"""Returns the partitions of one of the three partitioned tables, in their order; none if it has none."""
+	return partitions_of(table_of(doctype))
+
+
+def partitions_of(table: str) -> list[Partition]:
+	"""Returns the partitions of a table, in their order; none if it has none."""
+	rows = frappe.db.sql(PARTITIONS_SQL, (table,))
+	return [
+		Partition(name=name, season=_unquote(values), rows=rows, bytes=size)
+		for name, values, rows, size in rows
+	]
+
+
+def estimate_rows(doctype: str, season: str) -> int:
+	"""Returns InnoDB's estimate of a season's rows in one of the three partitioned tables."""
+	return sum(p["rows"] for p in list_partitions(doctype) if p["season"] == season)
+
+
+def describe_season(season: str) -> dict[str, dict[str, Any] | None]:
+	"""Returns {rows, bytes, created_at} of the season's partition in each of the three tables; None where it has none.
+
+	Rows and bytes are InnoDB's estimates. `created_at` is naive site time; a swap renews it. One query.
+	"""
+	values = {"tables": [table_of(doctype) for doctype in INDEXES], "partition": partition_name(season)}
+	found = {
+		table: {"rows": rows, "bytes": size, "created_at": created and site_time.to_naive(float(created))}
+		for table, rows, size, created in frappe.db.sql(OF_SEASON_SQL, values)
+	}
+	return {doctype: found.get(table_of(doctype)) for doctype in INDEXES}
+
+
+def partition_name(season: str) -> str:
+	"""Returns `p_`, the letters and digits of the season's name, and a hash that tells similar names apart."""
+	readable = re.sub(r"[^a-z0-9]+", "_", season.lower()).strip("_")[:40]
+	return f"p_{readable}_{blake2b(season.encode(), digest_size=4).hexdigest()}"
+
+
+def table_of(doctype: str) -> str:
+	"""Returns the table of one of the three DocTypes; raises PartitionError for another DocType."""
+	if doctype not in INDEXES:
+		frappe.throw(_("{0} is not partitioned by season.").format(doctype), PartitionError)
+	return f"tab{doctype}"
+
+
+def _unquote(literal: str) -> str:
+	"""Returns the value of the one SQL string that describes a partition. MariaDB shows non-Latin names in hex."""
+	if literal.startswith("_utf8mb4 0x"):
+		return bytes.fromhex(literal.removeprefix("_utf8mb4 0x")).decode()
+	return re.sub(r"\\(.)|''", lambda m: m[1] or "'", literal[1:-1])
+
+
+# Columns, indexes, rows
+
+
+def columns_of(table: str) -> dict[str, str]:
+	"""Returns {column: type} in the order of the table; empty if there is no such table."""
+	return dict(query(COLUMN_TYPES_SQL, (table,)))
+
+
+def indexes_of(table: str) -> dict[str, str]:
+	"""Returns {index: its columns, with commas between}, PRIMARY included."""
+	return dict(query(INDEXES_SQL, (table,)))
+
+
+def has_table(table: str) -> bool:
+	return bool(query(EXISTS_SQL, (table,)))
+
+
+def table_has_rows(table: str) -> bool:
+	"""Says whether there is such a table, and a row in it."""
+	return has_table(table) and bool(query(f"SELECT 1 FROM `{table}` LIMIT 1"))
+
+
+def partition_has_rows(table: str, season: str) -> bool:
+	"""Says whether a table that is there has a row of the season."""
+	return bool(query(f"SELECT 1 FROM `{table}` WHERE season = %s LIMIT 1", (season,)))
+
+
+def season_has_rows(doctype: str, season: str) -> bool:
+	"""Says whether a season has a row in one of the four tables that hold answers. Costs one lookup."""
+	return bool(frappe.db.sql(ANY_ROW_SQL[doctype], (season,)))

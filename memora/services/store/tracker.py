@@ -1,0 +1,176 @@
+"""The tracker: one row for each learner's record of each question she has answered in a season.
+
+A record lives in the outbox from the moment its answer is journalled until the answer is folded into the tracker. So
+every read here overlays the tracker with the learner's outbox, in one snapshot: a fold moves a record from the one to the
+other in a single transaction.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from operator import itemgetter
+
+import frappe
+
+from memora.exceptions import SeasonStateError
+from memora.services.store import database, row_names
+from memora.services.store.records import (
+	RECORD_COLUMNS,
+	MemoryRecord,
+	OutboxRow,
+	overlay,
+	unpack_records,
+	values_of,
+)
+
+UPSERT_ROWS = 1000  # a statement of about 300 KB, far below any max_allowed_packet
+KEEPS = "IF(VALUES(reps) > reps OR (VALUES(reps) = reps AND VALUES(last_review_date) >= last_review_date)"
+# A learner's records of a few questions, and her outbox, in one statement. All records make one row, since the driver's
+# cost grows with rows and columns, not with bytes. The tracker's rows have the form of an outbox payload.
+FEW_RECORDS = 200  # far less than group_concat_max_len, 1 MiB, where the server would cut the row
+RECORDS_JSON = f"""CONCAT('{{"records":', JSON_ARRAYAGG(JSON_ARRAY({RECORD_COLUMNS})), '}}')"""
+RECORDS_BY_NAME_SQL = f"""
+	SELECT {RECORDS_JSON} FROM `tabPlayer Memory Tracker`
+	WHERE season = %(season)s AND name IN %(names)s
+	UNION ALL SELECT payload FROM `tabReview Outbox`
+	WHERE name BETWEEN %(first)s AND %(last)s AND season = %(season)s"""
+# A learner's records of any number of questions, or of all of a season: one row a record.
+RECORDS_BY_MANY_NAMES_SQL = RECORDS_BY_NAME_SQL.replace("JSON_ARRAYAGG", "JSON_ARRAY")
+RECORDS_OF_LEARNER_SQL = RECORDS_BY_MANY_NAMES_SQL.replace(
+	"name IN %(names)s", "name BETWEEN %(first)s AND %(last)s"
+)
+FIRST_SEEN_SQL = """
+	SELECT question_id, creation FROM `tabPlayer Memory Tracker`
+	WHERE season = %(season)s AND name BETWEEN %(first)s AND %(last)s"""
+PENDING_SQL = """
+	SELECT payload FROM `tabReview Outbox`
+	WHERE name BETWEEN %(first)s AND %(last)s AND season = %(season)s"""
+DUE_WHERE = """
+	FROM `tabPlayer Memory Tracker`
+	WHERE player = %(player)s AND season = %(season)s AND next_review_date <= %(now)s
+	AND name NOT IN %(pending)s AND (%(subject)s IS NULL OR subject = %(subject)s)"""
+DUE_SQL = f"SELECT {RECORDS_JSON.replace('JSON_ARRAYAGG', 'JSON_ARRAY')} {DUE_WHERE} ORDER BY next_review_date, name LIMIT %(limit)s"
+DUE_COUNT_SQL = f"SELECT COUNT(*) {DUE_WHERE}"
+NEXT_DUE_SQL = f"SELECT MIN(next_review_date) {DUE_WHERE.replace('<=', '>')}"
+# The newest answer wins, as MemoryRecord.age has it; what decides that is assigned last.
+UPSERT_HEAD_SQL = f"""
+	INSERT INTO `tabPlayer Memory Tracker`
+	(name, player, season, {RECORD_COLUMNS}) VALUES """
+UPSERT_TAIL_SQL = " ON DUPLICATE KEY UPDATE " + ", ".join(
+	f"{column} = {KEEPS}, VALUES({column}), {column})"
+	for column in (
+		*("subject", "topic", "stability", "difficulty", "state", "lapses", "next_review_date"),
+		*("last_review_date", "reps"),
+	)
+)
+OVERWRITE_TAIL_SQL = " ON DUPLICATE KEY UPDATE " + ", ".join(
+	f"{column} = VALUES({column})" for column in RECORD_COLUMNS.split(", ")
+)
+# What a form of the desk shows of one memory, live or archived, and of the answers that led to it.
+MEMORY_SQL = f"SELECT player, season, {RECORD_COLUMNS} FROM `tab{{doctype}}` WHERE name = %s"
+# For writers of the tracker that have no outbox row: an archive run waits for the lock, or is seen here.
+TAKES_RECORDS_SQL = """
+	SELECT 1 FROM `tabGame Subscription Season`
+	WHERE name = %(season)s AND archive_started_at IS NULL LOCK IN SHARE MODE"""
+HAS_ANSWERS_SQL = "SELECT 1 FROM `tabPlayer Memory Tracker` LIMIT 1"
+
+
+def get_records(player: str, season: str, question_ids: Iterable[str]) -> dict[str, MemoryRecord]:
+	"""A learner's records of these questions by question_id, tracker overlaid with outbox; one query.
+
+	Records of her outbox come along whether asked for or not.
+	"""
+	names = [row_names.tracker_name(player, season, q) for q in question_ids] or [""]
+	statement = RECORDS_BY_NAME_SQL if len(names) <= FEW_RECORDS else RECORDS_BY_MANY_NAMES_SQL
+	return overlay(frappe.db.sql(statement, row_names.of_learner(player, season, names=names)))
+
+
+def get_all_records(player: str, season: str) -> dict[str, MemoryRecord]:
+	"""All of a learner's records in a season by question_id, tracker overlaid with outbox; one query."""
+	return overlay(frappe.db.sql(RECORDS_OF_LEARNER_SQL, row_names.of_learner(player, season)))
+
+
+def get_due(
+	player: str, season: str, now: datetime, limit: int, subject: str | None = None
+) -> tuple[list[MemoryRecord], int]:
+	"""The records due at `now` (naive site time), oldest first, and how many there are in all."""
+	pending = get_pending(player, season)
+	names = [row_names.tracker_name(player, season, q) for q in pending] or [""]
+	values = row_names.of_learner(player, season, now=now, subject=subject, pending=names, limit=limit)
+	stored = [record for (payload,) in frappe.db.sql(DUE_SQL, values) for record in unpack_records(payload)]
+	total = frappe.db.sql(DUE_COUNT_SQL, values)[0][0] if len(stored) == limit else len(stored)
+	fresh = [r for r in pending.values() if r.next_review_date <= now and subject in (None, r.subject)]
+	due = sorted([*stored, *fresh], key=lambda r: (r.next_review_date, r.question_id))
+	return due[:limit], total + len(fresh)
+
+
+def get_next_due(player: str, season: str, now: datetime, subject: str | None = None) -> datetime | None:
+	"""When (naive site time) the first of the records that are not due yet falls due; None where there is none."""
+	pending = get_pending(player, season)
+	names = [row_names.tracker_name(player, season, q) for q in pending] or [""]
+	values = row_names.of_learner(player, season, now=now, subject=subject, pending=names)
+	((stored,),) = frappe.db.sql(NEXT_DUE_SQL, values)
+	fresh = [
+		r.next_review_date
+		for r in pending.values()
+		if r.next_review_date > now and subject in (None, r.subject)
+	]
+	return min([*fresh, *([stored] if stored else [])], default=None)
+
+
+def get_first_seen(player: str, season: str) -> dict[str, datetime]:
+	"""When (naive site time) a learner first answered each question of a season she has seen."""
+	stored = dict(frappe.db.sql(FIRST_SEEN_SQL, row_names.of_learner(player, season)))
+	return {**{q: record.creation for q, record in get_pending(player, season).items()}, **stored}
+
+
+def get_pending(player: str, season: str) -> dict[str, MemoryRecord]:
+	"""The records in a learner's outbox."""
+	rows = frappe.db.sql(PENDING_SQL, row_names.of_learner(player, season))
+	return overlay(rows)
+
+
+def get_memory(doctype: str, name: str) -> tuple[str, str, MemoryRecord] | None:
+	"""(player, season, record) of a row of the tracker or of the archive."""
+	rows = frappe.db.sql(MEMORY_SQL.format(doctype=doctype), (name,))
+	return (*rows[0][:2], MemoryRecord(*rows[0][2:])) if rows else None
+
+
+def keep_from_archive(season: str) -> None:
+	"""Has an archive run of the season wait for the end of this transaction, in which records are written.
+
+	Raises SeasonStateError where one has begun.
+	"""
+	if not frappe.db.sql(TAKES_RECORDS_SQL, {"season": season}):
+		frappe.throw(
+			frappe._("Season {0} is being archived or is archived.").format(season), SeasonStateError
+		)
+
+
+def upsert_records(player: str, season: str, records: Iterable[MemoryRecord]) -> None:
+	"""Writes a learner's records to the tracker, each unless a newer one is there."""
+	_upsert([(player, season, record) for record in records])
+
+
+def overwrite_records(player: str, season: str, records: Iterable[MemoryRecord]) -> None:
+	"""Writes a learner's records to the tracker whatever is there; for repairs."""
+	_upsert([(player, season, record) for record in records], OVERWRITE_TAIL_SQL)
+
+
+def upsert_submissions(rows: Iterable[OutboxRow]) -> None:
+	"""Writes the records of submissions to the tracker, each unless a newer one is there."""
+	_upsert([(row.player, row.season, record) for row in rows for record in row.records])
+
+
+def _upsert(records: list[tuple[str, str, MemoryRecord]], tail: str = UPSERT_TAIL_SQL) -> None:
+	rows = [
+		(row_names.tracker_name(player, season, r.question_id), player, season, *values_of(r))
+		for player, season, r in records
+	]
+	rows.sort(key=itemgetter(0))  # by primary key: neighbours on disk, and no two folds can deadlock
+	for start in range(0, len(rows), UPSERT_ROWS):
+		database.insert(UPSERT_HEAD_SQL, rows[start : start + UPSERT_ROWS], tail)
+
+
+def has_answers() -> bool:
+	"""Whether anybody has learnt anything that is not archived."""
+	return bool(frappe.db.sql(HAS_ANSWERS_SQL))
