@@ -48,7 +48,7 @@ def partitions(heal: bool) -> dict:
 	from memora.services.store import partitions, tables
 
 	healed = partitions.heal_partitions() if heal else []
-	frappe.db.commit()  # nosemgrep: frappe-manual-commit: a command is its own transaction
+	frappe.db.commit()  # a command is its own transaction
 	found = tables.list_partitions(TRACKER)
 	return {"healed": healed, "partitions": found}
 
@@ -235,7 +235,7 @@ def seed_demo() -> dict:
 	from memora import demo_data
 
 	result = {"questions": demo_data.load_question_set(), "season": demo_data.ensure_season()}
-	frappe.db.commit()  # nosemgrep: frappe-manual-commit: a command is its own transaction
+	frappe.db.commit()  # a command is its own transaction
 	return result
 
 

@@ -31,7 +31,7 @@ def let_managers_import() -> None:
 
 
 def after_migrate() -> None:
-	frappe.db.commit()  # nosemgrep: frappe-manual-commit: DDL on another connection would wait for this one
+	frappe.db.commit()  # DDL on another connection would wait for this one
 	if unpartitioned := layout.ensure_layout():
 		print(
 			f"Memora: {', '.join(unpartitioned)} can't be used yet, because the rows are not partitioned by season. "

@@ -65,4 +65,4 @@ def tell_managers(
 			reference_doctype=doctype,
 			reference_name=name,
 		)
-	frappe.db.commit()  # nosemgrep: frappe-manual-commit: what follows may fail, and is what they are told of
+	frappe.db.commit()  # what follows may fail, and is what they are told of

@@ -19,7 +19,7 @@ def execute() -> None:
 	with database.named_lock("setup_partitioning", wait_seconds=0) as is_mine:
 		if not is_mine:
 			frappe.throw(_("Another run of this patch is going on."), PartitionError)
-		frappe.db.commit()  # nosemgrep: frappe-manual-commit: DDL on another connection would wait for this one
+		frappe.db.commit()  # DDL on another connection would wait for this one
 		layout.ensure_layout()
 		conversion.convert_all(RULES, _clear_schedules)
 		found = {p["season"] for doctype in INDEXES for p in list_partitions(doctype)} - {""}

@@ -80,7 +80,7 @@ def new_snapshot() -> None:
 	Commits what the caller had written before, if anything.
 	"""
 	if frappe.db.transaction_writes:
-		frappe.db.commit()  # nosemgrep: frappe-manual-commit: a snapshot can only be renewed between transactions
+		frappe.db.commit()  # a snapshot can only be renewed between transactions
 	else:
 		frappe.db.begin()
 
@@ -105,7 +105,7 @@ def transaction() -> Iterator[None]:
 	"""Commits the block's writes together; on any error, also a failed commit, none of them stays."""
 	try:
 		yield
-		frappe.db.commit()  # nosemgrep: frappe-manual-commit: an answer is acknowledged only when committed
+		frappe.db.commit()  # an answer is acknowledged only when committed
 	except BaseException:
 		with suppress(pymysql.err.Error):  # a lost connection has rolled back already
 			frappe.db.rollback()
