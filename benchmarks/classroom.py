@@ -82,7 +82,7 @@ class Pupil:
 		return int(self.random.lognormvariate(LOG_TIME_MEAN, LOG_TIME_SPREAD))
 
 
-def at_once(pupils: list[Pupil], work: Callable[[Pupil], None]) -> float:
+def at_once(pupils: list[Pupil], work: Callable[[Pupil], object]) -> float:
 	"""Has all of them do the work, AT_A_TIME side by side; seconds it took. Raises what the first to fail raised."""
 	begin = time.perf_counter()
 	with ThreadPoolExecutor(AT_A_TIME) as pool:

@@ -7,7 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from multiprocessing.synchronize import Event
 from random import Random
+from typing import Any
 
 import frappe
 
@@ -113,7 +117,7 @@ def hammering(season: str, learners: int) -> Iterator[Hammer]:
 			process.join()
 
 
-def _start(kind: str, season: str, learners: int, stop):
+def _start(kind: str, season: str, learners: int, stop: Event) -> tuple[SpawnProcess, Connection]:
 	pipe, theirs = _processes.Pipe()
 	process = _processes.Process(target=_run, args=(kind, season, learners, stop, theirs), daemon=True)
 	process.start()
@@ -121,7 +125,7 @@ def _start(kind: str, season: str, learners: int, stop):
 	return process, pipe
 
 
-def _receive(kind: str, pipe) -> list[Operation]:
+def _receive(kind: str, pipe: Connection) -> list[Operation]:
 	if not pipe.poll(READY_SECONDS):
 		raise Failure(f"The {kind} does not answer")
 	received = pipe.recv()
@@ -130,11 +134,12 @@ def _receive(kind: str, pipe) -> list[Operation]:
 	return received
 
 
-def _run(kind: str, season: str, learners: int, stop, pipe) -> None:
+def _run(kind: str, season: str, learners: int, stop: Event, pipe: Connection) -> None:
 	parent = multiprocessing.parent_process()
 
 	def is_over(_done: int) -> bool:
-		return stop.is_set() or not parent.is_alive()  # killed, it could not say so
+		# a parent that was killed could not say so
+		return stop.is_set() or parent is None or not parent.is_alive()
 
 	signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, who ends this one
 	try:
@@ -145,8 +150,11 @@ def _run(kind: str, season: str, learners: int, stop, pipe) -> None:
 		pipe.send(repr(error))
 
 
-def _repeat(work: Callable, season: str, learners: int, is_enough: Callable[[int], bool]) -> list[Operation]:
-	random, done = Random(season_data.SEED), []
+def _repeat(
+	work: Callable[..., Any], season: str, learners: int, is_enough: Callable[[int], bool]
+) -> list[Operation]:
+	random = Random(season_data.SEED)
+	done: list[Operation] = []
 	while not is_enough(len(done)):
 		now = site_time.naive_now()
 		player = season_data.player(random.randrange(learners))

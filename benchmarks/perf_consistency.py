@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
+from typing import Any, TypeVar
 
 import frappe
 import redis
@@ -26,6 +27,8 @@ from memora.services.srs_redis_manager import SRSRedisManager, rebuild_season_ca
 from memora.services.store import whole_schedules
 
 SEASON = "Perf Consistency"
+T = TypeVar("T")
+
 PAGE_ROWS = 1000  # of the bare loops, and of a rebuild's batch
 SAMPLE_SIZE = 10_000
 DRAWS = 50  # of learners, to compare ways of drawing
@@ -92,7 +95,7 @@ def _clear() -> None:
 # The bare loops
 
 
-def _pages() -> Iterator[tuple[tuple, ...]]:
+def _pages() -> Iterator[tuple[tuple[Any, ...], ...]]:
 	after = ""
 	while True:
 		frappe.db.begin()
@@ -169,7 +172,7 @@ def _reconcile(rows: int, read: float) -> dict[str, float]:
 	}
 
 
-def _check(report: dict, least: int) -> None:
+def _check(report: dict[str, Any], least: int) -> None:
 	if report["error"] or report["discrepancies_found"] or report["sample_size"] < least:
 		raise Failure(f"The comparison ended so: {report}")
 
@@ -194,7 +197,7 @@ def _rate(rows: int, what: str, loop: Callable[[], int]) -> float:
 	return rows / seconds
 
 
-def _timed(work: Callable[[], object]) -> tuple[float, object]:
+def _timed(work: Callable[[], T]) -> tuple[float, T]:
 	begin = time.perf_counter()
 	result = work()
 	return time.perf_counter() - begin, result

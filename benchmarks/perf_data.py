@@ -48,8 +48,8 @@ class Learner:
 def prepared() -> Iterator[tuple[str, list[Learner]]]:
 	"""(season, learners) for the block: the active season, or one of ours that is active only meanwhile."""
 	active = site.active_season()
-	is_ours = active in (None, site.PERF_SEASON)
-	season = site.PERF_SEASON if is_ours else active
+	season = active or site.PERF_SEASON
+	is_ours = season == site.PERF_SEASON
 	if is_ours:
 		site.activate(season)
 	_remove(season)  # what a killed run has left

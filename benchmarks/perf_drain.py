@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import Any
 
 import frappe
 
@@ -79,7 +80,7 @@ def _write_backlog() -> None:
 		frappe.db.commit()
 
 
-def _outbox_row(player: str, round_: int, now: datetime) -> tuple:
+def _outbox_row(player: str, round_: int, now: datetime) -> tuple[Any, ...]:
 	"""Returns a row as store/outbox writes it."""
 	key = row_names.submission_key(player, SEASON, f"submission {round_}")
 	payload = pack_records(_records(round_, now))

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from itertools import chain, cycle, islice, permutations
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -39,8 +40,8 @@ class Client:
 	"""
 
 	def __init__(self, learners: list[Learner], url: str = "") -> None:
-		address = urlsplit(url or site.url())
-		self._http = HTTPConnection(address.hostname, address.port, timeout=TIMEOUT_SECONDS)
+		address = urlsplit(url or site.url()).netloc
+		self._http = HTTPConnection(address, timeout=TIMEOUT_SECONDS)
 		self._learners = cycle(learners)
 
 	def run(self, kind: str, requests: int) -> list[tuple[Learner, tuple[float, int, bytes]]]:
@@ -84,18 +85,18 @@ REQUESTS: dict[str, Callable[[Learner], tuple[str, str, str | None]]] = {
 }
 
 
+def _is_right(kind: str, learner: Learner, message: Any) -> bool:
+	if kind == NOOP:
+		return message == learner.user
+	if kind == READ:
+		return len(message["questions"]) == ANSWERS and not message["is_degraded"]
+	return message["processed"] == ANSWERS and not message["is_degraded"]
+
+
 def check(kind: str, learner: Learner, status: int, content: bytes) -> None:
 	"""An answer that is not what was asked for would be measured as a fast one."""
 	message = json.loads(content).get("message") if status == 200 else None
-	right = (
-		message
-		and {
-			NOOP: lambda: message == learner.user,
-			READ: lambda: len(message["questions"]) == ANSWERS and not message["is_degraded"],
-			SUBMIT: lambda: message["processed"] == ANSWERS and not message["is_degraded"],
-		}[kind]()
-	)
-	if not right:
+	if not message or not _is_right(kind, learner, message):
 		raise Failure(f"{kind} of {learner.user} was answered {status}: {content[:300].decode()}")
 
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
+from typing import Any
 from urllib.parse import urlsplit
 
 import frappe
@@ -194,7 +195,8 @@ async def _fetched_until(end: float) -> int:
 
 def _ratio(learner: Learner) -> float:
 	"""Of the median of a rejection and that of a no-op, which take turns; she has just been admitted."""
-	client, ms = Client([learner]), {NOOP: [], READ: []}
+	client = Client([learner])
+	ms: dict[str, list[float]] = {NOOP: [], READ: []}
 	for _turn in range(ALONE_REQUESTS):
 		for kind, milliseconds in ms.items():
 			taken, status, content = client.request(learner, kind)
@@ -238,19 +240,25 @@ def _content(kind: str, learner: Learner) -> bytes:
 
 async def _send(requests: Sequence[open_loop.Request]) -> tuple[list[Answer], int]:
 	"""The answers, and what the server had counted when the minute was over."""
-	url, begin = urlsplit(site.url()), time.monotonic() + SECONDS_TO_BEGIN
+	host, _colon, port = urlsplit(site.url()).netloc.partition(":")
+	begin = time.monotonic() + SECONDS_TO_BEGIN
 	return await asyncio.gather(
-		open_loop.send_all((url.hostname, url.port), requests, begin), _fetched_until(begin + SECONDS)
+		open_loop.send_all((host, int(port)), requests, begin), _fetched_until(begin + SECONDS)
 	)
+
+
+def _is_right(kind: str, message: dict[str, Any]) -> bool:
+	if not message["is_degraded"]:
+		return False
+	if kind == READ:
+		return (len(message["questions"]), message["total_due"]) == (SAFE_MODE_LIMIT, perf_crowd.DUE)
+	return kind != SUBMIT or message["processed"] == ANSWERS
 
 
 def _check(kind: str, learner: Learner, status: int, content: bytes) -> None:
 	"""An answer that does not come from Safe Mode would be measured as one that does."""
 	message = json.loads(content).get("message") if status == ADMITTED else None
-	right = message and message["is_degraded"]
-	if right and kind == READ:
-		right = (len(message["questions"]), message["total_due"]) == (SAFE_MODE_LIMIT, perf_crowd.DUE)
-	if not right or (kind == SUBMIT and message["processed"] != ANSWERS):
+	if not message or not _is_right(kind, message):
 		raise Failure(f"{kind} of {learner.user} was answered {status}: {content[:300].decode()}")
 
 

@@ -59,12 +59,13 @@ def measure(arguments: argparse.Namespace) -> Section:
 	learners = max(1, arguments.rows // season_data.QUESTIONS_EACH)
 	few = SMALL_ROWS // season_data.QUESTIONS_EACH
 	copied = min(learners, COPIED_ROWS // season_data.QUESTIONS_EACH)
-	figures: dict[str, float] = {"rows": learners * season_data.QUESTIONS_EACH}
+	rows = learners * season_data.QUESTIONS_EACH
+	figures: dict[str, float] = {"rows": rows}
 	with season_data.season(SMALL):
 		_fill(SMALL, few)
 		with season_data.season(LARGE):
 			figures["fill_rows_per_s"] = _fill(LARGE, learners)
-			figures |= _bytes_per_row(figures["rows"])
+			figures |= _bytes_per_row(rows)
 			figures |= _growth({SMALL: few, LARGE: learners})
 			figures |= _archive_under_load(few)
 	figures |= _archive_and_copy(copied)
@@ -106,7 +107,7 @@ def _growth(learners: dict[str, int]) -> dict[str, float]:
 				due, upsert = _time_calls(random, player, season)
 				ms["due", season].append(due)
 				ms["upsert", season].append(upsert)
-	figures = {}
+	figures: dict[str, float] = {}
 	for kind in ("due", "upsert"):
 		small, large = (percentile(ms[kind, season], 0.5) for season in (SMALL, LARGE))
 		figures |= {
@@ -178,11 +179,11 @@ def _noting_ddl() -> Iterator[list[Statement]]:
 	"""What the swap executes meanwhile, and when."""
 	statements, execute = [], ddl.execute_ddl
 
-	def note(text: str) -> None:
-		statement = Statement(text, time.monotonic())
-		execute(text)
-		statement.end = time.monotonic()
-		statements.append(statement)
+	def note(statement: str) -> None:
+		noted = Statement(statement, time.monotonic())
+		execute(statement)
+		noted.end = time.monotonic()
+		statements.append(noted)
 
 	ddl.execute_ddl = note
 	try:
@@ -205,7 +206,7 @@ def _blocked_ms(hammered: Hammer, statements: list[Statement]) -> float:
 
 
 def _operation_ms(hammered: Hammer, when: str, begin: float, end: float) -> dict[str, float]:
-	figures = {}
+	figures: dict[str, float] = {}
 	for kind, done in hammered.within(begin, end).items():
 		ms = [operation.ms for operation in done]
 		prefix = f"{kind}_{when}"
@@ -245,7 +246,8 @@ def _copy_and_delete(season: str, rows: int) -> None:
 	with database.connection() as own, own.cursor() as cursor:
 		own.autocommit(False)
 		while after < "g":
-			last = cursor.fetchone()[0] if cursor.execute(NEXT_NAME_SQL, (season, after)) else "g"
+			cursor.execute(NEXT_NAME_SQL, (season, after))
+			(last,) = cursor.fetchone() or ("g",)
 			copied += cursor.execute(COPY_SQL % (columns, columns), (season, after, last))
 			cursor.execute(DELETE_SQL, (season, after, last))
 			own.commit()

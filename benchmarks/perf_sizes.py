@@ -43,9 +43,10 @@ WHAT = {
 
 def measure(arguments: argparse.Namespace) -> Section:
 	learners = max(1, arguments.rows // season_data.QUESTIONS_EACH)
-	figures: dict[str, float] = {"rows": learners * season_data.QUESTIONS_EACH}
+	rows = learners * season_data.QUESTIONS_EACH
+	figures: dict[str, float] = {"rows": rows}
 	with season_data.season(SEASON):
-		figures |= _schedules(learners, figures["rows"])
+		figures |= _schedules(learners, rows)
 	with season_data.season(JOURNAL_SEASON):
 		figures |= _submissions(learners)
 	figures = {name: round(value, 1) for name, value in figures.items()}

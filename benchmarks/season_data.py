@@ -12,9 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import date, datetime, timedelta
 from random import Random
+from typing import Any
 
 import frappe
 import pymysql
+from pymysql.cursors import Cursor
 from tenacity import retry, retry_if_exception, stop_after_attempt
 
 from benchmarks import site
@@ -140,7 +142,9 @@ def _drop_tables() -> None:
 		ddl.execute_ddl(f"DROP TABLE IF EXISTS {table}")
 
 
-def _create_tables(connection, name: str, learners: int, questions_each: int, seed: int) -> list[str]:
+def _create_tables(
+	connection: pymysql.Connection, name: str, learners: int, questions_each: int, seed: int
+) -> list[str]:
 	"""Makes the tables that are multiplied and the one for the product; the learners' digests in order."""
 	players = sorted((row_names.digest(p), p) for p in map(player, range(learners)))
 	with connection.cursor() as cursor:
@@ -152,11 +156,11 @@ def _create_tables(connection, name: str, learners: int, questions_each: int, se
 	return [digest for digest, _player in players]
 
 
-def _insert_all(cursor, table: str, rows: list[tuple]) -> None:
+def _insert_all(cursor: Cursor, table: str, rows: list[tuple[Any, ...]]) -> None:
 	cursor.executemany(f"INSERT INTO {table} VALUES ({', '.join(['%s'] * len(rows[0]))})", rows)
 
 
-def _insert(connections: list, name: str, digests: list[str]) -> int:
+def _insert(connections: list[Any], name: str, digests: list[str]) -> int:
 	"""Each connection takes a share of the learners; how many rows that gave."""
 
 	def run(number: int) -> int:
@@ -171,7 +175,7 @@ def _insert(connections: list, name: str, digests: list[str]) -> int:
 
 
 @retry(retry=retry_if_exception(_is_deadlock), stop=stop_after_attempt(DEADLOCKS), reraise=True)
-def _insert_chunk(cursor, name: str, digests: list[str]) -> int:
+def _insert_chunk(cursor: Cursor, name: str, digests: list[str]) -> int:
 	"""One statement and transaction. The first into an empty table locks all of it, and may meet the other's."""
 	return cursor.execute(INSERT_SQL, {"season": name, "first": digests[0], "last": digests[-1]})
 
@@ -183,7 +187,7 @@ def _questions(name: str, how_many: int) -> Iterator[tuple[str, ...]]:
 		yield row_names.digest(name, question_id(number)), question_id(number), subject, topic
 
 
-def _memories(seed: int) -> Iterator[tuple]:
+def _memories(seed: int) -> Iterator[tuple[Any, ...]]:
 	"""What answers since the season began have led to: some questions are overdue, most come in days to months."""
 	now = site_time.now().replace(hour=12, minute=0, second=0, microsecond=0)
 	calendar = scheduling.LearningCalendar(site_time.site_zone())
@@ -202,10 +206,11 @@ def _memories(seed: int) -> Iterator[tuple]:
 				season_end=(now + timedelta(days=DAYS)).date(),
 			).memory
 			moment = memory.due + timedelta(days=random.expovariate(1 / LATE_DAYS))
+		assert memory is not None  # the first answer lies in the past
 		yield slot, *_values(memory), _naive(first)
 
 
-def _values(memory: scheduling.Memory) -> tuple:
+def _values(memory: scheduling.Memory) -> tuple[Any, ...]:
 	figures = (memory.stability, memory.difficulty, memory.state, memory.reps, memory.lapses)
 	return *figures, _naive(memory.due), _naive(memory.last_review)
 

@@ -1,5 +1,7 @@
 """What gunicorn serves as the floor of `./dev perf metrics`: the same, without the hooks that time requests."""
 
+from typing import Any
+
 import frappe
 
 from devtools.wsgi import application  # noqa: F401 (gunicorn takes it)
@@ -9,8 +11,8 @@ TIMING = {"memora.api.utils.start_clock", "memora.api.utils.observe_latency"}
 _get_hooks = frappe.get_hooks
 
 
-def _without_timing(hook=None, *args, **kwargs):
-	hooks = _get_hooks(hook, *args, **kwargs)
+def _without_timing(hook: str | None = None, *args: Any, **options: Any) -> Any:
+	hooks = _get_hooks(hook, *args, **options)
 	return (
 		[name for name in hooks if name not in TIMING]
 		if hook in ("before_request", "after_request")

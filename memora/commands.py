@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 import frappe
@@ -14,14 +15,14 @@ TRACKER = "Player Memory Tracker"
 
 
 @click.group()
-def memora():
+def memora() -> None:
 	"""The spaced-repetition engine: its answers, caches, seasons and health."""
 
 
 @memora.command()
 @click.option("--parked", is_flag=True, help="Try the parked submissions again, too.")
 @on_site
-def drain(parked: bool) -> dict:
+def drain(parked: bool) -> dict[str, Any]:
 	"""Fold all answers that wait in the outbox, as the worker does."""
 	from memora.services import site_time
 	from memora.services.folding import folds
@@ -43,7 +44,7 @@ def drain(parked: bool) -> dict:
 @memora.command()
 @click.option("--heal", is_flag=True, help="Make the partitions that seasons lack.")
 @on_site
-def partitions(heal: bool) -> dict:
+def partitions(heal: bool) -> dict[str, Any]:
 	"""List the partitions of the tracker, or make missing ones."""
 	from memora.services.store import partitions, tables
 
@@ -58,7 +59,7 @@ def partitions(heal: bool) -> dict:
 @click.option("--player", help="One learner only.")
 @click.option("--repair", is_flag=True, help="Write what the journal says wherever the tracker differs.")
 @on_site
-def replay(season: str, player: str | None, repair: bool) -> dict:
+def replay(season: str, player: str | None, repair: bool) -> dict[str, Any]:
 	"""Compare the tracker with the journal. Exits with 1 while they differ."""
 	from memora.services.operations.replay import replay_season
 	from memora.services.store import seasons, tables
@@ -71,7 +72,7 @@ def replay(season: str, player: str | None, repair: bool) -> dict:
 
 @memora.command()
 @on_site
-def status() -> dict:
+def status() -> dict[str, Any]:
 	"""How the system is. Exits with 1 when something is critical."""
 	from memora.services.cache import status
 	from memora.services.operations import health
@@ -90,7 +91,7 @@ def status() -> dict:
 	}
 
 
-def _show_findings(result: dict) -> None:
+def _show_findings(result: dict[str, Any]) -> None:
 	"""What is wrong, and below it how to mend it."""
 	for finding in result["findings"]:
 		click.echo(f"{finding['check']}: {finding['problem']}\n    {finding['mend']}\n")
@@ -99,7 +100,7 @@ def _show_findings(result: dict) -> None:
 
 @memora.command()
 @partial(on_site, show=_show_findings)
-def doctor() -> dict:
+def doctor() -> dict[str, Any]:
 	"""Look for what is known to go wrong, and say how to mend it. Exits with 1 when something is found."""
 	from memora.services.operations import doctor as service
 
@@ -117,7 +118,7 @@ def doctor() -> dict:
 @click.option("--restart", is_flag=True, help="Begin anew, also where a run has not completed.")
 @click.option("--cancel", is_flag=True, help="Have the run that is going on stop instead.")
 @on_site
-def rebuild_cache(season: str, batch_size: int, restart: bool, cancel: bool) -> dict:
+def rebuild_cache(season: str, batch_size: int, restart: bool, cancel: bool) -> dict[str, Any]:
 	"""Load the schedules of a whole season into Redis. Exits with 1 when it does not complete."""
 	from memora.services.cache import rebuild
 	from memora.services.store import tables
@@ -136,7 +137,7 @@ def rebuild_cache(season: str, batch_size: int, restart: bool, cancel: bool) -> 
 @click.option("--sample-size", default=10_000, show_default=True, help="In records.")
 @click.option("--all", "all_learners", is_flag=True, help="Go through all learners instead of a sample.")
 @on_site
-def reconcile(season: str | None, player: str | None, sample_size: int, all_learners: bool) -> dict:
+def reconcile(season: str | None, player: str | None, sample_size: int, all_learners: bool) -> dict[str, Any]:
 	"""Compare Redis with MariaDB, and mend it. Exits with 1 when more is wrong than may be."""
 	from memora.services.cache import reconciliation
 	from memora.services.store import seasons, tables
@@ -155,7 +156,7 @@ def reconcile(season: str | None, player: str | None, sample_size: int, all_lear
 @click.option("--dry-run", is_flag=True, help="Say what would be moved.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @on_site
-def archive(season: str, dry_run: bool, yes: bool) -> dict:
+def archive(season: str, dry_run: bool, yes: bool) -> dict[str, Any]:
 	"""Move a season that is over out of the live table. Exits with 1 when it could not be."""
 	from memora.services.operations import archiving
 	from memora.services.srs_archiver import SRSArchiver
@@ -166,7 +167,7 @@ def archive(season: str, dry_run: bool, yes: bool) -> dict:
 	archiving.require_archivable(season)
 	found = archiver.get_archive_status(season)
 	if dry_run:
-		return found
+		return dict(found)
 	if not yes:
 		confirm(f"Archive {found['active_records']:,} records of {season}?")
 	result = archiver.archive_season(season)
@@ -179,7 +180,7 @@ def archive(season: str, dry_run: bool, yes: bool) -> dict:
 @click.option("--dry-run", is_flag=True, help="Say what would be deleted.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @on_site
-def retention(season: str | None, flag: bool, dry_run: bool, yes: bool) -> dict:
+def retention(season: str | None, flag: bool, dry_run: bool, yes: bool) -> dict[str, Any]:
 	"""Delete archived records past retention. Exits with 1 when it could not be done."""
 	from memora.services.srs_archiver import SRSArchiver
 	from memora.services.store import seasons
@@ -201,7 +202,7 @@ def retention(season: str | None, flag: bool, dry_run: bool, yes: bool) -> dict:
 @memora.command()
 @click.option("--season", help="By default the active one.")
 @on_site
-def forecast(season: str | None) -> dict:
+def forecast(season: str | None) -> dict[str, Any]:
 	"""Compute anew what falls due on each of the next days. Exits with 1 where no season is active."""
 	from memora.services.figures import due_forecast
 
@@ -212,7 +213,7 @@ def forecast(season: str | None) -> dict:
 @memora.command()
 @click.option("--rebuild", metavar="SEASON", help="First count the days before today anew from the journal.")
 @on_site
-def activity(rebuild: str | None) -> dict:
+def activity(rebuild: str | None) -> dict[str, Any]:
 	"""Add what has been counted since the last time to Daily Activity."""
 	from memora.services.figures import activity_rebuild
 	from memora.services.figures.activity import sum_up
@@ -230,7 +231,7 @@ def activity(rebuild: str | None) -> dict:
 
 @memora.command("seed-demo")
 @on_site
-def seed_demo() -> dict:
+def seed_demo() -> dict[str, Any]:
 	"""Make the question set that comes with the app, and an active season where there is none."""
 	from memora import demo_data
 
@@ -248,7 +249,7 @@ def seed_demo() -> dict:
 @on_site
 def import_anki(
 	file: Path, subject: str | None, topic: str | None, learner: str | None, dry_run: bool
-) -> dict:
+) -> dict[str, Any]:
 	"""Make questions of a deck that Anki has exported (.apkg). Exits with 1 when it does not complete."""
 	from memora.services.anki import importer
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import frappe
@@ -15,14 +15,16 @@ from frappe.utils import strip_html
 from memora.exceptions import MemoraError
 
 
-def on_site(command: Callable, show: Callable[[dict], None] | None = None) -> Callable:
+def on_site(
+	command: Callable[..., Any], show: Callable[[dict[str, Any]], None] | None = None
+) -> Callable[..., Any]:
 	"""Connects to the bench's --site; shows what the command returns, with --json as one JSON object.
 
 	What is refused is {error}, and the exit code 1.
 	"""
 
 	@wraps(command)
-	def run(context, as_json: bool, **options):
+	def run(context: Any, as_json: bool, **options: Any) -> NoReturn:
 		if len(context.sites or []) > 1:
 			raise click.UsageError("Name one site.")
 		frappe.init(site=get_site(context))
@@ -46,7 +48,7 @@ def on_site(command: Callable, show: Callable[[dict], None] | None = None) -> Ca
 	return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(pass_context(run))
 
 
-def _show(result: dict) -> None:
+def _show(result: dict[str, Any]) -> None:
 	"""One value a line; a list of objects as a table, after the rest."""
 	tables = {name: value for name, value in result.items() if value and _is_table(value)}
 	values = {name: value for name, value in result.items() if value is not None and not _is_table(value)}

@@ -4,7 +4,7 @@ app_publisher = "The Memora developers"
 app_description = "The spaced-repetition engine of a school-learning platform"
 app_email = "memora@example.com"
 app_license = "MIT"
-required_apps = []
+required_apps: list[str] = []
 
 after_install = "memora.install.after_install"
 after_migrate = "memora.install.after_migrate"

@@ -1,6 +1,6 @@
 """What the desk's own forms ask for, and may change with them: no part of the API. For System and Memora Managers."""
 
-from typing import Any
+from typing import Any, cast
 
 import frappe
 from frappe import _
@@ -11,6 +11,7 @@ from memora.api.utils import require_manager
 from memora.exceptions import NotConfirmed
 from memora.services.figures import memory_view
 from memora.services.operations import season_state
+from memora.services.operations.admin_jobs import StartedJob
 from memora.services.store import seasons
 
 
@@ -22,17 +23,18 @@ def get_season_state(season: str | None = None) -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["POST"])
-def archive_season(season: str | None = None, typed_name: str | None = None) -> dict[str, str]:
+def archive_season(season: str | None = None, typed_name: str | None = None) -> StartedJob:
 	"""As srs.archive_season, confirmed by the season's name, typed again. Errors: also NotConfirmed 400."""
 	require_manager()
-	return srs.archive_season(_confirmed(season, typed_name), confirm=True)
+	# confirmed, it is no preview
+	return cast(StartedJob, srs.archive_season(_confirmed(season, typed_name), confirm=True))
 
 
 @frappe.whitelist(methods=["POST"])
-def delete_eligible_records(season: str | None = None, typed_name: str | None = None) -> dict[str, str]:
+def delete_eligible_records(season: str | None = None, typed_name: str | None = None) -> StartedJob:
 	"""As srs.delete_eligible_records of one season, confirmed by its name. Errors: also NotConfirmed 400."""
 	require_manager()
-	return srs.delete_eligible_records(_confirmed(season, typed_name), confirm=True)
+	return cast(StartedJob, srs.delete_eligible_records(_confirmed(season, typed_name), confirm=True))
 
 
 @frappe.whitelist(methods=["GET", "POST"])

@@ -40,6 +40,8 @@ GUARDS = {"require_manager": MANAGER, "require_monitor": MONITOR}
 
 # What Frappe refuses before an endpoint is reached. Of CSRF tokens it does not ask readers.
 FRAPPE_ERRORS = (frappe.AuthenticationError, frappe.PermissionError)
+Refusal = type[Any]  # an exception with http_status_code, which Frappe looks at
+
 FRAPPE_MEANS = {
 	frappe.AuthenticationError: "The token is wrong.",
 	frappe.PermissionError: "Not signed in, not this user's to do, or not by this HTTP method.",
@@ -151,7 +153,7 @@ def _operation(endpoint: Endpoint, method: str, found: dict[str, Schema]) -> Sch
 	summary, description = _texts(endpoint)
 	role = role_of(endpoint)
 	needs = f"For: {ROLES[role]}"
-	operation = {
+	operation: Schema = {
 		"operationId": endpoint.__name__ if method == "POST" else f"{endpoint.__name__}_by_{method.lower()}",
 		"tags": [role],
 		"summary": summary,
@@ -218,7 +220,7 @@ def _body(arguments: list[tuple[str, Schema, bool]]) -> Schema:
 
 
 def _responses(endpoint: Endpoint, method: str, found: dict[str, Schema]) -> Schema:
-	by_status: dict[int, list[type[Exception]]] = {}
+	by_status: dict[int, list[Refusal]] = {}
 	for error in _errors(endpoint, method):
 		by_status.setdefault(error.http_status_code, []).append(error)
 	refusals = {str(status): _refusal(by_status[status], found) for status in sorted(by_status)}
@@ -248,7 +250,7 @@ def _without_none(answer: Any) -> Any:
 	return left[0] if NoneType in get_args(answer) and len(left) == 1 else answer
 
 
-def named_errors(endpoint: Endpoint) -> list[tuple[type[Exception], int]]:
+def named_errors(endpoint: Endpoint) -> list[tuple[Refusal, int]]:
 	"""What a docstring says under "Errors:", in its order: names, and after one or more of them their status."""
 	text = _doc(endpoint).partition("Errors:")[2]
 	found, names = [], []
@@ -270,13 +272,13 @@ def _exception(name: str) -> type[Exception]:
 	return found
 
 
-def _errors(endpoint: Endpoint, method: str) -> list[type[Exception]]:
+def _errors(endpoint: Endpoint, method: str) -> list[Refusal]:
 	named = [error for error, _status in named_errors(endpoint)]
 	token = [frappe.CSRFTokenError] if method != "GET" else []
 	return list(dict.fromkeys([*named, *FRAPPE_ERRORS, *token]))
 
 
-def _refusal(errors: list[type[Exception]], found: dict[str, Schema]) -> Schema:
+def _refusal(errors: list[Refusal], found: dict[str, Schema]) -> Schema:
 	names = [error.__name__ for error in errors]
 	found |= {error.__name__: _error(error) for error in errors}
 	references = [{"$ref": schemas.PREFIX + name} for name in names]
@@ -292,9 +294,9 @@ def _refusal(errors: list[type[Exception]], found: dict[str, Schema]) -> Schema:
 	return response
 
 
-def _error(error: type[Exception]) -> Schema:
+def _error(error: Refusal) -> Schema:
 	return {
-		"description": " ".join((FRAPPE_MEANS.get(error) or inspect.getdoc(error)).split()),
+		"description": " ".join((FRAPPE_MEANS.get(error) or inspect.getdoc(error) or "").split()),
 		"allOf": [{"$ref": f"{schemas.PREFIX}Error"}],
 		"properties": {"exc_type": {"enum": [error.__name__]}},
 	}

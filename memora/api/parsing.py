@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn, TypeGuard
 
 import frappe
 from frappe import _
@@ -29,9 +29,9 @@ class Sent:
 		return self.schema
 
 
-def whole_number(maximum: int) -> Any:
-	"""The annotation of an argument for parse_number."""
-	return Annotated[Any, Sent({"type": "integer", "minimum": 1, "maximum": maximum})]
+def whole_number(maximum: int) -> Sent:
+	"""What stands beside Any in the annotation of an argument for parse_number."""
+	return Sent({"type": "integer", "minimum": 1, "maximum": maximum})
 
 
 _ANSWER = {
@@ -58,7 +58,7 @@ _ANSWER = {
 	"anyOf": [{"required": ["quality"]}, {"required": ["is_correct"]}],
 }
 
-Limit = whole_number(MAX_LIMIT)
+Limit = Annotated[Any, whole_number(MAX_LIMIT)]
 Name = Annotated[Any, Sent({"type": "string", "minLength": 1, "maxLength": MAX_NAME_LENGTH})]
 Filter = Annotated[Any, Sent({"type": ["string", "null"], "maxLength": MAX_NAME_LENGTH})]
 Flag = Annotated[Any, Sent({"type": "boolean"})]
@@ -177,7 +177,7 @@ def _parse_question_id(index: int, value: Any) -> str:
 	return value
 
 
-def _parse_quality(index: int, item: dict) -> int:
+def _parse_quality(index: int, item: dict[str, Any]) -> int:
 	if "quality" not in item and isinstance(item.get("is_correct"), bool):
 		return QUALITY_RIGHT if item["is_correct"] else QUALITY_WRONG
 	if "quality" not in item and "is_correct" in item:
@@ -203,7 +203,7 @@ def _parse_practice(index: int, value: Any) -> bool:
 	return bool(value)
 
 
-def _is_text(value: Any, max_length: int) -> bool:
+def _is_text(value: Any, max_length: int) -> TypeGuard[str]:
 	"""Whether it is a text that a database can hold: no NUL, and none of the halves of a character that
 	JSON's escapes can write."""
 	if not isinstance(value, str) or not 1 <= len(value) <= max_length:
@@ -211,16 +211,16 @@ def _is_text(value: Any, max_length: int) -> bool:
 	return "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
-def _is_int(value: Any) -> bool:
+def _is_int(value: Any) -> TypeGuard[int]:
 	return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _refuse_field(index: int, field: str, rule: str, *value: Any) -> None:
+def _refuse_field(index: int, field: str, rule: str, *value: Any) -> NoReturn:
 	shown = ", " + _("not {0}").format(_shown(value[0])) if value else ""
 	_refuse(_("responses, item {0}, {1}: {2}.").format(index, field, rule + shown))
 
 
-def _refuse(message: str) -> None:
+def _refuse(message: str) -> NoReturn:
 	frappe.throw(message, InvalidResponses)
 
 

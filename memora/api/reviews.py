@@ -1,5 +1,7 @@
 """Reviews: what is due for me, here are my answers."""
 
+from typing import Annotated, Any
+
 import frappe
 from frappe import _
 
@@ -52,7 +54,7 @@ def get_reviews_safe_mode(
 	user: Name = None,
 	season: Name = None,
 	subject: Filter = None,
-	limit: whole_number(SAFE_MODE_LIMIT) = SAFE_MODE_LIMIT,
+	limit: Annotated[Any, whole_number(SAFE_MODE_LIMIT)] = SAFE_MODE_LIMIT,
 ) -> ReviewSession:
 	"""What get_review_session answers while Redis is not there, whether it is or not.
 

@@ -22,8 +22,9 @@ from memora.services.cache.reconciliation import MAX_SAMPLE_SIZE, SAMPLE_SIZE
 from memora.services.cache.status import CacheStatus
 from memora.services.operations import admin_jobs, archiving, health, metrics, write_queue
 from memora.services.operations.admin_jobs import JobState, StartedJob
+from memora.services.operations.archiving import ArchiveStatus
 from memora.services.operations.health import HealthReport
-from memora.services.srs_archiver import ArchiveStatus, SRSArchiver
+from memora.services.srs_archiver import SRSArchiver
 from memora.services.store import seasons
 from memora.services.store.tables import estimate_rows
 
@@ -88,7 +89,7 @@ def get_cache_status() -> CacheStatus:
 
 @frappe.whitelist(methods=["POST"])
 def trigger_reconciliation(
-	sample_size: whole_number(MAX_SAMPLE_SIZE) = SAMPLE_SIZE, season: Filter = None
+	sample_size: Annotated[Any, whole_number(MAX_SAMPLE_SIZE)] = SAMPLE_SIZE, season: Filter = None
 ) -> StartedJob:
 	"""Starts a job that compares Redis with MariaDB and mends it; get_job_status gives the report.
 

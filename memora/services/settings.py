@@ -1,7 +1,7 @@
 """Memora Settings as one frozen value, read at most every few seconds by a process."""
 
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import frappe
 
@@ -53,6 +53,7 @@ def forget_settings() -> None:
 
 def _load() -> Settings:
 	stored = dict(frappe.db.sql(SETTINGS_SQL))
+	defaults = vars(Settings())
 	return Settings(
-		**{f.name: type(f.default)(stored[f.name]) for f in fields(Settings) if stored.get(f.name)}
+		**{name: type(default)(stored[name]) for name, default in defaults.items() if stored.get(name)}
 	)

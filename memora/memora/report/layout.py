@@ -17,7 +17,8 @@ MAX_DAYS = 366  # of a period
 BLUE, GREEN, ORANGE, RED = "#449CF0", "#48BB74", "#ED8936", "#E24C4C"  # as in the workspace's charts
 
 
-Execute = Callable[[dict[str, Any] | None], tuple]
+Report = tuple[Any, ...]  # what Frappe takes: columns, rows, message, chart, figures above it
+Execute = Callable[[dict[str, Any] | None], Report]
 
 
 def refusing(execute: Execute) -> Execute:
@@ -27,7 +28,7 @@ def refusing(execute: Execute) -> Execute:
 	"""
 
 	@wraps(execute)
-	def run(filters: dict[str, Any] | None = None) -> tuple:
+	def run(filters: dict[str, Any] | None = None) -> Report:
 		try:
 			return execute(filters)
 		except MemoraError as error:
@@ -95,7 +96,7 @@ def column(
 
 
 def chart(
-	kind: str, labels: list[str], datasets: dict[str, list], *colors: str, **more: Any
+	kind: str, labels: list[str], datasets: dict[str, list[Any]], *colors: str, **more: Any
 ) -> dict[str, Any]:
 	"""A chart of values by name; without any value other than 0 an empty one, which the desk says is empty."""
 	if not any(value for values in datasets.values() for value in values):

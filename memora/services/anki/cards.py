@@ -7,7 +7,7 @@ from html import escape
 from frappe import _
 
 from memora.exceptions import UnusableCard
-from memora.services.anki.package import Card, Template
+from memora.services.anki.package import Card, NoteType, Template
 
 TAG = re.compile(r"\{\{\s*([#^/]?)\s*(.*?)\s*\}\}", re.DOTALL)
 CLOZE = re.compile(r"\{\{c(\d+)::|\}\}")
@@ -43,10 +43,14 @@ def is_empty(html: str) -> bool:
 	return not MARKUP.sub("", STYLE.sub("", html))
 
 
-def _template(card: Card) -> Template:
-	kind = card.note_type
-	if not kind:
+def _note_type(card: Card) -> NoteType:
+	if not card.note_type:
 		raise UnusableCard(_("Its note type is not in the file."))
+	return card.note_type
+
+
+def _template(card: Card) -> Template:
+	kind = _note_type(card)
 	number = 0 if kind.is_cloze else card.ordinal
 	if number >= len(kind.templates):
 		raise UnusableCard(_("The note type {0} has no card {1}.").format(kind.name, card.ordinal + 1))
@@ -54,14 +58,14 @@ def _template(card: Card) -> Template:
 
 
 def _fields(card: Card) -> dict[str, str]:
-	names = card.note_type.fields
-	if len(names) != len(card.values):
+	kind = _note_type(card)
+	if len(kind.fields) != len(card.values):
 		raise UnusableCard(
 			_("The note has {0} fields, its type {1} has {2}.").format(
-				len(card.values), card.note_type.name, len(names)
+				len(card.values), kind.name, len(kind.fields)
 			)
 		)
-	return dict(zip(names, card.values, strict=True))
+	return dict(zip(kind.fields, card.values, strict=True))
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ class _Context:
 			"Deck": card.deck,
 			"Subdeck": card.deck.rpartition("::")[2],
 			"Tags": " ".join(card.tags),
-			"Type": card.note_type.name,
+			"Type": _note_type(card).name,
 		}
 		return escape(values.get(name, ""))
 
@@ -155,7 +159,7 @@ def _deletion(content: str, is_asked: bool, reveal: bool) -> str:
 def _playable(html: str) -> str:
 	"""[sound:name] as what a browser plays."""
 
-	def element(match: re.Match) -> str:
+	def element(match: re.Match[str]) -> str:
 		name = match[1] if "&" in match[1] else escape(match[1])  # fields hold HTML, some of them escaped
 		return f'<audio src="{name}" controls></audio>'
 

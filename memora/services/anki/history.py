@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import zip_longest
+from typing import Any
 
 from frappe.utils import create_batch
 
@@ -60,7 +61,7 @@ def _write_batch(player: str, season: Season, reviews: dict[str, list[Review]]) 
 
 
 def _steps(
-	player: str, season: Season, question: str, reviews: list[Review], content: dict[str, dict]
+	player: str, season: Season, question: str, reviews: list[Review], content: dict[str, dict[str, Any]]
 ) -> Iterator[Step]:
 	record, zone = None, site_time.site_zone()
 	for review in reviews:

@@ -7,9 +7,10 @@ that a run that died or was cancelled leaves whole questions, and the next goes 
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import frappe
 from frappe import _
@@ -32,6 +33,7 @@ from memora.services.anki.package import DECK_SEPARATOR, MAX_NAME, AnkiPackage, 
 from memora.services.anki.plan import Item, Plan, excerpt, make_plan
 from memora.services.learning.question_html import clean
 from memora.services.operations import admin_jobs
+from memora.services.operations.admin_jobs import StartedJob
 from memora.services.store import database, question_bank, seasons
 
 DOCTYPE = "Anki Import"
@@ -93,7 +95,7 @@ def _shown(html: str) -> str:
 	return excerpt(html) or _("(picture or sound)")
 
 
-def describe_package(path: Path) -> dict:
+def describe_package(path: Path) -> dict[str, Any]:
 	"""What importing a file would do: counts, questions by deck, and problems. Raises InvalidAnkiPackage."""
 	with open_package(path) as package:
 		plan = make_plan(package, Media(package))
@@ -131,7 +133,7 @@ def upload_package(path: Path, subject: str, topic: str | None, learner: str | N
 # Starting and cancelling
 
 
-def start_import(doc: Document) -> dict[str, str]:
+def start_import(doc: Document) -> StartedJob:
 	"""Queues the job of an Anki Import: {status: queued, job_id}. Commits. Raises JobStateError, QueueUnavailable."""
 	doc.reload()
 	_require_idle(doc)
@@ -166,21 +168,23 @@ def _require_idle(doc: Document) -> None:
 
 
 def _waits(job_id: str | None) -> bool:
+	if not job_id:
+		return False
 	try:
-		return bool(job_id) and admin_jobs.get_job_status(job_id)["status"] == "queued"
+		return admin_jobs.get_job_status(job_id)["status"] == "queued"
 	except UnknownJob:
 		frappe.clear_last_message()
 		return False
 
 
-def _lock(doc: Document):
+def _lock(doc: Document) -> AbstractContextManager[bool]:
 	return database.named_lock(f"anki import {doc.name}", wait_seconds=0)
 
 
 # The job
 
 
-def run_import(name: str, progress: Callable[[int], None] | None = None) -> dict:
+def run_import(name: str, progress: Callable[[int], None] | None = None) -> dict[str, Any]:
 	"""Imports: the counts, `status` and, where it failed, `error`. `progress`, if given, is called with how many
 	questions are done. Commits. Raises JobStateError where it is running."""
 	doc = frappe.get_doc(DOCTYPE, name)
@@ -194,9 +198,10 @@ def run_import(name: str, progress: Callable[[int], None] | None = None) -> dict
 class _Run:
 	def __init__(self, doc: Document, progress: Callable[[int], None] | None) -> None:
 		self.doc, self.progress = doc, progress
-		self.counts, self.positions = ImportCounts(), {}
+		self.counts = ImportCounts()
+		self.positions: dict[str, int] = {}  # the last one given, by topic
 
-	def go(self) -> dict:
+	def go(self) -> dict[str, Any]:
 		started = {"status": "Running", "started_at": site_time.naive_now(), "ended_at": None, "error": None}
 		with database.transaction():
 			self.doc.db_set(started)

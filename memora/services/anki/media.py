@@ -84,6 +84,7 @@ class Media:
 
 	def _file_url(self, name: str, question: str) -> str:
 		content = self.package.read_media(name, self.max_bytes)
+		assert content is not None  # why_not has left out what is too large
 		# by content: other decks may have another picture of this name
 		file_name = f"anki-{sha256(content).hexdigest()[:20]}{PurePosixPath(name).suffix.lower()}"
 		owner = {"attached_to_doctype": DOCTYPE, "attached_to_name": question, "file_name": file_name}

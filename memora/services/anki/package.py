@@ -16,6 +16,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, NoReturn
 
 import frappe
 import zstandard
@@ -227,7 +228,7 @@ def _inflated(archive: zipfile.ZipFile, info: zipfile.ZipInfo, max_bytes: int) -
 	return data
 
 
-def _too_big(name: str, max_bytes: int) -> None:
+def _too_big(name: str, max_bytes: int) -> NoReturn:
 	raise _TooBig(_("{0} in it is larger than {1} MB.").format(name, max_bytes >> 20))
 
 
@@ -242,7 +243,7 @@ def _connect(file: Path) -> sqlite3.Connection:
 	return database
 
 
-def _query(database: sqlite3.Connection, statement: str, *values: object) -> list[tuple]:
+def _query(database: sqlite3.Connection, statement: str, *values: object) -> list[tuple[Any, ...]]:
 	return database.execute(statement, values).fetchall()
 
 
@@ -252,7 +253,7 @@ def _legacy(database: sqlite3.Connection) -> tuple[dict[int, NoteType], dict[int
 	return types, {int(key): deck["name"] for key, deck in json.loads(decks).items()}
 
 
-def _legacy_type(model: dict) -> NoteType:
+def _legacy_type(model: dict[str, Any]) -> NoteType:
 	fields = [field["name"] for field in sorted(model["flds"], key=lambda f: f["ord"])]
 	templates = sorted(model["tmpls"], key=lambda t: t["ord"])
 	return NoteType(
@@ -285,6 +286,7 @@ def _decks(database: sqlite3.Connection) -> dict[int, str]:
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
 	"""(field number, value) of a message."""
 	at = 0
+	value: int | bytes
 	while at < len(data):
 		key, at = _varint(data, at)
 		kind = key & 7
@@ -328,5 +330,5 @@ def _storable(name: str) -> str:
 	return name.translate({ord("<"): "(", ord(">"): ")"})[:MAX_NAME]
 
 
-def _refuse(reason: str) -> None:
+def _refuse(reason: str) -> NoReturn:
 	frappe.throw(_("This Anki file can't be imported. {0}").format(reason), InvalidAnkiPackage)

@@ -11,10 +11,10 @@ However many servers there are, who waits in vain for one of them waits for no o
 import json
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import redis
@@ -79,7 +79,7 @@ class Place(NamedTuple):
 		return bool(json.loads(self.cluster))
 
 
-def place(conf: dict) -> Place:
+def place(conf: dict[str, Any]) -> Place:
 	"""Of a site with this configuration."""
 	url = conf.get(URL) or conf.get("redis_cache") or DEFAULT_REDIS_URL
 	return Place(url, *(json.dumps(conf.get(name), sort_keys=True) for name in (SENTINEL, CLUSTER)))
@@ -97,7 +97,7 @@ def cause(error: BaseException) -> str:
 	return f"{known}: {said}" if known else said
 
 
-def connect(where: Place, known_nodes: list[tuple[str, int]] = ()) -> redis.Redis:
+def connect(where: Place, known_nodes: Sequence[tuple[str, int]] = ()) -> redis.Redis:
 	"""A client; a cluster's connects at once, by way of the nodes known from before or those configured.
 
 	Raises InvalidConfiguration, and a cluster's whatever is in CLUSTER_FAILURES.
@@ -168,7 +168,7 @@ def _address(name: str, host: Any) -> tuple[str, int]:
 # Cluster
 
 
-def _cluster(where: Place, known_nodes: list[tuple[str, int]]) -> redis.Redis:
+def _cluster(where: Place, known_nodes: Sequence[tuple[str, int]]) -> redis.Redis:
 	_hurry.has_waited = False  # whoever connects begins anew
 	others = json.loads(where.cluster)
 	nodes = {*known_nodes, *(_addresses(CLUSTER, others) if isinstance(others, list) else ())}
@@ -207,8 +207,8 @@ def a_key_on_each(client: redis.Redis, key: str) -> list[str]:
 
 
 def nodes_of(client: redis.Redis) -> list[tuple[str, int]]:
-	"""Addresses of a cluster's nodes."""
-	return [(node.host, node.port) for node in client.get_nodes()]
+	"""Addresses of a cluster's nodes, by its client."""
+	return [(node.host, node.port) for node in cast(redis.RedisCluster, client).get_nodes()]
 
 
 _hurry = threading.local()  # has_waited: whether this thread's action has waited in vain for some node
@@ -219,7 +219,7 @@ def begin_action() -> None:
 	_hurry.has_waited = False
 
 
-class _Hurried:
+class _Hurried(redis.Connection):
 	"""A connection to a node of a cluster. Its client asks one node after the other when one is silent;
 	where all hang, that would cost a learner the timeouts of all."""
 
@@ -229,7 +229,7 @@ class _Hurried:
 	def read_response(self, *args: Any, **options: Any) -> Any:
 		return self._wait(super().read_response, *args, **options)
 
-	def _wait(self, wait, *args: Any, **options: Any) -> Any:
+	def _wait(self, wait: Callable[..., Any], *args: Any, **options: Any) -> Any:
 		if getattr(_hurry, "has_waited", False):
 			self.disconnect()
 			raise redis.TimeoutError("Another node did not answer in time")
@@ -242,7 +242,7 @@ class _Hurried:
 
 class _HurriedPool(redis.ConnectionPool):
 	def __init__(self, connection_class: type = redis.Connection, **options: Any) -> None:
-		super().__init__(connection_class=_hurried(connection_class), **options)
+		redis.ConnectionPool.__init__(self, connection_class=_hurried(connection_class), **options)
 
 
 @lru_cache
@@ -257,7 +257,7 @@ def _impatient(url: str) -> str:
 	"""The URL with the timeouts above, or its own where they are shorter."""
 	limits = {"socket_connect_timeout": CONNECT_TIMEOUT_SECONDS, "socket_timeout": READ_TIMEOUT_SECONDS}
 	parts = urlsplit(url)
-	options = dict(parse_qsl(parts.query))
+	options: dict[str, Any] = dict(parse_qsl(parts.query))
 	for name, limit in limits.items():
 		options[name] = min(limit, float(options.get(name, limit)))
 	return urlunsplit(parts._replace(query=urlencode(options)))
@@ -318,7 +318,7 @@ def _login(user: str | None, password: str | None) -> str:
 	return f"{quote(user or '', safe='')}:{quote(password, safe='')}@" if password else ""
 
 
-def identities(where: Place) -> set[tuple]:
+def identities(where: Place) -> set[tuple[Any, ...]]:
 	"""What tells the place from others; two that have one in common are the same."""
 	if not json.loads(where.sentinel):
 		parts = parse_url(where.url)

@@ -73,7 +73,8 @@ def is_open() -> bool:
 
 def get_open() -> OpenIncident | None:
 	"""Returns the incident that is open."""
-	return incident_rows.get_open()
+	row = incident_rows.get_open()
+	return {"name": row.name, "started_at": row.started_at, "reason": row.reason} if row else None
 
 
 def count(served: int = 0, limited: int = 0) -> None:

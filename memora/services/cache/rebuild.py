@@ -106,7 +106,8 @@ class _Run:
 
 	def _batches(self) -> Iterator[list[str]]:
 		"""Learners whose records together make a batch, or one with more than that."""
-		players, size = [], 0
+		players: list[str] = []
+		size = 0
 		for player, records in _learners(self.doc.season, self.doc.position or ""):
 			if players and size + records > self.batch_size:
 				yield players

@@ -65,9 +65,10 @@ class SafeModeManager:
 	def __init__(self) -> None:
 		settings = get_settings()
 		limits = (settings.safe_mode_user_seconds, settings.safe_mode_requests_per_minute)
-		self.memory = _memories.get(frappe.local.site)
-		if not self.memory or self.memory.limits != limits:
-			self.memory = _memories[frappe.local.site] = _Memory(limits)
+		memory = _memories.get(frappe.local.site)
+		if not memory or memory.limits != limits:
+			memory = _memories[frappe.local.site] = _Memory(limits)
+		self.memory = memory
 		self.schedules = Schedules()
 
 	def is_safe_mode_active(self) -> bool:

@@ -5,7 +5,7 @@ The key layout, and when a schedule is believed, are described in keys; how a sc
 
 import time
 from collections.abc import Callable
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import redis
 
@@ -153,7 +153,7 @@ class Schedules:
 		"""Returns the size of a learner's schedule."""
 		key, _marker = keys = self.keys.pair(learner, season)
 
-		def read(client: redis.Redis) -> list:
+		def read(client: redis.Redis) -> list[Any]:
 			pipeline = client.pipeline(transaction=False)
 			pipeline.zcard(key)
 			pipeline.zcount(key, "-inf", time.time())
@@ -169,6 +169,6 @@ def lifetime_seconds(ttl: int | None = None) -> int:
 	return int(ttl or get_settings().cache_ttl_days * SECONDS_PER_DAY)
 
 
-def flat(scores: dict[str, float]) -> list:
+def flat(scores: dict[str, float]) -> list[Any]:
 	"""Returns ZADD's arguments: score before member."""
 	return [part for question_id, score in scores.items() for part in (score, question_id)]

@@ -34,7 +34,7 @@ def run_script(
 	return run_scripts(client, [Call(script, keys, arguments)])[0]
 
 
-def run_scripts(client: redis.Redis, calls: Sequence[Call]) -> list:
+def run_scripts(client: redis.Redis, calls: Sequence[Call]) -> list[Any]:
 	"""What the scripts return, after one round trip; on a cluster one to each node that is asked."""
 	pipeline = client.pipeline(transaction=False)
 	for script, keys, arguments in calls:
@@ -45,7 +45,7 @@ def run_scripts(client: redis.Redis, calls: Sequence[Call]) -> list:
 
 def _accepted(client: redis.Redis, call: Call, answer: Any) -> Any:
 	if isinstance(answer, NoScriptError):  # a server that has not seen it yet, or has forgotten
-		return client.eval(call.script.text, len(call.keys), *call.keys, *call.arguments)
+		return client.execute_command("EVAL", call.script.text, len(call.keys), *call.keys, *call.arguments)
 	if isinstance(answer, Exception):
 		raise answer
 	return answer

@@ -26,13 +26,14 @@ def get_cache_status() -> CacheStatus:
 	try:
 		found = survey.survey_keys(Schedules())
 	except Unavailable:
-		nothing = dict.fromkeys(("memory_used_mb", "total_keys", "sampled_keys"))
 		return {
 			"redis_connected": False,
 			"is_safe_mode": True,
-			**nothing,
+			"memory_used_mb": None,
+			"total_keys": None,
 			"keys_by_season": {},
 			"is_exact": False,
+			"sampled_keys": None,
 		}
 	return {
 		"redis_connected": True,

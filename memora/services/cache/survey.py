@@ -1,7 +1,7 @@
 """What the schedules' Redis holds, and how much memory it uses."""
 
 from collections import Counter
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import redis
 
@@ -38,10 +38,13 @@ def survey_keys(schedules: Schedules) -> Survey:
 
 
 def _survey_server(server: redis.Redis, keys: ScheduleKeys, most_keys: int) -> Survey:
-	memory, total = server.info("memory")["used_memory"], server.dbsize()
-	seasons, sampled, cursor = Counter(), 0, 0
+	# redis' annotations are those of its asynchronous client, too
+	memory = cast("dict[str, int]", server.info("memory"))["used_memory"]
+	total = cast(int, server.dbsize())
+	seasons: Counter[str] = Counter()
+	sampled = cursor = 0
 	while True:
-		cursor, found = server.scan(cursor, count=SCAN_KEYS)
+		cursor, found = cast("tuple[int, list[str]]", server.scan(cursor, count=SCAN_KEYS))
 		sampled += len(found)
 		seasons.update(season for key in found if (season := keys.season_of(key)))
 		if not cursor or sampled >= most_keys:

@@ -23,6 +23,10 @@ FALLBACK_QUEUE = "short"  # where the bench's `workers` do not list QUEUE
 # The seeds name this function. Queued jobs hold its path, so the path must outlive every deployment.
 JOB = "memora.services.srs_persistence.persist_review_batch"
 JOB_WAITS_SECONDS = 5  # how long a queued job may keep others from being queued, should it get lost
+TOLD: dict[JobStatus, Literal["started", "failed"]] = {
+	JobStatus.STARTED: "started",
+	JobStatus.FAILED: "failed",
+}
 INLINE_SHARE = 0.2  # of a web process's time, for folding while there is no queue; the rest is the sweeper's
 
 _queue_breaker = CircuitBreaker(failures=(RedisError, OSError))
@@ -158,17 +162,19 @@ def get_status(job_id: str) -> PersistenceStatus | None:
 	The status is `finished` once the answers are in the tracker, also after RQ has forgotten the job.
 	"""
 	key = key_of(job_id)
-	if status := outbox.get_waiting_status(key):
-		job_status = _job_status(key) if status == "queued" else None
-		return {"job_id": job_id, "status": job_status if job_status in ("started", "failed") else status}
+	status = outbox.get_waiting_status(key)
+	if status == "queued":
+		return {"job_id": job_id, "status": _job_status(key) or status}
+	if status:
+		return {"job_id": job_id, "status": status}
 	return {"job_id": job_id, "status": "finished"} if journal.is_journalled(key) else None
 
 
-def _job_status(key: str) -> str | None:
-	"""Returns RQ's word for a submission's own job; None if it has no job, or RQ can't be asked."""
+def _job_status(key: str) -> Literal["started", "failed"] | None:
+	"""Says whether a submission's own job has started or failed; None if neither, it has no job, or RQ can't be asked."""
 	try:
 		with _queue_breaker.guard():
 			job = background_jobs.get_job(key)
-			return JobStatus(job.get_status(refresh=False)).value if job else None  # a text in older RQs
+			return TOLD.get(JobStatus(job.get_status(refresh=False))) if job else None  # a text in older RQs
 	except Unavailable:
 		return None

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from memora.services.learning import scheduling
 from memora.services.learning.question_source import get_source
@@ -40,7 +41,7 @@ class Origin:
 	creation: datetime
 
 	@classmethod
-	def of(cls, question_id: str, content: dict[str, dict], now: datetime) -> "Origin":
+	def of(cls, question_id: str, content: dict[str, dict[str, Any]], now: datetime) -> "Origin":
 		"""Of a question that the source knows, first answered now (naive site time)."""
 		known = content[question_id]
 		return cls(question_id, known.get("subject"), known.get("topic"), now)
@@ -75,7 +76,7 @@ def journal_entry(step: Step, source: str) -> JournalEntry:
 		reviewed_at=step.answered_at,
 		stability_before=before.stability if before else 0,
 		difficulty_before=before.difficulty if before else 0,
-		next_review_date_before=before and before.next_review_date,
+		next_review_date_before=before.next_review_date if before else None,
 		predicted_recall=step.outcome.predicted_recall or 0,
 		stability_after=after.stability,
 		difficulty_after=after.difficulty,
@@ -90,7 +91,7 @@ def _kind(step: Step) -> str:
 	return "Review" if step.before else "Learn"
 
 
-def origins(question_ids: list[str], records: dict[str, MemoryRecord]) -> dict[str, dict]:
+def origins(question_ids: list[str], records: dict[str, MemoryRecord]) -> dict[str, dict[str, Any]]:
 	"""Subject and topic: as they were, or as the question's source has them."""
 	content = get_source().get_questions([q for q in question_ids if q not in records])
 	known = {q: {"subject": r.subject, "topic": r.topic} for q, r in records.items()}

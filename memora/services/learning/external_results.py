@@ -79,8 +79,8 @@ class _Result:
 	def applied_to(self, record: MemoryRecord | None, now: datetime) -> MemoryRecord:
 		return MemoryRecord(
 			question_id=self.question_id,
-			subject=self.subject or (record and record.subject),
-			topic=self.topic or (record and record.topic),
+			subject=self.subject or (record.subject if record else None),
+			topic=self.topic or (record.topic if record else None),
 			stability=round(self.stability, scheduling.DECIMALS),
 			difficulty=record.difficulty if record else scheduling.initial_difficulty(),
 			state=record.state if record else "Review",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any, cast
 
 from typing_extensions import NotRequired, TypedDict
 
@@ -18,7 +19,8 @@ PAGE_ROWS = 200  # ids asked of the question source at a time
 class NewQuestion(TypedDict):
 	"""A question never seen before, and its content, whatever keys the question source gives it."""
 
-	__pydantic_config__ = {"extra": "allow"}  # noqa: RUF012 (a TypedDict has no class variables)
+	# pydantic's way to say it, which is no field
+	__pydantic_config__ = {"extra": "allow"}  # type: ignore[misc]  # noqa: RUF012
 
 	question_id: str
 	preview: NotRequired[Preview]
@@ -50,11 +52,17 @@ def read_lesson(
 	left = max(0, get_settings().new_per_day - sum(first >= today for first in seen.values()))
 	ids = list(_unseen(seen, subject, topic, min(limit, left)))
 	content = get_source().get_questions(ids)
-	questions = [{**content[i], "question_id": i} for i in ids if i in content]
+	questions = [_question(i, content[i]) for i in ids if i in content]
 	if preview:
 		scheduler = SeasonScheduler(player, season, site_time.now())
-		questions = [{**q, "preview": scheduler.preview(q["question_id"], None)} for q in questions]
+		for question in questions:
+			question["preview"] = scheduler.preview(question["question_id"], None)
 	return {"questions": questions, "new_left_today": left, "season": season.name}
+
+
+def _question(question_id: str, content: dict[str, Any]) -> NewQuestion:
+	question = {**content, "question_id": question_id}
+	return cast(NewQuestion, question)  # a TypedDict can't name the source's own keys
 
 
 def _unseen(seen: dict[str, datetime], subject: str | None, topic: str | None, limit: int) -> Iterator[str]:

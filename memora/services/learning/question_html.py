@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import deepcopy
+from typing import overload
 
 import nh3
 
@@ -13,6 +14,14 @@ ATTRIBUTES = deepcopy(nh3.ALLOWED_ATTRIBUTES) | {
 }
 
 Rewrite = Callable[[str, str, str], str | None]
+
+
+@overload
+def clean(html: str, rewrite: Rewrite | None = None) -> str: ...
+
+
+@overload
+def clean(html: None, rewrite: Rewrite | None = None) -> None: ...
 
 
 def clean(html: str | None, rewrite: Rewrite | None = None) -> str | None:

@@ -1,7 +1,7 @@
 """TODO"""
 
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from typing_extensions import NotRequired, TypedDict
 
@@ -22,7 +22,8 @@ SAFE_MODE_LIMIT = 10  # questions of one reading
 class DueQuestion(TypedDict):
 	"""A question of the learner's schedule, and its content, whatever keys the question source gives it."""
 
-	__pydantic_config__ = {"extra": "allow"}  # noqa: RUF012 (a TypedDict has no class variables)
+	# pydantic's way to say it, which is no field
+	__pydantic_config__ = {"extra": "allow"}  # type: ignore[misc]  # noqa: RUF012
 
 	question_id: str
 	subject: str | None
@@ -99,8 +100,8 @@ def _due_in_redis(player: str, season: Season, limit: int) -> _Due:
 		return _Due([], due["total_due"])
 	records = tracker.get_records(player, season.name, due["question_ids"])
 	now = site_time.naive_now()
-	wanted = [records.get(q) for q in due["question_ids"]]
-	if all(record and record.next_review_date <= now for record in wanted):
+	wanted = [records[q] for q in due["question_ids"] if q in records]
+	if len(wanted) == len(due["question_ids"]) and all(record.next_review_date <= now for record in wanted):
 		return _Due(wanted, due["total_due"])
 	# Redis shows what MariaDB knows is not due, so a write of its schedule was lost: MariaDB is right
 	schedules.clear_learner(player, season.name)
@@ -123,7 +124,7 @@ def _session(due: _Due, season: str | None, is_degraded: bool = False) -> Review
 
 
 def _question(record: MemoryRecord, content: dict[str, Any]) -> DueQuestion:
-	return {
+	question = {
 		**content,
 		"question_id": record.question_id,
 		"subject": record.subject,
@@ -131,6 +132,7 @@ def _question(record: MemoryRecord, content: dict[str, Any]) -> DueQuestion:
 		"stability": record.stability,
 		"next_review_date": str(record.next_review_date),
 	}
+	return cast(DueQuestion, question)  # a TypedDict can't name the source's own keys
 
 
 def _with_previews(session: ReviewSession, due: _Due, scheduler: SeasonScheduler) -> ReviewSession:

@@ -111,14 +111,15 @@ def review(
 		return Outcome(before, rating, None, moved=False)
 	today = calendar.day_of(reviewed_at)
 	scheduler = _scheduler(desired_retention)
-	card = _card(before, calendar)
+	card = _card(before, calendar) if before else _new_card()
 	predicted = round(scheduler.get_card_retrievability(card, _midnight(today)), DECIMALS) if before else None
 	card, _log = scheduler.review_card(card, rating, _midnight(today))
 	reps = before.reps + 1 if before else 1
 	interval_days = fuzzed((card.due - _midnight(today)).days, f"{seed}:{reps}")
+	stability, difficulty = _figures(card)
 	memory = Memory(
-		stability=round(card.stability, DECIMALS),
-		difficulty=round(card.difficulty, DECIMALS),
+		stability=stability,
+		difficulty=difficulty,
 		state=card.state.name,
 		reps=reps,
 		lapses=(before.lapses + (rating == Rating.Again)) if before else 0,
@@ -147,17 +148,19 @@ def practise(before: Memory, quality: int) -> Outcome:
 
 def initial_difficulty() -> float:
 	"""The difficulty of a question first answered Good."""
-	return round(_first_answered_good().difficulty, DECIMALS)
+	_stability, difficulty = _figures(_first_answered_good())
+	return difficulty
 
 
 def initial_stability() -> float:
 	"""The stability, in days, of a question first answered Good."""
-	return round(_first_answered_good().stability, DECIMALS)
+	stability, _difficulty = _figures(_first_answered_good())
+	return stability
 
 
 @lru_cache(maxsize=1)
 def _first_answered_good() -> Card:
-	card, _log = _scheduler(0.9).review_card(_card(None), Rating.Good, _EPOCH)
+	card, _log = _scheduler(0.9).review_card(_new_card(), Rating.Good, _EPOCH)
 	return card
 
 
@@ -188,11 +191,19 @@ def _scheduler(desired_retention: float) -> Scheduler:
 	)
 
 
-def _card(before: Memory | None, calendar: LearningCalendar | None = None) -> Card:
-	if not before:
-		return Card(card_id=1, due=_EPOCH)
+def _figures(card: Card) -> tuple[float, float]:
+	"""Returns a card's stability and difficulty as they are stored."""
+	assert card.stability is not None and card.difficulty is not None  # it has both from its first answer on
+	return round(card.stability, DECIMALS), round(card.difficulty, DECIMALS)
+
+
+def _new_card() -> Card:
+	return Card(card_id=_CARD_ID, due=_EPOCH)
+
+
+def _card(before: Memory, calendar: LearningCalendar) -> Card:
 	return Card(
-		card_id=1,  # left out, the library sleeps a millisecond to make one up
+		card_id=_CARD_ID,
 		state=State[before.state],
 		stability=before.stability,
 		difficulty=before.difficulty,
@@ -207,3 +218,4 @@ def _midnight(day: date) -> datetime:
 
 
 _EPOCH = _midnight(date(1970, 1, 1))
+_CARD_ID = 1  # left out, the library sleeps a millisecond to make one up

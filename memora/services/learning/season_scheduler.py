@@ -61,9 +61,15 @@ class SeasonScheduler:
 
 	def preview(self, question_id: str, before: MemoryRecord | None) -> Preview:
 		"""What each grade would lead to."""
+
+		def step(quality: Quality) -> GradePreview:
+			return self._step(self.review(question_id, before, quality), quality)
+
 		return {
-			rating: self._step(self.review(question_id, before, quality), quality)
-			for rating, quality in GRADES.items()
+			"Again": step(GRADES["Again"]),
+			"Hard": step(GRADES["Hard"]),
+			"Good": step(GRADES["Good"]),
+			"Easy": step(GRADES["Easy"]),
 		}
 
 	def _step(self, outcome: Outcome, quality: Quality) -> GradePreview:

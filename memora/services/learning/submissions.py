@@ -1,7 +1,7 @@
 """TODO"""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 from uuid import uuid4
 
 import frappe
@@ -58,8 +58,9 @@ def submit(player: str, responses: list[Response], submission_id: str | None = N
 	except database.DATABASE_FAILURES as error:
 		frappe.logger("memora").error(f"journal not writable: {error}")
 		JournalUnavailable.throw(_("Your answers are not saved. Send them again in a moment."))
-	job_id = queueing.enqueue_fold(key, player, season.name) if key else None
-	return {**result, "persistence_job_id": job_id}
+	if key:
+		result["persistence_job_id"] = queueing.enqueue_fold(key, player, season.name)
+	return result
 
 
 def _repeated(
@@ -84,12 +85,13 @@ def _repeated(
 	schedule = {question_id: answer.due for question_id, answer in stored.items()}
 	result = _result("already_processed", submission_id, season, schedule, rejected)
 	key = row_names.submission_key(player, season.name, submission_id)
-	return {**result, "persistence_job_id": queueing.job_id_of(key)}
+	result["persistence_job_id"] = queueing.job_id_of(key)
+	return result
 
 
 def _accept(
 	player: str, season: Season, responses: list[Response], submission_id: str
-) -> tuple[dict[str, Any], str | None]:
+) -> tuple[SubmissionResult, str | None]:
 	"""Schedules, journals, commits, updates the cache. The key is None where nothing was accepted."""
 	now = site_time.now()
 	steps, rejected = _schedule(player, season, responses, now)
@@ -124,9 +126,10 @@ def _schedule(
 	scheduler, answered_at = SeasonScheduler(player, season, now), site_time.to_naive(now)
 
 	def step(response: Response) -> Step:
-		before = records.get(response.question_id)
 		if response.practice:
-			return Step(response, before, before, scheduler.practise(before, response.quality), answered_at)
+			record = records[response.question_id]
+			return Step(response, record, record, scheduler.practise(record, response.quality), answered_at)
+		before = records.get(response.question_id)
 		outcome = scheduler.review(response.question_id, before, response.quality)
 		origin = before or Origin.of(response.question_id, content, answered_at)
 		return Step(response, before, record_after(origin, outcome.memory), outcome, answered_at)
@@ -140,13 +143,13 @@ def _schedule(
 
 
 def _result(
-	status: str,
+	status: Literal["success", "already_processed"],
 	submission_id: str,
 	season: Season,
 	schedule: dict[str, datetime],
 	rejected: list[Rejection],
 	is_degraded: bool = False,
-) -> dict[str, Any]:
+) -> SubmissionResult:
 	return {
 		"status": status,
 		"processed": len(schedule),
@@ -155,6 +158,7 @@ def _result(
 		"is_degraded": is_degraded,
 		"season": season.name,
 		"schedule": {question_id: str(due) for question_id, due in schedule.items()},
+		"persistence_job_id": None,  # until there is a job
 	}
 
 

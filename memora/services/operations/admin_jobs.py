@@ -1,7 +1,7 @@
 """Long work that administrators start: jobs on the queue `long`, known by ids of their own."""
 
 from collections.abc import Iterable
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, cast
 from uuid import uuid4
 
 import frappe
@@ -20,9 +20,17 @@ QUEUE = "long"
 TIMEOUT_SECONDS = 6 * 60 * 60
 JOB = "memora.services.operations.admin_jobs.run_admin_job"
 PREFIX = "memora-"
-WORDS = {  # where RQ has more of them
-	**dict.fromkeys(("created", "deferred", "scheduled"), "queued"),
-	**dict.fromkeys(("stopped", "canceled"), "failed"),
+Status = Literal["queued", "started", "finished", "failed"]
+STATUSES: dict[str, Status] = {  # RQ has more of them
+	"created": "queued",
+	"deferred": "queued",
+	"scheduled": "queued",
+	"queued": "queued",
+	"started": "started",
+	"finished": "finished",
+	"failed": "failed",
+	"stopped": "failed",
+	"canceled": "failed",
 }
 
 
@@ -37,7 +45,7 @@ class JobState(TypedDict):
 	"""A job: `result` is what its service returned, once it is finished; `error` why it has failed."""
 
 	job_id: str
-	status: Literal["queued", "started", "finished", "failed"]
+	status: Status
 	result: NotRequired[dict[str, Any]]
 	error: NotRequired[str]
 
@@ -87,12 +95,13 @@ def find_jobs(job_ids: Iterable[str]) -> dict[str, JobState]:
 
 
 def _status(job_id: str, job: Job) -> JobState:
-	status = JobStatus(job.get_status()).value
+	state: JobState = {"job_id": job_id, "status": STATUSES[JobStatus(job.get_status()).value]}
 	result, trace = job.return_value(), job.exc_info
-	answer = {"job_id": job_id, "status": WORDS.get(status, status)}
-	if status == JobStatus.FINISHED:
-		return {**answer, "result": result}
-	return {**answer, "error": _error(trace)} if trace else answer
+	if state["status"] == "finished":
+		state["result"] = cast("dict[str, Any]", result)  # run_admin_job returns nothing else
+	elif trace:
+		state["error"] = _error(trace)
+	return state
 
 
 def _error(trace: str) -> str:

@@ -4,7 +4,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
@@ -205,7 +205,7 @@ def _mariadb_version() -> Findings:
 def is_supported(version: str) -> bool:
 	"""Of what the database says: `10.11.6-MariaDB-0+deb12u1`."""
 	numbers = re.match(r"(\d+)\.(\d+)\D.*MariaDB", version)
-	return bool(numbers) and tuple(map(int, numbers.groups())) >= OLDEST_MARIADB
+	return numbers is not None and tuple(map(int, numbers.groups())) >= OLDEST_MARIADB
 
 
 def _mariadb_durable() -> Findings:
@@ -297,7 +297,7 @@ def _connect(url: str) -> redis.Redis:
 	return redis.Redis.from_url(url, decode_responses=True, **options)  # of both, those in the URL count
 
 
-def _ask(url: str, question: Callable[[redis.Redis], object]):
+def _ask(url: str, question: Callable[[redis.Redis], Any]) -> Any:
 	"""The answer; None where there is none, which _redis_reachable says."""
 	try:
 		return question(_connect(url))
@@ -314,7 +314,7 @@ def _lasting(url: str, setting: str) -> str:
 	return _("redis-cli -u {0} CONFIG SET {1}, and in its redis.conf: {1}").format(_shown(url), setting)
 
 
-def _place(conf: dict) -> set[tuple]:
+def _place(conf: dict[str, Any]) -> set[tuple[Any, ...]]:
 	"""Where a site's schedules are: no two sites may have one in common."""
 	places = connections.identities(connections.place(conf))
 	return {(*place, conf.get("srs_redis_namespace") or "") for place in places}

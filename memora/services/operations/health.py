@@ -1,7 +1,7 @@
 """How the system is, in one word and check by check, against the thresholds of operation."""
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import frappe
 from frappe import _
@@ -20,14 +20,17 @@ from memora.services.settings import get_settings
 from memora.services.store import database, outbox, runs
 
 DOCTYPE = "Memora Health"
-OK, WARNING, CRITICAL = "ok", "warning", "critical"
-RANK = {OK: 0, WARNING: 1, CRITICAL: 2}
+Status = Literal["ok", "warning", "critical"]
+OK: Final = "ok"
+WARNING: Final = "warning"
+CRITICAL: Final = "critical"
+RANK: dict[Status, int] = {OK: 0, WARNING: 1, CRITICAL: 2}
 
 ENOUGH_REQUESTS = 100  # of fewer, the slowest hundredth says nothing
 
 
 class Check(NamedTuple):
-	status: str
+	status: Status
 	value: Any
 	message: str
 
@@ -35,7 +38,7 @@ class Check(NamedTuple):
 class CheckResult(TypedDict):
 	"""`value` is what was measured, in the unit that `message` names, or several such figures by name."""
 
-	status: Literal["ok", "warning", "critical"]
+	status: Status
 	value: bool | float | str | dict[str, float | None] | None
 	message: str
 
@@ -43,7 +46,7 @@ class CheckResult(TypedDict):
 class HealthReport(TypedDict):
 	"""Checks by name; the status is that of the worst."""
 
-	status: Literal["ok", "warning", "critical"]
+	status: Status
 	checks: dict[str, CheckResult]
 
 
@@ -51,7 +54,11 @@ def get_health() -> HealthReport:
 	"""{status, checks: {name: {status, value, message}}}; the status is that of the worst check."""
 	checks = {name: check() for name, check in CHECKS.items()}
 	worst = max((check.status for check in checks.values()), key=RANK.__getitem__)
-	return {"status": worst, "checks": {name: check._asdict() for name, check in checks.items()}}
+	return {"status": worst, "checks": {name: _result(check) for name, check in checks.items()}}
+
+
+def _result(check: Check) -> CheckResult:
+	return {"status": check.status, "value": check.value, "message": check.message}
 
 
 @alerts.in_site_language()
@@ -124,7 +131,7 @@ def _discrepancy_rate() -> Check:
 	if rate is None:
 		return Check(OK, None, _("The cache has not been compared with the database yet."))
 	percent = rate * 100
-	status = WARNING if percent > get_settings().discrepancy_alert_percent else OK
+	status: Status = WARNING if percent > get_settings().discrepancy_alert_percent else OK
 	return Check(status, rate, _("{0} % of the records compared last were wrong in Redis.").format(percent))
 
 
@@ -140,7 +147,7 @@ def _submit_latency() -> Check:
 
 def _latency(endpoint: str, warning_ms: int, critical_ms: int) -> Check:
 	recent = latency.recent()[endpoint]
-	if recent.requests < ENOUGH_REQUESTS:
+	if recent.p99_ms is None or recent.requests < ENOUGH_REQUESTS:
 		message = _("{0}: {1} requests in the last {2} s are too few to judge by.")
 		return Check(OK, recent._asdict(), message.format(endpoint, recent.requests, recent.seconds))
 	message = _("{0}: p99 {1} ms, p50 {2} ms, of {3} requests in the last {4} s.").format(
@@ -161,7 +168,7 @@ def _redis_memory() -> Check:
 	return Check(status, {"percent": percent, "used_bytes": used, "limit_bytes": limit}, message)
 
 
-def _rank(value: float, warning: float, critical: float) -> str:
+def _rank(value: float, warning: float, critical: float) -> Status:
 	return CRITICAL if value > critical else WARNING if value > warning else OK
 
 

@@ -11,11 +11,11 @@ import os
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import frappe
 from prometheus_client import CollectorRegistry, Histogram, Metric, values
@@ -127,11 +127,11 @@ def _recent(counts: list[float], before: list[float], seconds: float) -> Recent:
 
 def _read_counts() -> dict[str, list[float]]:
 	"""By endpoint, how many requests fell into each of BUCKETS, and above."""
-	up_to: dict[str, Counter] = {}
+	up_to: dict[str, defaultdict[float, float]] = {}
 	for metric in collect():
 		for name, labels, value, *_ in metric.samples:
 			if name.endswith("_bucket") and not labels["code"].startswith(CLIENT_ERROR):
-				up_to.setdefault(labels["endpoint"], Counter())[float(labels["le"])] += value
+				up_to.setdefault(labels["endpoint"], defaultdict(float))[float(labels["le"])] += value
 	bounds = (*BUCKETS, float("inf"))
 	return {
 		endpoint: [c[high] - c[low] for low, high in zip((0.0, *BUCKETS), bounds, strict=True)]
@@ -152,14 +152,14 @@ def _begun_at() -> float:
 	return first.stat().st_mtime if first.exists() else time.time()
 
 
-def _load_snapshots() -> list[dict]:
+def _load_snapshots() -> list[dict[str, Any]]:
 	try:
 		return json.loads(_snapshots_file().read_text())
 	except FileNotFoundError:
 		return []
 
 
-def _save_snapshots(snapshots: list[dict]) -> None:
+def _save_snapshots(snapshots: list[dict[str, Any]]) -> None:
 	if not directory().is_dir():
 		return
 	part = _snapshots_file().with_suffix(f".{os.getpid()}-{threading.get_ident()}")

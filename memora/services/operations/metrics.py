@@ -4,7 +4,7 @@ https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import cast
 
 import frappe
 from prometheus_client import CollectorRegistry, Metric
@@ -12,7 +12,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 
 from memora.services.operations import health, latency
+from memora.services.operations.health import CheckResult
 from memora.services.store import incident_rows
+
+Kind = type[GaugeMetricFamily] | type[CounterMetricFamily]
 
 # Of each check: a gauge. Without a value there is no sample.
 GAUGES = {
@@ -52,10 +55,11 @@ class _Site:
 		checks = health.get_health()["checks"]
 		yield _statuses(checks)
 		for name, (metric, help_text) in GAUGES.items():
-			yield _family(GaugeMetricFamily, metric, help_text, checks[name]["value"])
-		for name, (metric, help_text) in REDIS_MEMORY.items():
-			value = (checks["redis_memory"]["value"] or {}).get(name)
+			value = cast(float | None, checks[name]["value"])  # these have one figure each
 			yield _family(GaugeMetricFamily, metric, help_text, value)
+		for name, (metric, help_text) in REDIS_MEMORY.items():
+			figures = cast("dict[str, float] | None", checks["redis_memory"]["value"]) or {}
+			yield _family(GaugeMetricFamily, metric, help_text, figures.get(name))
 		is_on = checks["safe_mode"]["value"] is not None
 		yield _family(GaugeMetricFamily, "memora_safe_mode_active", "1 while an incident is open", is_on)
 		totals = incident_rows.get_totals()
@@ -63,7 +67,7 @@ class _Site:
 			yield _family(CounterMetricFamily, metric, help_text, totals[name])
 
 
-def _statuses(checks: dict[str, dict[str, Any]]) -> Metric:
+def _statuses(checks: dict[str, CheckResult]) -> Metric:
 	text = "What a check has found: 0 ok, 1 warning, 2 critical"
 	family = GaugeMetricFamily("memora_check_status", text, labels=("site", "check"))
 	for name, check in checks.items():
@@ -71,7 +75,7 @@ def _statuses(checks: dict[str, dict[str, Any]]) -> Metric:
 	return family
 
 
-def _family(kind: type[Metric], name: str, help_text: str, value: float | None) -> Metric:
+def _family(kind: Kind, name: str, help_text: str, value: float | None) -> Metric:
 	family = kind(name, help_text, labels=("site",))
 	if value is not None:
 		family.add_metric((frappe.local.site,), float(value))

@@ -1,7 +1,7 @@
 """TODO"""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from memora.services.cache.schedules import Schedules
@@ -33,7 +33,10 @@ class ReplayReport:
 
 
 def replay_season(
-	season: str, player: str | None = None, repair: bool = False, progress=None
+	season: str,
+	player: str | None = None,
+	repair: bool = False,
+	progress: Callable[[ReplayReport], None] | None = None,
 ) -> ReplayReport:
 	"""Compares the tracker, overlaid with the outbox, with the journal: of a season, or one learner in it.
 
@@ -99,7 +102,9 @@ def _check(player: str, entries: list[JournalEntry], report: ReplayReport) -> No
 	report.examples += [f"{player}, {q}: {difference}" for q, difference in list(wrong.items())[:room]]
 
 
-def _compare(player: str, season: str, entries: list[JournalEntry]):
+def _compare(
+	player: str, season: str, entries: list[JournalEntry]
+) -> tuple[dict[str, MemoryRecord], dict[str, MemoryRecord], dict[str, str]]:
 	"""(records there, records that the journal leads to, {question_id: how they differ})."""
 	records, expected = tracker.get_all_records(player, season), rebuilt(entries)
 	differences = {q: _difference(record, records.get(q)) for q, record in expected.items()}

@@ -10,6 +10,7 @@ from frappe.model.document import Document
 from memora.exceptions import QueueUnavailable
 from memora.services.cache import rebuild
 from memora.services.operations import admin_jobs, archiving
+from memora.services.operations.admin_jobs import JobState
 from memora.services.store import database, runs, seasons, tables
 
 GOING_ON = {"queued", "started"}
@@ -46,7 +47,7 @@ def get_season_state(name: str) -> dict[str, Any]:
 	}
 
 
-def _jobs(season: Document) -> tuple[dict[str, dict[str, Any]], str | None]:
+def _jobs(season: Document) -> tuple[dict[str, JobState], str | None]:
 	"""What RQ knows of the season's last jobs, by kind, and why it can't be asked."""
 	ids = seasons.get_jobs(season)
 	if not ids:
@@ -59,11 +60,11 @@ def _jobs(season: Document) -> tuple[dict[str, dict[str, Any]], str | None]:
 	return {kind: found[job_id] for kind, job_id in ids.items() if job_id in found}, None
 
 
-def _cache(season: Document, jobs: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _cache(season: Document, jobs: dict[str, JobState]) -> dict[str, Any]:
 	run = runs.get_last(rebuild.DOCTYPE, REBUILD_FIELDS, season.name)
 	if run and run.status == "Running" and not database.is_locked(rebuild.lock_name(season.name)):
 		run.status, run.error = "Failed", _("It was cut off. The next rebuild goes on where it was.")
-	is_begun = bool(run) and run.status == "Running"
+	is_begun = run is not None and run.status == "Running"
 	is_queued = not is_begun and _status(jobs, "rebuild") in GOING_ON
 	is_running = is_begun or is_queued
 	return {
@@ -76,7 +77,7 @@ def _cache(season: Document, jobs: dict[str, dict[str, Any]]) -> dict[str, Any]:
 	}
 
 
-def _archive(season: Document, jobs: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def _archive(season: Document, jobs: dict[str, JobState]) -> dict[str, Any]:
 	is_archived, is_begun = bool(season.archived_at), bool(season.archive_started_at)
 	has_step = is_begun and not is_archived and season.archive_step > 0
 	is_moving = has_step and database.is_locked(archiving.LOCK)
@@ -93,7 +94,7 @@ def _archive(season: Document, jobs: dict[str, dict[str, Any]]) -> dict[str, Any
 	}
 
 
-def _why_not_archived(season: Document, jobs: dict[str, dict[str, Any]], is_cut_off: bool) -> str | None:
+def _why_not_archived(season: Document, jobs: dict[str, JobState], is_cut_off: bool) -> str | None:
 	if season.archived_at:
 		return _error(jobs, "retention")
 	if is_cut_off:
@@ -103,7 +104,9 @@ def _why_not_archived(season: Document, jobs: dict[str, dict[str, Any]], is_cut_
 	return (season.archive_started_at and season.archive_status) or _error(jobs, "archive")
 
 
-def _actions(season: Document, found: dict, cache: dict[str, Any], archive: dict[str, Any]) -> list[str]:
+def _actions(
+	season: Document, found: dict[str, Any], cache: dict[str, Any], archive: dict[str, Any]
+) -> list[str]:
 	is_closed = bool(season.archive_started_at)
 	is_rebuilding = cache["is_running"]
 	has_cache = cache["is_enabled"] and not is_closed
@@ -118,7 +121,7 @@ def _actions(season: Document, found: dict, cache: dict[str, Any], archive: dict
 	return [action for action, is_possible in possible.items() if is_possible]
 
 
-def _is_busy(cache: dict[str, Any], archive: dict[str, Any], jobs: dict[str, dict[str, Any]]) -> bool:
+def _is_busy(cache: dict[str, Any], archive: dict[str, Any], jobs: dict[str, JobState]) -> bool:
 	others = {_status(jobs, kind) for kind in ("reconcile", "retention")}
 	return cache["is_running"] or archive["is_running"] or bool(others & GOING_ON)
 
@@ -130,10 +133,10 @@ def _percent(run: frappe._dict) -> float:
 	)
 
 
-def _status(jobs: dict[str, dict[str, Any]], kind: str) -> str | None:
-	return jobs.get(kind, {}).get("status")
+def _status(jobs: dict[str, JobState], kind: str) -> str | None:
+	return jobs[kind]["status"] if kind in jobs else None
 
 
-def _error(jobs: dict[str, dict[str, Any]], *kinds: str) -> str | None:
+def _error(jobs: dict[str, JobState], *kinds: str) -> str | None:
 	"""Of the jobs of these kinds that have failed."""
-	return "; ".join(jobs[kind]["error"] for kind in kinds if "error" in jobs.get(kind, {})) or None
+	return "; ".join(jobs[kind]["error"] for kind in kinds if "error" in jobs.get(kind, ())) or None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
 from itertools import count, islice
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import frappe
 from frappe import _
@@ -29,7 +29,8 @@ from memora.services.store import outbox
 from memora.services.store.records import OutboxEntry
 
 WAITING, PARKED = "waiting", "parked"  # submissions without a job that counts
-QUEUED, STARTED, FAILED, FINISHED = "queued", "started", "failed", "finished"
+QUEUED: Final = "queued"
+STARTED, FAILED, FINISHED = "started", "failed", "finished"
 OTHERS = ("deferred", "scheduled", "canceled")
 STATUSES = (PARKED, FAILED, WAITING, STARTED, QUEUED, *OTHERS, FINISHED)  # in the order of a list
 OF_RQ = {JobStatus.STOPPED: FAILED}  # what RQ has more words for
@@ -77,11 +78,13 @@ class WriteJob:
 
 	@property
 	def accepted_at(self) -> datetime | None:
-		return self.entry.accepted_at if self.entry else _site_time(self.job.created_at)
+		if self.entry:
+			return self.entry.accepted_at
+		return _site_time(self.job.created_at) if self.job else None
 
 	@property
 	def traceback(self) -> str:
-		return (self.status == FAILED and self.job.exc_info) or ""
+		return (self.job.exc_info or "") if self.job and self.status == FAILED else ""
 
 	@property
 	def error(self) -> str:
@@ -146,8 +149,7 @@ def retry_write_job(name: str) -> StartedJob:
 	"""
 	try:
 		found = next(iter(_load(_queue(), [name])), None)
-		_require_retriable(name, found)
-		_queue_again(found)
+		_queue_again(_require_retriable(name, found))
 	except RedisError as error:
 		admin_jobs.refuse(error)
 	except (InvalidJobOperation, NoSuchJobError):
@@ -155,12 +157,12 @@ def retry_write_job(name: str) -> StartedJob:
 	return {"status": QUEUED, "job_id": queueing.job_id_of(name)}
 
 
-def _require_retriable(name: str, found: WriteJob | None) -> None:
+def _require_retriable(name: str, found: WriteJob | None) -> WriteJob:
 	if not found:
 		message = _("There is no job {0}, and no submission of this name waits: it is done, or never was.")
 		frappe.throw(message.format(_shown(name)), UnknownJob)
 	if found.status in (PARKED, WAITING) or (found.status == FAILED and _is_undone(found)):
-		return
+		return found
 	if found.status in (FAILED, FINISHED):
 		frappe.throw(_("The answers of {0} are folded already.").format(_shown(name)), JobStateError)
 	frappe.throw(
@@ -177,12 +179,13 @@ def _is_undone(failed: WriteJob) -> bool:
 
 
 def _queue_again(found: WriteJob) -> None:
-	if not found.entry:  # the job alone holds the answers
+	if found.job and not found.entry:  # the job alone holds the answers
 		found.job.requeue()
 		return
 	if found.job:
 		found.job.delete()
-	queueing.enqueue_job(found.name, found.entry.player, found.entry.season)
+	if found.entry:
+		queueing.enqueue_job(found.name, found.entry.player, found.entry.season)
 
 
 # Looking
@@ -263,7 +266,7 @@ def _load(queue: Queue | None, names: list[str]) -> list[WriteJob]:
 def _fetch(queue: Queue, names: list[str]) -> list[Job | None]:
 	ids = [queueing.job_id_of(name) for name in names]
 	try:
-		return Job.fetch_many(ids, connection=queue.connection)
+		return [*Job.fetch_many(ids, connection=queue.connection)]
 	except NoSuchJobError:  # one of them is damaged, and names itself only when asked alone
 		return [background_jobs.get_job(name) for name in names]
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import pymysql
+from pymysql.cursors import Cursor
 
 from memora.services.store import database, partitions, swap, tables
 from memora.services.store.database import query
@@ -71,7 +73,7 @@ def delete_flagged(season: str) -> int:
 	return eligible
 
 
-def _in_chunks(statement: str, season: str, **values) -> int:
+def _in_chunks(statement: str, season: str, **values: Any) -> int:
 	with database.connection() as own, own.cursor() as cursor:  # which commits each statement
 		return sum(
 			cursor.execute(statement, {"season": season, "after": after, "last": last, **values})
@@ -79,7 +81,7 @@ def _in_chunks(statement: str, season: str, **values) -> int:
 		)
 
 
-def _bounds(cursor, season: str) -> Iterator[tuple[str, str]]:
+def _bounds(cursor: Cursor, season: str) -> Iterator[tuple[str, str]]:
 	"""Ranges of names, after the one and up to the other, that hold at most CHUNK_ROWS rows."""
 	after = ""
 	while cursor.execute(NEXT_NAME_SQL, (season, after, CHUNK_ROWS - 1)):

@@ -105,13 +105,18 @@ class Conversion:
 		return self.live if self.is_swapped else self.twin
 
 	@property
-	def position(self) -> Position | None:
-		rows = query(POSITION_SQL, (self.doctype,))
-		return Position(*rows[0]) if rows else None
+	def position(self) -> Position:
+		"""How far the copying has got; raises ValueError before it has begun."""
+		(row,) = query(POSITION_SQL, (self.doctype,))
+		return Position(*row)
+
+	@property
+	def is_begun(self) -> bool:
+		return bool(query(POSITION_SQL, (self.doctype,)))
 
 	@property
 	def is_needed(self) -> bool:
-		return layout.is_unpartitioned(self.doctype) or (self.is_swapped and self.position is not None)
+		return layout.is_unpartitioned(self.doctype) or (self.is_swapped and self.is_begun)
 
 
 def convert_all(rules: dict[str, Rules], on_converted: Callable[[set[str]], None]) -> None:
@@ -147,9 +152,8 @@ def _begin(conversion: Conversion, names: dict[str | None, str]) -> None:
 		)
 	checksum = _checksum(conversion.live)
 	wanted = set(names.values())
-	position = conversion.position
-	if position and position.checksum == checksum and _fits(conversion, wanted):
-		print(f"{conversion.doctype}: going on after {position.copied} rows")
+	if conversion.is_begun and conversion.position.checksum == checksum and _fits(conversion, wanted):
+		print(f"{conversion.doctype}: going on after {conversion.position.copied} rows")
 		return
 	_write(FORGET_SQL, name=conversion.doctype)  # first: it would be believed of the empty twin
 	layout.create_twin(conversion.doctype, conversion.twin, wanted)
@@ -178,15 +182,15 @@ def _copy(conversion: Conversion, names: dict[str | None, str]) -> None:
 
 
 def _copy_chunk(
-	cursor: DictCursor, conversion: Conversion, names: dict, now: datetime, after: str
-) -> dict | None:
+	cursor: DictCursor, conversion: Conversion, names: dict[str | None, str], now: datetime, after: str
+) -> dict[str, Any] | None:
 	"""Copies the rows that follow a name, and notes how far that is."""
 	cursor.execute(
 		f"""SELECT MAX(name) AS last, COUNT(*) AS size FROM (
 		SELECT name FROM `{conversion.source}` WHERE name > %s ORDER BY name LIMIT {CHUNK_ROWS}) page""",
 		(after,),
 	)
-	page = cursor.fetchone()
+	(page,) = cursor.fetchall()
 	if not page["size"]:
 		return None
 	cursor.execute(
@@ -200,7 +204,7 @@ def _copy_chunk(
 	return page
 
 
-def _upsert(cursor: Cursor, conversion: Conversion, rows: list[dict]) -> None:
+def _upsert(cursor: Cursor, conversion: Conversion, rows: list[dict[str, Any]]) -> None:
 	"""Writes rows, each unless a newer row of its key is there. The date of the first answer always stays."""
 	if not rows:
 		return
@@ -277,7 +281,7 @@ def _report(conversion: Conversion) -> None:
 	)
 
 
-def _write(statement: str, **values) -> None:
+def _write(statement: str, **values: Any) -> None:
 	with connection() as own, own.cursor() as cursor:
 		cursor.execute(statement, values)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import frappe
 import pymysql
@@ -112,7 +113,7 @@ def transaction() -> Iterator[None]:
 		raise
 
 
-def insert(head: str, rows: list[tuple], tail: str = "") -> None:
+def insert(head: str, rows: list[tuple[Any, ...]], tail: str = "") -> None:
 	"""Inserts all rows in one statement, `INSERT INTO … VALUES`; does nothing without rows."""
 	if not rows:
 		return
@@ -123,7 +124,7 @@ def insert(head: str, rows: list[tuple], tail: str = "") -> None:
 # A connection of one's own
 
 
-def query(sql: str, values: tuple | dict = ()) -> tuple[tuple, ...]:
+def query(sql: str, values: tuple[Any, ...] | dict[str, Any] = ()) -> tuple[tuple[Any, ...], ...]:
 	"""Reads a table without keeping it locked. A read in Frappe's transaction would keep it locked until the commit."""
 	with connection() as own, own.cursor() as cursor:
 		cursor.execute(sql, values)

@@ -8,6 +8,7 @@ driver's error for anything else.
 
 import time
 from collections.abc import Iterable
+from typing import Any
 
 import frappe
 import pymysql
@@ -148,7 +149,7 @@ def execute_ddl(statement: str) -> None:
 			time.sleep(PAUSE_SECONDS)
 
 
-def _still_locked(statement: str, others: tuple[tuple, ...]) -> str:
+def _still_locked(statement: str, others: tuple[tuple[Any, ...], ...]) -> str:
 	"""Names the connections that may hold the lock: those that have been in their present state the longest."""
 	holders = "; ".join(
 		_("connection {0}, {1} for {2} s: {3}").format(

@@ -57,7 +57,8 @@ def open_incident(reason: str, now: datetime, flap_seconds: int) -> None:
 	"""
 	with _cursor() as cursor:
 		cursor.execute(LOCK_SQL, (LOCK_WAIT_SECONDS,))  # it goes with the connection
-		if not cursor.fetchone()[0]:
+		((is_mine,),) = cursor.fetchall()
+		if not is_mine:
 			return  # somebody else is writing the outage down
 		cursor.execute(LATEST_SQL)
 		name, ended_at = cursor.fetchone() or (None, None)

@@ -1,6 +1,7 @@
 """The layout of the big tables: primary key, partitions, indexes. Brings tables that Frappe has made into it."""
 
 from collections.abc import Iterable
+from functools import partial
 
 from memora.services.store import ddl, partitions, tables
 from memora.services.store.tables import INDEXES
@@ -22,7 +23,7 @@ def ensure_layout() -> list[str]:
 	unpartitioned = [doctype for doctype in INDEXES if is_unpartitioned(doctype)]
 	for doctype in INDEXES:
 		if doctype not in unpartitioned and (changes := _missing_layout(doctype)):
-			partitions.change(doctype, lambda table, changes=changes: ddl.alter(table, changes))
+			partitions.change(doctype, partial(ddl.alter, changes=changes))
 	if missing := OUTBOX_INDEXES.keys() - tables.indexes_of(OUTBOX).keys():
 		ddl.alter(OUTBOX, [ddl.add_index(name, OUTBOX_INDEXES[name]) for name in missing])
 	return unpartitioned

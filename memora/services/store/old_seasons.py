@@ -1,6 +1,7 @@
 """The seasons of rows from before the tables were partitioned: what they are called, and their documents."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import frappe
 
@@ -62,7 +63,7 @@ def make_documents(found: list[str]) -> None:
 		print(f"Season {name} had rows but no document. It has one now, not active, {span[0]} to {span[1]}.")
 
 
-def _span(season: str) -> tuple | None:
+def _span(season: str) -> tuple[Any, ...] | None:
 	"""The days from the first answer of a season's rows to the last review that is due."""
 	spans = [query(SPAN_SQL.format(last, doctype), (season,))[0] for doctype, last in LAST_DATES.items()]
 	moments = [moment for span in spans for moment in span if moment]

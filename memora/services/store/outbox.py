@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Literal
 
 import frappe
 
@@ -101,7 +102,7 @@ def unpark() -> int:
 	return frappe.db._cursor.rowcount
 
 
-def get_waiting_status(key: str) -> str | None:
+def get_waiting_status(key: str) -> Literal["queued", "parked"] | None:
 	"""`queued` or `parked` while a submission waits to be folded, else None."""
 	rows = frappe.db.sql(STATUS_SQL, {"name": key})
 	return rows[0][0] if rows else None

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True)
@@ -140,12 +140,13 @@ def unpack_records(payload: str) -> list[MemoryRecord]:
 	return [_record(names, values) for values in content["records"]]
 
 
-def _record(names: Sequence[str], values: Sequence) -> MemoryRecord:
+def _record(names: Sequence[str], values: Sequence[Any]) -> MemoryRecord:
 	"""Returns a record; raises TypeError if a field is missing or unknown."""
 	if len(values) > len(names):
 		raise ValueError(f"a record has {len(values)} values for {len(names)} fields")
 	pairs = zip(names, values, strict=False)
-	return MemoryRecord(**{n: datetime.fromisoformat(v) if n in DATETIME_FIELDS else v for n, v in pairs})
+	record: dict[str, Any] = {n: datetime.fromisoformat(v) if n in DATETIME_FIELDS else v for n, v in pairs}
+	return MemoryRecord(**record)
 
 
 def unpack_readable(payload: str) -> list[MemoryRecord]:
@@ -175,6 +176,6 @@ def unpack_activity(activity: str | None) -> list[ActivityCount]:
 	return [ActivityCount(*values) for values in json.loads(activity or "[]")]
 
 
-def values_of(record: MemoryRecord | JournalEntry) -> tuple:
+def values_of(record: MemoryRecord | JournalEntry) -> tuple[Any, ...]:
 	"""Returns the values of a record's fields, in order."""
 	return tuple(vars(record).values())  # dataclasses.astuple copies each value

@@ -1,6 +1,7 @@
 """The names (primary keys) of rows. Each begins with a hash of the learner, so that one learner's rows are neighbours."""
 
 from hashlib import blake2b
+from typing import Any
 
 KEY_BYTES = 8  # of each hash in a name: learners of one site do not collide before billions of them
 NAME_LENGTH = 6 * KEY_BYTES  # hex digits of a journal row's name, the longest
@@ -32,7 +33,8 @@ def journal_name(player: str, season: str, submission_id: str, question_id: str)
 
 def names_of_learner(player: str) -> tuple[str, str]:
 	"""Bounds of the names of all her rows, in each of the three tables."""
-	return tuple(bounds(digest(player)).values())
+	first, last = bounds(digest(player)).values()
+	return first, last
 
 
 def bounds(prefix: str) -> dict[str, str]:
@@ -46,7 +48,7 @@ def where_learner(doctype: str, player: str) -> str:
 	return f"`tab{doctype}`.name BETWEEN '{first}' AND '{last}'"
 
 
-def of_learner(player: str, season: str, **more) -> dict:
+def of_learner(player: str, season: str, **more: Any) -> dict[str, Any]:
 	"""Returns the values that statements on one learner's rows of a season bind."""
 	return {"player": player, "season": season, **bounds(digest(player)), **more}
 

@@ -1,6 +1,7 @@
 """TODO"""
 
 from datetime import date, datetime
+from typing import Any
 
 import frappe
 
@@ -45,7 +46,7 @@ def get_due_by_day(
 
 def get_leeches(
 	season: str, share: dict[str, str], lapses: int, subject: str | None, limit: int
-) -> list[tuple]:
+) -> list[tuple[Any, ...]]:
 	"""Rows of LEECHES_SQL: the questions of a share of the learners that were forgotten most often."""
 	values = {"season": season, **share, "lapses": lapses, "subject": subject, "limit": limit}
 	return list(frappe.db.sql(LEECHES_SQL, values))
@@ -57,6 +58,6 @@ def count_leeches(season: str, share: dict[str, str], lapses: int, subject: str 
 	return dict(frappe.db.sql(LEECH_COUNTS_SQL, values))
 
 
-def get_learner_overviews(season: str, share: dict[str, str], now: datetime) -> list[tuple]:
+def get_learner_overviews(season: str, share: dict[str, str], now: datetime) -> list[tuple[Any, ...]]:
 	"""Rows of LEARNERS_OVERVIEW_SQL: what each of a share of the learners knows."""
 	return list(frappe.db.sql(LEARNERS_OVERVIEW_SQL, {"season": season, **share, "now": now}))

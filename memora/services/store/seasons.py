@@ -4,6 +4,7 @@ import json
 import unicodedata
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import frappe
 from frappe import _
@@ -55,7 +56,7 @@ def get_season(name: str) -> Season:
 	return _season(rows[0])
 
 
-def _season(row: tuple) -> Season:
+def _season(row: tuple[Any, ...]) -> Season:
 	name, end_date, enable_redis = row
 	return Season(name, end_date, bool(enable_redis))
 
@@ -101,7 +102,7 @@ def why_none_is_active() -> str:
 	return _("Season {0} is not active.").format(name)
 
 
-def canonical_name(name: str) -> str:
+def canonical_name(name: str | None) -> str:
 	"""One spelling for names that MariaDB's collation would put into one partition.
 
 	NFC, runs of white space as one blank, none at the ends. Letter case is kept: names that differ

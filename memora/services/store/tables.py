@@ -12,7 +12,7 @@ from memora.services import site_time
 from memora.services.store.database import query
 
 # The secondary indexes of the three partitioned tables. The primary key (name, season) keeps one learner's rows together.
-SCHEDULE_INDEX = {"schedule": ("player", "season", "next_review_date")}
+SCHEDULE_INDEX: dict[str, tuple[str, ...]] = {"schedule": ("player", "season", "next_review_date")}
 INDEXES: dict[str, dict[str, tuple[str, ...]]] = {
 	"Player Memory Tracker": SCHEDULE_INDEX,
 	"Player Review Log": {},

@@ -4,6 +4,7 @@ from frappe.model.document import Document
 
 from memora.exceptions import InvalidAnkiImport, JobStateError
 from memora.services.anki import importer
+from memora.services.operations.admin_jobs import StartedJob
 
 BUSY = ("Queued", "Running")
 
@@ -34,7 +35,7 @@ class AnkiImport(Document):
 		importer.preview_import(self)
 
 	@frappe.whitelist(methods=["POST"])
-	def start(self) -> dict[str, str]:
+	def start(self) -> StartedJob:
 		"""Starts the job that imports: {status: queued, job_id}. Raises JobStateError, QueueUnavailable."""
 		self.check_permission("write")
 		return importer.start_import(self)

@@ -16,7 +16,7 @@ SYSTEM_FIELDS = (
 
 class GameSubscriptionSeason(Document):
 	def before_naming(self) -> None:
-		self.season_name = canonical_name(self.season_name)
+		self.season_name: str = canonical_name(self.season_name)
 		if not self.season_name:
 			frappe.throw(_("A season needs a name."), InvalidSeason)
 

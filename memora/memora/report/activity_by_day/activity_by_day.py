@@ -12,9 +12,9 @@ DAYS = 30
 
 
 @layout.refusing
-def execute(filters: dict[str, Any] | None = None):
+def execute(filters: dict[str, Any] | None = None) -> layout.Report:
 	period = layout.get_period(filters, DAYS)
-	days = activity.by_day(*period) if period.season else []
+	days = activity.by_day(period.season, period.first, period.last) if period.season else []
 	answers = {day.day: day.counts.answers for day in days}
 	values = [answers.get(day, 0) for day in period.days]
 	labels = [layout.day_label(day) for day in period.days]

@@ -16,7 +16,7 @@ FIELDS = ["started_at", "season", "learners", "sample_size", "discrepancies_foun
 
 
 @layout.refusing
-def execute(filters: dict[str, Any] | None = None):
+def execute(filters: dict[str, Any] | None = None) -> layout.Report:
 	period = layout.get_period(filters, DAYS)
 	rows = _rows(period, (filters or {}).get("season"))
 	labels = [layout.day_label(row.started_at.date()) for row in reversed(rows)]

@@ -12,7 +12,7 @@ from memora.services.figures import due_forecast
 
 
 @layout.refusing
-def execute(filters: dict[str, Any] | None = None):
+def execute(filters: dict[str, Any] | None = None) -> layout.Report:
 	season = layout.get_season(filters)
 	forecast = due_forecast.get_forecast(season) if season else None
 	if not forecast:

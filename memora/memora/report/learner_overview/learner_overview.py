@@ -9,7 +9,7 @@ from memora.services.figures import survey
 
 
 @layout.refusing
-def execute(filters: dict[str, Any] | None = None):
+def execute(filters: dict[str, Any] | None = None) -> layout.Report:
 	season = layout.get_season(filters)
 	found = survey.survey_learners(season) if season else None
 	if not found or not found.rows:

@@ -9,7 +9,7 @@ from memora.services.figures import survey
 
 
 @layout.refusing
-def execute(filters: dict[str, Any] | None = None):
+def execute(filters: dict[str, Any] | None = None) -> layout.Report:
 	season = layout.get_season(filters)
 	lapses = layout.get_number("lapses", filters, survey.LEECH_LAPSES)
 	found = survey.find_leeches(season, lapses, (filters or {}).get("subject") or None) if season else None

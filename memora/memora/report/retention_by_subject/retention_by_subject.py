@@ -11,9 +11,9 @@ DAYS = 12 * 7
 
 
 @layout.refusing
-def execute(filters: dict[str, Any] | None = None):
+def execute(filters: dict[str, Any] | None = None) -> layout.Report:
 	period = layout.get_period(filters, DAYS)
-	subjects = activity.by_subject(*period) if period.season else {}
+	subjects = activity.by_subject(period.season, period.first, period.last) if period.season else {}
 	rows = [
 		{"subject": subject or _("No subject"), **counts._asdict(), "retention": counts.retention_percent}
 		for subject, counts in subjects.items()
@@ -32,7 +32,7 @@ def _columns() -> list[dict[str, Any]]:
 
 
 def _chart(period: layout.Period) -> dict[str, Any]:
-	by_week = activity.by_week(*period) if period.season else {}
+	by_week = activity.by_week(period.season, period.first, period.last) if period.season else {}
 	weeks = {monday: counts for monday, counts in by_week.items() if counts.reviews}
 	labels = [layout.day_label(monday) for monday in weeks]
 	values = [counts.retention_percent for counts in weeks.values()]
