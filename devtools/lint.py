@@ -90,6 +90,10 @@ def _formatting(bench: Bench, fix: bool) -> None:
 	_expect_success([_tool(bench, "ruff"), "format", "--quiet", *([] if fix else ["--diff"])])
 
 
+def _types(bench: Bench, fix: bool) -> None:
+	_expect_success([_tool(bench, "mypy")])
+
+
 def _javascript(bench: Bench, fix: bool) -> None:
 	biome = _biome(bench)
 	_expect_success([biome, "check", "--error-on-warnings", *(["--write"] if fix else [])])
@@ -124,6 +128,7 @@ def _vulnerabilities(bench: Bench, fix: bool) -> None:
 CHECKS = {
 	"python": Check("ruff's checks", _python),
 	"formatting": Check("Python stands as ruff formats it", _formatting),
+	"types": Check("mypy's: is what functions say of themselves true?", _types),
 	"javascript": Check("Biome's checks and formatting of what browsers load", _javascript),
 	"workflows": Check("GitHub's workflows: their keys, and their security", _workflows),
 	"packages": Check("pip check of the bench's environment", _packages),
