@@ -56,17 +56,17 @@ def partitions(heal: bool) -> dict[str, Any]:
 
 @memora.command()
 @click.option("--season", required=True, help="The season to replay.")
-@click.option("--player", help="One learner only.")
+@click.option("--learner", help="One learner only.")
 @click.option("--repair", is_flag=True, help="Write what the journal says wherever the tracker differs.")
 @on_site
-def replay(season: str, player: str | None, repair: bool) -> dict[str, Any]:
+def replay(season: str, learner: str | None, repair: bool) -> dict[str, Any]:
 	"""Compare the tracker with the journal. Exits with 1 while they differ."""
 	from memora.services.operations.replay import replay_season
 	from memora.services.store import seasons, tables
 
 	season = seasons.get_season(season).name
 	with bar(tables.estimate_rows("Player Review Log", season)) as move_bar:
-		report = asdict(replay_season(season, player, repair, lambda report: move_bar(report.answers)))
+		report = asdict(replay_season(season, learner, repair, lambda report: move_bar(report.answers)))
 	return {**report, "exit_code": int(report["differences"] > report["repaired"])}
 
 
@@ -133,11 +133,13 @@ def rebuild_cache(season: str, batch_size: int, restart: bool, cancel: bool) -> 
 
 @memora.command()
 @click.option("--season", help="By default the active one.")
-@click.option("--player", help="One learner only.")
+@click.option("--learner", help="One learner only.")
 @click.option("--sample-size", default=10_000, show_default=True, help="In records.")
 @click.option("--all", "all_learners", is_flag=True, help="Go through all learners instead of a sample.")
 @on_site
-def reconcile(season: str | None, player: str | None, sample_size: int, all_learners: bool) -> dict[str, Any]:
+def reconcile(
+	season: str | None, learner: str | None, sample_size: int, all_learners: bool
+) -> dict[str, Any]:
 	"""Compare Redis with MariaDB, and mend it. Exits with 1 when more is wrong than may be."""
 	from memora.services.cache import reconciliation
 	from memora.services.store import seasons, tables
@@ -146,7 +148,10 @@ def reconcile(season: str | None, player: str | None, sample_size: int, all_lear
 	estimate = tables.estimate_rows(TRACKER, found.name) if found else 0
 	with bar(estimate if all_learners else min(sample_size, estimate)) as move_bar:
 		result = reconciliation.reconcile(
-			None if all_learners else sample_size, season, player, lambda report: move_bar(report.sample_size)
+			None if all_learners else sample_size,
+			season,
+			learner,
+			lambda report: move_bar(report.sample_size),
 		)
 	return {**result, "exit_code": int(bool(result["error"]) or result["alert_triggered"])}
 

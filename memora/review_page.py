@@ -23,25 +23,25 @@ RIGHT_TO_LEFT = {"ar", "ckb", "dv", "fa", "he", "ku", "ps", "sd", "ug", "ur", "y
 FIRST_SESSION = 20  # questions
 
 
-def page_data(player: str, subject: str | None) -> dict[str, Any]:
+def page_data(learner: str, subject: str | None) -> dict[str, Any]:
 	"""What the page's scripts begin with. In Safe Mode `session` may be null and `retry_after` the seconds to wait."""
 	subjects = get_subjects()
 	subject = subject if subject in subjects else None
 	return {
-		"user": player,
+		"user": learner,
 		"lang": frappe.local.lang,
 		"dir": "rtl" if frappe.local.lang.split("-")[0] in RIGHT_TO_LEFT else "ltr",
 		"time_zone": site_time.site_zone().key,
 		"texts": texts(),
 		"subjects": subjects,
 		"subject": subject,
-		**_first_session(player, subject),
+		**_first_session(learner, subject),
 	}
 
 
-def _first_session(player: str, subject: str | None) -> dict[str, Any]:
+def _first_session(learner: str, subject: str | None) -> dict[str, Any]:
 	try:
-		return {"session": reviews.read_reviews(player, subject, FIRST_SESSION, preview=True)}
+		return {"session": reviews.read_reviews(learner, subject, FIRST_SESSION, preview=True)}
 	except RateLimitExceeded:
 		frappe.clear_messages()
 		season = seasons.get_active_season()

@@ -20,7 +20,7 @@ from memora.api.parsing import (
 	parse_submission_id,
 	whole_number,
 )
-from memora.api.utils import current_player, is_manager, refusals_in_html
+from memora.api.utils import current_learner, is_manager, refusals_in_html
 from memora.exceptions import UnknownLearner, UnknownSubmission
 from memora.services.folding.queueing import PersistenceStatus
 from memora.services.learning import reviews, submissions
@@ -42,7 +42,7 @@ def get_review_session(subject: Filter = None, limit: Limit = 20, preview: Flag 
 	"""
 	with refusals_in_html():
 		return reviews.read_reviews(
-			current_player(),
+			current_learner(),
 			parse_filter("subject", subject),
 			parse_limit(limit),
 			parse_flag("preview", preview),
@@ -64,7 +64,7 @@ def get_reviews_safe_mode(
 	RateLimitExceeded 429.
 	"""
 	user = parse_name("user", user)
-	if user != current_player():
+	if user != current_learner():
 		_require_manager_of(user)
 	limit = parse_limit(limit, SAFE_MODE_LIMIT)
 	season = seasons.get_season(parse_name("season", season)).name
@@ -94,7 +94,7 @@ def submit_review_session(
 	JournalUnavailable 503.
 	"""
 	answers, submission = parse_responses(responses), parse_submission_id(submission_id)
-	return submissions.submit(current_player(), answers, submission)
+	return submissions.submit(current_learner(), answers, submission)
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -105,8 +105,8 @@ def get_persistence_status(job_id: Name = None) -> PersistenceStatus:
 
 	Errors: InvalidFilter 400, PermissionError 403, UnknownSubmission 404.
 	"""
-	player, job_id = current_player(), parse_name("job_id", job_id)
-	if not row_names.is_of_learner(job_id.rpartition("::")[2], player) and not is_manager():
+	learner, job_id = current_learner(), parse_name("job_id", job_id)
+	if not row_names.is_of_learner(job_id.rpartition("::")[2], learner) and not is_manager():
 		frappe.throw(_("This submission is another learner's."), frappe.PermissionError)
 	status = SRSPersistenceService().get_persistence_status(job_id)
 	if not status:

@@ -13,7 +13,7 @@ from memora.api.parsing import (
 	parse_limit,
 )
 from memora.api.reviews import submit_review_session
-from memora.api.utils import current_player
+from memora.api.utils import current_learner
 from memora.services.learning import lessons
 from memora.services.learning.lessons import LessonSession
 from memora.services.learning.submissions import SubmissionResult
@@ -31,7 +31,9 @@ def get_lesson_session(
 	Errors: InvalidLimit, InvalidFilter 400.
 	"""
 	filters = parse_filter("topic", topic), parse_filter("subject", subject)
-	return lessons.read_lesson(current_player(), *filters, parse_limit(limit), parse_flag("preview", preview))
+	return lessons.read_lesson(
+		current_learner(), *filters, parse_limit(limit), parse_flag("preview", preview)
+	)
 
 
 @frappe.whitelist(methods=["POST"])

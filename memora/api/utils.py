@@ -28,7 +28,7 @@ def get_active_season() -> str | None:
 	return season.name if season else None
 
 
-def current_player() -> str:
+def current_learner() -> str:
 	"""The signed-in user: whoever that is learns for herself alone."""
 	if frappe.session.user == "Guest":
 		frappe.throw(_("Log in to learn."), frappe.PermissionError)

@@ -43,8 +43,8 @@ def _condition(doctype: str) -> str:
 	if not getattr(frappe.local, "request", None) or request.get("doctype") != doctype:
 		return ""
 	filters = _filters(request.get("filters") or request.get("current_filters"))
-	if player := next((value for field, op, value in filters if (field, op) == ("player", "=")), None):
-		return row_names.where_learner(doctype, frappe.db.get_value("User", player, "name") or player)
+	if learner := next((value for field, op, value in filters if (field, op) == ("player", "=")), None):
+		return row_names.where_learner(doctype, frappe.db.get_value("User", learner, "name") or learner)
 	if not _is_bounded(request, filters) and _rows(doctype) > SMALL_ROWS:
 		frappe.throw(
 			_(

@@ -6,7 +6,9 @@ from memora.services.cache import reconciliation
 
 
 def reconcile_cache_with_database(
-	sample_size: int | None = reconciliation.SAMPLE_SIZE, season: str | None = None, player: str | None = None
+	sample_size: int | None = reconciliation.SAMPLE_SIZE,
+	season: str | None = None,
+	learner: str | None = None,
 ) -> dict[str, Any]:
 	"""Compares Redis with MariaDB and mends what differs; see cache/reconciliation.reconcile. Runs daily."""
-	return reconciliation.reconcile(sample_size, season, player)
+	return reconciliation.reconcile(sample_size, season, learner)

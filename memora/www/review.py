@@ -6,7 +6,7 @@ import frappe
 from frappe.sessions import get_csrf_token
 
 from memora import review_page
-from memora.api.utils import current_player
+from memora.api.utils import current_learner
 
 no_cache = 1  # Frappe would keep one learner's page for the next
 sitemap = 0
@@ -34,4 +34,4 @@ def get_context(context: frappe._dict) -> frappe._dict:
 @frappe.whitelist(methods=["GET"])
 def renew_token() -> dict[str, Any]:
 	"""The page's, when its CSRF token is not the session's any more: {user, csrf_token}."""
-	return {"user": current_player(), "csrf_token": get_csrf_token()}
+	return {"user": current_learner(), "csrf_token": get_csrf_token()}

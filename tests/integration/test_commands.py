@@ -196,7 +196,7 @@ def test_a_reconciliation_exits_with_1_where_more_is_wrong_than_may_be(player, s
 	srs_redis().zadd(f"srs:{player}:{season}", {"ghost": 1.0})
 	code, result = run_json("reconcile", "--all")
 	assert (code, result["ghosts"], result["auto_corrected"], result["sample_size"]) == (1, 1, 1, 3)
-	code, result = run_json("reconcile", "--season", season, "--player", player)
+	code, result = run_json("reconcile", "--season", season, "--learner", player)
 	assert (code, result["discrepancies_found"], result["sample_size"]) == (0, 0, 3)
 	code, result = run_json("reconcile", "--sample-size", "0")
 	assert (code, list(result)) == (1, ["error"])

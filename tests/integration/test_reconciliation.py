@@ -128,7 +128,7 @@ def test_one_learner_alone(cached, player, season, manager):
 	other = make_learner().name
 	make_records(other, 3)
 	loading.load_due(manager.schedules, other, season)
-	report = reconcile_cache_with_database(player=player)
+	report = reconcile_cache_with_database(learner=player)
 	assert (report["learners"], report["sample_size"], report["is_complete"]) == (1, 5, False)
 
 

@@ -174,7 +174,7 @@ def test_the_command_exits_with_1_until_all_is_mended(answered, season, question
 	damage(answered, questions[0], "stability", 77.5)
 	code, report = replay(season)
 	assert (code, report["differences"], report["repaired"]) == (1, 1, 0)
-	code, report = replay(season, "--player", answered, "--repair")
+	code, report = replay(season, "--learner", answered, "--repair")
 	assert (code, report["differences"], report["repaired"]) == (0, 1, 1)
 	code, report = replay(season)
 	assert (code, report["differences"], report["answers"]) == (0, 0, ROUNDS * QUESTIONS)

@@ -28,7 +28,7 @@ BATCH = 50  # questions, journalled in one transaction
 QUALITIES = dict(enumerate(GRADES.values(), start=1))  # of Anki's buttons
 
 
-def write(player: str, questions: dict[int, str], reviews: list[Review]) -> Iterator[int]:
+def write(learner: str, questions: dict[int, str], reviews: list[Review]) -> Iterator[int]:
 	"""Journals reviews, in the order of time, of cards whose questions are given by the card's id.
 
 	Goes on batch by batch and yields how many answers each held. Commits. Raises NoActiveSeason, and
@@ -41,33 +41,33 @@ def write(player: str, questions: dict[int, str], reviews: list[Review]) -> Iter
 		if review.card_id in questions and 0 < review.reviewed_ts <= now_ts:
 			by_question[questions[review.card_id]].append(review)
 	for batch in create_batch(sorted(by_question), BATCH):
-		yield _write_batch(player, season, {question: by_question[question] for question in batch})
+		yield _write_batch(learner, season, {question: by_question[question] for question in batch})
 	folds.drain(site_time.naive_now())
 
 
-def _write_batch(player: str, season: Season, reviews: dict[str, list[Review]]) -> int:
+def _write_batch(learner: str, season: Season, reviews: dict[str, list[Review]]) -> int:
 	content = get_source().get_questions(list(reviews))
-	with database.learner_lock(player):
-		known = tracker.get_records(player, season.name, reviews)
+	with database.learner_lock(learner):
+		known = tracker.get_records(learner, season.name, reviews)
 		steps = [
-			list(_steps(player, season, question, answers, content))
+			list(_steps(learner, season, question, answers, content))
 			for question, answers in reviews.items()
 			if question in content and question not in known
 		]
 		with database.transaction():
-			_journal(player, season.name, steps)
-		Schedules().clear_learner(player, season.name)
+			_journal(learner, season.name, steps)
+		Schedules().clear_learner(learner, season.name)
 	return sum(map(len, steps))
 
 
 def _steps(
-	player: str, season: Season, question: str, reviews: list[Review], content: dict[str, dict[str, Any]]
+	learner: str, season: Season, question: str, reviews: list[Review], content: dict[str, dict[str, Any]]
 ) -> Iterator[Step]:
 	record, zone = None, site_time.site_zone()
 	for review in reviews:
 		moment = datetime.fromtimestamp(review.reviewed_ts, tz=zone)
 		response = Response(question, QUALITIES[review.button], review.response_time_ms)
-		outcome = SeasonScheduler(player, season, moment).review(question, record, response.quality)
+		outcome = SeasonScheduler(learner, season, moment).review(question, record, response.quality)
 		answered_at = site_time.to_naive(moment)
 		origin = record or Origin.of(question, content, answered_at)
 		step = Step(response, record, record_after(origin, outcome.memory), outcome, answered_at)
@@ -75,14 +75,14 @@ def _steps(
 		yield step
 
 
-def _journal(player: str, season: str, steps: list[list[Step]]) -> None:
+def _journal(learner: str, season: str, steps: list[list[Step]]) -> None:
 	"""The journal has one row of a question in a submission, so that each round of answers is one."""
 	batch = row_names.digest(*(answers[0].after.question_id for answers in steps))
 	for number, round_ in enumerate(zip_longest(*steps), start=1):
 		given = [step for step in round_ if step]
 		entries = [journal_entry(step, SOURCE) for step in given]
 		write_submission(
-			player,
+			learner,
 			season,
 			f"anki-{batch}-{number}",
 			entries,

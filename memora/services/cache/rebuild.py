@@ -94,28 +94,28 @@ class _Run:
 
 	def _load_all(self) -> str:
 		doc = self.doc
-		for players in self._batches():
-			records, stored = loading.reload(self.schedules_in_redis, doc.season, players)
+		for learners in self._batches():
+			records, stored = loading.reload(self.schedules_in_redis, doc.season, learners)
 			doc.records += records
-			doc.learners += len(players)
+			doc.learners += len(learners)
 			doc.schedules += stored
-			doc.position = players[-1]
+			doc.position = learners[-1]
 			if time.monotonic() >= self.report_at and self._report():
 				return "Cancelled"
 		return "Completed"
 
 	def _batches(self) -> Iterator[list[str]]:
 		"""Learners whose records together make a batch, or one with more than that."""
-		players: list[str] = []
+		learners: list[str] = []
 		size = 0
-		for player, records in _learners(self.doc.season, self.doc.position or ""):
-			if players and size + records > self.batch_size:
-				yield players
-				players, size = [], 0
-			players.append(player)
+		for learner, records in _learners(self.doc.season, self.doc.position or ""):
+			if learners and size + records > self.batch_size:
+				yield learners
+				learners, size = [], 0
+			learners.append(learner)
 			size += records
-		if players:
-			yield players
+		if learners:
+			yield learners
 
 	def _report(self) -> bool:
 		"""Says how far it is; whether to stop."""

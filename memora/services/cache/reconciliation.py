@@ -81,7 +81,7 @@ class ReconciliationReport:
 def reconcile(
 	sample_size: int | None = SAMPLE_SIZE,
 	season: str | None = None,
-	player: str | None = None,
+	learner: str | None = None,
 	progress: Progress | None = None,
 ) -> dict[str, Any]:
 	"""Compares at least `sample_size` records of one season, whole schedules of random learners, and mends
@@ -104,7 +104,7 @@ def reconcile(
 	if found and sample_size and sample_size >= tables.estimate_rows(TRACKER, found.name):
 		sample_size = None
 	report = ReconciliationReport(
-		found.name if found else "", sample_size is None and not player, site_time.naive_now()
+		found.name if found else "", sample_size is None and not learner, site_time.naive_now()
 	)
 	if not found or not found.enable_redis:
 		report.error = (
@@ -113,7 +113,9 @@ def reconcile(
 		return report.as_dict()
 	begin = time.monotonic()
 	try:
-		_reconcile(report, [[player]] if player else _batches(found.name, sample_size), sample_size, progress)
+		_reconcile(
+			report, [[learner]] if learner else _batches(found.name, sample_size), sample_size, progress
+		)
 	except Unavailable as error:
 		report.error = _("The schedules' Redis is not there: {0}").format(error)
 	report.seconds = round(time.monotonic() - begin, 3)
@@ -132,13 +134,13 @@ def _reconcile(
 	progress: Progress | None,
 ) -> None:
 	schedules = Schedules()
-	for players in batches:
-		compared = loading.compare(schedules, report.season, players)
-		for player, comparison in compared.items():
+	for learners in batches:
+		compared = loading.compare(schedules, report.season, learners)
+		for learner, comparison in compared.items():
 			report.learners += 1
 			report.sample_size += len(comparison.stored)
 			if _differs(comparison):
-				_mend(schedules, player, report)
+				_mend(schedules, learner, report)
 		if progress:
 			progress(report)
 		if sample_size is not None and report.sample_size >= sample_size:
@@ -150,9 +152,9 @@ def _batches(season: str, sample_size: int | None) -> Iterator[list[str]]:
 	if sample_size is None:
 		after = ""
 		while page := whole_schedules.get_learners(season, after, BATCH_LEARNERS):
-			players = [player for player, _records in page]
-			yield players
-			after = players[-1]
+			learners = [learner for learner, _records in page]
+			yield learners
+			after = learners[-1]
 		return
 	seen: set[str] = set()
 	misses = 0
@@ -163,19 +165,19 @@ def _batches(season: str, sample_size: int | None) -> Iterator[list[str]]:
 		yield list(fresh)
 
 
-def _mend(schedules: Schedules, player: str, report: ReconciliationReport) -> None:
+def _mend(schedules: Schedules, learner: str, report: ReconciliationReport) -> None:
 	"""Compares once more while no answer of this learner is being stored, and loads what differs anew."""
 	try:
-		with database.learner_lock(player):
-			comparison = loading.compare(schedules, report.season, [player]).get(player)
+		with database.learner_lock(learner):
+			comparison = loading.compare(schedules, report.season, [learner]).get(learner)
 			if not comparison or not _differs(comparison):
 				return
-			found = _count(comparison, player, report)
-			_records, stored = loading.reload(schedules, report.season, [player])
+			found = _count(comparison, learner, report)
+			_records, stored = loading.reload(schedules, report.season, [learner])
 			report.auto_corrected += found if stored else 0
 	except JournalUnavailable:
 		frappe.logger("memora").warning(
-			f"reconciliation: {player} answers without pause; left to the next run"
+			f"reconciliation: {learner} answers without pause; left to the next run"
 		)
 
 
@@ -188,7 +190,7 @@ def _differs(comparison: Comparison) -> bool:
 	)
 
 
-def _count(comparison: Comparison, player: str, report: ReconciliationReport) -> int:
+def _count(comparison: Comparison, learner: str, report: ReconciliationReport) -> int:
 	"""Adds a learner's discrepancies to the report; how many."""
 	cached, stored = comparison
 	before = report.discrepancies_found
@@ -201,7 +203,7 @@ def _count(comparison: Comparison, player: str, report: ReconciliationReport) ->
 	report.stale += sum(abs(cached[q] - stored[q]) > SCORE_SECONDS for q in both)
 	wrong = [q for q in cached.keys() | stored.keys() if cached.get(q) != stored.get(q)]
 	room = EXAMPLES - len(report.examples)
-	report.examples += [f"{player}, {q}: {cached.get(q)} for {stored.get(q)}" for q in sorted(wrong)[:room]]
+	report.examples += [f"{learner}, {q}: {cached.get(q)} for {stored.get(q)}" for q in sorted(wrong)[:room]]
 	return report.discrepancies_found - before
 
 

@@ -36,24 +36,24 @@ class _Memory:
 	"""Whom this process need not ask MariaDB about, as times of the monotonic clock."""
 
 	limits: tuple[int, int]  # it holds under no others
-	players: dict[str, float] = field(default_factory=dict)
+	learners: dict[str, float] = field(default_factory=dict)
 	full_until: float = 0.0
 
-	def verdict(self, player: str) -> Verdict:
+	def verdict(self, learner: str) -> Verdict:
 		now = time.monotonic()
-		if (wait := self.players.get(player, 0.0) - now) > 0:
+		if (wait := self.learners.get(learner, 0.0) - now) > 0:
 			return Verdict(wait)
 		return Verdict(max(0.0, self.full_until - now), is_full=True)
 
-	def note(self, player: str, verdict: Verdict) -> None:
+	def note(self, learner: str, verdict: Verdict) -> None:
 		now = time.monotonic()
 		if verdict.is_full:
 			self.full_until = now + verdict.wait_seconds
 			return
-		if len(self.players) >= REMEMBERED_PLAYERS:
+		if len(self.learners) >= REMEMBERED_PLAYERS:
 			# of a copy: other threads add to it meanwhile
-			self.players = {name: until for name, until in self.players.copy().items() if until > now}
-		self.players[player] = now + verdict.wait_seconds
+			self.learners = {name: until for name, until in self.learners.copy().items() if until > now}
+		self.learners[learner] = now + verdict.wait_seconds
 
 
 _memories: dict[str, _Memory] = {}

@@ -57,8 +57,8 @@ def _count(learner: str, season: str, entries: list[JournalEntry]) -> Sums:
 	return figure_tables.sum_counts((season, count) for count in counts)
 
 
-def _subjects(player: str, season: str, entries: list[JournalEntry]) -> dict[str, str | None]:
-	records = tracker.get_all_records(player, season)
+def _subjects(learner: str, season: str, entries: list[JournalEntry]) -> dict[str, str | None]:
+	records = tracker.get_all_records(learner, season)
 	known = origins([entry.question_id for entry in entries], records)
 	return {question_id: origin["subject"] for question_id, origin in known.items()}
 

@@ -42,8 +42,8 @@ def get_memory_view(doctype: str, name: str) -> dict[str, Any]:
 		frappe.throw(
 			_("There is no {0} {1}.").format(_(doctype), frappe.utils.escape_html(name)), UnknownMemory
 		)
-	player, season, record = found
-	answers = journal.get_history(player, season, record.question_id, MAX_ANSWERS + 1)
+	learner, season, record = found
+	answers = journal.get_history(learner, season, record.question_id, MAX_ANSWERS + 1)
 	return {
 		"curve": _curve(record),
 		"history": [_answer(*answer) for answer in reversed(answers[:MAX_ANSWERS])],
@@ -51,9 +51,9 @@ def get_memory_view(doctype: str, name: str) -> dict[str, Any]:
 	}
 
 
-def find_memory(player: str, season: str, question_id: str) -> dict[str, str] | None:
+def find_memory(learner: str, season: str, question_id: str) -> dict[str, str] | None:
 	"""{doctype, name} of what is known of a learner and a question, in the tracker or in the archive."""
-	name = row_names.tracker_name(player, season, question_id)
+	name = row_names.tracker_name(learner, season, question_id)
 	for doctype in DOCTYPES:
 		if tracker.get_memory(doctype, name):
 			return {"doctype": doctype, "name": name}

@@ -36,7 +36,7 @@ class LessonSession(TypedDict):
 
 
 def read_lesson(
-	player: str, topic: str | None, subject: str | None, limit: int, preview: bool = False
+	learner: str, topic: str | None, subject: str | None, limit: int, preview: bool = False
 ) -> LessonSession:
 	"""New questions with content; see api.sessions.get_lesson_session."""
 	season = seasons.get_active_season()
@@ -47,14 +47,14 @@ def read_lesson(
 			"season": None,
 			"message": seasons.why_none_is_active(),
 		}
-	seen = tracker.get_first_seen(player, season.name)
+	seen = tracker.get_first_seen(learner, season.name)
 	today = _start_of_today()
 	left = max(0, get_settings().new_per_day - sum(first >= today for first in seen.values()))
 	ids = list(_unseen(seen, subject, topic, min(limit, left)))
 	content = get_source().get_questions(ids)
 	questions = [_question(i, content[i]) for i in ids if i in content]
 	if preview:
-		scheduler = SeasonScheduler(player, season, site_time.now())
+		scheduler = SeasonScheduler(learner, season, site_time.now())
 		for question in questions:
 			question["preview"] = scheduler.preview(question["question_id"], None)
 	return {"questions": questions, "new_left_today": left, "season": season.name}

@@ -53,63 +53,65 @@ class _Due(NamedTuple):
 
 
 def read_reviews(
-	player: str, subject: str | None = None, limit: int = 20, preview: bool = False
+	learner: str, subject: str | None = None, limit: int = 20, preview: bool = False
 ) -> ReviewSession:
 	"""The questions due for a learner, oldest first, with content; see api.reviews.get_review_session."""
 	season = seasons.get_active_season()
 	if not season:
 		return {**_session(_Due([], 0), None), "message": seasons.why_none_is_active()}
-	due, is_degraded = _read(player, season, subject, limit)
+	due, is_degraded = _read(learner, season, subject, limit)
 	session = _session(due, season.name, is_degraded)
 	if not due.records:
-		session["next_due"] = _next_due(player, season.name, subject)
+		session["next_due"] = _next_due(learner, season.name, subject)
 	return (
-		_with_previews(session, due, SeasonScheduler(player, season, site_time.now())) if preview else session
+		_with_previews(session, due, SeasonScheduler(learner, season, site_time.now()))
+		if preview
+		else session
 	)
 
 
-def _read(player: str, season: Season, subject: str | None, limit: int) -> tuple[_Due, bool]:
+def _read(learner: str, season: Season, subject: str | None, limit: int) -> tuple[_Due, bool]:
 	"""(what is due, whether Redis is not there)."""
 	# a filter by subject needs the rows of all that is due
 	if not season.enable_redis or (subject and Schedules().is_available()):
-		return _due_in_database(player, season.name, subject, limit), False
+		return _due_in_database(learner, season.name, subject, limit), False
 	if not subject:
 		with suppress(Unavailable):
-			return _due_in_redis(player, season, limit), False
-	return _due_in_safe_mode(player, season.name, subject, limit), True
+			return _due_in_redis(learner, season, limit), False
+	return _due_in_safe_mode(learner, season.name, subject, limit), True
 
 
-def read_in_safe_mode(player: str, season: str, subject: str | None, limit: int) -> ReviewSession:
+def read_in_safe_mode(learner: str, season: str, subject: str | None, limit: int) -> ReviewSession:
 	"""As read, without Redis: at most SAFE_MODE_LIMIT questions, `is_degraded`. Raises RateLimitExceeded."""
-	return _session(_due_in_safe_mode(player, season, subject, limit), season, is_degraded=True)
+	return _session(_due_in_safe_mode(learner, season, subject, limit), season, is_degraded=True)
 
 
-def _due_in_safe_mode(player: str, season: str, subject: str | None, limit: int) -> _Due:
-	SafeModeManager().require(player)
-	return _due_in_database(player, season, subject, min(limit, SAFE_MODE_LIMIT))
+def _due_in_safe_mode(learner: str, season: str, subject: str | None, limit: int) -> _Due:
+	SafeModeManager().require(learner)
+	return _due_in_database(learner, season, subject, min(limit, SAFE_MODE_LIMIT))
 
 
-def _due_in_database(player: str, season: str, subject: str | None, limit: int) -> _Due:
-	return _Due(*tracker.get_due(player, season, site_time.naive_now(), limit, subject))
+def _due_in_database(learner: str, season: str, subject: str | None, limit: int) -> _Due:
+	return _Due(*tracker.get_due(learner, season, site_time.naive_now(), limit, subject))
 
 
-def _due_in_redis(player: str, season: Season, limit: int) -> _Due:
+def _due_in_redis(learner: str, season: Season, limit: int) -> _Due:
 	schedules = Schedules()
-	due, _was_loaded = loading.load_due(schedules, player, season.name, limit)
+	due, _was_loaded = loading.load_due(schedules, learner, season.name, limit)
 	if not due["question_ids"]:
 		return _Due([], due["total_due"])
-	records = tracker.get_records(player, season.name, due["question_ids"])
+	records = tracker.get_records(learner, season.name, due["question_ids"])
 	now = site_time.naive_now()
 	wanted = [records[q] for q in due["question_ids"] if q in records]
 	if len(wanted) == len(due["question_ids"]) and all(record.next_review_date <= now for record in wanted):
 		return _Due(wanted, due["total_due"])
 	# Redis shows what MariaDB knows is not due, so a write of its schedule was lost: MariaDB is right
-	schedules.clear_learner(player, season.name)
-	return _due_in_database(player, season.name, None, limit)
+	schedules.clear_learner(learner, season.name)
+	return _due_in_database(learner, season.name, None, limit)
 
 
-def _next_due(player: str, season: str, subject: str | None) -> str | None:
-	due = tracker.get_next_due(player, season, site_time.naive_now(), subject)
+def _next_due(learner: str, season: str, subject: str | None) -> str | None:
+	due = tracker.get_next_due(learner, season, site_time.naive_now(), subject)
 	return str(due) if due else None
 
 

@@ -37,9 +37,9 @@ class Preview(TypedDict):
 class SeasonScheduler:
 	"""What answers of one learner in one season lead to, given at the aware moment `now`. Reads settings alone."""
 
-	def __init__(self, player: str, season: Season, now: datetime) -> None:
+	def __init__(self, learner: str, season: Season, now: datetime) -> None:
 		settings = get_settings()
-		self.player, self.season, self.now = player, season, now
+		self.learner, self.season, self.now = learner, season, now
 		self.desired_retention = settings.desired_retention
 		self.calendar = LearningCalendar(site_time.site_zone(), settings.day_start_hour)
 
@@ -49,7 +49,7 @@ class SeasonScheduler:
 			memory_of(before, self.calendar.zone) if before else None,
 			quality,
 			self.now,
-			seed=row_names.tracker_name(self.player, self.season.name, question_id),
+			seed=row_names.tracker_name(self.learner, self.season.name, question_id),
 			calendar=self.calendar,
 			season_end=self.season.end_date,
 			desired_retention=self.desired_retention,

@@ -42,7 +42,7 @@ class SubmissionResult(TypedDict):
 	persistence_job_id: str | None
 
 
-def submit(player: str, responses: list[Response], submission_id: str | None = None) -> SubmissionResult:
+def submit(learner: str, responses: list[Response], submission_id: str | None = None) -> SubmissionResult:
 	"""Stores a learner's answers and schedules their questions; see api.reviews.submit_review_session.
 
 	Commits. Raises NoActiveSeason, SubmissionConflict, or JournalUnavailable when nothing was stored.
@@ -50,21 +50,21 @@ def submit(player: str, responses: list[Response], submission_id: str | None = N
 	season = seasons.require_active_season()
 	is_new, submission_id = not submission_id, submission_id or uuid4().hex
 	try:
-		with database.learner_lock(player):
-			stored = not is_new and journal.get_submission(player, season.name, submission_id)
+		with database.learner_lock(learner):
+			stored = not is_new and journal.get_submission(learner, season.name, submission_id)
 			if stored:
-				return _repeated(player, stored, responses, submission_id, season)
-			result, key = _accept(player, season, responses, submission_id)
+				return _repeated(learner, stored, responses, submission_id, season)
+			result, key = _accept(learner, season, responses, submission_id)
 	except database.DATABASE_FAILURES as error:
 		frappe.logger("memora").error(f"journal not writable: {error}")
 		JournalUnavailable.throw(_("Your answers are not saved. Send them again in a moment."))
 	if key:
-		result["persistence_job_id"] = queueing.enqueue_fold(key, player, season.name)
+		result["persistence_job_id"] = queueing.enqueue_fold(key, learner, season.name)
 	return result
 
 
 def _repeated(
-	player: str,
+	learner: str,
 	stored: dict[str, StoredAnswer],
 	responses: list[Response],
 	submission_id: str,
@@ -80,21 +80,21 @@ def _repeated(
 			_refuse_conflict(submission_id, response.question_id)
 	if missing := stored.keys() - {r.question_id for r in responses}:
 		_refuse_conflict(submission_id, min(missing))
-	Schedules().clear_learner(player, season.name)  # the first time may have died before this
+	Schedules().clear_learner(learner, season.name)  # the first time may have died before this
 	rejected = [_rejection(r) for r in responses if r.question_id not in stored]
 	schedule = {question_id: answer.due for question_id, answer in stored.items()}
 	result = _result("already_processed", submission_id, season, schedule, rejected)
-	key = row_names.submission_key(player, season.name, submission_id)
+	key = row_names.submission_key(learner, season.name, submission_id)
 	result["persistence_job_id"] = queueing.job_id_of(key)
 	return result
 
 
 def _accept(
-	player: str, season: Season, responses: list[Response], submission_id: str
+	learner: str, season: Season, responses: list[Response], submission_id: str
 ) -> tuple[SubmissionResult, str | None]:
 	"""Schedules, journals, commits, updates the cache. The key is None where nothing was accepted."""
 	now = site_time.now()
-	steps, rejected = _schedule(player, season, responses, now)
+	steps, rejected = _schedule(learner, season, responses, now)
 	if not steps:
 		return _result("success", submission_id, season, {}, rejected), None
 	schedules = Schedules()
@@ -102,7 +102,7 @@ def _accept(
 	entries = [journal_entry(step, source) for step in steps]
 	with database.transaction():
 		key = write_submission(
-			player,
+			learner,
 			season.name,
 			submission_id,
 			entries,
@@ -112,18 +112,18 @@ def _accept(
 		)
 	schedule = {step.after.question_id: step.after.next_review_date for step in steps}
 	scores = {question_id: site_time.to_epoch(due) for question_id, due in schedule.items()}
-	is_degraded = season.enable_redis and not schedules.reschedule(player, season.name, scores)
+	is_degraded = season.enable_redis and not schedules.reschedule(learner, season.name, scores)
 	return _result("success", submission_id, season, schedule, rejected, is_degraded), key
 
 
 def _schedule(
-	player: str, season: Season, responses: list[Response], now: datetime
+	learner: str, season: Season, responses: list[Response], now: datetime
 ) -> tuple[list[Step], list[Rejection]]:
 	"""(steps, rejected) of all answers. Known is what the learner's schedule or the source knows."""
-	records = tracker.get_records(player, season.name, [r.question_id for r in responses])
+	records = tracker.get_records(learner, season.name, [r.question_id for r in responses])
 	new = [r.question_id for r in responses if r.question_id not in records and not r.practice]
 	content = get_source().get_questions(new)
-	scheduler, answered_at = SeasonScheduler(player, season, now), site_time.to_naive(now)
+	scheduler, answered_at = SeasonScheduler(learner, season, now), site_time.to_naive(now)
 
 	def step(response: Response) -> Step:
 		if response.practice:

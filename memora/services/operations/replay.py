@@ -34,7 +34,7 @@ class ReplayReport:
 
 def replay_season(
 	season: str,
-	player: str | None = None,
+	learner: str | None = None,
 	repair: bool = False,
 	progress: Callable[[ReplayReport], None] | None = None,
 ) -> ReplayReport:
@@ -44,10 +44,10 @@ def replay_season(
 	cached schedule. `progress`, if given, is called with the report after each learner.
 	"""
 	report = ReplayReport(season)
-	for learner, entries in journal.journal_by_learner(season, player):
-		_check(learner, entries, report)
+	for name, entries in journal.journal_by_learner(season, learner):
+		_check(name, entries, report)
 		if repair:
-			_repair(learner, report)
+			_repair(name, report)
 		if progress:
 			progress(report)
 	return report
@@ -87,26 +87,26 @@ def _moved(entry: JournalEntry) -> bool:
 	return entry.kind == "Learn" or (entry.kind == "Review" and entry.predicted_recall > 0)
 
 
-def _check(player: str, entries: list[JournalEntry], report: ReplayReport) -> None:
-	records, expected, wrong = _compare(player, report.season, entries)
+def _check(learner: str, entries: list[JournalEntry], report: ReplayReport) -> None:
+	records, expected, wrong = _compare(learner, report.season, entries)
 	if wrong:  # or she has answered since her answers were read
 		database.new_snapshot()
-		entries = [entry for _player, entry in journal.iterate_journal(report.season, player)]
-		records, expected, wrong = _compare(player, report.season, entries)
+		entries = [entry for _learner, entry in journal.iterate_journal(report.season, learner)]
+		records, expected, wrong = _compare(learner, report.season, entries)
 	report.learners += 1
 	report.answers += len(entries)
 	report.questions += len(expected)
 	report.unjournalled += len(records.keys() - expected.keys())
 	report.differences += len(wrong)
 	room = EXAMPLES - len(report.examples)
-	report.examples += [f"{player}, {q}: {difference}" for q, difference in list(wrong.items())[:room]]
+	report.examples += [f"{learner}, {q}: {difference}" for q, difference in list(wrong.items())[:room]]
 
 
 def _compare(
-	player: str, season: str, entries: list[JournalEntry]
+	learner: str, season: str, entries: list[JournalEntry]
 ) -> tuple[dict[str, MemoryRecord], dict[str, MemoryRecord], dict[str, str]]:
 	"""(records there, records that the journal leads to, {question_id: how they differ})."""
-	records, expected = tracker.get_all_records(player, season), rebuilt(entries)
+	records, expected = tracker.get_all_records(learner, season), rebuilt(entries)
 	differences = {q: _difference(record, records.get(q)) for q, record in expected.items()}
 	return records, expected, {q: text for q, text in differences.items() if text}
 
@@ -118,18 +118,18 @@ def _difference(expected: MemoryRecord, found: MemoryRecord | None) -> str | Non
 	return "; ".join(f"{n} is {getattr(found, n)}, journalled {getattr(expected, n)}" for n in wrong) or None
 
 
-def _repair(player: str, report: ReplayReport) -> None:
+def _repair(learner: str, report: ReplayReport) -> None:
 	"""Reads all of it again under the learner's lock: she may have answered meanwhile."""
 	season = report.season
-	with database.learner_lock(player):
-		entries = [entry for _player, entry in journal.iterate_journal(season, player)]
-		records, expected, wrong = _compare(player, season, entries)
+	with database.learner_lock(learner):
+		entries = [entry for _learner, entry in journal.iterate_journal(season, learner)]
+		records, expected, wrong = _compare(learner, season, entries)
 		if not wrong:
 			return
 		known = origins(list(wrong), records)
 		mended = [replace(expected[q], **known.get(q, {})) for q in wrong]
 		with database.transaction():
 			tracker.keep_from_archive(season)
-			tracker.overwrite_records(player, season, mended)
-		Schedules().clear_learner(player, season)
+			tracker.overwrite_records(learner, season, mended)
+		Schedules().clear_learner(learner, season)
 	report.repaired += len(wrong)

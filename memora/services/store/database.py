@@ -35,13 +35,13 @@ def is_transient(error: Exception) -> bool:
 
 
 @contextmanager
-def learner_lock(player: str) -> Iterator[None]:
+def learner_lock(learner: str) -> Iterator[None]:
 	"""Serialises what changes one learner's records, across all processes and hosts.
 
 	The block begins with a new transaction, so that its reads see what the last holder committed. Raises JournalUnavailable
 	when another request of the same learner holds the lock for LEARNER_LOCK_WAIT_SECONDS.
 	"""
-	with named_lock(player, LEARNER_LOCK_WAIT_SECONDS) as is_mine:
+	with named_lock(learner, LEARNER_LOCK_WAIT_SECONDS) as is_mine:
 		if not is_mine:
 			JournalUnavailable.throw(
 				frappe._("Another answer of yours is still being saved. Send this one again.")

@@ -29,45 +29,45 @@ IS_JOURNALLED_SQL = "SELECT 1 FROM `tabPlayer Review Log` WHERE name BETWEEN %(f
 
 
 def insert(
-	key: str, player: str, season: str, submission_id: str, entries: Iterable[JournalEntry], now: datetime
+	key: str, learner: str, season: str, submission_id: str, entries: Iterable[JournalEntry], now: datetime
 ) -> None:
 	"""Adds a submission's answers, in one statement; `key` is the submission's key."""
 	rows = [
-		(key + row_names.digest(entry.question_id), player, season, submission_id, now, *values_of(entry))
+		(key + row_names.digest(entry.question_id), learner, season, submission_id, now, *values_of(entry))
 		for entry in entries
 	]
 	database.insert(INSERT_SQL, rows)
 
 
-def get_submission(player: str, season: str, submission_id: str) -> dict[str, StoredAnswer]:
+def get_submission(learner: str, season: str, submission_id: str) -> dict[str, StoredAnswer]:
 	"""What the journal holds of a submission, by question_id; one query."""
-	values = {"season": season, **row_names.bounds(row_names.submission_key(player, season, submission_id))}
+	values = {"season": season, **row_names.bounds(row_names.submission_key(learner, season, submission_id))}
 	rows = frappe.db.sql(OF_SUBMISSION_SQL, values)
 	return {q: StoredAnswer(quality, bool(is_practice), due) for q, quality, is_practice, due in rows}
 
 
-def get_history(player: str, season: str, question_id: str, limit: int) -> list[tuple[str, JournalEntry]]:
+def get_history(learner: str, season: str, question_id: str, limit: int) -> list[tuple[str, JournalEntry]]:
 	"""(name, answer) of a learner's last answers to one question, the newest first; reads her part of the
 	journal's primary key."""
-	values = row_names.of_learner(player, season, question_id=question_id, limit=limit)
+	values = row_names.of_learner(learner, season, question_id=question_id, limit=limit)
 	return [(name, JournalEntry(*fields_)) for name, *fields_ in frappe.db.sql(HISTORY_SQL, values)]
 
 
-def count_answers(player: str, season: str, submission_id: str) -> int:
+def count_answers(learner: str, season: str, submission_id: str) -> int:
 	"""How many answers of a submission are in the journal."""
-	values = {"season": season, **row_names.bounds(row_names.submission_key(player, season, submission_id))}
+	values = {"season": season, **row_names.bounds(row_names.submission_key(learner, season, submission_id))}
 	return frappe.db.sql(COUNT_ANSWERS_SQL, values)[0][0]
 
 
-def iterate_journal(season: str, player: str | None = None) -> Iterator[tuple[str, JournalEntry]]:
+def iterate_journal(season: str, learner: str | None = None) -> Iterator[tuple[str, JournalEntry]]:
 	"""(player, answer) of a season, or of one learner in it; each learner's answers in one run, unsorted."""
-	first = row_names.digest(player) if player else ""
+	first = row_names.digest(learner) if learner else ""
 	after, last = first, (first or "f" * NAME_LENGTH) + "g"
 	while True:
 		database.new_snapshot()  # a long one would keep partitions from being made
 		values = {"season": season, "after": after, "last": last, "limit": PAGE_ROWS}
 		rows = frappe.db.sql(PAGE_SQL, values)
-		yield from ((player_of_row, JournalEntry(*fields_)) for _name, player_of_row, *fields_ in rows)
+		yield from ((learner_of_row, JournalEntry(*fields_)) for _name, learner_of_row, *fields_ in rows)
 		if len(rows) < PAGE_ROWS:
 			return
 		after = rows[-1][0]
@@ -78,8 +78,8 @@ def is_journalled(key: str) -> bool:
 	return bool(frappe.db.sql(IS_JOURNALLED_SQL, row_names.bounds(key)))
 
 
-def journal_by_learner(season: str, player: str | None = None) -> Iterator[tuple[str, list[JournalEntry]]]:
+def journal_by_learner(season: str, learner: str | None = None) -> Iterator[tuple[str, list[JournalEntry]]]:
 	"""Each learner's answers of a season, unsorted."""
-	rows = iterate_journal(season, player)
-	for learner, group in groupby(rows, key=lambda row: row[0]):
-		yield learner, [entry for _player, entry in group]
+	rows = iterate_journal(season, learner)
+	for name, group in groupby(rows, key=lambda row: row[0]):
+		yield name, [entry for _learner, entry in group]

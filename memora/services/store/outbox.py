@@ -53,14 +53,14 @@ BACKLOG_SQL = """
 
 def insert(
 	key: str,
-	player: str,
+	learner: str,
 	season: str,
 	records: Iterable[MemoryRecord],
 	activity: Sequence[ActivityCount],
 	now: datetime,
 ) -> None:
 	"""Adds a submission. Raises SeasonStateError if the season takes no answers; then the caller must roll back."""
-	values = {"name": key, "player": player, "season": season, "activity": json.dumps(activity), "now": now}
+	values = {"name": key, "player": learner, "season": season, "activity": json.dumps(activity), "now": now}
 	frappe.db.sql(INSERT_SQL, {**values, "payload": pack_records(records)})
 	if frappe.db._cursor.rowcount != 1:
 		frappe.throw(frappe._("Season {0} takes no answers any more.").format(season), SeasonStateError)
@@ -75,8 +75,8 @@ def take(names: list[str]) -> list[OutboxRow]:
 		return []
 	rows = frappe.db.sql(TAKE_SQL, {"names": names})
 	return [
-		OutboxRow(name, player, season, unpack_activity(activity), unpack_records(payload))
-		for name, player, season, activity, payload in rows
+		OutboxRow(name, learner, season, unpack_activity(activity), unpack_records(payload))
+		for name, learner, season, activity, payload in rows
 	]
 
 

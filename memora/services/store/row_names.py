@@ -12,28 +12,28 @@ def digest(*parts: str) -> str:
 	return blake2b("\0".join(parts).encode(), digest_size=KEY_BYTES).hexdigest()
 
 
-def tracker_name(player: str, season: str, question_id: str) -> str:
+def tracker_name(learner: str, season: str, question_id: str) -> str:
 	"""The primary key of a tracker row: one learner's rows are neighbours on disk."""
-	return digest(player) + digest(season, question_id)
+	return digest(learner) + digest(season, question_id)
 
 
-def submission_key(player: str, season: str, submission_id: str) -> str:
+def submission_key(learner: str, season: str, submission_id: str) -> str:
 	"""The name of a submission's outbox row, and how the names of its journal rows begin."""
-	return digest(player) + digest(season, submission_id)
+	return digest(learner) + digest(season, submission_id)
 
 
-def is_of_learner(key: str, player: str) -> bool:
+def is_of_learner(key: str, learner: str) -> bool:
 	"""Whether a submission key is one of this learner's."""
-	return key.startswith(digest(player))
+	return key.startswith(digest(learner))
 
 
-def journal_name(player: str, season: str, submission_id: str, question_id: str) -> str:
-	return submission_key(player, season, submission_id) + digest(question_id)
+def journal_name(learner: str, season: str, submission_id: str, question_id: str) -> str:
+	return submission_key(learner, season, submission_id) + digest(question_id)
 
 
-def names_of_learner(player: str) -> tuple[str, str]:
+def names_of_learner(learner: str) -> tuple[str, str]:
 	"""Bounds of the names of all her rows, in each of the three tables."""
-	first, last = bounds(digest(player)).values()
+	first, last = bounds(digest(learner)).values()
 	return first, last
 
 
@@ -42,15 +42,15 @@ def bounds(prefix: str) -> dict[str, str]:
 	return {"first": prefix, "last": prefix + "g"}
 
 
-def where_learner(doctype: str, player: str) -> str:
+def where_learner(doctype: str, learner: str) -> str:
 	"""Returns the SQL condition that selects a learner's rows in the list of one of the three tables."""
-	first, last = names_of_learner(player)
+	first, last = names_of_learner(learner)
 	return f"`tab{doctype}`.name BETWEEN '{first}' AND '{last}'"
 
 
-def of_learner(player: str, season: str, **more: Any) -> dict[str, Any]:
+def of_learner(learner: str, season: str, **more: Any) -> dict[str, Any]:
 	"""Returns the values that statements on one learner's rows of a season bind."""
-	return {"player": player, "season": season, **bounds(digest(player)), **more}
+	return {"player": learner, "season": season, **bounds(digest(learner)), **more}
 
 
 def shares(how_many: int) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ from memora.services.store.records import ActivityCount, JournalEntry, MemoryRec
 
 
 def write_submission(
-	player: str,
+	learner: str,
 	season: str,
 	submission_id: str,
 	entries: list[JournalEntry],
@@ -21,7 +21,7 @@ def write_submission(
 	The caller commits; from the commit on nothing loses the answers. Raises SeasonStateError if the season takes no
 	answers any more; then the transaction must be rolled back.
 	"""
-	key = row_names.submission_key(player, season, submission_id)
-	journal.insert(key, player, season, submission_id, entries, now)
-	outbox.insert(key, player, season, records, activity, now)
+	key = row_names.submission_key(learner, season, submission_id)
+	journal.insert(key, learner, season, submission_id, entries, now)
+	outbox.insert(key, learner, season, records, activity, now)
 	return key

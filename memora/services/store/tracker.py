@@ -74,28 +74,28 @@ TAKES_RECORDS_SQL = """
 HAS_ANSWERS_SQL = "SELECT 1 FROM `tabPlayer Memory Tracker` LIMIT 1"
 
 
-def get_records(player: str, season: str, question_ids: Iterable[str]) -> dict[str, MemoryRecord]:
+def get_records(learner: str, season: str, question_ids: Iterable[str]) -> dict[str, MemoryRecord]:
 	"""A learner's records of these questions by question_id, tracker overlaid with outbox; one query.
 
 	Records of her outbox come along whether asked for or not.
 	"""
-	names = [row_names.tracker_name(player, season, q) for q in question_ids] or [""]
+	names = [row_names.tracker_name(learner, season, q) for q in question_ids] or [""]
 	statement = RECORDS_BY_NAME_SQL if len(names) <= FEW_RECORDS else RECORDS_BY_MANY_NAMES_SQL
-	return overlay(frappe.db.sql(statement, row_names.of_learner(player, season, names=names)))
+	return overlay(frappe.db.sql(statement, row_names.of_learner(learner, season, names=names)))
 
 
-def get_all_records(player: str, season: str) -> dict[str, MemoryRecord]:
+def get_all_records(learner: str, season: str) -> dict[str, MemoryRecord]:
 	"""All of a learner's records in a season by question_id, tracker overlaid with outbox; one query."""
-	return overlay(frappe.db.sql(RECORDS_OF_LEARNER_SQL, row_names.of_learner(player, season)))
+	return overlay(frappe.db.sql(RECORDS_OF_LEARNER_SQL, row_names.of_learner(learner, season)))
 
 
 def get_due(
-	player: str, season: str, now: datetime, limit: int, subject: str | None = None
+	learner: str, season: str, now: datetime, limit: int, subject: str | None = None
 ) -> tuple[list[MemoryRecord], int]:
 	"""The records due at `now` (naive site time), oldest first, and how many there are in all."""
-	pending = get_pending(player, season)
-	names = [row_names.tracker_name(player, season, q) for q in pending] or [""]
-	values = row_names.of_learner(player, season, now=now, subject=subject, pending=names, limit=limit)
+	pending = get_pending(learner, season)
+	names = [row_names.tracker_name(learner, season, q) for q in pending] or [""]
+	values = row_names.of_learner(learner, season, now=now, subject=subject, pending=names, limit=limit)
 	stored = [record for (payload,) in frappe.db.sql(DUE_SQL, values) for record in unpack_records(payload)]
 	total = frappe.db.sql(DUE_COUNT_SQL, values)[0][0] if len(stored) == limit else len(stored)
 	fresh = [r for r in pending.values() if r.next_review_date <= now and subject in (None, r.subject)]
@@ -103,11 +103,11 @@ def get_due(
 	return due[:limit], total + len(fresh)
 
 
-def get_next_due(player: str, season: str, now: datetime, subject: str | None = None) -> datetime | None:
+def get_next_due(learner: str, season: str, now: datetime, subject: str | None = None) -> datetime | None:
 	"""When (naive site time) the first of the records that are not due yet falls due; None where there is none."""
-	pending = get_pending(player, season)
-	names = [row_names.tracker_name(player, season, q) for q in pending] or [""]
-	values = row_names.of_learner(player, season, now=now, subject=subject, pending=names)
+	pending = get_pending(learner, season)
+	names = [row_names.tracker_name(learner, season, q) for q in pending] or [""]
+	values = row_names.of_learner(learner, season, now=now, subject=subject, pending=names)
 	((stored,),) = frappe.db.sql(NEXT_DUE_SQL, values)
 	fresh = [
 		r.next_review_date
@@ -117,15 +117,15 @@ def get_next_due(player: str, season: str, now: datetime, subject: str | None = 
 	return min([*fresh, *([stored] if stored else [])], default=None)
 
 
-def get_first_seen(player: str, season: str) -> dict[str, datetime]:
+def get_first_seen(learner: str, season: str) -> dict[str, datetime]:
 	"""When (naive site time) a learner first answered each question of a season she has seen."""
-	stored = dict(frappe.db.sql(FIRST_SEEN_SQL, row_names.of_learner(player, season)))
-	return {**{q: record.creation for q, record in get_pending(player, season).items()}, **stored}
+	stored = dict(frappe.db.sql(FIRST_SEEN_SQL, row_names.of_learner(learner, season)))
+	return {**{q: record.creation for q, record in get_pending(learner, season).items()}, **stored}
 
 
-def get_pending(player: str, season: str) -> dict[str, MemoryRecord]:
+def get_pending(learner: str, season: str) -> dict[str, MemoryRecord]:
 	"""The records in a learner's outbox."""
-	rows = frappe.db.sql(PENDING_SQL, row_names.of_learner(player, season))
+	rows = frappe.db.sql(PENDING_SQL, row_names.of_learner(learner, season))
 	return overlay(rows)
 
 
@@ -146,14 +146,14 @@ def keep_from_archive(season: str) -> None:
 		)
 
 
-def upsert_records(player: str, season: str, records: Iterable[MemoryRecord]) -> None:
+def upsert_records(learner: str, season: str, records: Iterable[MemoryRecord]) -> None:
 	"""Writes a learner's records to the tracker, each unless a newer one is there."""
-	_upsert([(player, season, record) for record in records])
+	_upsert([(learner, season, record) for record in records])
 
 
-def overwrite_records(player: str, season: str, records: Iterable[MemoryRecord]) -> None:
+def overwrite_records(learner: str, season: str, records: Iterable[MemoryRecord]) -> None:
 	"""Writes a learner's records to the tracker whatever is there; for repairs."""
-	_upsert([(player, season, record) for record in records], OVERWRITE_TAIL_SQL)
+	_upsert([(learner, season, record) for record in records], OVERWRITE_TAIL_SQL)
 
 
 def upsert_submissions(rows: Iterable[OutboxRow]) -> None:
@@ -163,8 +163,8 @@ def upsert_submissions(rows: Iterable[OutboxRow]) -> None:
 
 def _upsert(records: list[tuple[str, str, MemoryRecord]], tail: str = UPSERT_TAIL_SQL) -> None:
 	rows = [
-		(row_names.tracker_name(player, season, r.question_id), player, season, *values_of(r))
-		for player, season, r in records
+		(row_names.tracker_name(learner, season, r.question_id), learner, season, *values_of(r))
+		for learner, season, r in records
 	]
 	rows.sort(key=itemgetter(0))  # by primary key: neighbours on disk, and no two folds can deadlock
 	for start in range(0, len(rows), UPSERT_ROWS):

@@ -37,30 +37,30 @@ def pick_learners(season: str, how_many: int) -> set[str]:
 	"""
 	places = [v for _ in range(how_many) for v in (season, f"{random.getrandbits(64):016x}", season)]
 	rows = frappe.db.sql(" UNION ALL ".join([LEARNER_AT_SQL] * how_many), places)
-	return {player for (player,) in rows if player}
+	return {learner for (learner,) in rows if learner}
 
 
-def get_schedules(season: str, players: Sequence[str]) -> dict[str, dict[str, str]]:
-	"""Whole schedules, {player: {question_id: next_review_date as ISO text}}, tracker overlaid with outbox.
+def get_schedules(season: str, learners: Sequence[str]) -> dict[str, dict[str, str]]:
+	"""Whole schedules, {learner: {question_id: next_review_date as ISO text}}, tracker overlaid with outbox.
 
 	Two queries, and one for each learner of whom answers wait to be folded.
 	"""
-	if not players:
+	if not learners:
 		return {}
-	bounds = {player: tuple(row_names.bounds(row_names.digest(player)).values()) for player in players}
+	bounds = {learner: tuple(row_names.bounds(row_names.digest(learner)).values()) for learner in learners}
 	ranges = " OR ".join(["name BETWEEN %s AND %s"] * len(bounds))
 	statement = WAITING_LEARNERS_SQL.format(ranges=ranges)
 	waiting = {p for (p,) in frappe.db.sql(statement, (season, *chain.from_iterable(bounds.values())))}
 	statement = " UNION ALL ".join([SCHEDULE_SQL] * len(bounds))
-	values = [value for player, pair in bounds.items() for value in (player, season, *pair)]
+	values = [value for learner, pair in bounds.items() for value in (learner, season, *pair)]
 	return {
-		player: _schedule(player, season)
-		if player in waiting or payload is None
+		learner: _schedule(learner, season)
+		if learner in waiting or payload is None
 		else dict(json.loads(payload))
-		for player, payload in frappe.db.sql(statement, values)
+		for learner, payload in frappe.db.sql(statement, values)
 	}
 
 
-def _schedule(player: str, season: str) -> dict[str, str]:
-	records = tracker.get_all_records(player, season)
+def _schedule(learner: str, season: str) -> dict[str, str]:
+	records = tracker.get_all_records(learner, season)
 	return {q: record.next_review_date.isoformat(" ") for q, record in records.items()}
