@@ -68,9 +68,10 @@ def running(bench: Bench, processes: int) -> Iterator[None]:
 
 
 def _share(own: Bench, bench: Bench) -> None:
+	(bench.root / "rq-dashboard").mkdir(exist_ok=True)  # a test installs it for both
 	for name in SHARED:
 		link, target = own.root / name, bench.root / name
-		if link.is_symlink():
+		if link.is_symlink() or not target.exists():
 			continue
 		if link.is_dir():
 			link.rmdir()  # make_directories has made an empty one

@@ -74,6 +74,7 @@ def test_the_services_of_a_bench(start, tmp_path, request):
 	assert all(file.pid() for file in files)
 	command.kill()
 	wait_until(lambda: not any(file.pid() for file in files), "the services' end", SECONDS)
+	wait_until(lambda: not services.keeper_file(bench).pid(), "the keeper's end", SECONDS)
 	assert json.loads((bench.run / "started-by-commands.json").read_text()) == []
 
 
