@@ -22,7 +22,10 @@ SEED_SITE, SEED_DATABASE = "seed.memora.localhost", "memora_seed"  # there while
 TIME_ZONE = "Asia/Kolkata"  # Frappe's default where nobody has chosen one
 RECIPE = f"1 {ADMIN_PASSWORD} {TIME_ZONE}"  # a dump that was made in another way is not used
 # What `bench migrate` acts on. A change in other files needs no migration.
-SCHEMA_FILES = ("**/*.json", "*.txt", "hooks.py", "install.py", "**/*partition*.py", "patches/**/*.py")
+SCHEMA_FILES = (
+	*("**/*.json", "*.txt", "hooks.py", "install.py", "patches/**/*.py"),
+	*(f"services/store/{name}.py" for name in ("ddl", "layout", "partitions", "tables")),
+)
 ENABLE_SCHEDULER = """\
 UPDATE `{name}`.tabSingles SET value = '1' WHERE doctype = 'System Settings' AND field = 'enable_scheduler';
 """

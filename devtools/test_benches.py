@@ -19,7 +19,7 @@ SHARED = ("env", "apps", "api-client", "node", "node-of-pypi", "rq-dashboard", "
 
 QUICK = "not (browser or faults or servers or slow)"
 # More would help nobody: each process has web servers, workers, a MariaDB and Redis beside it
-PROCESSES = min(2, os.cpu_count() or 1)
+PROCESSES = min(2, len(os.sched_getaffinity(0)))
 # With other options, or with names of tests, somebody looks at a few tests: one process starts sooner
 FOR_WHOLE_RUNS = re.compile(r"--durations|--maxfail|--tb|--junitxml|-[qvxrW]")
 

@@ -234,6 +234,7 @@ def test_a_deletion_is_counted_before_it_is_confirmed(long_worker, manager):
 # Without the queue's Redis
 
 
+@pytest.mark.slow
 def test_without_a_queue_nothing_is_started(site, manager, season):
 	url = f"redis://127.0.0.1:{ports.any_free()}/0"
 	with processes.web(site, env={"FRAPPE_REDIS_QUEUE": url}) as web:

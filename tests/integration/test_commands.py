@@ -236,6 +236,7 @@ def test_a_drain_of_what_was_parked(player, season):
 	assert state.tracker(player).keys() == {"q-1", "q-2"}
 
 
+@pytest.mark.slow
 def test_demo_data_leaves_the_active_season(season):
 	assert run_json("seed-demo") == (0, {"questions": 197, "season": season})
 

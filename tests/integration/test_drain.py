@@ -263,6 +263,7 @@ def test_a_lock_wait_that_times_out_is_tried_again(season, player, impatient):
 	assert not outbox(player)
 
 
+@pytest.mark.slow
 def test_a_lock_that_stays_raises_and_leaves_the_submission(season, player, impatient):
 	[stored] = factories.make_records(player)
 	key = put(player, season, "a", [newer(stored)])

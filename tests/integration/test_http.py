@@ -286,6 +286,7 @@ def test_no_active_season(client, season):
 			assert session["message"] == explained
 
 
+@pytest.mark.slow
 def test_answers_that_can_not_be_saved_now_may_be_sent_again(client, player):
 	name = "memora:" + row_names.digest(frappe.conf.db_name, player)
 	with raw_connection() as connection, connection.cursor() as cursor:

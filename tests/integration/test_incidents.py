@@ -295,6 +295,7 @@ def test_who_asks_for_the_incident(managers, player):
 # Over
 
 
+@pytest.mark.slow
 def test_with_the_breaker_as_it_is_a_read_is_whole_again_within_ten_seconds(proxy, player, season):
 	make_records(player, 3)
 	assert not read(player)["is_degraded"]

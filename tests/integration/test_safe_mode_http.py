@@ -162,6 +162,7 @@ def test_answers_are_taken_however_often(client, player):
 	assert client.get(READ).status_code == 429
 
 
+@pytest.mark.slow
 def test_without_any_redis_learners_go_on(site, learner, season):
 	"""Not even Frappe's own. It keeps what it knows of DocTypes there, so such a request takes it long."""
 	make_records(learner.name, 3)

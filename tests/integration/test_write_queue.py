@@ -366,6 +366,7 @@ def test_a_damaged_job_hides_no_other(manager, player, season, damage):
 	assert set(statuses(manager)) <= {"damaged", "whole"}
 
 
+@pytest.mark.slow
 def test_without_the_queues_redis_submissions_are_shown_and_nothing_is_retried(site, manager, player, season):
 	parked, queued = make_parked(player, season), make_submission(player, season)
 	with processes.web(site, env={"FRAPPE_REDIS_QUEUE": f"redis://127.0.0.1:{ports.any_free()}/0"}) as web:
