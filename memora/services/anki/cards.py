@@ -1,4 +1,4 @@
-"""What a card of Anki shows: its note type's templates filled with the note's fields, as question and answer."""
+"""Turns an Anki card into a question and an answer: fills the templates of the note type with the note's fields."""
 
 import re
 from dataclasses import dataclass
@@ -20,14 +20,17 @@ MARKUP = re.compile(r"<(?!(?:img|audio)\b[^>]*\bsrc=)[^>]*>|&nbsp;|\s", re.IGNOR
 
 @dataclass(frozen=True)
 class Faces:
-	"""HTML as the note has it, not cleaned: media are named as in the package."""
+	"""The question and the answer of a card, as HTML.
+
+	The HTML is not cleaned yet. Media have the names that they have in the package.
+	"""
 
 	question: str
 	answer: str
 
 
 def render_card(card: Card) -> Faces:
-	"""The two faces of a card; the answer without a repetition of the question. Raises UnusableCard with the reason."""
+	"""Returns the two faces of a card. The answer does not repeat the question. Raises UnusableCard, which says why."""
 	template, fields = _template(card), _fields(card)
 	question = _fill(template.front, _Context(card, fields, reveal=False))
 	if is_empty(question):
@@ -39,7 +42,7 @@ def render_card(card: Card) -> Faces:
 
 
 def is_empty(html: str) -> bool:
-	"""Whether there is nothing to read, see or hear."""
+	"""Says whether HTML shows nothing to read, see or hear."""
 	return not MARKUP.sub("", STYLE.sub("", html))
 
 
@@ -75,7 +78,7 @@ class _Context:
 	reveal: bool
 
 	def value(self, reference: str) -> str:
-		"""What stands for a reference, {{filter:filter:Field}}."""
+		"""Returns the text that stands for a reference, {{filter:filter:Field}}."""
 		*filters, name = (part.strip() for part in reference.split(":"))
 		text = self.fields.get(name, self._special(name))
 		for filter_ in reversed(filters):
@@ -88,7 +91,7 @@ class _Context:
 		return not is_empty(self.fields.get(name, self._special(name)))
 
 	def _special(self, name: str) -> str:
-		"""FrontSide is left out on purpose: learners are shown the question anyway."""
+		"""Returns the value of a special field. FrontSide is empty on purpose: learners see the question anyway."""
 		card = self.card
 		values = {
 			"Deck": card.deck,
@@ -104,12 +107,12 @@ class _Context:
 		if filter_ == "text":
 			return re.sub(r"<[^>]*>", "", text)
 		if (filter_ == "type" and not self.reveal) or filter_.startswith("tts "):
-			return ""  # a box to type in; a voice
+			return ""  # a box to type the answer in, or a synthetic voice: learners have neither
 		return text
 
 
 def _fill(template: str, context: _Context) -> str:
-	"""The template with its references replaced; sections whose condition does not hold are left out."""
+	"""Fills in a template's references, and leaves out the sections whose condition does not hold."""
 	shown, outer, parts, at = True, [], [], 0
 	for tag in TAG.finditer(template):
 		if shown:
@@ -127,11 +130,13 @@ def _fill(template: str, context: _Context) -> str:
 
 
 def cloze(text: str, number: int, reveal: bool) -> str:
-	"""A cloze text with the deletions of one number hidden, or shown in bold; empty where there is none.
+	"""Returns a cloze text with the deletions of one number hidden, or with `reveal` in bold.
 
-	Deletions may stand inside each other: {{c1::a {{c2::b}}::a hint}}.
+	Returns an empty text if there is no deletion of this number. Deletions may stand inside each other:
+	{{c1::a {{c2::b}}::a hint}}.
 	"""
-	open_: list[tuple[str, list[str]]] = [("", [])]  # what opened each, and its contents so far
+	# of each open deletion: the mark that opens it, and its contents so far
+	open_: list[tuple[str, list[str]]] = [("", [])]
 	found, at = False, 0
 	for mark in CLOZE.finditer(text):
 		open_[-1][1].append(text[at : mark.start()])
@@ -157,10 +162,10 @@ def _deletion(content: str, is_asked: bool, reveal: bool) -> str:
 
 
 def _playable(html: str) -> str:
-	"""[sound:name] as what a browser plays."""
+	"""Replaces each [sound:name] by an audio element, which a browser can play."""
 
 	def element(match: re.Match[str]) -> str:
-		name = match[1] if "&" in match[1] else escape(match[1])  # fields hold HTML, some of them escaped
+		name = match[1] if "&" in match[1] else escape(match[1])  # some fields hold the name escaped already
 		return f'<audio src="{name}" controls></audio>'
 
 	return SOUND.sub(element, html)

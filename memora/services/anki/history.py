@@ -1,7 +1,8 @@
-"""A learner's answers from Anki, as if she had given them here: journalled with their own dates, scheduled by replaying them.
+"""Imports a learner's answers from Anki, as if she had given the answers here.
 
-Only of questions that she has not answered in the season yet: the journal's order is that of time, and an answer
-that came before others can't move what these have led to. So a second import adds nothing.
+The journal gets the answers with the dates that they have in Anki. Replaying the answers gives the schedule. A question
+that the learner has already answered in the season is left out: the journal is in the order of time, and an earlier
+answer can't move what later answers have led to. So a second import adds nothing.
 """
 
 from collections import defaultdict
@@ -24,15 +25,16 @@ from memora.services.store.seasons import Season
 from memora.services.store.submissions import write_submission
 
 SOURCE = "Import"
-BATCH = 50  # questions, journalled in one transaction
-QUALITIES = dict(enumerate(GRADES.values(), start=1))  # of Anki's buttons
+BATCH = 50  # questions that one transaction journals
+QUALITIES = dict(enumerate(GRADES.values(), start=1))  # by Anki's buttons: 1 (Again) to 4 (Easy)
 
 
 def write(learner: str, questions: dict[int, str], reviews: list[Review]) -> Iterator[int]:
-	"""Journals reviews, in the order of time, of cards whose questions are given by the card's id.
+	"""Journals a learner's reviews. `questions` names the question of each card, by the card's id.
 
-	Goes on batch by batch and yields how many answers each held. Commits. Raises NoActiveSeason, and
-	JournalUnavailable where the learner is answering.
+	`reviews` are in the order of time. Reviews of other cards, and reviews dated in the future, are left out. Yields the
+	number of answers after each batch. Commits. Raises NoActiveSeason. Raises JournalUnavailable while the learner is
+	answering here.
 	"""
 	season = seasons.require_active_season()
 	now_ts = site_time.now().timestamp()
@@ -76,7 +78,10 @@ def _steps(
 
 
 def _journal(learner: str, season: str, steps: list[list[Step]]) -> None:
-	"""The journal has one row of a question in a submission, so that each round of answers is one."""
+	"""Journals the answers in rounds: first each question's first answer, then each question's second, and so on.
+
+	A submission has at most one journal row of a question. So each round is a submission.
+	"""
 	batch = row_names.digest(*(answers[0].after.question_id for answers in steps))
 	for number, round_ in enumerate(zip_longest(*steps), start=1):
 		given = [step for step in round_ if step]

@@ -1,8 +1,8 @@
-"""Makes questions of an Anki deck: first what would be done (a plan), then, as a job, the doing.
+"""Makes questions of an Anki deck. A preview shows what an import would do; a job does it.
 
-A question's name follows from the note's guid and the card's number, so that the same deck, imported again, updates
-its questions. The whole file is read before the first question is written; then a batch at a time is committed, so
-that a run that died or was cancelled leaves whole questions, and the next goes on.
+A question's name follows from the guid of the note and the number of the card. So importing a deck again updates the
+deck's questions. The whole file is read before the first question is written. Then questions are committed in batches:
+a run that died or was cancelled leaves whole questions only, and the next run goes on.
 """
 
 import json
@@ -39,10 +39,10 @@ from memora.services.store import database, question_bank, seasons
 DOCTYPE = "Anki Import"
 QUESTION = "Game Question"
 JOB = "memora.services.anki.importer.run_import"
-BATCH = 50  # questions, committed together: a second or two
-SAMPLE = 5  # questions, shown before the import
-MAX_PROBLEMS = 500  # rows; all are counted
-TAGS_OF_ANKI = {"leech", "marked"}  # which say something about a learner
+BATCH = 50  # questions that are committed together, in a second or two
+SAMPLE = 5  # questions that the preview shows
+MAX_PROBLEMS = 500  # rows that an Anki Import keeps; `skipped` counts every card and note
+TAGS_OF_ANKI = {"leech", "marked"}  # these tags say something about a learner, not about a question
 
 
 @dataclass
@@ -56,12 +56,14 @@ class ImportCounts:
 NOT_STARTED = {**asdict(ImportCounts()), "error": None, "started_at": None, "ended_at": None}
 
 
-# What would be done
+# Preview
 
 
 def preview_import(doc: Document) -> None:
-	"""Notes down in an Anki Import what importing it would do; the caller commits. Raises InvalidAnkiPackage,
-	InvalidAnkiImport, JobStateError, NoActiveSeason."""
+	"""Notes in an Anki Import what the import would do. The caller commits.
+
+	Raises InvalidAnkiPackage, InvalidAnkiImport, JobStateError, NoActiveSeason.
+	"""
 	doc.reload()
 	_require_idle(doc)
 	with _planned(doc) as (package, _media, plan):
@@ -96,7 +98,7 @@ def _shown(html: str) -> str:
 
 
 def describe_package(path: Path) -> dict[str, Any]:
-	"""What importing a file would do: counts, questions by deck, and problems. Raises InvalidAnkiPackage."""
+	"""Returns what importing a file would do: counts, questions by deck, and problems. Raises InvalidAnkiPackage."""
 	with open_package(path) as package:
 		plan = make_plan(package, Media(package))
 		return {
@@ -111,7 +113,7 @@ def describe_package(path: Path) -> dict[str, Any]:
 
 
 def upload_package(path: Path, subject: str, topic: str | None, learner: str | None) -> str:
-	"""The name of a new Anki Import of a file on this host. Commits. Raises InvalidAnkiImport, UnknownLearner."""
+	"""Makes an Anki Import of a file on this host; returns its name. Commits. Raises InvalidAnkiImport, UnknownLearner."""
 	for doctype, name in (("Game Subject", subject), ("Game Topic", topic)):
 		if name and not frappe.db.exists(doctype, name):
 			frappe.throw(_("There is no {0} {1}.").format(_(doctype), name), InvalidAnkiImport)
@@ -134,7 +136,7 @@ def upload_package(path: Path, subject: str, topic: str | None, learner: str | N
 
 
 def start_import(doc: Document) -> StartedJob:
-	"""Queues the job of an Anki Import: {status: queued, job_id}. Commits. Raises JobStateError, QueueUnavailable."""
+	"""Queues an import's job; returns {status: queued, job_id}. Commits. Raises JobStateError, QueueUnavailable."""
 	doc.reload()
 	_require_idle(doc)
 	before = doc.status
@@ -152,7 +154,7 @@ def start_import(doc: Document) -> StartedJob:
 
 
 def cancel_import(doc: Document) -> None:
-	"""Has the job stop after the batch it is at; one that no worker has begun never begins. Raises JobStateError."""
+	"""Stops the job after its present batch. A job that no worker has begun never begins. Raises JobStateError."""
 	doc.reload()
 	if doc.status not in ("Queued", "Running"):
 		frappe.throw(_("This import is not running."), JobStateError)
@@ -161,7 +163,7 @@ def cancel_import(doc: Document) -> None:
 
 
 def _require_idle(doc: Document) -> None:
-	"""One whose worker was killed is idle."""
+	"""Raises JobStateError while an import runs or waits for a worker. An import whose worker was killed counts as idle."""
 	with _lock(doc) as is_idle:
 		if not is_idle or (doc.status == "Queued" and _waits(doc.job_id)):
 			frappe.throw(_("This import is running."), JobStateError)
@@ -185,8 +187,11 @@ def _lock(doc: Document) -> AbstractContextManager[bool]:
 
 
 def run_import(name: str, progress: Callable[[int], None] | None = None) -> dict[str, Any]:
-	"""Imports: the counts, `status` and, where it failed, `error`. `progress`, if given, is called with how many
-	questions are done. Commits. Raises JobStateError where it is running."""
+	"""Imports a file. Returns the counts, `status` and, if the import failed, `error`.
+
+	`progress`, if given, is called with how many questions are done. Commits. Raises JobStateError if the import is
+	running already.
+	"""
 	doc = frappe.get_doc(DOCTYPE, name)
 	with _lock(doc) as is_mine:
 		if not is_mine:
@@ -199,7 +204,7 @@ class _Run:
 	def __init__(self, doc: Document, progress: Callable[[int], None] | None) -> None:
 		self.doc, self.progress = doc, progress
 		self.counts = ImportCounts()
-		self.positions: dict[str, int] = {}  # the last one given, by topic
+		self.positions: dict[str, int] = {}  # the last position in each topic
 
 	def go(self) -> dict[str, Any]:
 		started = {"status": "Running", "started_at": site_time.naive_now(), "ended_at": None, "error": None}
@@ -209,7 +214,7 @@ class _Run:
 			self._end(self._import())
 		except MemoraError as error:
 			self._end("Failed", strip_html(str(error)))
-		except BaseException as error:  # also a job's time limit: the next run goes on
+		except BaseException as error:  # a job's time limit, too: the next run goes on where this run ended
 			self._end("Failed", f"{type(error).__name__}: {error}")
 			raise
 		result = {**asdict(self.counts), "skipped": self.doc.skipped, "status": self.doc.status}
@@ -236,7 +241,7 @@ class _Run:
 		return "Completed"
 
 	def _topics(self, plan: Plan) -> dict[str, str]:
-		"""Each deck's topic, made where there is none."""
+		"""Returns each deck's topic, and makes the topics that are missing."""
 		chosen = {row.deck: row.topic for row in self.doc.decks}
 		with database.transaction():
 			return {
@@ -259,9 +264,9 @@ class _Run:
 			_tag(item)
 
 	def _update(self, item: Item, faces: dict[str, str]) -> None:
-		"""Topic, position, options and whether it is enabled stay: somebody may have put them in order."""
+		"""Updates the texts alone. Somebody may have chosen topic, position, options and `enabled`: these stay."""
 		question = frappe.get_doc(QUESTION, item.question_id)
-		# cleaned: on its way to the database Frappe writes some attributes in another way
+		# cleaned before comparing: Frappe spells some attributes differently on their way to the database
 		if all(clean(question.get(name)) == text for name, text in faces.items()):
 			self.counts.unchanged += 1
 			return
@@ -275,7 +280,7 @@ class _Run:
 		return self.positions[topic]
 
 	def _report(self) -> bool:
-		"""Says how far it is; whether to stop."""
+		"""Saves the counts and tells `progress`. Says whether the import is to stop."""
 		counts = asdict(self.counts)
 		with database.transaction():
 			frappe.db.set_value(DOCTYPE, self.doc.name, counts)
@@ -284,7 +289,7 @@ class _Run:
 		return bool(frappe.db.get_value(DOCTYPE, self.doc.name, "cancel_requested"))
 
 	def _end(self, status: str, error: str | None = None) -> None:
-		frappe.db.rollback()  # of a batch that failed; those before it are committed
+		frappe.db.rollback()  # drops a batch that failed; the batches before it are committed
 		values = {"status": status, "error": error, "ended_at": site_time.naive_now(), **asdict(self.counts)}
 		self._save(lambda doc: doc.update(values))
 
@@ -306,7 +311,7 @@ def _planned(doc: Document) -> Iterator[tuple[AnkiPackage, Media, Plan]]:
 
 
 def _path(doc: Document) -> str:
-	"""Where the file is. One that the user may not read counts as not there."""
+	"""Returns the path of an import's file. Raises InvalidAnkiImport if it is missing or the user may not read it."""
 	for name in frappe.get_all("File", filters={"file_url": doc.file}, pluck="name"):
 		file = frappe.get_doc("File", name)
 		if not file.is_remote_file and file.has_permission("read") and file.exists_on_disk():

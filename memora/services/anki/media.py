@@ -1,6 +1,7 @@
-"""The pictures and sounds of an Anki deck, as public Files of the questions that show them.
+"""The pictures and sounds of an Anki deck, kept as public Files of the questions that show them.
 
-Public, because learners may not read Game Question in the desk, so that its private files would be closed to them.
+A File of a question is public, because learners may not read Game Question in the desk: they could not open a private
+File of it.
 """
 
 from functools import cache
@@ -19,15 +20,13 @@ from memora.services.learning.question_html import clean
 DOCTYPE = "Game Question"
 MAX_FILES = 10_000
 MAX_TOTAL_BYTES = 1 << 30
-# What learners' pages show and play. SVG is left out: opened on its own, it may run scripts.
-ENDINGS = {
-	*(".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".bmp"),
-	*(".mp3", ".ogg", ".oga", ".opus", ".wav", ".m4a", ".aac", ".flac"),
-}
+# What learners' pages show and play. SVG is left out: an SVG that is opened on its own may run scripts.
+PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".bmp")
+SOUNDS = (".mp3", ".ogg", ".oga", ".opus", ".wav", ".m4a", ".aac", ".flac")
 
 
 class Media:
-	"""The media of one package, and which of them questions show."""
+	"""The media of one package. Remembers which of them the questions show."""
 
 	def __init__(self, package: AnkiPackage) -> None:
 		self.package, self.max_bytes = package, get_max_file_size()
@@ -36,7 +35,11 @@ class Media:
 		self.why_not = cache(self._why_not)
 
 	def keep_usable(self, html: str) -> tuple[str, set[str], dict[str, str]]:
-		"""(cleaned HTML, names of the media it shows, {name: why not} of those taken out of it)."""
+		"""Cleans HTML, and takes out media that can't be used.
+
+		Returns (the HTML, the names of the media that it shows, {name: why not} of the media taken out). Raises
+		InvalidAnkiPackage when the questions of the package show more than MAX_FILES or MAX_TOTAL_BYTES.
+		"""
 		names, problems = set(), {}
 
 		def look(_tag: str, attribute: str, value: str) -> str | None:
@@ -67,14 +70,14 @@ class Media:
 	def _why_not(self, name: str) -> str | None:
 		if name not in self.package.media:
 			return _("is not in the file")
-		if PurePosixPath(name).suffix.lower() not in ENDINGS:
+		if PurePosixPath(name).suffix.lower() not in PICTURES + SOUNDS:
 			return _("is of a kind that is not imported")
 		if self.package.read_media(name, self.max_bytes) is None:
 			return _("is larger than {0} MB").format(self.max_bytes >> 20)
 		return None
 
 	def attach(self, html: str, question: str) -> str:
-		"""The HTML with the addresses of its media, which are now Files of the question. Commits nothing."""
+		"""Makes the media in HTML Files of a question. Returns the HTML with the Files' addresses. Commits nothing."""
 
 		def address(_tag: str, attribute: str, value: str) -> str:
 			name = attribute == "src" and _name(value)
@@ -84,8 +87,8 @@ class Media:
 
 	def _file_url(self, name: str, question: str) -> str:
 		content = self.package.read_media(name, self.max_bytes)
-		assert content is not None  # why_not has left out what is too large
-		# by content: other decks may have another picture of this name
+		assert content is not None  # keep_usable has taken out media that are too large
+		# named by its content: another deck may have another picture of this name
 		file_name = f"anki-{sha256(content).hexdigest()[:20]}{PurePosixPath(name).suffix.lower()}"
 		owner = {"attached_to_doctype": DOCTYPE, "attached_to_name": question, "file_name": file_name}
 		if url := frappe.db.get_value("File", owner, "file_url"):
@@ -95,7 +98,7 @@ class Media:
 
 
 def _name(source: str) -> str | None:
-	"""What a package calls the file that `src` names; None for an address somewhere else."""
+	"""Returns the package's name for the file that `src` names, or None for an address somewhere else."""
 	source = source.strip()
 	if not source or source.startswith("/") or ":" in source.partition("/")[0]:
 		return None

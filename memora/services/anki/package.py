@@ -1,8 +1,8 @@
-"""Reads what Anki exports as .apkg: a zip of a SQLite database and the media its notes show.
+"""Reads .apkg files, which Anki exports: a zip of a SQLite database and of the media that the notes show.
 
-Nothing is written or unpacked but the database, to a temporary file. Two layouts are known: the old one
-(collection.anki2, collection.anki21), and that of Anki 2.1.50 and later (collection.anki21b: compressed, with
-protocol buffers where JSON was). Described by Anki's sources, rslib/src/import_export and proto/anki.
+Only the database is unpacked, to a temporary file. Two layouts are known: the old layout (collection.anki2,
+collection.anki21), and the layout of Anki 2.1.50 and later (collection.anki21b: compressed, with protocol buffers where
+JSON was). Anki's sources describe both, in rslib/src/import_export and proto/anki.
 """
 
 import json
@@ -24,20 +24,18 @@ from frappe import _
 
 from memora.exceptions import InvalidAnkiPackage
 
-COLLECTIONS = (
-	"collection.anki21b",
-	"collection.anki21",
-	"collection.anki2",
-)  # the best first: others are stand-ins
-LATEST_VERSION = 3  # of the layout, as `meta` has it
+# The best first: in a zip that has several, the others only stand in for it
+COLLECTIONS = ("collection.anki21b", "collection.anki21", "collection.anki2")
+LATEST_VERSION = 3  # of the layout; the zip's file `meta` says which version it has
 MAX_COLLECTION_BYTES = 64 << 20  # some 100,000 notes
 MAX_MAP_BYTES = 8 << 20
 MAX_CARDS = 50_000
-MAX_NAME = 140  # characters, of a field that holds one
-READ_SECONDS = 60  # for the statements on a database that somebody else made
-ENCRYPTED = 0x1  # of a zip entry's flags
+MAX_NAME = 140  # characters in a field that holds a name
+READ_SECONDS = 60  # for all statements on one database: somebody else made it
+ENCRYPTED = 0x1  # a bit in the flags of each file in a zip
 DECK_SEPARATOR = "::"
-ANSWERS = (0, 1, 2)  # kinds of revlog rows: learning, review, relearning; others are cramming and settings
+# Kinds of revlog rows: learning, review, relearning. The other kinds are cramming and changes of settings.
+ANSWERS = (0, 1, 2)
 
 CARDS_SQL = """
 	SELECT c.id, c.ord, CASE WHEN c.odid != 0 THEN c.odid ELSE c.did END, n.guid, n.mid, n.flds, n.tags
@@ -68,7 +66,7 @@ class NoteType:
 
 @dataclass(frozen=True)
 class Card:
-	"""A card and its note. `ordinal` counts from 0: the template's, or the cloze's number less one."""
+	"""A card and its note. `ordinal` counts from 0: it is the template's position, or the cloze's number less one."""
 
 	id: int
 	ordinal: int
@@ -81,7 +79,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Review:
-	"""An answer given in Anki: when, in epoch seconds; button 1 (Again) to 4 (Easy)."""
+	"""An answer given in Anki. `reviewed_ts` is in epoch seconds, `button` is 1 (Again) to 4 (Easy)."""
 
 	card_id: int
 	reviewed_ts: float
@@ -95,7 +93,7 @@ class _TooBig(Exception):
 
 @contextmanager
 def _named_errors() -> Iterator[None]:
-	"""Whatever a broken file makes the readers raise, as InvalidAnkiPackage."""
+	"""Raises InvalidAnkiPackage in place of any error that a broken file makes the readers raise."""
 	try:
 		yield
 	except zipfile.BadZipFile:
@@ -111,7 +109,7 @@ def _named_errors() -> Iterator[None]:
 
 
 class AnkiPackage:
-	"""What is in the file; see `open_package`."""
+	"""The contents of a package; see `open_package`."""
 
 	def __init__(self, archive: zipfile.ZipFile, database: sqlite3.Connection, is_new: bool) -> None:
 		self.archive, self.database, self.is_new = archive, database, is_new
@@ -141,7 +139,7 @@ class AnkiPackage:
 		]
 
 	def _media(self) -> Iterator[tuple[str, str]]:
-		"""(name as notes have it, name in the zip)."""
+		"""Yields (name in the notes, name in the zip) of each media file."""
 		info = self.members.get("media")
 		if not info:
 			return
@@ -152,12 +150,12 @@ class AnkiPackage:
 			yield from ((name, n) for n, name in json.loads(_read(self.archive, info, MAX_MAP_BYTES)).items())
 
 	def size_of(self, name: str) -> int:
-		"""Bytes, in the new layout compressed ones."""
+		"""Returns a media file's size in bytes. In the new layout this is the compressed size."""
 		return self.members[self.media[name]].file_size
 
 	@_named_errors()
 	def read_media(self, name: str, max_bytes: int) -> bytes | None:
-		"""A file's content; None where it is longer than that."""
+		"""Returns a media file's content, or None if it is longer than `max_bytes`. Raises InvalidAnkiPackage."""
 		info = self.members[self.media[name]]
 		if info.file_size > max_bytes:
 			return None
@@ -172,7 +170,7 @@ class AnkiPackage:
 
 	@_named_errors()
 	def reviews(self) -> list[Review]:
-		"""All answers, in the order of time."""
+		"""Returns all answers in the order of time. Raises InvalidAnkiPackage."""
 		return [
 			Review(card, milliseconds / 1000, button, max(0, took))
 			for card, milliseconds, button, took, kind in _query(self.database, REVIEWS_SQL)
@@ -182,7 +180,7 @@ class AnkiPackage:
 
 @contextmanager
 def open_package(path: str | Path) -> Iterator[AnkiPackage]:
-	"""Opens an .apkg and has read its notes. Raises InvalidAnkiPackage, which says what the file is instead."""
+	"""Opens an .apkg and reads its notes. Raises InvalidAnkiPackage, which says what is wrong with the file."""
 	with ExitStack() as stack:
 		with _named_errors():
 			archive = stack.enter_context(zipfile.ZipFile(path))
@@ -214,7 +212,7 @@ def _find_collection(archive: zipfile.ZipFile) -> str:
 
 
 def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, max_bytes: int) -> bytes:
-	"""A zip never gives more than it declares."""
+	"""Reads one file of a zip. The declared size can be trusted: zipfile never gives more bytes."""
 	if info.file_size > max_bytes:
 		_too_big(info.filename, max_bytes)
 	return archive.read(info)
@@ -238,7 +236,7 @@ def _connect(file: Path) -> sqlite3.Connection:
 	database.create_collation(
 		"unicase", lambda a, b: (a.casefold() > b.casefold()) - (a.casefold() < b.casefold())
 	)
-	deadline = time.monotonic() + READ_SECONDS  # a view could compute for ever
+	deadline = time.monotonic() + READ_SECONDS  # a view in the database could compute for ever
 	database.set_progress_handler(lambda: time.monotonic() > deadline, 100_000)
 	return database
 
@@ -280,11 +278,11 @@ def _decks(database: sqlite3.Connection) -> dict[int, str]:
 	return {key: name.replace("\x1f", DECK_SEPARATOR) for key, name in _query(database, DECKS_SQL)}
 
 
-# Protocol buffers: of their wire format, as much as Anki's messages here need
+# Protocol buffers: only the part of the wire format that Anki's messages use
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-	"""(field number, value) of a message."""
+	"""Yields (field number, value) for each field of a message."""
 	at = 0
 	value: int | bytes
 	while at < len(data):
@@ -321,12 +319,12 @@ def _number(data: bytes, number: int) -> int:
 
 
 def normalised(name: str) -> str:
-	"""One spelling of a file's name: notes and packages come from systems that write accents in different ways."""
+	"""Returns one spelling of a file's name. Different systems write accents in different ways in notes and packages."""
 	return unicodedata.normalize("NFC", name)
 
 
 def _storable(name: str) -> str:
-	"""A deck's name as a field holds it unchanged: Frappe would escape what looks like HTML."""
+	"""Returns a deck's name in a form that a field keeps unchanged. Frappe would escape what looks like HTML."""
 	return name.translate({ord("<"): "(", ord(">"): ")"})[:MAX_NAME]
 
 

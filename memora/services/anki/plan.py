@@ -1,4 +1,4 @@
-"""What importing a deck of Anki would do: the questions it makes, and the cards and media it leaves out and why."""
+"""Plans the import of an Anki deck: the questions to make, and the cards and media to leave out, with the reason."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ EXCERPT = 120  # characters
 
 @dataclass(frozen=True)
 class Item:
-	"""A question to be: HTML that is clean, with media named as in the package."""
+	"""A question to make. Its HTML is clean; its media have the names that they have in the package."""
 
 	question_id: str
 	card: Card
@@ -36,7 +36,7 @@ class Problem:
 
 @dataclass
 class Plan:
-	"""What a package holds. `skipped` counts cards and notes; `problems` are those, and media that are missing."""
+	"""The plan for one package. `skipped` counts cards and notes; `problems` names each of them, and unusable media."""
 
 	notes: int = 0
 	skipped: int = 0
@@ -45,7 +45,7 @@ class Plan:
 
 	@property
 	def decks(self) -> Counter[str]:
-		"""How many questions of each deck."""
+		"""Returns how many questions each deck makes."""
 		return Counter(item.card.deck for item in self.items)
 
 	@property
@@ -54,7 +54,10 @@ class Plan:
 
 
 def make_plan(package: AnkiPackage, media: Media) -> Plan:
-	"""The questions of a package and what can't be one."""
+	"""Makes a question of each card of a package, and a problem of what can't be a question.
+
+	Raises InvalidAnkiPackage when the questions show too many media.
+	"""
 	plan = Plan(notes=len({card.guid for card in package.cards}) + len(package.orphans))
 	known: dict[tuple[str, str], Card] = {}
 	for card in package.cards:
@@ -98,5 +101,5 @@ def _problem(card: Card, reason: str) -> Problem:
 
 
 def excerpt(html: str) -> str:
-	"""How the text of some HTML, or of a note's fields, begins."""
+	"""Returns the beginning of a text in HTML; of a note's fields, of the first field."""
 	return strip_html(html.partition("\x1f")[0]).strip()[:EXCERPT]
