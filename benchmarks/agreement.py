@@ -1,4 +1,4 @@
-"""Whether journal, tracker and cache tell the same story of a learner, and it is the one that HTTP told."""
+"""Compares what journal, tracker and cache hold of a learner with each other, and with what HTTP acknowledged."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -7,13 +7,13 @@ from typing import Any
 
 import frappe
 
-from benchmarks.classroom import GET_REVIEW, Pupil
+from benchmarks.classroom import GET_REVIEW, Learner
 from memora.services import site_time
 from memora.services.cache import loading
 from memora.services.cache.schedules import Schedules
 from memora.services.store import tracker
 
-# By the columns, not by the names of rows that the app itself goes by.
+# These statements look rows up by column. The app looks them up by row name, so a wrong row name shows here.
 JOURNAL_SQL = """
 	SELECT question_id, kind, rating, reviewed_at, stability_after, difficulty_after, next_review_date_after
 	FROM `tabPlayer Review Log` WHERE season = %s AND player = %s ORDER BY reviewed_at"""
@@ -27,10 +27,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Account:
-	"""What each store holds of one learner."""
+	"""One learner, with what each store holds of her."""
 
 	user: str
-	acknowledged: Counter[str]  # answers by question, as HTTP confirmed them
+	acknowledged: Counter[str]  # answers by question, counted when HTTP acknowledged them
 	journal: dict[str, list[Row]]  # by question, oldest first
 	tracker: dict[str, Row]
 	scores: dict[str, float]
@@ -48,33 +48,36 @@ class Account:
 		return sum(row["reps"] for row in self.tracker.values())
 
 
-def account(season: str, pupil: Pupil) -> Account:
-	"""Reads Redis first, as the learner's answers have left it: the request over HTTP would mend it. A
-	schedule that is not whole there says nothing of what is due, and is loaded."""
-	schedules, of_learner = Schedules(), (season, pupil.user)
-	loading.load_due(schedules, pupil.user, season)
-	scores = schedules.read_all(pupil.user, season)
-	due_redis = schedules.count_due(pupil.user, season)
-	frappe.db.rollback()  # ends the snapshot of the last look
+def account(season: str, learner: Learner) -> Account:
+	"""Returns what each store holds of a learner now.
+
+	Redis is read before the learner's page is asked over HTTP, because that request would repair a wrong schedule.
+	A schedule that is not whole says nothing about what is due, so it is loaded first.
+	"""
+	schedules, of_learner = Schedules(), (season, learner.user)
+	loading.load_due(schedules, learner.user, season)
+	scores = schedules.read_all(learner.user, season)
+	due_redis = schedules.count_due(learner.user, season)
+	frappe.db.rollback()  # ends the snapshot of an earlier comparison
 	now = site_time.naive_now()
 	journal: dict[str, list[Row]] = {}
 	for row in frappe.db.sql(JOURNAL_SQL, of_learner, as_dict=True):
 		journal.setdefault(row["question_id"], []).append(row)
 	return Account(
-		user=pupil.user,
-		acknowledged=pupil.acknowledged.copy(),
+		user=learner.user,
+		acknowledged=learner.acknowledged.copy(),
 		journal=journal,
 		tracker={row["question_id"]: row for row in frappe.db.sql(TRACKER_SQL, of_learner, as_dict=True)},
 		scores=scores,
 		waiting=frappe.db.sql(OUTBOX_SQL, of_learner)[0][0],
 		due_redis=due_redis,
-		due_mariadb=tracker.get_due(pupil.user, season, now, limit=1)[1],
-		due_http=pupil.client.look(GET_REVIEW)["total_due"],
+		due_mariadb=tracker.get_due(learner.user, season, now, limit=1)[1],
+		due_http=learner.client.look(GET_REVIEW)["total_due"],
 	)
 
 
 def disagreements(account: Account) -> Iterator[str]:
-	"""Each a sentence that names learner, question and values."""
+	"""Yields a sentence for each disagreement, with learner, question and values."""
 	if account.waiting:
 		yield f"{account.user}: {account.waiting} submissions still wait in the outbox"
 	if not account.due_http == account.due_redis == account.due_mariadb:
@@ -87,7 +90,7 @@ def disagreements(account: Account) -> Iterator[str]:
 
 
 def _stories(account: Account) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
-	"""(what, {store: {question: value}}): two stores that must hold the same of every question."""
+	"""Yields (what, {store: {question: value}}). The two stores must hold equal values for every question."""
 	journal, tracker = account.journal, account.tracker
 	counted = _each(journal, len)
 	yield "answers", {"HTTP": dict(account.acknowledged), "journal": counted}
@@ -111,12 +114,12 @@ def _each(of_questions: dict[str, Any], value: Callable[[Any], Any]) -> dict[str
 
 
 def _lapses(rows: list[Row]) -> int:
-	"""Not to know a question at first sight is no lapse."""
+	"""Counts the answers Again. The first answer is left out: not knowing a new question is no lapse."""
 	return sum(row["rating"] == "Again" for row in rows[1:])
 
 
 def _first_sights(rows: list[Row]) -> int:
-	"""1 if the first answer, and no other, is journalled as Learn."""
+	"""Returns 1 if only the first answer is journalled as Learn, and another number if not."""
 	kinds = [row["kind"] for row in rows]
 	return kinds.count("Learn") if kinds[0] == "Learn" else 0
 

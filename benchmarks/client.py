@@ -1,4 +1,4 @@
-"""A learner's client: HTTP with keep-alive, by API key or by session cookie and CSRF token."""
+"""An HTTP client for one learner. It keeps its connection, and signs in by API key or by session cookie and CSRF token."""
 
 import re
 import time
@@ -17,7 +17,7 @@ Timings = dict[str, list[float]]
 
 
 class Client:
-	"""One learner's session. Any answer but HTTP 200 is a Failure; not safe for two threads at once."""
+	"""One learner's session. A status other than 200 raises Failure. Two threads must not use it at the same time."""
 
 	def __init__(self, url: str, user: str) -> None:
 		self.url, self.user = url, user
@@ -30,7 +30,7 @@ class Client:
 		return self
 
 	def log_in(self, password: str, page: str = "me") -> "Client":
-		"""Takes the session cookie, and the CSRF token that the page carries, as Frappe's own pages do."""
+		"""Signs in. Keeps the session cookie and the CSRF token that the page carries, as Frappe's own pages do."""
 		self._request("POST", "/api/method/login", json={"usr": self.user, "pwd": password})
 		found = CSRF_TOKEN.search(self._request("GET", f"/{page}").text)
 		if not found:
@@ -45,7 +45,7 @@ class Client:
 		return self._call("POST", method, json=arguments)
 
 	def look(self, method: str) -> dict[str, Any]:
-		"""As get, but not timed: for whoever checks."""
+		"""Calls an endpoint by GET, without timing the request. Comparisons use this, so that they do not count."""
 		return self._request("GET", f"/api/method/{method}").json()["message"]
 
 	def _call(self, verb: str, method: str, **how: Any) -> dict[str, Any]:
@@ -63,7 +63,10 @@ class Client:
 		return response
 
 	def _send(self, verb: str, url: str, **how: Any) -> requests.Response:
-		"""Once more where the server has just closed an idle connection; submissions carry an id for that."""
+		"""Sends a request, and sends it a second time if the connection fails: the server closes idle connections.
+
+		A submission carries an id, so the second request does not count its answers twice.
+		"""
 		try:
 			return self.session.request(verb, url, timeout=TIMEOUT_SECONDS, **how)
 		except requests.ConnectionError:
@@ -71,7 +74,7 @@ class Client:
 
 
 def merged(timings: list[Timings]) -> Timings:
-	"""The timings of several clients as one."""
+	"""Joins the timings of several clients."""
 	everything: Timings = defaultdict(list)
 	for one in timings:
 		for method, milliseconds in one.items():

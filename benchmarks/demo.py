@@ -1,8 +1,8 @@
-"""`./dev demo`: learners learn and review over HTTP for some days, then every store is compared.
+"""`./dev demo`: learners learn and review over HTTP for some days, then journal, tracker and cache are compared.
 
-Makes users learner01@example.com and so on, the season "Demo Season" and the questions that come with the
-app, and leaves them for a person to look at. What these learners had in that season is deleted at the start;
-nothing else of the site is changed. Exits with 1 if journal, tracker and cache disagree about anything.
+The demo makes the users learner01@example.com and so on, the season "Demo Season", and the questions that come with
+the app. They stay, for a person to look at. The demo first deletes the answers that these learners have in that season.
+It changes nothing else on the site. It exits with 1 if journal, tracker and cache disagree.
 """
 
 import argparse
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import frappe
 
-from benchmarks import agreement, learners, replay, site
-from benchmarks.classroom import AT_A_TIME, GET_REVIEW, Pupil, at_once
+from benchmarks import agreement, demo_users, replay, site
+from benchmarks.classroom import AT_A_TIME, GET_REVIEW, Learner, at_once
 from benchmarks.client import Client, Timings, merged
-from benchmarks.learners import Learner
+from benchmarks.demo_users import Credentials
 from benchmarks.report import number, percentile, table
 from benchmarks.season_days import let_days_pass
 from devtools.report import Failure, say, say_failure, step
@@ -24,31 +24,31 @@ from memora.demo_data import load_question_set
 from memora.services.figures import activity_rebuild, due_forecast
 
 SEASON = site.DEMO_SEASON
-COOKIE_LEARNERS = 4  # the others sign in by API key, as an app's clients do
+COOKIE_LEARNERS = 4  # the other learners sign in by API key, as an app's clients do
 LESSONS_FIRST_DAY, LESSONS_A_DAY = 2, 1
 SHOWN_DISAGREEMENTS = 20
 
 
 @dataclass
 class Group:
-	"""Some learners, and the seconds in which their requests were made."""
+	"""Some learners, and the seconds that their requests took."""
 
 	title: str
-	pupils: list[Pupil]
+	learners: list[Learner]
 	seconds: float = 0.0
 	disagreements: list[str] = field(default_factory=list)
 
 	@property
 	def users(self) -> list[str]:
-		return [pupil.user for pupil in self.pupils]
+		return [learner.user for learner in self.learners]
 
 	@property
 	def answers(self) -> int:
-		return sum(pupil.acknowledged.total() for pupil in self.pupils)
+		return sum(learner.acknowledged.total() for learner in self.learners)
 
 	@property
 	def timings(self) -> Timings:
-		return merged([pupil.client.timings for pupil in self.pupils])
+		return merged([learner.client.timings for learner in self.learners])
 
 
 def main() -> int:
@@ -64,8 +64,8 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-	parser = argparse.ArgumentParser(prog="./dev demo", description="Learners at work, over HTTP.")
-	parser.add_argument("--days", type=_days, default=5, help="days of reviews after the first day (5)")
+	parser = argparse.ArgumentParser(prog="./dev demo", description="Learners learn and review over HTTP.")
+	parser.add_argument("--days", type=_days, default=5, help="days after the first day (default: 5)")
 	return parser
 
 
@@ -81,7 +81,7 @@ def _run(days: int) -> int:
 	if replay.file().is_file():
 		groups.append(_replay(replay.file()))
 	else:
-		say(f"           no replay: there is no {replay.file()} (MEMORA_REVIEW_LOGS names another)")
+		say(f"           no replay: there is no {replay.file()} (MEMORA_REVIEW_LOGS can name another file)")
 	_count_anew()
 	say(f"\n{_answers_table(groups)}\n\n{_requests_table(groups)}\n")
 	return _verdict([sentence for group in groups for sentence in group.disagreements])
@@ -97,24 +97,24 @@ def _prepare_class() -> Group:
 		made = load_question_set()
 		frappe.db.commit()
 	say(f"           {made} questions are new on this site")
-	with step(f"Making {learners.LEARNERS} learners"):
-		members = learners.ensure_learners()
+	with step(f"Making {demo_users.LEARNERS} learners"):
+		members = demo_users.ensure_learners()
 	_start_over([member.user for member in members])
 	with step(f"Signing in: {COOKIE_LEARNERS} by session cookie and CSRF token, the others by API key"):
-		pupils = [Pupil(_client(member, n < COOKIE_LEARNERS, n == 0)) for n, member in enumerate(members)]
-		_check_csrf(pupils[0].client)
-	return Group(f"{len(pupils)} learners", pupils)
+		learners = [Learner(_client(member, n < COOKIE_LEARNERS, n == 0)) for n, member in enumerate(members)]
+		_check_csrf(learners[0].client)
+	return Group(f"{len(learners)} learners", learners)
 
 
-def _client(member: Learner, by_cookie: bool = False, in_desk: bool = False) -> Client:
+def _client(member: Credentials, by_cookie: bool = False, in_desk: bool = False) -> Client:
 	client = Client(site.url(), member.user)
 	if by_cookie:
-		return client.log_in(learners.PASSWORD, page="app" if in_desk else "me")
+		return client.log_in(demo_users.PASSWORD, page="app" if in_desk else "me")
 	return client.use_token(member.key, member.secret)
 
 
 def _check_csrf(client: Client) -> None:
-	"""The teacher's session comes from the desk, so her answers need its CSRF token: see that they do."""
+	"""Raises Failure if the server accepts answers of the teacher, who signed in to the desk, without a CSRF token."""
 	token = client.session.headers.pop("X-Frappe-CSRF-Token")
 	url = f"{site.url()}/api/method/memora.api.reviews.submit_review_session"
 	status = client.session.post(url, json={"responses": []}).status_code
@@ -124,9 +124,7 @@ def _check_csrf(client: Client) -> None:
 
 
 def _start_over(users: list[str]) -> None:
-	with step(
-		f"Starting over: deleting what {users[0]} … have in {SEASON}" if users[1:] else "Starting over"
-	):
+	with step(f"Deleting earlier answers in {SEASON}"):
 		deleted = site.delete_answers(SEASON, users)
 	if deleted:
 		say(f"           {deleted:,} answers of an earlier demo are gone")
@@ -141,13 +139,13 @@ def _study(group: Group, days: int) -> None:
 
 
 def _one_day(group: Group, title: str, lessons: int) -> None:
-	def work(pupil: Pupil) -> None:
-		pupil.review_all()
-		pupil.learn(lessons)
+	def work(learner: Learner) -> None:
+		learner.review_all()
+		learner.learn(lessons)
 
 	before = group.answers
 	with step(f"Reviews and lessons, {title}"):
-		group.seconds += at_once(group.pupils, work)
+		group.seconds += at_once(group.learners, work)
 	say(f"           {group.answers - before:,} answers")
 
 
@@ -162,14 +160,14 @@ def _night(group: Group, days: int = 1, compare: bool = True) -> None:
 
 
 def _last_night(group: Group) -> None:
-	"""After it something is due to whoever looks, and each schedule is in Redis again."""
+	"""Ends the demo with a night, so that a person finds due questions, and reads each schedule into Redis again."""
 	_night(group)
-	at_once(group.pupils, lambda pupil: pupil.client.get(GET_REVIEW))
+	at_once(group.learners, lambda learner: learner.client.get(GET_REVIEW))
 
 
 def _compare(group: Group) -> list[agreement.Account]:
-	"""What the stores hold of these learners; where they disagree, the group remembers."""
-	accounts = [agreement.account(SEASON, pupil) for pupil in group.pupils]
+	"""Returns what the stores hold of each learner, and adds their disagreements to the group."""
+	accounts = [agreement.account(SEASON, learner) for learner in group.learners]
 	for account in accounts:
 		group.disagreements += agreement.disagreements(account)
 	return accounts
@@ -182,15 +180,15 @@ def _replay(path: Path) -> Group:
 	answers = replay.read_answers(path)
 	with step("Preparing the replay of a real learner's answers"):
 		replay.ensure_questions(answers)
-		member = learners.ensure_replay_learner()
+		member = demo_users.ensure_replay_learner()
 	_start_over([member.user])
 
 	def nights(day: int, count: int) -> None:
 		_night(group, count, compare=day % replay.DAYS_A_LINE == 0)
 
-	group = Group("replay", [Pupil(_client(member))])
+	group = Group("replay", [Learner(_client(member))])
 	with step(f"Replaying {len(answers):,} answers"):
-		group.seconds = replay.run(group.pupils[0], answers, nights)
+		group.seconds = replay.run(group.learners[0], answers, nights)
 		_last_night(group)
 	return group
 
@@ -199,16 +197,16 @@ def _replay(path: Path) -> Group:
 
 
 def _count_anew() -> None:
-	"""The answers were moved into the past behind the back of those that count by day."""
-	with step("Counting the days anew, and what falls due on the next"):
+	"""Counts answers by day again: the demo moved answers into the past without telling the code that counts them."""
+	with step("Counting the answers of each day again, and what falls due on the next days"):
 		site.delete_figures(SEASON)
-		frappe.db.commit()  # what follows begins with a view of its own
+		frappe.db.commit()  # the count must see the deletion, and starts a transaction of its own
 		activity_rebuild.rebuild_activity(SEASON)
 		due_forecast.compute_forecast(SEASON)
 
 
 def _answers_table(groups: list[Group]) -> str:
-	with step("Comparing journal, tracker and cache once more"):
+	with step("Comparing journal, tracker and cache a last time"):
 		accounts = [_compare(group) for group in groups]
 	rows = [["", *(group.title for group in groups)]]
 	rows.append(["answers sent and acknowledged", *(number(group.answers) for group in groups)])
@@ -234,7 +232,7 @@ def _requests_table(groups: list[Group]) -> str:
 			)
 		requests = sum(map(len, timings.values()))
 		rows.append([f"requests/s, {group.title}", number(requests / group.seconds), "", ""])
-	return f"{table(rows)}\n\nThe learners worked {AT_A_TIME} at a time; the replay sent up to 50 answers at once."
+	return f"{table(rows)}\n\n{AT_A_TIME} learners worked at a time. The replay sent up to 50 answers in a submission."
 
 
 def _verdict(found: list[str]) -> int:
@@ -249,21 +247,21 @@ def _verdict(found: list[str]) -> int:
 
 
 def _say_where() -> None:
-	"""What a newcomer wants next: the site has to run, and somebody has to sign in."""
+	"""Tells a newcomer how to run the site, which pages to open, and how to sign in."""
 	url, teacher, learner = site.url(), "learner01@example.com", "learner02@example.com"
 	say("Look for yourself:")
 	say("  ./dev start   runs the site, if it is not running; Ctrl-C stops it")
 	say(f"  {url}/review   the page on which learners answer")
 	say(
-		f"    Sign in as {learner}, password {learners.PASSWORD} (or learner03 to learner{learners.LEARNERS})."
+		f"    Sign in as {learner}, password {demo_users.PASSWORD} (or learner03 to learner{demo_users.LEARNERS})."
 	)
-	say(f"  {url}/app/memora   what is answered, and what falls due")
-	say(f"    Sign in as {teacher}, password {learners.PASSWORD}: a learner who may look at lists, too.")
+	say(f"  {url}/app/memora   how many answers were given, and what falls due")
+	say(f"    Sign in as {teacher}, password {demo_users.PASSWORD}, who may look at the lists.")
 	say(f"  {url}/app/player-memory-tracker   every learner's schedule")
 	say(f"  {url}/app/player-review-log       every answer")
 	say(f"  {url}/app/game-question           the questions")
-	say("What is due, as an app asks for it:")
-	say(f"  curl -c jar -d 'usr={learner}&pwd={learners.PASSWORD}' {url}/api/method/login")
+	say("How an app asks what is due:")
+	say(f"  curl -c jar -d 'usr={learner}&pwd={demo_users.PASSWORD}' {url}/api/method/login")
 	say(f"  curl -b jar {url}/api/method/memora.api.reviews.get_review_session")
 
 

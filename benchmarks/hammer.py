@@ -1,4 +1,4 @@
-"""A reader and a writer that use a filled season all the time, each in a process of its own."""
+"""A reader and a writer that use a filled season without pause, each in a process of its own."""
 
 import multiprocessing
 import signal
@@ -24,25 +24,26 @@ from memora.services.store.records import MemoryRecord
 ANSWERS = 20  # of one submission, and questions of one read
 READY_SECONDS = 60
 
-WARM_UP = 50  # operations of each
-PAUSE_SECONDS = 0.002  # between two: the clients, which live elsewhere, leave the server a part of the cores
+WARM_UP = 50  # operations of each process
+# Between operations. It leaves the server some of the cores: real clients run on other machines.
+PAUSE_SECONDS = 0.002
 
 _processes = multiprocessing.get_context("spawn")  # a fork would share this process's connections
 
 
-def read_due(player: str, season: str, now: datetime) -> list[MemoryRecord]:
-	"""The due query, as Safe Mode asks it; ends the transaction, as a request does."""
-	due, _total = tracker.get_due(player, season, now, ANSWERS)
+def read_due(learner: str, season: str, now: datetime) -> list[MemoryRecord]:
+	"""Runs the due query as Safe Mode does, and ends the transaction as a request does."""
+	due, _total = tracker.get_due(learner, season, now, ANSWERS)
 	frappe.db.rollback()
 	return due
 
 
-def next_records(player: str, season: str, question_ids: list[str], now: datetime) -> list[MemoryRecord]:
-	"""What a learner's records of some questions are after one more answer to each."""
-	records = tracker.get_records(player, season, question_ids)
-	frappe.db.rollback()  # the upsert that follows is another request's
+def next_records(learner: str, season: str, question_ids: list[str], now: datetime) -> list[MemoryRecord]:
+	"""Returns a learner's records after one more answer to each question. Raises Failure if a record is missing."""
+	records = tracker.get_records(learner, season, question_ids)
+	frappe.db.rollback()  # the upsert is to start a transaction of its own, as in another request
 	if len(records) != len(question_ids):
-		raise Failure(f"{player} has {len(records)} records of {len(question_ids)} questions in {season}")
+		raise Failure(f"{learner} has {len(records)} records of {len(question_ids)} questions in {season}")
 	due = now + timedelta(days=30)
 	return [
 		replace(record, reps=record.reps + 1, last_review_date=now, next_review_date=due)
@@ -50,10 +51,10 @@ def next_records(player: str, season: str, question_ids: list[str], now: datetim
 	]
 
 
-def upsert(player: str, season: str, records: list[MemoryRecord]) -> None:
-	"""Stores answers as a fold does, committed."""
+def upsert(learner: str, season: str, records: list[MemoryRecord]) -> None:
+	"""Stores records as a fold does, and commits."""
 	with database.transaction():
-		tracker.upsert_records(player, season, records)
+		tracker.upsert_records(learner, season, records)
 
 
 def some_questions(random: Random) -> list[str]:
@@ -61,14 +62,14 @@ def some_questions(random: Random) -> list[str]:
 	return [season_data.question_id(number) for number in numbers]
 
 
-def _read(random: Random, player: str, season: str, now: datetime) -> None:
-	read_due(player, season, now)
-	tracker.get_records(player, season, some_questions(random))
-	frappe.db.rollback()  # a request of its own, of which there is none here
+def _read(random: Random, learner: str, season: str, now: datetime) -> None:
+	read_due(learner, season, now)
+	tracker.get_records(learner, season, some_questions(random))
+	frappe.db.rollback()  # ends the transaction, as the end of a request would
 
 
-def _write(random: Random, player: str, season: str, now: datetime) -> None:
-	upsert(player, season, next_records(player, season, some_questions(random), now))
+def _write(random: Random, learner: str, season: str, now: datetime) -> None:
+	upsert(learner, season, next_records(learner, season, some_questions(random), now))
 
 
 WORK = {"reader": _read, "writer": _write}
@@ -76,7 +77,7 @@ WORK = {"reader": _read, "writer": _write}
 
 @dataclass(frozen=True)
 class Operation:
-	"""When it began and ended, by time.monotonic(), which all processes of a machine share."""
+	"""One operation: when it began and ended, by time.monotonic(). All processes of a machine share that clock."""
 
 	begin: float
 	end: float
@@ -90,24 +91,24 @@ class Operation:
 
 
 class Hammer:
-	"""What the processes have done; complete once the block of `hammering` has ended."""
+	"""The operations of both processes. They are complete once the block of `hammering` has ended."""
 
 	def __init__(self) -> None:
 		self.operations: dict[str, list[Operation]] = {}
 
 	def within(self, begin: float, end: float) -> dict[str, list[Operation]]:
-		"""Of each kind, the operations that overlap a span of time."""
+		"""Returns the operations of each kind that overlap a span of time."""
 		return {kind: [o for o in done if o.overlaps(begin, end)] for kind, done in self.operations.items()}
 
 
 @contextmanager
 def hammering(season: str, learners: int) -> Iterator[Hammer]:
-	"""Reads and writes go on during the block; an error in one of them is a Failure."""
+	"""Runs the reader and the writer during the block. Raises Failure if one of them meets an error."""
 	hammer, stop = Hammer(), _processes.Event()
 	running = {kind: _start(kind, season, learners, stop) for kind in WORK}
 	try:
 		for kind, (_process, pipe) in running.items():
-			_receive(kind, pipe)  # it has begun
+			_receive(kind, pipe)  # returns when this process has warmed up
 		yield hammer
 		stop.set()
 		hammer.operations = {kind: _receive(kind, pipe) for kind, (_process, pipe) in running.items()}
@@ -138,15 +139,15 @@ def _run(kind: str, season: str, learners: int, stop: Event, pipe: Connection) -
 	parent = multiprocessing.parent_process()
 
 	def is_over(_done: int) -> bool:
-		# a parent that was killed could not say so
+		# a parent that was killed can't set the event
 		return stop.is_set() or parent is None or not parent.is_alive()
 
-	signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, who ends this one
+	signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C, and ends this process
 	try:
 		with site.connected():
 			pipe.send(_repeat(WORK[kind], season, learners, lambda done: done >= WARM_UP))
 			pipe.send(_repeat(WORK[kind], season, learners, is_over))
-	except Exception as error:  # whatever it is, it counts: told by the parent
+	except Exception as error:  # whatever the error is, the parent must report it
 		pipe.send(repr(error))
 
 
@@ -157,9 +158,9 @@ def _repeat(
 	done: list[Operation] = []
 	while not is_enough(len(done)):
 		now = site_time.naive_now()
-		player = season_data.player(random.randrange(learners))
+		learner = season_data.learner(random.randrange(learners))
 		begin = time.monotonic()
-		work(random, player, season, now)
+		work(random, learner, season, now)
 		done.append(Operation(begin, time.monotonic()))
 		time.sleep(PAUSE_SECONDS)
 	return done

@@ -1,8 +1,8 @@
-"""Requests at times fixed in advance, whatever has been answered by then: an open loop.
+"""An open loop: requests are sent at times fixed in advance, whether or not earlier requests have been answered.
 
-Latency counts from the moment at which a request was to be sent. So a server that stalls does not hide it by
-keeping later requests from being sent. Every request has a connection of its own, as learners who come once have:
-that leaves nothing to be chosen, and a client of bare sockets takes least from the server under test.
+Latency counts from the moment at which a request was due to be sent. A server that stalls can't hide the stall by
+delaying later requests. Every request has a connection of its own, like a learner who comes once. The client uses bare
+sockets, because they take the least time from the server under test.
 """
 
 import asyncio
@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-ANSWER_SECONDS = 600  # who gave up sooner would leave a backlog to what is measured next
-NOT_ANSWERED = 0  # the status of such a request
+ANSWER_SECONDS = 600  # giving up sooner would leave a backlog, which the next measurement would meet
+NOT_ANSWERED = 0  # the status of a request that got no answer
 
 
 @dataclass(frozen=True)
 class Request:
-	"""What is sent so many seconds after the beginning: HTTP/1.1 with `Connection: close`."""
+	"""A request, and the seconds after the beginning at which it is sent: HTTP/1.1 with `Connection: close`."""
 
 	at_seconds: float
 	content: bytes
@@ -25,7 +25,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-	"""`ms` from when the request was to be sent, `at_seconds` from the beginning, both until all had come."""
+	"""The response to one request.
+
+	`ms` counts from the moment at which the request was due to be sent, `at_seconds` from the beginning of the load.
+	Both end when the whole response has come.
+	"""
 
 	status: int
 	body: bytes
@@ -34,12 +38,12 @@ class Answer:
 
 
 def arrivals(per_second: float, seconds: float, random: Random) -> list[float]:
-	"""Seconds from the beginning, as those of people who do not know of each other: a Poisson process."""
+	"""Returns when requests are due, in seconds from the beginning: a Poisson process, as of people who act independently."""
 	return sorted(random.uniform(0, seconds) for _ in range(round(per_second * seconds)))
 
 
 async def send_all(address: tuple[str, int], requests: Sequence[Request], begin: float) -> list[Answer]:
-	"""The answers in the order of the requests. `begin` is a time of the monotonic clock."""
+	"""Sends all requests and returns the answers in the order of the requests. `begin` is a time of the monotonic clock."""
 	tasks = []
 	for request in requests:
 		await asyncio.sleep(begin + request.at_seconds - time.monotonic())

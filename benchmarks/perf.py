@@ -1,7 +1,7 @@
-"""`./dev perf SECTION… [--json]`: measures sections of the app on the real site.
+"""`./dev perf SECTION… [--json]`: measures the app on the real site, section by section.
 
-Each section gives figures under names that stay, and a table for people. With --json one object with all
-figures is all there is on stdout; what is going on is told on stderr in any case.
+Each section returns figures, whose names do not change, and a table for people. With --json, stdout carries one JSON
+object with all figures and nothing else. Progress always goes to stderr.
 """
 
 import argparse
@@ -54,17 +54,17 @@ def main() -> int:
 def _parse() -> argparse.Namespace:
 	parser = argparse.ArgumentParser(prog="./dev perf", description=__doc__.splitlines()[0])
 	known = ", ".join(SECTIONS)
-	parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of {known}; all of them if left out")
+	parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"{known}; all, if none is named")
 	parser.add_argument("--json", action="store_true", help="one JSON object on stdout, and nothing else")
 	parser.add_argument(
 		"--rows",
 		type=int,
 		default=ROWS,
-		help="of the large season of `seasons`, `consistency` and `sizes` (%(default)s)",
+		help="rows of the season that `seasons`, `consistency` and `sizes` fill (default: %(default)s)",
 	)
 	arguments = parser.parse_args()
 	if unknown := [name for name in arguments.sections if name not in SECTIONS]:
-		parser.error(f"there is no section {unknown[0]}; there is {known}")
+		parser.error(f"there is no section {unknown[0]}; the sections are {known}")
 	if arguments.rows < LEAST_ROWS:
 		parser.error(f"--rows must be {LEAST_ROWS} or more, not {arguments.rows}")
 	arguments.sections = list(dict.fromkeys(arguments.sections)) or list(SECTIONS)

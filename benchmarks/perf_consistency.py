@@ -1,8 +1,8 @@
-"""Section `consistency`: rebuilding and comparing the cache of a season of --rows rows.
+"""Section `consistency`: rebuilds the cache of a season of --rows rows, and compares the cache with MariaDB.
 
-Beside each stands a bare loop over the same rows: what reads them page by page, and what also writes them to
-Redis, each without any of the care that a learner who answers meanwhile needs. A rebuild runs in a process
-of its own, whose memory is measured.
+Two bare loops over the same rows give the floor. One loop reads the rows page by page; the other loop also writes them
+to Redis. Neither takes the care that is needed while learners answer. The rebuild runs in a process of its own, and the
+memory of that process is measured.
 """
 
 import argparse
@@ -29,9 +29,9 @@ from memora.services.store import whole_schedules
 SEASON = "Perf Consistency"
 T = TypeVar("T")
 
-PAGE_ROWS = 1000  # of the bare loops, and of a rebuild's batch
+PAGE_ROWS = 1000  # in a page of the bare loops, and in a batch of the rebuild
 SAMPLE_SIZE = 10_000
-DRAWS = 50  # of learners, to compare ways of drawing
+DRAWS = 50  # learners, drawn in each of two ways
 BARE_PREFIX = "memora-perf-bare"
 KB_IN_MB = 1024
 
@@ -57,7 +57,7 @@ def measure(arguments: argparse.Namespace) -> Section:
 			season_data.fill(SEASON, learners)
 		figures = {"rows": rows}
 		read = _rate(rows, "Reading all rows", _read_all)
-		floor = _rate(rows, "Reading them and writing them to Redis", _read_and_write_all)
+		floor = _rate(rows, "Reading all rows and writing them to Redis", _read_and_write_all)
 		_remove_bare_keys()
 		rebuild, peak_mb = _rebuild(rows)
 		figures |= {
@@ -75,7 +75,7 @@ def measure(arguments: argparse.Namespace) -> Section:
 
 @contextmanager
 def _cleared() -> Iterator[None]:
-	"""Redis holds nothing of the season before the block, also of a run that was killed, nor after it."""
+	"""Removes the season from Redis before and after the block. A run that was killed may have left schedules there."""
 	_clear()
 	try:
 		yield
@@ -89,7 +89,7 @@ def _clear() -> None:
 	_remove_bare_keys()
 	for doctype in ("Cache Rebuild", "Cache Reconciliation"):
 		frappe.db.delete(doctype, {"season": SEASON})
-	frappe.db.commit()  # no request does it
+	frappe.db.commit()  # no request commits here
 
 
 # The bare loops
@@ -114,11 +114,11 @@ def _read_and_write_all() -> int:
 	client, zone, rows = _client(), site_time.site_zone(), 0
 	for page in _pages():
 		pipeline = client.pipeline(transaction=False)
-		by_player: dict[str, dict[str, float]] = {}
-		for _name, player, question_id, due in page:
-			by_player.setdefault(player, {})[question_id] = site_time.to_epoch(due, zone)
-		for player, items in by_player.items():
-			pipeline.zadd(f"{BARE_PREFIX}:{player}", items)
+		by_learner: dict[str, dict[str, float]] = {}
+		for _name, learner, question_id, due in page:
+			by_learner.setdefault(learner, {})[question_id] = site_time.to_epoch(due, zone)
+		for learner, items in by_learner.items():
+			pipeline.zadd(f"{BARE_PREFIX}:{learner}", items)
 		pipeline.execute()
 		rows += len(page)
 	return rows
@@ -134,11 +134,11 @@ def _client() -> redis.Redis:
 	return redis.Redis.from_url(place(frappe.conf).url, decode_responses=True)
 
 
-# The app's own
+# The rebuild and the comparison of the app
 
 
 def _rebuild(rows: int) -> tuple[float, float]:
-	"""(Rows per second, the process's peak memory in MB), beside nothing else."""
+	"""Rebuilds the cache in a process of its own. Returns rows per second, and that process's peak memory in MB."""
 	with step("Rebuilding the cache"), ProcessPoolExecutor(1, get_context("spawn")) as pool:
 		records, seconds, peak_mb = pool.submit(_rebuild_in_process).result()
 	if records != rows:
@@ -152,16 +152,16 @@ def _rebuild_in_process() -> tuple[int, float, float]:
 		result = rebuild_season_cache(SEASON, PAGE_ROWS)
 		seconds = time.perf_counter() - begin
 	if result["status"] != "completed" or result["total_keys"] != result["total_users"]:
-		raise Failure(f"The rebuild ended so: {result}")
+		raise Failure(f"The rebuild did not complete: {result}")
 	return result["total_records"], seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KB_IN_MB
 
 
 def _reconcile(rows: int, read: float) -> dict[str, float]:
-	frappe.db.commit()  # what the rebuild's process has written is to be seen
+	frappe.db.commit()  # the comparison must see what the rebuild's process has written
 	with step(f"Comparing {SAMPLE_SIZE:,} records of random learners"):
 		seconds, report = _timed(lambda: reconcile_cache_with_database(SAMPLE_SIZE, SEASON))
 	_check(report, min(rows, SAMPLE_SIZE))
-	with step("Comparing all"):
+	with step("Comparing all records"):
 		all_seconds, report = _timed(lambda: reconcile_cache_with_database(None, SEASON))
 	_check(report, rows)
 	full = rows / all_seconds
@@ -174,11 +174,11 @@ def _reconcile(rows: int, read: float) -> dict[str, float]:
 
 def _check(report: dict[str, Any], least: int) -> None:
 	if report["error"] or report["discrepancies_found"] or report["sample_size"] < least:
-		raise Failure(f"The comparison ended so: {report}")
+		raise Failure(f"The comparison found differences, or failed: {report}")
 
 
 def _draw() -> dict[str, float]:
-	"""How much faster learners are drawn by random places in the primary key than by ORDER BY RAND()."""
+	"""Times two ways to draw learners: by random places in the primary key, as the app does, and by ORDER BY RAND()."""
 	with step(f"Drawing {DRAWS} learners in two ways"):
 		places, _found = _timed(lambda: whole_schedules.pick_learners(SEASON, DRAWS))
 		by_rand, _found = _timed(lambda: frappe.db.sql(RAND_SQL, (SEASON, DRAWS)))

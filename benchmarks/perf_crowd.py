@@ -1,4 +1,4 @@
-"""Thousands of learners who come once each: copies of one learner, made and removed by the server."""
+"""Thousands of learners who come once each. MariaDB makes them as copies of one learner, and removes them."""
 
 import json
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ from memora.services.store import row_names
 from memora.services.store.records import RECORD_COLUMNS
 
 PREFIX = "perf-crowd-"
-DUE, LATER = 20, 10  # of the questions that each of them has
-FIRST = perf_data.DUE - DUE  # the number of the first, a due one
+DUE, LATER = 20, 10  # questions of each learner, due now and due later
+FIRST = perf_data.DUE - DUE  # the number of the learner's first question, which is due
 COPIED = 1000  # learners in a statement
 
 USERS_SQL = """
@@ -29,7 +29,7 @@ SECRETS_SQL = """
 	SELECT doctype, CONCAT(%(prefix)s, seq, '@example.com'), fieldname, password, encrypted
 	FROM seq_1_to_{size} JOIN __Auth a
 	WHERE a.doctype = 'User' AND a.fieldname = 'api_secret' AND a.name = %(of)s"""
-# A name begins with the learner's digest; what follows is the same for all learners.
+# A row name begins with the learner's digest. The rest of the name is equal for all learners.
 RECORDS_SQL = f"""
 	INSERT INTO `tabPlayer Memory Tracker` (name, player, season, {RECORD_COLUMNS}, modified)
 	SELECT CONCAT(crowd.digest, SUBSTRING(name, 17)), crowd.player, season, {RECORD_COLUMNS}, modified
@@ -48,9 +48,12 @@ REMOVE_SQL = (
 
 @contextmanager
 def prepared(size: int) -> Iterator[tuple[str, Learner, list[Learner]]]:
-	"""(season, the learner they are copies of, they) for the block; nothing of the crowd is in Redis."""
+	"""Makes the crowd for the block. Yields the season, the learner who was copied, and the copies.
+
+	Redis holds nothing of the crowd.
+	"""
 	with perf_data.prepared() as (season, (model, *_others)):
-		_remove(season)  # what a killed run has left
+		_remove(season)  # a killed run may have left a crowd
 		try:
 			with step(f"Making a crowd of {size:,} learners who have {DUE} questions due and {LATER} later"):
 				learners = _make(season, model, size)
@@ -84,4 +87,4 @@ def _remove(season: str) -> None:
 	for statement in REMOVE_SQL:
 		frappe.db.sql(statement, {"season": season, "crowd": f"{PREFIX}%"})
 		frappe.db.commit()
-	frappe.clear_cache()  # which knows each of them by now
+	frappe.clear_cache()  # Frappe has cached every user of the crowd by now

@@ -1,4 +1,4 @@
-"""What the endpoint benchmark works on: a question bank and learners of its own, gone when it ends."""
+"""The data of the endpoint benchmark: questions and learners of its own. They are removed when the benchmark ends."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from memora.services.store.records import MemoryRecord
 
 SUBJECT, TOPIC = "perf", "perf: perf"
 OPTIONS = 4
-QUESTIONS = 1000  # in the bank, each of them scheduled for each learner
+QUESTIONS = 1000  # each one is scheduled for each learner
 DUE = 500  # of a learner's questions, at the start of each round
 LEARNERS = 8
 STABILITY_DAYS, DIFFICULTY = 20.0, 5.0
@@ -28,7 +28,7 @@ REPS, LAPSES = 5, 1
 
 @dataclass
 class Learner:
-	"""A learner with an API key, and which of her due questions she answers next."""
+	"""A learner with an API key. `cursor` is the number of the question that she answers next."""
 
 	user: str
 	key: str
@@ -37,7 +37,7 @@ class Learner:
 	answered: list[str] = field(default_factory=list)
 
 	def next_questions(self, count: int) -> list[str]:
-		"""Due ones that she has not answered in this round."""
+		"""Returns due questions that she has not answered in this round."""
 		ids = [question_id(number) for number in range(self.cursor, self.cursor + count)]
 		self.cursor += count
 		self.answered += ids
@@ -46,19 +46,22 @@ class Learner:
 
 @contextmanager
 def prepared() -> Iterator[tuple[str, list[Learner]]]:
-	"""(season, learners) for the block: the active season, or one of ours that is active only meanwhile."""
+	"""Makes the questions and the learners for the block. Yields the season and the learners.
+
+	The season is the active one. If no season is active, PERF_SEASON is active during the block.
+	"""
 	active = site.active_season()
 	season = active or site.PERF_SEASON
 	is_ours = season == site.PERF_SEASON
 	if is_ours:
 		site.activate(season)
-	_remove(season)  # what a killed run has left
+	_remove(season)  # a killed run may have left data
 	try:
-		with step(f"Making {QUESTIONS:,} questions and {LEARNERS} learners who have them all scheduled"):
+		with step(f"Making {QUESTIONS:,} questions, and scheduling all of them for {LEARNERS} learners"):
 			learners = _make(season)
 		yield season, learners
 	finally:
-		with step("Removing them"):
+		with step("Removing the questions and the learners"):
 			_remove(season)
 			if is_ours:
 				site.deactivate(season)
@@ -69,9 +72,9 @@ def question_id(number: int) -> str:
 
 
 def make_due_again(season: str, learners: list[Learner]) -> None:
-	"""Puts back what was answered: once it is folded, a newer record makes it due as it was.
+	"""Waits until the answers of this round are folded, and then stores newer records that are due as before.
 
-	No round begins with a backlog in the outbox, which would slow down its reads.
+	A round that began with a backlog in the outbox would read more slowly.
 	"""
 	site.wait_until_folded(season, [learner.user for learner in learners])
 	now = site_time.naive_now()
@@ -113,7 +116,7 @@ def _question(number: int) -> dict[str, Any]:
 		"name": question_id(number),
 		"topic": TOPIC,
 		"subject": SUBJECT,
-		"enabled": 0,  # no lesson of a real learner teaches it
+		"enabled": 0,  # so that no lesson of a real learner teaches the question
 		"question": f"What is <b>{number}</b> times two?",
 		"answer": str(2 * number),
 		"explanation": "Doubling a number adds it to itself.",
@@ -133,7 +136,7 @@ def _insert(doctype: str, rows: list[dict[str, Any]]) -> None:
 
 
 def _make_learner(number: int) -> Learner:
-	"""A row of a user and a key, without all that belongs to a real one and takes half a second."""
+	"""Inserts the rows of a user and a key. A real User document would take half a second."""
 	learner = Learner(f"perf{number}@example.com", frappe.generate_hash(length=15), frappe.generate_hash())
 	names = {"name": learner.user, "email": learner.user, "username": f"perf{number}"}
 	kind = {"first_name": "perf", "full_name": "perf", "enabled": 1, "user_type": "Website User"}
@@ -160,18 +163,18 @@ def _record(number: int, now: datetime) -> MemoryRecord:
 
 
 def _due_at(number: int, now: datetime) -> datetime:
-	"""The first DUE questions have been due for an hour and more, the others follow from tomorrow on."""
+	"""Returns when a question is due. The first DUE fell due an hour ago or earlier, the others fall due from tomorrow on."""
 	if number < DUE:
 		return now - timedelta(hours=1, minutes=number)
 	return now + timedelta(days=1, minutes=number)
 
 
-def _store(player: str, season: str, records: list[MemoryRecord]) -> None:
+def _store(learner: str, season: str, records: list[MemoryRecord]) -> None:
 	with database.transaction():
-		tracker.upsert_records(player, season, records)
+		tracker.upsert_records(learner, season, records)
 	scores = {record.question_id: site_time.to_epoch(record.next_review_date) for record in records}
-	if not SRSRedisManager().add_batch(player, season, scores):
-		raise Failure(f"Redis did not take the schedule of {player}")
+	if not SRSRedisManager().add_batch(learner, season, scores):
+		raise Failure(f"Redis did not take the schedule of {learner}")
 
 
 # Removing

@@ -1,6 +1,7 @@
-"""Section `drain`: one process folds a backlog of submissions, beside the same kind of rows through the ORM.
+"""Section `drain`: one process folds a backlog of submissions. For comparison, such rows are inserted through the ORM.
 
-The backlog lies in a season of its own, dated so that no worker or sweeper of the site takes a part of it.
+The backlog is in a season of its own. Its submissions are dated in the future, so that no worker or sweeper of the site
+takes a part of the backlog.
 """
 
 import argparse
@@ -25,11 +26,11 @@ from memora.services.store.records import ActivityCount, MemoryRecord, pack_reco
 SEASON = "Perf Drain Season"
 SUBMISSIONS, ANSWERS = 10_000, 20
 LEARNERS = 500
-INSERT_ROWS = 500  # of the backlog in a statement of 1.5 MB
-ORM_SUBMISSIONS = 50  # a sample: all of them would take minutes
-AHEAD = timedelta(days=1)  # of now, where no sweeper looks
+INSERT_ROWS = 500  # in a statement, which then has 1.5 MB
+ORM_SUBMISSIONS = 50  # a sample: all submissions would take minutes
+AHEAD = timedelta(days=1)  # how far in the future the submissions are dated, where no sweeper looks
 ENOUGH_SECONDS = 600
-LEAST_PER_SECOND, LEAST_RATIO = 5000, 20  # what the project asks of it
+LEAST_PER_SECOND, LEAST_RATIO = 5000, 20  # the project's limits
 
 OUTBOX_SQL = (
 	"INSERT INTO `tabReview Outbox` (name, player, season, payload, activity, creation, modified) VALUES "
@@ -40,7 +41,7 @@ def measure(arguments: argparse.Namespace) -> Section:
 	with season_data.season(SEASON):
 		with step(f"Making a backlog of {SUBMISSIONS:,} submissions of {ANSWERS} answers"):
 			_write_backlog()
-		with step("Folding it"):
+		with step("Folding the backlog"):
 			drained_per_s = _drain()
 		with step(f"Inserting {ORM_SUBMISSIONS * ANSWERS:,} such rows through the ORM"):
 			orm_per_s = _insert_by_orm()
@@ -67,7 +68,7 @@ def _text(figures: dict[str, float]) -> str:
 
 
 def _write_backlog() -> None:
-	"""Learners take turns, as they do: neighbours in time are none on disk."""
+	"""Writes the backlog. Learners take turns, so two submissions that follow each other are far apart on disk."""
 	now = site_time.naive_now()
 	rows = (
 		_outbox_row(f"learner{learner:04}@example.com", round_, now)
@@ -80,13 +81,13 @@ def _write_backlog() -> None:
 		frappe.db.commit()
 
 
-def _outbox_row(player: str, round_: int, now: datetime) -> tuple[Any, ...]:
+def _outbox_row(learner: str, round_: int, now: datetime) -> tuple[Any, ...]:
 	"""Returns a row as store/outbox writes it."""
-	key = row_names.submission_key(player, SEASON, f"submission {round_}")
+	key = row_names.submission_key(learner, SEASON, f"submission {round_}")
 	payload = pack_records(_records(round_, now))
 	reviews = ANSWERS // 2
 	counted = [ActivityCount(now.date().isoformat(), "Geography", ANSWERS, reviews, reviews - 1)]
-	return key, player, SEASON, payload, json.dumps(counted), now + AHEAD, now
+	return key, learner, SEASON, payload, json.dumps(counted), now + AHEAD, now
 
 
 def _records(round_: int, now: datetime) -> Iterable[MemoryRecord]:
@@ -112,24 +113,27 @@ def _records(round_: int, now: datetime) -> Iterable[MemoryRecord]:
 
 
 def _drain() -> float:
-	"""Answers per second of what a worker's job does."""
+	"""Folds the backlog as a worker's job does, and returns answers per second."""
 	begin = time.perf_counter()
 	rows = folds.drain(site_time.naive_now() + 2 * AHEAD, ENOUGH_SECONDS)
 	seconds = time.perf_counter() - begin
 	answers = sum(row.answers for row in rows if row.season == SEASON)
 	stored = frappe.db.count("Player Memory Tracker", {"season": SEASON})
 	if not answers == stored == SUBMISSIONS * ANSWERS:
-		raise Failure(f"{answers} answers were folded and {stored} are stored, of {SUBMISSIONS * ANSWERS}")
+		raise Failure(
+			f"Of {SUBMISSIONS * ANSWERS} answers {answers} were folded; {stored} records are stored"
+		)
 	return answers / seconds
 
 
 def _insert_by_orm() -> float:
-	"""Rows per second of the same kind, committed by submission. The ORM wants a player who is a user."""
+	"""Inserts rows of the same kind, with a commit for each submission. Returns rows per second."""
 	now = site_time.naive_now()
 	begin = time.perf_counter()
 	for submission in range(ORM_SUBMISSIONS):
 		for record in _records(submission, now):
 			values = {f.name: getattr(record, f.name) for f in fields(record)}
+			# the ORM accepts only a player who exists
 			key = {"doctype": "Player Memory Tracker", "player": "Administrator", "season": SEASON}
 			frappe.get_doc({**key, **values}).insert()
 		frappe.db.commit()

@@ -1,8 +1,8 @@
-"""Section `endpoints`: a read and a submit of 20 beside an authenticated no-op, over HTTP.
+"""Section `endpoints`: times a read of 20 questions, a submission of 20 answers and an authenticated no-op, over HTTP.
 
-All three kinds take turns, a few requests each, so that what else the machine does hits all alike; in each
-round first with one client, then with four at once. A ratio is one of medians with one client: p50 of the
-kind by p50 of the no-op.
+The three kinds take turns, a few requests each, so that other load on the machine slows all three alike. Each round
+runs with one client first, then with four clients at once. A ratio is the p50 of a kind divided by the p50 of the
+no-op, both with one client.
 """
 
 import argparse
@@ -23,20 +23,20 @@ from benchmarks.report import Section, number, percentile, table
 from devtools.report import Failure, step
 
 NOOP, READ, SUBMIT = "noop", "read", "submit20"
-ANSWERS = 20  # of one submission, and questions of one read
+ANSWERS = 20  # in a submission; a read asks for as many questions
 ROUNDS, LEAST_ROUNDS = 12, 5
-ENOUGH_SECONDS = 40  # after which, on a busy machine, the least number of rounds has to do
-TURNS, REQUESTS_A_TURN = 6, 5  # of each kind in a round, with one client
-CLIENTS, REQUESTS_EACH = 4, 10  # of each kind in a round, side by side
-WARM_UP_REQUESTS = 10  # of each kind and client: so that every server process has had some
+ENOUGH_SECONDS = 40  # after which no further round begins, once LEAST_ROUNDS are done
+TURNS, REQUESTS_A_TURN = 6, 5  # for each kind in a round, with one client
+CLIENTS, REQUESTS_EACH = 4, 10  # for each kind in a round, side by side
+WARM_UP_REQUESTS = 10  # for each kind and client, so that every server process has answered some
 TIMEOUT_SECONDS = 30
-LIMITS = {READ: 1.6, SUBMIT: 3.0}  # of the ratios
+LIMITS = {READ: 1.6, SUBMIT: 3.0}  # the largest ratios allowed
 
 
 class Client:
-	"""One client with a keep-alive connection, for some learners in turn.
+	"""A client with one keep-alive connection, which acts for some learners in turn.
 
-	Of http.client, as a library's own milliseconds would count, too.
+	It uses http.client, because a larger library would add its own milliseconds to each request.
 	"""
 
 	def __init__(self, learners: list[Learner], url: str = "") -> None:
@@ -45,11 +45,11 @@ class Client:
 		self._learners = cycle(learners)
 
 	def run(self, kind: str, requests: int) -> list[tuple[Learner, tuple[float, int, bytes]]]:
-		"""So many requests of one kind, one after the other."""
+		"""Sends requests of one kind, one after the other. Returns each learner with what `request` returned."""
 		return [(learner, self.request(learner, kind)) for learner in islice(self._learners, requests)]
 
 	def request(self, learner: Learner, kind: str) -> tuple[float, int, bytes]:
-		"""(milliseconds until the whole answer was here, status, body)."""
+		"""Sends one request. Returns the milliseconds until the whole response had come, the status and the body."""
 		verb, path, body = REQUESTS[kind](learner)
 		headers = {"Authorization": f"token {learner.key}:{learner.secret}"}
 		if body:
@@ -94,7 +94,7 @@ def _is_right(kind: str, learner: Learner, message: Any) -> bool:
 
 
 def check(kind: str, learner: Learner, status: int, content: bytes) -> None:
-	"""An answer that is not what was asked for would be measured as a fast one."""
+	"""Raises Failure if a response is not what was asked for. An error would otherwise count as a fast response."""
 	message = json.loads(content).get("message") if status == 200 else None
 	if not message or not _is_right(kind, learner, message):
 		raise Failure(f"{kind} of {learner.user} was answered {status}: {content[:300].decode()}")
@@ -102,7 +102,7 @@ def check(kind: str, learner: Learner, status: int, content: bytes) -> None:
 
 @dataclass
 class Measured:
-	"""One kind with one number of clients: milliseconds of each request, seconds of all rounds."""
+	"""Figures of one kind with one number of clients: milliseconds of each request, and seconds of all rounds."""
 
 	ms: list[float] = field(default_factory=list)
 	seconds: float = 0.0
@@ -137,7 +137,7 @@ def _rounds() -> Iterator[int]:
 
 
 def _round(results: Results, learners: list[Learner], number_of_round: int) -> None:
-	"""Every kind, each time in another order: none always follows the same one."""
+	"""Measures every kind, each time in another order, so that no kind always follows the same other kind."""
 	alone = [Client(learners)]
 	for turn in range(TURNS):
 		for kind in _kinds(number_of_round + turn):
@@ -153,12 +153,12 @@ def _kinds(turn: int) -> tuple[str, ...]:
 
 
 def _clients(learners: list[Learner]) -> list[Client]:
-	"""Each has learners of its own: answers of one learner wait for each other."""
+	"""Makes clients with learners of their own: two submissions of one learner would wait for each other."""
 	return [Client(learners[number::CLIENTS]) for number in range(CLIENTS)]
 
 
 def _run(measured: Measured, kind: str, clients: list[Client], requests: int) -> None:
-	"""Each client sends so many requests of one kind, all clients at once."""
+	"""Has all clients send requests of one kind at once. Checks the responses, and adds them to the figures."""
 	begin = time.perf_counter()
 	with ThreadPoolExecutor(len(clients)) as pool:
 		runs = list(pool.map(lambda client: client.run(kind, requests), clients))

@@ -1,7 +1,7 @@
 """Section `metrics`: what it costs a read that its time is counted.
 
-The same read, of two web servers on the same site, by turns: one as it is, one whose Frappe never calls the two hooks
-that time requests. The ratio is p50 by p50.
+Two web servers on the same site answer the same read by turns. One server runs the app as it is. In the other server
+Frappe never calls the two hooks that time requests. The ratio is the p50 with the hooks divided by the p50 without.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def measure(arguments: argparse.Namespace) -> Section:
 
 
 def _read(learners: list[Learner], *urls: str) -> dict[str, list[float]]:
-	"""Milliseconds of each read, by server; the two change places with every pair."""
+	"""Returns the milliseconds of each read, by server. With every pair the other server is asked first."""
 	clients = {url: Client(learners, url) for url in urls}
 	ms: dict[str, list[float]] = {url: [] for url in urls}
 	for number_of_pair in range(WARM_UP + PAIRS):

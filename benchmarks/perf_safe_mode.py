@@ -1,8 +1,8 @@
-"""Section `safe-mode`: an open loop of thousands of learners while the schedules' Redis is not there.
+"""Section `safe-mode`: thousands of learners in an open loop, while the Redis for schedules is down.
 
-Each load lasts a minute and begins with no admission on record. What the tracker sees of the readings is told by
-MariaDB: rows of it that were fetched by position, which is how a reading gets at the questions it shows and how
-nothing else reads it. Answers and folds use its primary key, which is counted, too, and taken off.
+Each load lasts a minute, and begins without an admission on record. MariaDB's own statistics tell how many readings
+reached the tracker. They count the rows that were fetched by position, and only a reading fetches the tracker's rows so.
+Submissions and folds use the primary key of the tracker. MariaDB counts those rows, too; they are subtracted.
 """
 
 import argparse
@@ -35,16 +35,16 @@ from memora.services.store import database, journal
 
 RATES = 50, 200  # requests/s
 SECONDS = 60
-SUBMIT_EVERY = 20  # requests, of which one is a submission
+SUBMIT_EVERY = 20  # one request in so many is a submission
 SEED = 20261122
-SINGLE_READINGS = 20  # by which a reading's rows in the tracker are known
-ALONE_REQUESTS = 200  # of each kind with one client
+SINGLE_READINGS = 20  # which tell how many rows of the tracker a reading fetches
+ALONE_REQUESTS = 200  # for each kind, with one client
 SECONDS_BETWEEN_LOOKS = 0.1
 SECONDS_TO_BEGIN = 0.5
-HEAL_SECONDS, HEALED_READS = 60, 20  # the latter in a row: enough for every server process to have had some
+HEAL_SECONDS, HEALED_READS = 60, 20  # so many reads in a row that every server process has answered some
 
 ADMITTED, REJECTED = 200, 429
-ADMITTED_MS, REJECTED_MS = 200, 60  # p99 at most, at the first rate
+ADMITTED_MS, REJECTED_MS = 200, 60  # the largest p99 allowed at the first rate
 
 FETCHED_SQL = """
 	SELECT COALESCE((SELECT SUM(ROWS_READ) FROM information_schema.TABLE_STATISTICS
@@ -55,7 +55,7 @@ FETCHED_SQL = """
 
 @dataclass
 class Load:
-	"""One minute: what was asked by whom, what was answered, and the tracker's readings by the server's count."""
+	"""One minute of load: the kind, the learner and the answer of each request, and the readings that MariaDB counted."""
 
 	rate: int
 	kinds: Sequence[str]
@@ -69,7 +69,7 @@ class Load:
 
 	@property
 	def admitted(self) -> int:
-		"""Within the minute: what is answered later may be of the next one."""
+		"""Returns how many readings were admitted within the minute. A later answer may be admitted in the next minute."""
 		return sum(answer.at_seconds <= SECONDS for answer in self.of(READ, ADMITTED))
 
 	@property
@@ -101,10 +101,9 @@ def measure(arguments: argparse.Namespace) -> Section:
 
 @contextmanager
 def _redis_stopped(learner: Learner) -> Iterator[None]:
-	"""The bench's Redis for schedules is down for the block. No other command can start it meanwhile, nor
-	another server at its port.
+	"""Stops the bench's Redis for schedules for the block. Nobody can start this Redis, or another server at its port.
 
-	What the outage leaves in the desk goes in the end; that of an interrupted block stays on record.
+	After the block, the incidents and notifications of the outage are deleted. If the block is interrupted, they stay.
 	"""
 	bench, name, begin = current_bench(), "redis-srs", site_time.naive_now()
 	with exclusive(bench.run / "services.lock", f"a command that starts {name}"):
@@ -122,7 +121,7 @@ def _redis_stopped(learner: Learner) -> Iterator[None]:
 
 
 def _wait_until_healed(learner: Learner) -> None:
-	"""Returns when no process of the web server is in Safe Mode any more."""
+	"""Returns when no process of the web server is in Safe Mode. Raises Failure after HEAL_SECONDS."""
 	deadline, healed = time.monotonic() + HEAL_SECONDS, 0
 	while healed < HEALED_READS:
 		healed = healed + 1 if _is_healed(learner) else 0
@@ -133,7 +132,7 @@ def _wait_until_healed(learner: Learner) -> None:
 def _is_healed(learner: Learner) -> bool:
 	try:
 		_ms, status, content = Client([learner]).request(learner, READ)
-	except OSError:  # it has not got through all that was asked of it
+	except OSError:  # the web server is still busy with the load
 		return False
 	return status == ADMITTED and not json.loads(content)["message"]["is_degraded"]
 
@@ -156,7 +155,7 @@ def _forget_admissions() -> None:
 
 @contextmanager
 def _statistics() -> Iterator[None]:
-	"""MariaDB counts what is read of each table and index."""
+	"""Has MariaDB count the rows read from each table and index during the block."""
 	mariadb.execute(current_bench(), "SET GLOBAL userstat = ON")
 	try:
 		yield
@@ -169,19 +168,19 @@ def _fetched() -> int:
 
 
 def _rows_of_a_reading(learners: Sequence[Learner]) -> int:
-	"""How many rows of the tracker one reading fetches; a Failure unless each does the same."""
+	"""Returns how many rows of the tracker one reading fetches. Raises Failure unless each reading fetches as many."""
 	counts = set()
 	for learner in learners:
 		before = _fetched()
 		_check(READ, learner, *Client([learner]).request(learner, READ)[1:])
 		counts.add(_fetched() - before)
 	if len(counts) > 1 or 0 in counts:
-		raise Failure(f"MariaDB does not count a reading's rows in the tracker: {sorted(counts)}")
+		raise Failure(f"MariaDB counts different rows for each reading, or none: {sorted(counts)}")
 	return counts.pop()
 
 
 async def _fetched_until(end: float) -> int:
-	"""By the last look that was over at a time of the monotonic clock."""
+	"""Returns the rows that MariaDB had counted at the last look before `end`, a time of the monotonic clock."""
 	fetched = now = await asyncio.to_thread(_fetched)
 	while time.monotonic() < end:
 		fetched = now
@@ -194,7 +193,7 @@ async def _fetched_until(end: float) -> int:
 
 
 def _ratio(learner: Learner) -> float:
-	"""Of the median of a rejection and that of a no-op, which take turns; she has just been admitted."""
+	"""Returns the p50 of a rejection divided by that of a no-op, which take turns. The learner was admitted just before."""
 	client = Client([learner])
 	ms: dict[str, list[float]] = {NOOP: [], READ: []}
 	for _turn in range(ALONE_REQUESTS):
@@ -239,7 +238,7 @@ def _content(kind: str, learner: Learner) -> bytes:
 
 
 async def _send(requests: Sequence[open_loop.Request]) -> tuple[list[Answer], int]:
-	"""The answers, and what the server had counted when the minute was over."""
+	"""Sends the load. Returns the answers, and the rows that MariaDB had counted when the minute was over."""
 	host, _colon, port = urlsplit(site.url()).netloc.partition(":")
 	begin = time.monotonic() + SECONDS_TO_BEGIN
 	return await asyncio.gather(
@@ -256,15 +255,15 @@ def _is_right(kind: str, message: dict[str, Any]) -> bool:
 
 
 def _check(kind: str, learner: Learner, status: int, content: bytes) -> None:
-	"""An answer that does not come from Safe Mode would be measured as one that does."""
+	"""Raises Failure unless Safe Mode gave this answer. Other answers must not be measured as Safe Mode's."""
 	message = json.loads(content).get("message") if status == ADMITTED else None
 	if not message or not _is_right(kind, message):
 		raise Failure(f"{kind} of {learner.user} was answered {status}: {content[:300].decode()}")
 
 
 def _count_journalled(load: Load, season: str) -> int:
-	"""The submissions that were acknowledged and are in the journal with all their answers."""
-	frappe.db.rollback()  # ends the snapshot
+	"""Counts the acknowledged submissions whose answers are all in the journal."""
+	frappe.db.rollback()  # the count must see what was written during the load
 	journalled = 0
 	for kind, learner, answer in zip(load.kinds, load.learners, load.answers, strict=True):
 		if kind == SUBMIT and answer.status == ADMITTED:
@@ -299,7 +298,7 @@ def _text(loads: list[Load], ratio: float) -> str:
 		head += [f"{load.rate}/s", "at most", ""]
 	rows = [
 		_row("readings admitted in the minute", [load.admitted for load in loads], [allowed] * 2),
-		_row("the tracker's, by the server's count", [load.tracker_reads for load in loads], [allowed] * 2),
+		_row("readings that MariaDB counted", [load.tracker_reads for load in loads], [allowed] * 2),
 		_row("admitted, p99 ms", [load.p99(ADMITTED) for load in loads], [ADMITTED_MS, None]),
 		_row("rejected, p99 ms", [load.p99(REJECTED) for load in loads], [REJECTED_MS, None]),
 		_row("submissions", [load.kinds.count(SUBMIT) for load in loads], [None, None]),

@@ -1,8 +1,8 @@
-"""Section `seasons`: the tracker with many rows: filling, answering, archiving, ending.
+"""Section `seasons`: fills the tracker with many rows, answers questions, archives a season, and deletes old rows.
 
-A large season of --rows rows lies in the tracker beside a small one of 100,000. The same calls go to both in
-turn, which tells what growth costs; then the large one is archived while a reader and a writer use the small one
-without pause. What swapping partitions saves is measured against copying and deleting the same rows.
+The tracker holds a large season of --rows rows and a small season of 100,000. The same calls go to both seasons in
+turn: the ratio tells what growth costs. Then the large season is archived, while a reader and a writer use the small
+season without pause. The time to archive by swapping partitions is compared with copying and deleting such rows.
 """
 
 import argparse
@@ -25,9 +25,9 @@ from memora.services.store import archive, database, ddl, row_names, swap, table
 
 LARGE, SMALL, OTHER = "Perf Large", "Perf Small", "Perf Other"
 SMALL_ROWS, COPIED_ROWS = 100_000, 1_000_000
-SAMPLES = 400  # calls of a kind to each of the two seasons
-QUIET_SECONDS = 10  # of the hammer, before the archive run
-CHUNK_ROWS = 10_000  # of a transaction that copies and deletes
+SAMPLES = 400  # calls of each kind to each season
+QUIET_SECONDS = 10  # in which reader and writer work before the season is archived
+CHUNK_ROWS = 10_000  # that one transaction copies and deletes
 
 LIMITS = {
 	"fill_rows_per_s": "at least 100,000",
@@ -49,7 +49,7 @@ COPY_SQL = f"""
 	SELECT %s, NOW(), 0 FROM `{swap.TRACKER}`
 	WHERE season = %%s AND name > %%s AND name <= %%s"""
 DELETE_SQL = f"DELETE FROM `{swap.TRACKER}` WHERE season = %s AND name > %s AND name <= %s"
-# One learner's rows, so that the others can't go with their partition.
+# Keeps one learner's rows. While they stay, the other rows can't be deleted by dropping the partition.
 KEEP_SQL = f"""
 	UPDATE `{swap.ARCHIVE}` SET eligible_for_deletion = 0
 	WHERE season = %s AND name BETWEEN %s AND %s"""
@@ -74,7 +74,7 @@ def measure(arguments: argparse.Namespace) -> Section:
 
 
 def _fill(season: str, learners: int) -> float:
-	"""Rows per second, from nothing to a season in use."""
+	"""Fills an empty season, and returns rows per second."""
 	with step(f"Filling {season} with {learners * season_data.QUESTIONS_EACH:,} rows"):
 		begin = time.perf_counter()
 		rows = season_data.fill(season, learners)
@@ -96,15 +96,17 @@ def _bytes_per_row(rows: int) -> dict[str, float]:
 
 
 def _growth(learners: dict[str, int]) -> dict[str, float]:
-	"""Medians of calls that go to both seasons in turn. Each learner's rows were read just before, so that both
-	seasons answer from memory."""
+	"""Returns medians of calls that go to both seasons in turn, and their ratios.
+
+	Each learner's rows are read once before they are timed, so that both seasons answer from memory.
+	"""
 	random = Random(season_data.SEED)
 	ms: dict[tuple[str, str], list[float]] = {(kind, s): [] for kind in ("due", "upsert") for s in learners}
 	with step(f"Asking and answering {SAMPLES} times in each season"):
 		for _sample in range(SAMPLES):
 			for season, how_many in learners.items():
-				player = season_data.player(random.randrange(how_many))
-				due, upsert = _time_calls(random, player, season)
+				learner = season_data.learner(random.randrange(how_many))
+				due, upsert = _time_calls(random, learner, season)
 				ms["due", season].append(due)
 				ms["upsert", season].append(upsert)
 	figures: dict[str, float] = {}
@@ -118,13 +120,13 @@ def _growth(learners: dict[str, int]) -> dict[str, float]:
 	return figures
 
 
-def _time_calls(random: Random, player: str, season: str) -> tuple[float, float]:
-	"""Milliseconds of the due query, and of an upsert of 20 answers with its commit."""
+def _time_calls(random: Random, learner: str, season: str) -> tuple[float, float]:
+	"""Returns the milliseconds of the due query, and those of an upsert of 20 records with its commit."""
 	now = site_time.naive_now()
-	records = hammer.next_records(player, season, hammer.some_questions(random), now)
-	hammer.read_due(player, season, now)
-	due = _ms(lambda: hammer.read_due(player, season, now))
-	return due, _ms(lambda: hammer.upsert(player, season, records))
+	records = hammer.next_records(learner, season, hammer.some_questions(random), now)
+	hammer.read_due(learner, season, now)
+	due = _ms(lambda: hammer.read_due(learner, season, now))
+	return due, _ms(lambda: hammer.upsert(learner, season, records))
 
 
 def _ms(work: Callable[[], object]) -> float:
@@ -138,7 +140,7 @@ def _ms(work: Callable[[], object]) -> float:
 
 @dataclass
 class Statement:
-	"""DDL that the archive run has executed: its text, and when, by time.monotonic()."""
+	"""A DDL statement of the archive run: its text, and when it began and ended, by time.monotonic()."""
 
 	text: str
 	begin: float
@@ -176,7 +178,7 @@ def _archive(season: str) -> None:
 
 @contextmanager
 def _noting_ddl() -> Iterator[list[Statement]]:
-	"""What the swap executes meanwhile, and when."""
+	"""Yields a list, to which each DDL statement of the block is added."""
 	statements, execute = [], ddl.execute_ddl
 
 	def note(statement: str) -> None:
@@ -193,7 +195,7 @@ def _noting_ddl() -> Iterator[list[Statement]]:
 
 
 def _blocked_ms(hammered: Hammer, statements: list[Statement]) -> float:
-	"""The longest of all operations that met one of these statements, from its start to its end."""
+	"""Returns the milliseconds of the longest operation that overlapped a statement. Raises Failure if none did."""
 	met = [
 		operation.ms
 		for statement in statements
@@ -201,7 +203,7 @@ def _blocked_ms(hammered: Hammer, statements: list[Statement]) -> float:
 		for operation in done
 	]
 	if not met:
-		raise Failure("No operation met the swap: the hammer was too slow to tell")
+		raise Failure("No operation ran during the swap, so nothing tells how long the swap blocks one")
 	return max(met)
 
 
@@ -220,7 +222,7 @@ def _operation_ms(hammered: Hammer, when: str, begin: float, end: float) -> dict
 
 
 def _archive_and_copy(learners: int) -> dict[str, float]:
-	"""The same rows, first by swapping partitions, then by copying and deleting; and how fast rows end."""
+	"""Archives equal rows by swapping partitions, and by copying and deleting. Also times how archived rows are deleted."""
 	rows = learners * season_data.QUESTIONS_EACH
 	with season_data.season(OTHER):
 		_fill(OTHER, learners)
@@ -240,7 +242,7 @@ def _archive_and_copy(learners: int) -> dict[str, float]:
 
 
 def _copy_and_delete(season: str, rows: int) -> None:
-	"""What archiving did without partitions: in chunks, each of them one transaction."""
+	"""Archives a season without partitions: copies and deletes its rows in chunks, with a transaction for each chunk."""
 	columns = ", ".join(f"`{column}`" for column in tables.columns_of(swap.TRACKER))
 	copied, after = 0, ""
 	with database.connection() as own, own.cursor() as cursor:
@@ -257,7 +259,7 @@ def _copy_and_delete(season: str, rows: int) -> None:
 
 
 def _end_rows(season: str, rows: int) -> dict[str, float]:
-	"""Rows per second flagged, and deleted while one learner's rows must stay."""
+	"""Returns how many archived rows a second are flagged, and how many are deleted while one learner's rows stay."""
 	cutoff = site_time.naive_now() + timedelta(days=1)
 	with step(f"Flagging {rows:,} rows, and deleting them"):
 		flag_ms = _ms(lambda: archive.flag_older(season, cutoff))
@@ -267,7 +269,7 @@ def _end_rows(season: str, rows: int) -> dict[str, float]:
 
 
 def _keep_one_learner(season: str) -> int:
-	prefix = row_names.digest(season_data.player(0))
+	prefix = row_names.digest(season_data.learner(0))
 	with database.connection() as own, own.cursor() as cursor:
 		return cursor.execute(KEEP_SQL, (season, prefix, prefix + "g"))
 

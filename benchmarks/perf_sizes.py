@@ -1,6 +1,6 @@
-"""Section `sizes`: bytes that a record takes in Redis, in the tracker, in the archive, in journal and outbox.
+"""Section `sizes`: the bytes that a question, an answer or a submission takes in Redis, tracker, archive, journal and outbox.
 
-Learners with 1,000 questions each are filled into a season, loaded into Redis and archived; in a second season
+One season is filled with learners who have 1,000 questions each, loaded into Redis, and archived. In a second season
 learners submit 20 answers at a time, in random order, as they would over months.
 """
 
@@ -23,9 +23,9 @@ from memora.services.store.submissions import write_submission
 
 SEASON, JOURNAL_SEASON = "Perf Sizes", "Perf Journal"
 JOURNAL, OUTBOX = "tabPlayer Review Log", "tabReview Outbox"
-ANSWERS = 20  # of a submission
-SUBMISSIONS, BATCH = 10_000, 100  # in all, and in a transaction
-AHEAD = timedelta(days=1)  # of now, where no worker or sweeper looks
+ANSWERS = 20  # in a submission
+SUBMISSIONS, BATCH = 10_000, 100  # in the journal, and in a transaction
+AHEAD = timedelta(days=1)  # how far in the future submissions are dated, where no worker or sweeper looks
 BILLION = 1_000_000_000
 
 BYTES_SQL = """
@@ -33,11 +33,11 @@ BYTES_SQL = """
 	WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s AND COALESCE(PARTITION_NAME, '') IN ('', %s)"""
 
 WHAT = {
-	"redis_bytes_per_question": "Redis: a scheduled question",
-	"tracker_bytes_per_row": "tracker: a question of a learner",
-	"archive_bytes_per_row": "archive: the same when its season is over",
+	"redis_bytes_per_question": "Redis: a question in a schedule",
+	"tracker_bytes_per_row": "tracker: a record",
+	"archive_bytes_per_row": "archive: a record, when its season is over",
 	"journal_bytes_per_row": "journal: an answer",
-	"outbox_bytes_per_submission": f"outbox: a submission of {ANSWERS} that waits",
+	"outbox_bytes_per_submission": f"outbox: a waiting submission of {ANSWERS} answers",
 }
 
 
@@ -68,16 +68,16 @@ def _schedules(learners: int, rows: int) -> dict[str, float]:
 	tracker = _table_bytes(swap.TRACKER, SEASON)
 	try:
 		before = survey.survey_keys(manager.schedules).memory_bytes
-		with step("Loading them into Redis"):
+		with step("Loading the rows into Redis"):
 			loaded = rebuild_season_cache(SEASON)
 		redis = survey.survey_keys(manager.schedules).memory_bytes - before
 	finally:
 		manager.clear_season_cache(SEASON)
 		frappe.db.delete("Cache Rebuild", {"season": SEASON})
-		frappe.db.commit()  # no request does it
+		frappe.db.commit()  # no request commits here
 	if loaded["total_keys"] != learners:
 		raise Failure(f"{loaded['total_keys']} of {learners} schedules were loaded: {loaded.get('error')}")
-	with step("Archiving them"):
+	with step("Archiving the season"):
 		archived = SRSArchiver().archive_season(SEASON)
 	if not archived["success"]:
 		raise Failure(f"{SEASON} was not archived: {archived['error']}")
@@ -103,22 +103,22 @@ def _submit_all(learners: int) -> None:
 	for _batch in range(SUBMISSIONS // BATCH):
 		_set_active(1)  # inside the transaction: nobody else sees it
 		for _submission in range(BATCH):
-			_submit(random, season_data.player(random.randrange(learners)))
+			_submit(random, season_data.learner(random.randrange(learners)))
 		_set_active(0)
-		frappe.db.commit()  # no request does it
+		frappe.db.commit()  # no request commits here
 
 
 def _set_active(is_active: int) -> None:
 	frappe.db.set_value("Game Subscription Season", JOURNAL_SEASON, "is_active", is_active)
 
 
-def _submit(random: Random, player: str) -> None:
+def _submit(random: Random, learner: str) -> None:
 	now = site_time.naive_now()
 	numbers = random.sample(range(season_data.QUESTIONS_EACH), ANSWERS)
 	ids = [season_data.question_id(one) for one in numbers]
 	entries, records = [_entry(one, now) for one in ids], [_record(one, now) for one in ids]
 	name = frappe.generate_hash(length=32)
-	write_submission(player, JOURNAL_SEASON, name, entries, records, now + AHEAD)
+	write_submission(learner, JOURNAL_SEASON, name, entries, records, now + AHEAD)
 
 
 def _entry(question: str, now: datetime) -> JournalEntry:
@@ -157,8 +157,8 @@ def _record(question: str, now: datetime) -> MemoryRecord:
 
 
 def _table_bytes(name: str, season: str) -> float:
-	"""Data and indexes of the season's partition, or of a table that has none."""
-	frappe.db.commit()  # ANALYZE, on another connection, is to see the rows
+	"""Returns the bytes of data and indexes in the season's partition, or in the whole table if it has no partitions."""
+	frappe.db.commit()  # ANALYZE runs on another connection, which must see the rows
 	database.query(f"ANALYZE TABLE `{name}`")
 	((size,),) = database.query(BYTES_SQL, (name, tables.partition_name(season)))
 	return float(size)

@@ -1,4 +1,4 @@
-"""A real learner's answers of half a year, given again through HTTP."""
+"""Replays a real learner's answers of half a year over HTTP."""
 
 import csv
 import os
@@ -12,21 +12,21 @@ from typing import Any
 
 import frappe
 
-from benchmarks.classroom import GET_REVIEW, SUBMIT_REVIEW, Pupil
+from benchmarks.classroom import GET_REVIEW, SUBMIT_REVIEW, Learner
 from benchmarks.site import PROJECT
 from devtools.report import say
 
 DEFAULT_FILE = "../shared/data/review_logs.csv"
-DAY_START = timedelta(hours=9)  # UTC, in the small hours of this learner
-QUALITIES = {"1": 1, "2": 3, "3": 4, "4": 5}  # of the ratings Again, Hard, Good, Easy
+DAY_START = timedelta(hours=9)  # after midnight UTC: at this time it is night where this learner lives
+QUALITIES = {"1": 1, "2": 3, "3": 4, "4": 5}  # by the file's ratings: Again, Hard, Good, Easy
 ANSWERS_A_SUBMISSION = 50
 SUBJECT, TOPIC = "Replay", "Replay: Replay"
-DAYS_A_LINE = 10  # of progress, and from one comparison of all stores to the next
+DAYS_A_LINE = 10  # after so many days comes a line of progress, and a comparison of all stores
 
 
 @dataclass(frozen=True)
 class Answer:
-	"""One row of the file: what was answered how, on which learning day."""
+	"""One row of the file: the learning day, the question and how it was answered."""
 
 	day: date
 	question_id: str
@@ -43,7 +43,7 @@ class Answer:
 
 @dataclass
 class Submission:
-	answers: dict[str, Answer] = field(default_factory=dict)  # by question: it holds each once
+	answers: dict[str, Answer] = field(default_factory=dict)  # by question: each is there once
 
 	@property
 	def is_full(self) -> bool:
@@ -51,12 +51,12 @@ class Submission:
 
 
 def file() -> Path:
-	"""The file that MEMORA_REVIEW_LOGS names, or the default; it need not be there."""
+	"""Returns the file that MEMORA_REVIEW_LOGS names, or the default. The file may not exist."""
 	return (PROJECT / os.environ.get("MEMORA_REVIEW_LOGS", DEFAULT_FILE)).resolve()
 
 
 def read_answers(path: Path) -> list[Answer]:
-	"""All answers, oldest first."""
+	"""Returns all answers of the file, the oldest first."""
 	with path.open(newline="") as text:
 		rows = sorted(csv.DictReader(text), key=lambda row: row["review_time"])
 	return [
@@ -71,9 +71,12 @@ def read_answers(path: Path) -> list[Answer]:
 
 
 def submissions(answers: list[Answer]) -> list[list[dict[str, Any]]]:
-	"""One day's answers as few submissions: no question twice in one, each question's answers in their order."""
+	"""Packs one day's answers into few submissions, as the arguments of a request.
+
+	No submission has a question twice. The answers to one question stay in order.
+	"""
 	made: list[Submission] = []
-	last: dict[str, int] = {}  # where each question was answered last
+	last: dict[str, int] = {}  # question -> index of the submission with its last answer
 	for answer in answers:
 		first = last.get(answer.question_id, -1) + 1
 		open_ones = (n for n in range(first, len(made)) if not made[n].is_full)
@@ -86,7 +89,7 @@ def submissions(answers: list[Answer]) -> list[list[dict[str, Any]]]:
 
 
 def ensure_questions(answers: list[Answer]) -> int:
-	"""Makes a question of each card, which no lesson teaches; how many were missing. Commits."""
+	"""Makes the questions that are missing, and commits. No lesson teaches them. Returns how many were missing."""
 	_insert_missing("Game Subject", SUBJECT, subject_name=SUBJECT)
 	_insert_missing("Game Topic", TOPIC, subject=SUBJECT, topic_name=SUBJECT, position=1)
 	known = set(frappe.get_all("Game Question", filters={"topic": TOPIC}, pluck="name"))
@@ -105,11 +108,10 @@ def _insert_missing(doctype: str, name: str, **values: Any) -> None:
 		frappe.get_doc({"doctype": doctype, **values}).insert()
 
 
-def run(pupil: Pupil, answers: list[Answer], nights: Callable[[int, int], None]) -> float:
-	"""Sends all answers, a day's after a look at what is due; seconds spent on requests.
+def run(learner: Learner, answers: list[Answer], nights: Callable[[int, int], None]) -> float:
+	"""Sends all answers, and returns the seconds that the requests took. Each day begins with a read of what is due.
 
-	Before the second and each later day with answers, `nights(number of that day, nights since the last)`
-	is called.
+	Before the second and every later day with answers, `nights(number of that day, nights since the last day)` is called.
 	"""
 	seconds = 0.0
 	days = [(day, list(of_day)) for day, of_day in groupby(answers, key=lambda answer: answer.day)]
@@ -117,17 +119,17 @@ def run(pupil: Pupil, answers: list[Answer], nights: Callable[[int, int], None])
 		if wait:
 			nights(number, wait)
 		begin = time.perf_counter()
-		pupil.client.get(GET_REVIEW)
+		learner.client.get(GET_REVIEW)
 		for responses in submissions(of_day):
-			pupil.submit(SUBMIT_REVIEW, responses)
+			learner.submit(SUBMIT_REVIEW, responses)
 		seconds += time.perf_counter() - begin
 		if number % DAYS_A_LINE == 0:
-			say(f"           day {number} of {len(days)}: {pupil.acknowledged.total():,} answers so far")
+			say(f"           day {number} of {len(days)}: {learner.acknowledged.total():,} answers so far")
 	return seconds
 
 
 def _with_waits(days: list[tuple[date, list[Answer]]]) -> Iterator[tuple[int, list[Answer]]]:
-	"""(days since the last one with answers, answers)."""
+	"""Yields the answers of each day, with the number of days since the last day that had answers (0 for the first)."""
 	before = None
 	for day, answers in days:
 		yield (day - before).days if before else 0, answers

@@ -1,9 +1,9 @@
-"""Seasons of benchmarks: made, filled with learners by the million rows, and gone with all that is in them.
+"""Makes seasons for benchmarks, fills them with millions of rows, and removes them with all their rows.
 
-To fill one, the server multiplies three small tables: learners, questions, and memories that the app's own
-scheduler has come to. The rows go in order of primary key into a table beside the tracker, its index is built
-in one go, and the whole is swapped in as the season's partition: the layout is the one that answers would have
-made, but that its pages are full. The same seed and day give the same rows.
+To fill a season, MariaDB multiplies three small tables: learners, questions, and memories that the app's own scheduler
+has computed. The rows go into a table beside the tracker, in order of primary key. Then the index of that table is
+built in one go, and the table becomes the season's partition. Answers would have led to the same layout, with pages
+less full. Equal seeds give equal rows on the same day.
 """
 
 import shutil
@@ -26,17 +26,17 @@ from memora.services.learning import scheduling
 from memora.services.store import database, ddl, partitions, row_names, swap, tables
 
 SEED = 20260904
-QUESTIONS_EACH = 1000  # of a learner: some six new ones on each day of a school year
-WRITERS = 2  # connections that insert; more gain nothing on two cores
+QUESTIONS_EACH = 1000  # for each learner: about six new questions on each day of a school year
+WRITERS = 2  # connections that insert; more connections gain nothing on two cores
 DEADLOCK, DEADLOCKS = 1213, 5  # MariaDB's error, and how often a statement may meet it
-LEARNERS_A_STATEMENT = 100  # some 100,000 rows, which is one transaction's undo
-DISK_BYTES_PER_ROW = 700  # the rows, what sorts their index, and as much again to be safe
+LEARNERS_A_STATEMENT = 100  # about 100,000 rows, which one transaction must be able to undo
+DISK_BYTES_PER_ROW = 700  # row and index, the files that sort the index, and a reserve of the same size
 
 SUBJECTS = ("Biology", "Geography", "History", "Mathematics")
 QUESTIONS_A_TOPIC = 25
-MEMORIES = 4096  # that are drawn from
+MEMORIES = 4096  # each row takes one of these
 DAYS = 150  # since the season began
-LATE_DAYS = 2.0  # by which a review comes after it fell due, on average
+LATE_DAYS = 2.0  # average time from the due date to the review
 QUALITIES, FREQUENCIES = (1, 3, 4, 5), (15, 10, 60, 15)
 
 TABLES = ("memora_fill_learner", "memora_fill_question", "memora_fill_memory", "memora_fill_row")
@@ -55,7 +55,7 @@ CREATE_SQL = (
 )
 INDEX_SQL = f"ALTER TABLE {ROWS} ADD INDEX schedule ({', '.join(tables.SCHEDULE_INDEX['schedule'])})"
 SESSION_SQL = "SET unique_checks = 0, foreign_key_checks = 0, join_cache_level = 0"
-# Learners and questions lie in their tables in order of digest, and are read in it.
+# Both tables are stored and read in order of digest, so the new rows come in order of their primary key.
 INSERT_SQL = f"""
 	INSERT INTO {ROWS} (name, player, season, question_id, subject, topic, stability, difficulty, state, reps,
 	lapses, next_review_date, last_review_date, creation)
@@ -70,20 +70,20 @@ def _is_deadlock(error: BaseException) -> bool:
 	return isinstance(error, pymysql.err.OperationalError) and error.args[0] == DEADLOCK
 
 
-def player(number: int) -> str:
-	"""The name of a learner of every filled season: 24 characters."""
+def learner(number: int) -> str:
+	"""Returns the user name of a learner, 24 characters long. Every filled season has these learners."""
 	return f"learner{number:05}@example.com"
 
 
 def question_id(number: int) -> str:
-	"""12 characters."""
+	"""Returns the id of a question, 12 characters long."""
 	return f"question{number:04}"
 
 
 @contextmanager
 def season(name: str) -> Iterator[None]:
-	"""An inactive season with partitions and without rows, gone with all it has got when the block ends."""
-	remove(name)  # what a killed run has left
+	"""Makes an inactive season with partitions and without rows, and removes it with all its rows after the block."""
+	remove(name)  # a killed run may have left the season
 	today = date.today()
 	dates = {"start_date": today - timedelta(days=DAYS), "end_date": today + timedelta(days=DAYS)}
 	frappe.get_doc({"doctype": "Game Subscription Season", "season_name": name, **dates}).insert()
@@ -96,7 +96,7 @@ def season(name: str) -> Iterator[None]:
 
 
 def remove(name: str) -> None:
-	"""Drops a season and all its rows, wherever a run that died has left them."""
+	"""Removes a season and all its rows, including those in the staging tables of a run that died."""
 	frappe.db.rollback()
 	site.delete_figures(name)
 	frappe.db.delete("Review Outbox", {"season": name})
@@ -111,10 +111,10 @@ def remove(name: str) -> None:
 
 
 def fill(name: str, learners: int, questions_each: int = QUESTIONS_EACH, seed: int = SEED) -> int:
-	"""Fills a season that has no rows: each learner has met the same questions; how many rows there are."""
+	"""Fills a season that has no rows, and returns how many rows it has then. All learners have answered equal questions."""
 	rows = learners * questions_each
 	_check_disk(rows)
-	frappe.db.commit()  # a transaction that has read the tracker would keep the swap waiting
+	frappe.db.commit()  # a transaction that has read the tracker would block the swap
 	with ExitStack() as stack:
 		connections = [stack.enter_context(database.connection()) for _ in range(WRITERS)]
 		stack.callback(_drop_tables)
@@ -126,7 +126,7 @@ def fill(name: str, learners: int, questions_each: int = QUESTIONS_EACH, seed: i
 		ddl.execute_ddl(INDEX_SQL)
 		partition = tables.partition_name(name)
 		ddl.execute_ddl(f"ALTER TABLE `{swap.TRACKER}` EXCHANGE PARTITION {partition} WITH TABLE {ROWS}")
-	frappe.db.commit()  # what was read meanwhile is from before the rows came
+	frappe.db.commit()  # the next read must see the new rows
 	return rows
 
 
@@ -145,15 +145,15 @@ def _drop_tables() -> None:
 def _create_tables(
 	connection: pymysql.Connection, name: str, learners: int, questions_each: int, seed: int
 ) -> list[str]:
-	"""Makes the tables that are multiplied and the one for the product; the learners' digests in order."""
-	players = sorted((row_names.digest(p), p) for p in map(player, range(learners)))
+	"""Makes the three small tables, and the table for the rows. Returns the learners' digests in order."""
+	named = sorted((row_names.digest(user), user) for user in map(learner, range(learners)))
 	with connection.cursor() as cursor:
 		for statement in CREATE_SQL:
 			cursor.execute(statement)
-		_insert_all(cursor, LEARNERS, players)
+		_insert_all(cursor, LEARNERS, named)
 		_insert_all(cursor, QUESTIONS, sorted(_questions(name, questions_each)))
 		_insert_all(cursor, MEMORY, list(_memories(seed)))
-	return [digest for digest, _player in players]
+	return [digest for digest, _user in named]
 
 
 def _insert_all(cursor: Cursor, table: str, rows: list[tuple[Any, ...]]) -> None:
@@ -161,7 +161,7 @@ def _insert_all(cursor: Cursor, table: str, rows: list[tuple[Any, ...]]) -> None
 
 
 def _insert(connections: list[Any], name: str, digests: list[str]) -> int:
-	"""Each connection takes a share of the learners; how many rows that gave."""
+	"""Inserts all rows, and returns how many. Each connection inserts the rows of a share of the learners."""
 
 	def run(number: int) -> int:
 		share = digests[number * len(digests) // WRITERS : (number + 1) * len(digests) // WRITERS]
@@ -176,7 +176,10 @@ def _insert(connections: list[Any], name: str, digests: list[str]) -> int:
 
 @retry(retry=retry_if_exception(_is_deadlock), stop=stop_after_attempt(DEADLOCKS), reraise=True)
 def _insert_chunk(cursor: Cursor, name: str, digests: list[str]) -> int:
-	"""One statement and transaction. The first into an empty table locks all of it, and may meet the other's."""
+	"""Inserts some learners' rows in one transaction, and returns how many.
+
+	The first insert into an empty table locks the whole table, so two first inserts can deadlock.
+	"""
 	return cursor.execute(INSERT_SQL, {"season": name, "first": digests[0], "last": digests[-1]})
 
 
@@ -188,7 +191,7 @@ def _questions(name: str, how_many: int) -> Iterator[tuple[str, ...]]:
 
 
 def _memories(seed: int) -> Iterator[tuple[Any, ...]]:
-	"""What answers since the season began have led to: some questions are overdue, most come in days to months."""
+	"""Yields memories after the answers of DAYS days. Some questions are overdue, most fall due in days to months."""
 	now = site_time.now().replace(hour=12, minute=0, second=0, microsecond=0)
 	calendar = scheduling.LearningCalendar(site_time.site_zone())
 	for slot in range(MEMORIES):

@@ -1,4 +1,4 @@
-"""How a day passes in the demo."""
+"""Lets days pass in the demo."""
 
 import frappe
 
@@ -6,7 +6,7 @@ from devtools.report import Failure
 from memora.services.srs_redis_manager import SRSRedisManager
 from memora.services.store.row_names import digest
 
-# Both find one learner's rows by the beginning of their names: the journal has no index by player.
+# Both statements find a learner's rows by the beginning of the row name: the journal has no index on the learner.
 SHIFT_TRACKER_SQL = """
 	UPDATE `tabPlayer Memory Tracker`
 	SET next_review_date = next_review_date - INTERVAL %(days)s DAY,
@@ -20,21 +20,20 @@ SHIFT_JOURNAL_SQL = """
 	WHERE season = %(season)s AND name BETWEEN %(first)s AND %(last)s AND player = %(player)s"""
 
 
-def let_days_pass(season: str, players: list[str], days: int) -> None:
-	"""Moves all that these learners have done, and all that is due to them, into the past by whole days.
+def let_days_pass(season: str, learners: list[str], days: int) -> None:
+	"""Moves all dates of these learners into the past by whole days: their answers, and what is due to them.
 
-	The code under test goes by the real clock, and faking that would test the fake. To the code, a
-	learner whose dates all lie a day further back is one who has come back after a day. Whole
-	days keep each date at the start of a learning day. Nothing may be on its way meanwhile: the caller
-	sees to it that the worker has folded everything, and the cached schedules go, so that the next read
-	loads the moved dates.
+	The code under test uses the real clock; a fake clock would test the fake. To that code, a learner whose dates all lie
+	a day further back has come back after a day. Whole days keep each date at the start of a learning day. The caller
+	makes sure that the worker has folded all answers before. The schedules are dropped from Redis, so that the next read
+	loads the moved dates. Raises Failure if Redis does not drop one.
 	"""
-	for player in players:
-		values = {"season": season, "player": player, "days": days}
-		values |= {"first": digest(player), "last": digest(player) + "g"}
+	for learner in learners:
+		values = {"season": season, "player": learner, "days": days}
+		values |= {"first": digest(learner), "last": digest(learner) + "g"}
 		frappe.db.sql(SHIFT_TRACKER_SQL, values)
 		frappe.db.sql(SHIFT_JOURNAL_SQL, values)
 	frappe.db.commit()
-	for player in players:
-		if not SRSRedisManager().clear_user_cache(player, season):
-			raise Failure(f"Redis did not drop the schedule of {player}")
+	for learner in learners:
+		if not SRSRedisManager().clear_user_cache(learner, season):
+			raise Failure(f"Redis did not drop the schedule of {learner}")

@@ -1,4 +1,4 @@
-"""This process on the site that `./dev` names, and the seasons that demo and benchmarks own there."""
+"""Connects this process to the site that `./dev` names, and keeps the seasons that demo and benchmarks own there."""
 
 import os
 import signal
@@ -18,8 +18,8 @@ from memora.services.store import figure_tables
 
 PROJECT = Path(__file__).resolve().parent.parent
 DEMO_SEASON, PERF_SEASON = "Demo Season", "Perf Season"
-SEASON_YEARS = 5  # no learner's intervals come near its end
-FOLD_SECONDS = 60  # without any progress: no worker is there
+SEASON_YEARS = 5  # so long that no interval comes near the end of the season
+FOLD_SECONDS = 60  # without any progress; after that, no worker is there
 SECONDS_BETWEEN_LOOKS = 0.05
 
 WAITING_SQL = "SELECT COUNT(*) FROM `tabReview Outbox` WHERE season = %s AND player IN %s"
@@ -27,9 +27,9 @@ WAITING_SQL = "SELECT COUNT(*) FROM `tabReview Outbox` WHERE season = %s AND pla
 
 @contextmanager
 def connected() -> Iterator[None]:
-	"""Frappe in this process, as Administrator, until the block ends; SIGTERM ends it in good order."""
+	"""Connects Frappe as Administrator for the block. SIGTERM ends the process with exit code 143, and `finally` blocks run."""
 	signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-	os.chdir(os.environ["MEMORA_SITES_PATH"])  # Frappe writes its logs to ../logs of where it runs
+	os.chdir(os.environ["MEMORA_SITES_PATH"])  # Frappe writes its logs to ../logs
 	frappe.init(os.environ["MEMORA_SITE"], sites_path=".")
 	frappe.connect()
 	try:
@@ -39,7 +39,7 @@ def connected() -> Iterator[None]:
 
 
 def url() -> str:
-	"""Of the web server under test."""
+	"""Returns the URL of the web server under test."""
 	return os.environ["MEMORA_URL"]
 
 
@@ -48,14 +48,14 @@ def active_season() -> str | None:
 
 
 def activate(season: str) -> None:
-	"""Makes a season of ours if need be, and makes it the active one; commits.
+	"""Makes one of our seasons if it does not exist, activates it, and commits.
 
-	Another active season is deactivated only if it is ours, too.
+	If another of our seasons is active, that season is deactivated. Raises Failure if the active season is not ours.
 	"""
-	frappe.db.commit()  # partitions are made on another connection, which would wait for this transaction
+	frappe.db.commit()  # partitions are made on another connection, which this transaction would block
 	active = active_season()
 	if active and active not in (season, DEMO_SEASON, PERF_SEASON):
-		raise Failure(f"Season {active} is active on this site and not ours to deactivate: do that first")
+		raise Failure(f"The season {active} is active here. It is not ours: please deactivate it first")
 	if active and active != season:
 		deactivate(active)
 	_save_season(season)
@@ -80,42 +80,42 @@ def _save_season(name: str) -> None:
 	season.save()
 
 
-def delete_answers(season: str, players: list[str]) -> int:
-	"""Deletes all that these learners have in a season, Redis included; how many answers that were. Commits.
+def delete_answers(season: str, learners: list[str]) -> int:
+	"""Deletes all that these learners have in a season, also in Redis, and commits. Returns how many answers were deleted.
 
-	The outbox goes first: a worker that folds just now holds its row, and none can begin afterwards.
+	The outbox is emptied first. The deletion waits for a worker that is folding a row, and no worker can begin afterwards.
 	"""
-	rows = {"season": season, "player": ("in", players)}
+	rows = {"season": season, "player": ("in", learners)}
 	frappe.db.delete("Review Outbox", rows)
 	frappe.db.commit()
 	answers = frappe.db.count("Player Review Log", rows)
 	frappe.db.delete("Player Memory Tracker", rows)
 	frappe.db.delete("Player Review Log", rows)
 	frappe.db.commit()
-	for player in players:
-		if not SRSRedisManager().clear_user_cache(player, season):
-			raise Failure(f"Redis did not drop the schedule of {player}")
+	for learner in learners:
+		if not SRSRedisManager().clear_user_cache(learner, season):
+			raise Failure(f"Redis did not drop the schedule of {learner}")
 	return answers
 
 
 def delete_figures(season: str) -> None:
-	"""Deletes what has been counted of a season; the caller commits."""
+	"""Deletes the figures that were counted for a season. The caller commits."""
 	figure_tables.forget_season(season)
 	due_forecast.forget_forecast(season)
 
 
-def wait_until_folded(season: str, players: list[str]) -> None:
-	"""Returns when the worker has moved all that these learners answered to the tracker."""
+def wait_until_folded(season: str, learners: list[str]) -> None:
+	"""Returns when the worker has folded all answers of these learners. Raises Failure after FOLD_SECONDS without progress."""
 
 	def waiting() -> int:
-		frappe.db.rollback()  # ends the snapshot that the last look was taken in
-		return frappe.db.sql(WAITING_SQL, (season, players))[0][0]
+		frappe.db.rollback()  # ends the snapshot of the last look
+		return frappe.db.sql(WAITING_SQL, (season, learners))[0][0]
 
 	wait_for_zero(waiting, FOLD_SECONDS, "submissions wait to be folded; does a worker serve srs_write?")
 
 
 def wait_for_zero(count: Callable[[], int], seconds: float, what: str) -> None:
-	"""Polls until `count()` is 0; a Failure when it has not fallen for so many seconds."""
+	"""Polls until `count()` is 0. Raises Failure with `what` if the count has not fallen for `seconds` seconds."""
 	lowest, deadline = count(), time.monotonic() + seconds
 	while left := count():
 		if left < lowest:

@@ -1,10 +1,10 @@
-"""What gunicorn serves as the floor of `./dev perf metrics`: the same, without the hooks that time requests."""
+"""The app that gunicorn serves as the floor of `./dev perf metrics`: Frappe without the hooks that time requests."""
 
 from typing import Any
 
 import frappe
 
-from devtools.wsgi import application  # noqa: F401 (gunicorn takes it)
+from devtools.wsgi import application  # noqa: F401 (gunicorn looks it up by name)
 
 TIMING = {"memora.api.utils.start_clock", "memora.api.utils.observe_latency"}
 

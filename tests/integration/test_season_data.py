@@ -12,7 +12,7 @@ def test_the_app_reads_a_filled_season_and_none_of_it_stays():
 	ids = [season_data.question_id(number) for number in range(QUESTIONS)]
 	with season_data.season(SEASON):
 		assert season_data.fill(SEASON, LEARNERS, QUESTIONS) == LEARNERS * QUESTIONS
-		for player in map(season_data.player, range(LEARNERS)):
+		for player in map(season_data.learner, range(LEARNERS)):
 			records = tracker.get_all_records(player, SEASON)
 			assert records.keys() == set(ids)
 			assert tracker.get_records(player, SEASON, ids) == records

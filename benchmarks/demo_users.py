@@ -1,4 +1,4 @@
-"""The demo's learners: real users, told from a site's own by their last name."""
+"""The demo's learners. They are real users; their last name tells them from the site's own users."""
 
 from dataclasses import dataclass
 
@@ -15,16 +15,16 @@ TEACHER_ROLE = "Memora Manager"
 
 
 @dataclass(frozen=True)
-class Learner:
-	"""A user and her API key, by which most clients of the demo sign in."""
+class Credentials:
+	"""A user and her API key. Most clients of the demo sign in with the key."""
 
 	user: str
 	key: str
 	secret: str
 
 
-def ensure_learners() -> list[Learner]:
-	"""The demo's learners; the first is a teacher, too, who may look at the lists in the desk. Commits."""
+def ensure_learners() -> list[Credentials]:
+	"""Makes the demo's learners and commits. The first one is also a teacher, who may look at the lists in the desk."""
 	emails = [f"learner{number:02}@example.com" for number in range(1, LEARNERS + 1)]
 	learners = [_ensure(email, f"Learner {number:02}") for number, email in enumerate(emails, start=1)]
 	frappe.get_doc("User", emails[0]).add_roles(TEACHER_ROLE)
@@ -32,29 +32,29 @@ def ensure_learners() -> list[Learner]:
 	return learners
 
 
-def ensure_replay_learner() -> Learner:
-	"""The one who gives the answers of the file. Commits."""
+def ensure_replay_learner() -> Credentials:
+	"""Makes the learner who gives the answers of the file, and commits."""
 	learner = _ensure(REPLAY_USER, "Replay")
 	frappe.db.commit()
 	return learner
 
 
-def _ensure(email: str, first_name: str) -> Learner:
+def _ensure(email: str, first_name: str) -> Credentials:
 	if not frappe.db.exists("User", email):
 		_insert(email, first_name)
 	user = frappe.get_doc("User", email)
 	if user.last_name != LAST_NAME:
-		raise Failure(f"There is a user {email} who is not the demo's: nothing was done")
+		raise Failure(f"There is already a user {email}, whom the demo did not make: nothing was changed")
 	if not user.api_key or not user.get_password("api_secret", raise_exception=False):
 		user.update(_new_key())
 		user.save()
-	update_password(email, PASSWORD)  # past the policy for passwords, which "learner" would not meet
-	return Learner(email, user.api_key, user.get_password("api_secret"))
+	update_password(email, PASSWORD)  # skips the password policy, which "learner" would not meet
+	return Credentials(email, user.api_key, user.get_password("api_secret"))
 
 
 def _insert(email: str, first_name: str) -> None:
-	"""With the key at once: each save of a user takes half a second, as it empties Frappe's caches."""
-	frappe.conf.throttle_user_limit = 1000  # of this process alone: Frappe makes 60 users an hour
+	"""Makes a user with her key in one save: each save of a user empties Frappe's caches and takes half a second."""
+	frappe.conf.throttle_user_limit = 1000  # in this process: Frappe refuses a 61st new user in an hour
 	names = {"email": email, "first_name": first_name, "last_name": LAST_NAME}
 	kind = {"user_type": "Website User", "send_welcome_email": 0}
 	frappe.get_doc({"doctype": "User", **names, **kind, **_new_key()}).insert()
