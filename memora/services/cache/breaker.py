@@ -1,4 +1,4 @@
-"""Keeps a process from waiting for a server that it has just found dead."""
+"""A circuit breaker: it keeps a process from waiting for a server that has just been found dead."""
 
 import threading
 import time
@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 
 class Unavailable(Exception):
-	"""The server did not answer, or is not asked because it did not answer a moment ago."""
+	"""The server did not answer, or was not asked because it did not answer a moment ago."""
 
 
 class NotAsked(Unavailable):
-	"""The second of these; its text is that of the failure a moment ago."""
+	"""The server was not asked, because it failed a moment ago. The text is that of the earlier failure."""
 
 
 def describe_failure(error: BaseException) -> str:
@@ -19,11 +19,11 @@ def describe_failure(error: BaseException) -> str:
 
 
 class CircuitBreaker:
-	"""Closed: calls go through. A failure opens it for `open_seconds`, in which every call is refused
-	at once. After that one caller may try, the others are refused until that one has come back.
+	"""Lets calls through while it is closed. A failure opens it for `open_seconds`.
 
-	Shared by the threads of one process; each process has its own. (pybreaker holds a lock during the
-	call itself, which would let one hung call stop every thread.)
+	An open breaker refuses every call at once. After `open_seconds` one caller may try; the breaker refuses
+	all other callers until that trial has ended. The threads of a process share a breaker; each process has
+	its own. (pybreaker holds a lock during the call itself, so that one hung call would stop every thread.)
 	"""
 
 	def __init__(
@@ -47,10 +47,10 @@ class CircuitBreaker:
 
 	@contextmanager
 	def guard(self) -> Iterator[bool]:
-		"""Runs a block that talks to the server, and tells it whether it is the trial that decides for all others.
+		"""Runs a block that talks to the server. Yields whether the block is the trial after a failure.
 
-		Raises Unavailable in place of its failures. A call that was under way when another one failed
-		closes nothing, however it ends.
+		Raises Unavailable in place of `failures`. A call that was under way when another call failed does not
+		close the breaker, however it ends.
 		"""
 		is_trial = self._admit()
 		try:
@@ -68,5 +68,5 @@ class CircuitBreaker:
 				return False
 			if self.clock() < self._open_until:
 				raise NotAsked(self._failure)
-			self._open_until = self.clock() + self.open_seconds  # this caller tries, the others wait
+			self._open_until = self.clock() + self.open_seconds  # this caller tries, all others are refused
 			return True

@@ -1,11 +1,11 @@
-"""Connections to the Redis of the schedules: one server, the master that Sentinels know of, or a cluster.
+"""Connections to the schedules' Redis: one server, the master that Sentinels know of, or a cluster.
 
 	srs_redis_cache      URL of the server, or of one node of a cluster
-	srs_redis_sentinel   {"hosts": ["host:port", …], "service": name}, and `password`, `db` of the
-	                     master, `sentinel_password` of the Sentinels where they are needed
-	srs_redis_cluster    1, or ["host:port", …]: further nodes to be asked for the slots
+	srs_redis_sentinel   {"hosts": ["host:port", …], "service": name}. Optional: `username`, `password`
+	                     and `db` of the master, `sentinel_password` of the Sentinels
+	srs_redis_cluster    1, or ["host:port", …]: further nodes that can be asked for the slots
 
-However many servers there are, who waits in vain for one of them waits for no other.
+On a cluster, an action that has waited in vain for one node waits for no other node.
 """
 
 import json
@@ -29,8 +29,8 @@ from memora.services.cache.breaker import describe_failure
 
 CONNECT_TIMEOUT_SECONDS = 0.25
 READ_TIMEOUT_SECONDS = 0.5
-SENTINEL_TIMEOUT_SECONDS = 0.1  # each: those that hang must leave time for one that knows
-PROBE_KEYS = 1000  # looked at to find one for each node of a cluster
+SENTINEL_TIMEOUT_SECONDS = 0.1  # each: Sentinels that hang must leave time for a Sentinel that answers
+PROBE_KEYS = 1000  # tried, to find a key for each primary of a cluster
 DEFAULT_REDIS_URL = "redis://localhost:13000"
 
 URL, SENTINEL, CLUSTER = "srs_redis_cache", "srs_redis_sentinel", "srs_redis_cluster"
@@ -38,16 +38,17 @@ SENTINEL_OPTIONS = {"hosts", "service", "username", "password", "db", "sentinel_
 
 
 class InvalidConfiguration(Exception):
-	"""A setting that names no Redis; the message says which, and what would be right."""
+	"""A setting that names no Redis. The message says which setting, and what would be right."""
 
 
 FAILURES = (RedisError, RedisClusterException, OSError, InvalidConfiguration)
-# A cluster's client looks for the slots anew in one thread while others walk through what it knows of them.
+# A cluster's client renews its map of the slots in one thread while other threads read the map. A thread that
+# meets a half-made map raises these, too.
 CLUSTER_FAILURES = (*FAILURES, RuntimeError, LookupError, AttributeError)
 
 TIMED_OUT = "it does not answer in time"
 MISCONFIGURED = "its configuration is wrong"
-# What Redis says, and what that means.
+# Parts of what Redis says, each with the cause it stands for.
 CAUSES = {
 	"maxmemory": "its memory is full",
 	"read only replica": "it is a replica, which takes no writes",
@@ -58,7 +59,7 @@ CAUSES = {
 	"invalid username-password": "it does not know the user or password in srs_redis_cache",
 	"MOVED ": "it is a node of a cluster, and srs_redis_cluster is not set",
 	"Cluster mode is not enabled": "it is no cluster, and srs_redis_cluster is set",
-	"can only be 0 in cluster mode": MISCONFIGURED,  # the number behind its URL's slash
+	"can only be 0 in cluster mode": MISCONFIGURED,  # the URL ends with the number of a database
 	"CLUSTERDOWN": "its cluster is down",
 	"Hash slot not served": "its cluster is down",
 	"No master found": "no Sentinel knows a master that is up",
@@ -68,11 +69,11 @@ CAUSES = {
 
 
 class Place(NamedTuple):
-	"""Where a site keeps its schedules: what its configuration says, not looked at yet."""
+	"""The place where a site keeps its schedules, as the configuration says. Nothing is checked yet."""
 
 	url: str
-	sentinel: str = "null"  # JSON, as the next one
-	cluster: str = "null"
+	sentinel: str = "null"  # JSON
+	cluster: str = "null"  # JSON
 
 	@property
 	def is_cluster(self) -> bool:
@@ -80,14 +81,14 @@ class Place(NamedTuple):
 
 
 def place(conf: dict[str, Any]) -> Place:
-	"""Of a site with this configuration."""
+	"""Returns the place that a site's configuration names."""
 	url = conf.get(URL) or conf.get("redis_cache") or DEFAULT_REDIS_URL
 	return Place(url, *(json.dumps(conf.get(name), sort_keys=True) for name in (SENTINEL, CLUSTER)))
 
 
 def cause(error: BaseException) -> str:
-	"""Returns what an operator reads: a cause that is known, and what Redis or the system says of it."""
-	# without the command, which names a learner
+	"""Returns what an operator reads: the cause, if known, and the words of Redis or of the system."""
+	# leave the command out: it names a learner
 	_command, _separator, said = describe_failure(error).rpartition("caused error: ")
 	if isinstance(error, InvalidConfiguration):
 		return f"{MISCONFIGURED}: {said}"
@@ -98,9 +99,10 @@ def cause(error: BaseException) -> str:
 
 
 def connect(where: Place, known_nodes: Sequence[tuple[str, int]] = ()) -> redis.Redis:
-	"""A client; a cluster's connects at once, by way of the nodes known from before or those configured.
+	"""Returns a client for a place. Raises InvalidConfiguration.
 
-	Raises InvalidConfiguration, and a cluster's whatever is in CLUSTER_FAILURES.
+	A cluster's client connects at once, by way of `known_nodes` and the configured nodes. So it may raise any
+	of CLUSTER_FAILURES.
 	"""
 	if where.is_cluster and json.loads(where.sentinel):
 		raise InvalidConfiguration(f"{SENTINEL} and {CLUSTER} are both set: only one can be")
@@ -137,7 +139,7 @@ def _sentinel(options: dict[str, Any]) -> Sentinel:
 
 
 def sentinel_options(where: Place) -> dict[str, Any]:
-	"""What srs_redis_sentinel says. Raises InvalidConfiguration."""
+	"""Returns the setting srs_redis_sentinel, checked. Raises InvalidConfiguration."""
 	options = json.loads(where.sentinel)
 	if not isinstance(options, dict):
 		raise InvalidConfiguration(f'{SENTINEL} must be {{"hosts": […], "service": …}}, not {options!r}')
@@ -169,29 +171,29 @@ def _address(name: str, host: Any) -> tuple[str, int]:
 
 
 def _cluster(where: Place, known_nodes: Sequence[tuple[str, int]]) -> redis.Redis:
-	_hurry.has_waited = False  # whoever connects begins anew
+	_hurry.has_waited = False  # a new client may wait again
 	others = json.loads(where.cluster)
 	nodes = {*known_nodes, *(_addresses(CLUSTER, others) if isinstance(others, list) else ())}
 	return redis.RedisCluster.from_url(
 		_impatient(where.url),
 		startup_nodes=[ClusterNode(*node) for node in random.sample(sorted(nodes), len(nodes))],
 		connection_pool_class=_HurriedPool,
-		cluster_error_retry_attempts=1,  # after a look who has the slots now
+		cluster_error_retry_attempts=1,  # after the client has asked which node has the slot now
 		decode_responses=True,
 	)
 
 
 def primaries(client: redis.Redis) -> list[redis.Redis]:
-	"""A client for each server that holds schedules of its own."""
+	"""Returns a client for each primary of a cluster; without a cluster, the client itself."""
 	if not isinstance(client, redis.RedisCluster):
 		return [client]
 	return [client.get_redis_connection(node) for node in client.get_primaries()]
 
 
 def a_key_on_each(client: redis.Redis, key: str) -> list[str]:
-	"""This key, and on a cluster so many with a number behind it that each primary has one of them.
+	"""Returns keys, one on each primary of a cluster: `key` with a number after it. Else only `key`.
 
-	One with so few slots that none of PROBE_KEYS keys is in them is left out.
+	A primary is left out if it has so few slots that none of PROBE_KEYS keys falls into them.
 	"""
 	if not isinstance(client, redis.RedisCluster):
 		return [key]
@@ -207,21 +209,24 @@ def a_key_on_each(client: redis.Redis, key: str) -> list[str]:
 
 
 def nodes_of(client: redis.Redis) -> list[tuple[str, int]]:
-	"""Addresses of a cluster's nodes, by its client."""
+	"""Returns (host, port) of each node that a cluster's client knows."""
 	return [(node.host, node.port) for node in cast(redis.RedisCluster, client).get_nodes()]
 
 
-_hurry = threading.local()  # has_waited: whether this thread's action has waited in vain for some node
+_hurry = threading.local()  # its `has_waited` says whether this thread's action has waited in vain for a node
 
 
 def begin_action() -> None:
-	"""From here to the next call this thread waits in vain for one node at most."""
+	"""Lets this thread wait again. Until the next call, the thread waits in vain for one node at most."""
 	_hurry.has_waited = False
 
 
 class _Hurried(redis.Connection):
-	"""A connection to a node of a cluster. Its client asks one node after the other when one is silent;
-	where all hang, that would cost a learner the timeouts of all."""
+	"""A connection to a node of a cluster. It waits for nothing if its thread has waited in vain before.
+
+	A cluster's client asks one node after the other when a node is silent. If all nodes hang, a learner would
+	wait for the sum of their timeouts.
+	"""
 
 	def connect(self) -> None:
 		self._wait(super().connect)
@@ -254,7 +259,7 @@ def _hurried(connection_class: type) -> type:
 
 
 def _impatient(url: str) -> str:
-	"""The URL with the timeouts above, or its own where they are shorter."""
+	"""Returns the URL with the timeouts above, or with its own timeouts where those are shorter."""
 	limits = {"socket_connect_timeout": CONNECT_TIMEOUT_SECONDS, "socket_timeout": READ_TIMEOUT_SECONDS}
 	parts = urlsplit(url)
 	options: dict[str, Any] = dict(parse_qsl(parts.query))
@@ -264,13 +269,14 @@ def _impatient(url: str) -> str:
 
 
 def _no_retry() -> Retry:
-	return Retry(NoBackoff(), 0)  # newer clients try three times
+	return Retry(NoBackoff(), 0)  # newer versions of redis-py would try three times
 
 
 def server_urls(where: Place) -> list[str]:
-	"""The URL of each server that has schedules or would have them next: nodes and replicas.
+	"""Returns the URL of each server that has schedules or may have them next: nodes and replicas.
 
-	Where a cluster can't be asked for them, its URL; where Sentinels can't, none. Raises InvalidConfiguration.
+	If a cluster can't be asked, returns its configured URL. If no Sentinel can be asked, returns none. Raises
+	InvalidConfiguration.
 	"""
 	if not where.is_cluster and not json.loads(where.sentinel):
 		return [where.url]
@@ -306,7 +312,7 @@ def _sentinel_url(options: dict[str, Any], host: str, port: int) -> str:
 
 
 def sentinel_urls(where: Place) -> list[str]:
-	"""Those of the Sentinels; none where there are none. Raises InvalidConfiguration."""
+	"""Returns the URLs of the Sentinels; none for a site without Sentinels. Raises InvalidConfiguration."""
 	if not json.loads(where.sentinel):
 		return []
 	options = sentinel_options(where)
@@ -319,7 +325,7 @@ def _login(user: str | None, password: str | None) -> str:
 
 
 def identities(where: Place) -> set[tuple[Any, ...]]:
-	"""What tells the place from others; two that have one in common are the same."""
+	"""Returns what identifies a place. Two places that have an identity in common are one place."""
 	if not json.loads(where.sentinel):
 		parts = parse_url(where.url)
 		return {(parts.get("host"), parts.get("port"), parts.get("path"), parts.get("db", 0))}

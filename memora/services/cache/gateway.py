@@ -1,8 +1,9 @@
 """Asks the schedules' Redis, and decides what happens when it fails: this is the outage policy.
 
-A read that fails raises Unavailable; its caller then reads MariaDB (Safe Mode). A write that fails is remembered in the
-process and in an open incident. Before Redis is trusted again, the first process that reaches it counts the outage:
-from then on no schedule from before it is believed, and each is loaded again from MariaDB when its learner comes.
+A read that fails raises Unavailable; its caller then reads MariaDB (Safe Mode). A write that fails is
+remembered in the process and in an open incident. Before Redis is trusted again, the first process that
+reaches Redis counts the outage. From then on no schedule from before the outage is believed: each is loaded
+again from MariaDB when its learner comes.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ class Gateway:
 		self.server = server_of(frappe.local.site, connections.place(frappe.conf))
 
 	def is_available(self) -> bool:
-		"""Says whether Redis takes writes. While it does not, Redis is asked at most once per breaker period."""
+		"""Says whether Redis takes writes. A Redis that fails is asked at most once per breaker period."""
 		try:
 			self.ask(self._probe)
 		except Unavailable:
@@ -36,9 +37,9 @@ class Gateway:
 	def ask(self, action: Action, keys: Sequence[str] = ()) -> Any:
 		"""Runs action(client) and returns its result; raises Unavailable.
 
-		If this process, or one before it, has missed a write, the outage is counted first. `keys` are a learner's keys:
-		if one of them holds a value of another type, which is no schedule, all of them are deleted and the action is run
-		once more.
+		If this process, or a process before it, has missed a write, the outage is counted first. `keys` are a
+		learner's keys: if a key holds a value of another type, which is no schedule, all keys are deleted and
+		the action is run once more.
 		"""
 
 		def run(client: redis.Redis) -> Any:
@@ -56,7 +57,8 @@ class Gateway:
 	def try_write(self, action: Action, keys: Sequence[str] = ()) -> bool:
 		"""Runs a write; says whether Redis took it. Never raises because of Redis.
 
-		A write that failed is remembered, so that all that Redis holds from before it is declared stale.
+		A failed write is remembered: as soon as Redis answers again, every schedule from before is declared
+		stale.
 		"""
 		try:
 			self.ask(action, keys)
@@ -76,9 +78,11 @@ class Gateway:
 		)
 
 	def _probe(self, client: redis.Redis) -> None:
-		"""Makes a write that changes nothing: a Redis that is full or read-only answers PING, but refuses this write.
+		"""Makes a write that changes nothing.
 
-		On a cluster this asks every node. One dead node would otherwise open the breaker for all learners.
+		A Redis that is full or read-only answers PING, but refuses this write. On a cluster this asks every
+		node. Otherwise the breaker would close while one node is dead, and that node's learners would open
+		the breaker again for everybody.
 		"""
 		pipeline = client.pipeline(transaction=False)
 		for key in connections.a_key_on_each(client, self.keys.generation):
@@ -103,7 +107,7 @@ class Gateway:
 		try:
 			count = scripts.run_script(client, scripts.DECLARE_STALE, [self.keys.generation])
 			self.server.remember_epoch(count)
-		except BaseException:  # whatever it was, the outage is not counted
+		except BaseException:  # after any error: the outage is not counted yet
 			self.server.has_missed_writes = True
 			raise
 		incidents.close_incidents()

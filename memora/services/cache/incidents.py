@@ -1,7 +1,7 @@
-"""Safe Mode Incidents: each time that Redis could not be used, written down in MariaDB.
+"""Safe Mode Incidents: MariaDB's notes of each time that Redis could not be used.
 
-An open incident also tells the first process that reaches Redis again that answers were stored which Redis does not know.
-The process that noticed the outage may have died by then.
+An open incident also warns the first process that reaches Redis again: answers may have been stored that
+Redis does not know. The process that noticed the outage may have died by then.
 """
 
 import threading
@@ -19,12 +19,12 @@ from memora.services import alerts, site_time
 from memora.services.cache.breaker import Unavailable
 from memora.services.store import database, incident_rows
 
-FLAP_SECONDS = 60  # an outage that begins so soon after one has ended is the same
-COUNT_SECONDS = 5  # at least, between two writings of a process's counts
+FLAP_SECONDS = 60  # an outage that begins so soon after the last has ended continues the last incident
+COUNT_SECONDS = 5  # at least, between two writes of a process's counts
 
 
 class OpenIncident(TypedDict):
-	"""Since when Redis is not there, and what it said."""
+	"""The incident that is open: since when Redis can't be used (naive site time), and why."""
 
 	name: str
 	started_at: datetime
@@ -33,7 +33,7 @@ class OpenIncident(TypedDict):
 
 @dataclass
 class _Counts:
-	"""What a process has not written down yet."""
+	"""Requests that a process has counted and not written down yet."""
 
 	served: int = 0
 	limited: int = 0
@@ -52,7 +52,7 @@ _counts: dict[str, _Counts] = {}
 
 
 def open_incident(reason: str) -> None:
-	"""Notes that Redis can't be used, unless that is noted already. Never raises: it runs while things fail."""
+	"""Notes that Redis can't be used, unless that is noted. Never raises: the caller handles a failure."""
 	_try(lambda: incident_rows.open_incident(reason, site_time.naive_now(), FLAP_SECONDS))
 	frappe.flags.memora_incident_noted = True
 
@@ -72,13 +72,13 @@ def is_open() -> bool:
 
 
 def get_open() -> OpenIncident | None:
-	"""Returns the incident that is open."""
+	"""Returns the incident that is open; None if there is none."""
 	row = incident_rows.get_open()
 	return {"name": row.name, "started_at": row.started_at, "reason": row.reason} if row else None
 
 
 def count(served: int = 0, limited: int = 0) -> None:
-	"""Adds to the requests of the latest incident; they are written down every few seconds."""
+	"""Adds to the requests of the latest incident. A process writes its counts down every COUNT_SECONDS."""
 	counts = _counts.setdefault(frappe.local.site, _Counts())
 	with counts.lock:
 		counts.served += served
@@ -89,7 +89,7 @@ def count(served: int = 0, limited: int = 0) -> None:
 
 
 def write_counts() -> None:
-	"""Writes down what this process has counted."""
+	"""Writes down what this process has counted. Never raises."""
 	counts = _counts.get(frappe.local.site)
 	if taken := counts and counts.take():
 		_try(lambda: incident_rows.add_counts(taken))
@@ -97,9 +97,10 @@ def write_counts() -> None:
 
 @alerts.in_site_language()
 def tell() -> None:
-	"""Tells managers of each incident when it has begun and when it has been over for FLAP_SECONDS.
+	"""Tells managers of each incident twice: when it has begun, and when it has been over for FLAP_SECONDS.
 
-	Each is told once, whoever calls this. Commits. Runs every minute, and at the end of a request that noted one.
+	Managers are told once of each, however many processes call this. Commits. Runs every minute, and at the
+	end of a request that noted an incident.
 	"""
 	database.new_snapshot()
 	over_since = site_time.naive_now() - timedelta(seconds=FLAP_SECONDS)
@@ -111,7 +112,7 @@ def tell() -> None:
 
 
 def _tell(name: str, told: str, subject: str, message: str, is_error: bool) -> None:
-	"""In one transaction with the note that it has been told."""
+	"""Tells managers, and notes in the same transaction that they have been told. Commits."""
 	frappe.db.set_value("Safe Mode Incident", name, told, 1, update_modified=False)
 	alerts.tell_managers(subject, message, ("Safe Mode Incident", name), is_error=is_error, by_mail=True)
 

@@ -1,28 +1,32 @@
 """The names of the schedules' keys in Redis: this page is the whole key layout.
 
-All keys are optional. A key that is missing is made again from MariaDB.
+Any key may be missing: Memora makes it again, and loads a missing schedule from MariaDB.
 
-	srs:{learner}:{season}             ZSET, the schedule: member question_id, score Unix epoch of next_review_date
-	{srs:{learner}:{season}}:loaded    STRING, the marker. It holds the generation in which the schedule was loaded
-	                                   whole, followed by `:empty` where there was nothing to load; or
-	                                   `loading:<token>` while a process loads the schedule
-	srs:generation                     STRING, counts the outages. A schedule from before the last outage is not
-	                                   believed
+	srs:{learner}:{season}             ZSET, the schedule: member question_id, score the Unix epoch of
+	                                   next_review_date
+	{srs:{learner}:{season}}:loaded    STRING, the marker. It holds the generation in which the schedule
+	                                   was loaded whole, followed by `:empty` where there was nothing to
+	                                   load; or `loading:<token>` while a process loads the schedule
+	srs:generation                     STRING, counts the outages. No schedule from before the last outage
+	                                   is believed
 
-Learner and season are percent-encoded, so that no name can reach another learner's key. The braces put a marker into
-the slot of its schedule on a Redis Cluster. Schedule and marker expire `cache_ttl_days` (Memora Settings) after their
-last use. `srs_redis_namespace`, in the site's configuration, stands before every key: it parts sites that share a Redis.
+Learner and season are percent-encoded, so that no name can reach another learner's key. The braces put a
+marker into the slot of its schedule on a Redis Cluster. Schedule and marker expire `cache_ttl_days` (Memora
+Settings) after their last use. `srs_redis_namespace`, in the site's configuration, stands before every key:
+so sites can share a Redis.
 
-**Generation.** A generation is `history.epoch`, and an epoch is `history.count`. The first history is that of the server
-which holds the schedule. The second history is that of the server which holds the count; on a cluster that may be
-another server. A server's history gets a new name at each restart and at each promotion of a replica (see scripts). So
-three kinds of schedule are not believed: one that a restarted server has read back from its files, one on a replica
-that may lack the last answers, and one that a server held while some process could not reach it.
+**Generation.** A generation is `history.epoch`, and an epoch is `history.count`. The first history is that of
+the server which holds the schedule. The second history is that of the server which holds the count; on a
+cluster that may be another server. A server's history gets a new name at each restart and at each promotion
+of a replica (see scripts). So three kinds of schedule are not believed: one that a restarted server has read
+back from its files, one on a replica that may lack the last answers, and one that a server held while some
+process could not reach it.
 
-**When a schedule is believed.** The ZSET must exist, and its marker must hold the present generation. Every change of a
-schedule looks at the marker in the same script. If the schedule is not whole, the script drops the schedule instead of
-changing it, and drops the token of a load in flight, because that load read its rows before the change. So a loaded
-schedule never misses an answer, in whichever order loads and answers arrive.
+**When a schedule is believed.** The ZSET must exist, and its marker must hold the present generation. The
+script that stores an answer's dates looks at the marker first. If the schedule is not whole, the script drops
+the schedule instead of changing it. The script also drops the token of a load in flight, because that load
+read its rows before the answer. So a loaded schedule never misses an answer, in whichever order loads and
+answers arrive.
 """
 
 from urllib.parse import quote, unquote

@@ -1,8 +1,8 @@
 """Loads schedules from MariaDB into Redis, and compares the two.
 
-A load first claims the schedule: it writes a token into the marker. The load is kept only if the token is still there
-when the rows have been read. An answer that arrives meanwhile removes the token, so rows from before that answer are
-never kept.
+A load first claims the schedule: it writes a token into the marker. The load is kept only if the token is
+still there when the rows have been read. An answer that arrives meanwhile removes the token, so rows from
+before that answer are never kept.
 """
 
 import time
@@ -18,18 +18,21 @@ from memora.services.cache.schedules import DueItems, Schedules, flat, lifetime_
 from memora.services.cache.scripts import Call
 from memora.services.store import database, tracker, whole_schedules
 
-LOADING_TTL_SECONDS = 30  # after which a load that died no longer keeps others from loading
+LOADING_TTL_SECONDS = 30  # how long a load that died keeps others from loading
 
 
 class Comparison(NamedTuple):
-	"""One learner's schedule, {question_id: next_review_ts}, in Redis and in MariaDB."""
+	"""A learner's schedule, {question_id: next_review_ts}, as Redis has it and as MariaDB has it."""
 
 	cached: dict[str, float]
 	stored: dict[str, float]
 
 
 def load_due(schedules: Schedules, learner: str, season: str, limit: int = 20) -> tuple[DueItems, bool]:
-	"""Returns what is due now, and whether the schedule had to be loaded from MariaDB first. Raises Unavailable."""
+	"""Returns what is due now, and whether the schedule had to be loaded from MariaDB first.
+
+	Raises Unavailable.
+	"""
 	due = schedules.read_due(learner, season, limit)
 	if due["is_loaded"]:
 		return due, False
@@ -42,7 +45,7 @@ def load_due(schedules: Schedules, learner: str, season: str, limit: int = 20) -
 
 
 def _due_in_database(learner: str, season: str, limit: int) -> DueItems:
-	"""Reads what is due from MariaDB, for a request that finds another process loading the whole schedule."""
+	"""Reads what is due from MariaDB, for a request that finds another process loading the schedule."""
 	records, total = tracker.get_due(learner, season, site_time.naive_now(), limit)
 	return DueItems(question_ids=[r.question_id for r in records], total_due=total, is_loaded=True)
 
@@ -50,9 +53,10 @@ def _due_in_database(learner: str, season: str, limit: int) -> DueItems:
 def rehydrate(schedules: Schedules, learner: str, season: str) -> dict[str, float] | None:
 	"""Loads a learner's schedule from MariaDB and returns it as {question_id: next_review_ts}.
 
-	Returns None, without a look at MariaDB, if the schedule is whole already or another process is loading it. The
-	result is right also while answers of hers are being stored; Redis then does not keep the schedule, and her next read
-	loads it again. Ends the current transaction's view of the past. Raises Unavailable.
+	Returns None, without a look at MariaDB, if the schedule is whole already or another process is loading
+	the schedule. The result is right even if an answer of hers is stored meanwhile. Redis then does not keep
+	the schedule, and her next read loads it again. Ends the current transaction's view of the past. Raises
+	Unavailable.
 	"""
 	keys, token = schedules.keys.pair(learner, season), f"loading:{uuid4()}"
 
@@ -64,7 +68,7 @@ def rehydrate(schedules: Schedules, learner: str, season: str) -> dict[str, floa
 	if not generation:
 		return None
 	scores = _read_scores(learner, season)
-	# under the generation of the claim: what was missed since then is not in these rows
+	# under the generation of the claim: the rows may lack a write that was missed since the claim
 	arguments = [generation, token, lifetime_seconds(), *flat(scores)]
 	schedules.gateway.try_write(
 		lambda client: scripts.run_script(client, scripts.FINISH_LOAD, keys, arguments), keys
@@ -101,7 +105,7 @@ def reload(schedules: Schedules, season: str, learners: Sequence[str]) -> tuple[
 
 
 def compare(schedules: Schedules, season: str, learners: Sequence[str]) -> dict[str, Comparison]:
-	"""Returns the schedules that Redis claims to hold whole, beside what MariaDB says, by learner.
+	"""Returns {learner: Comparison} for those learners whose schedule Redis claims to hold whole.
 
 	Redis is read first, so a difference may be an answer that came between the two reads. Raises Unavailable.
 	"""

@@ -1,8 +1,8 @@
-"""Loads the schedules of a whole season into Redis, so that no learner's first reading has to.
+"""Loads the schedules of a whole season into Redis, so that no learner's first read has to load her schedule.
 
-Learner by learner in the order of their names, each claimed before her rows are read: one who answers
-meanwhile is left to her next reading. How far a run is, is kept in its Cache Rebuild document, from
-which the next run goes on where one died or was cancelled.
+A run goes from learner to learner in alphabetical order. Each schedule is claimed before its rows are
+read: a learner who answers meanwhile has her schedule loaded at her next read. The Cache Rebuild document
+notes how far the run is. If the run dies or is cancelled, the next run goes on from there.
 """
 
 import time
@@ -24,8 +24,8 @@ from memora.services.store import database, runs, seasons, tables, whole_schedul
 DOCTYPE = "Cache Rebuild"
 MAX_BATCH_SIZE = 100_000  # records
 PAGE_LEARNERS = 1000
-REPORT_SECONDS = 1  # between two reports of progress, and looks whether to stop
-RESUME_HOURS = 1  # an older run is begun anew: too much of what it stored may have left Redis
+REPORT_SECONDS = 1  # between two reports of progress; each also looks whether the run was cancelled
+RESUME_HOURS = 1  # an older run is not resumed: too much of what it stored may have left Redis
 
 Progress = Callable[[Document], None]
 
@@ -33,12 +33,13 @@ Progress = Callable[[Document], None]
 def rebuild_cache(
 	season_name: str, batch_size: int = 1000, restart: bool = False, progress: Progress | None = None
 ) -> dict[str, Any]:
-	"""Loads all schedules of a season: {total_records, total_users, total_keys, status, error?}.
+	"""Loads all schedules of a season and returns {total_records, total_users, total_keys, status, error?}.
 
-	`status` is completed, failed or cancelled; `total_keys` counts the schedules stored. `batch_size` is in
-	records, a learner's being never parted. Goes on with a run of the last hour that did not complete, unless
-	`restart`; `progress`, if given, is called with the Cache Rebuild document every second. Raises
-	UnknownSeason, InvalidLimit, and SeasonStateError where the season has no cache or is being rebuilt already.
+	`status` is completed, failed or cancelled; `total_keys` counts the schedules stored. `batch_size` counts
+	records; a learner's records are never split. Without `restart`, a run of the last RESUME_HOURS that did
+	not complete is resumed. `progress`, if given, is called with the Cache Rebuild document about every
+	second. Commits. Raises UnknownSeason and InvalidLimit; SeasonStateError if the season has no cache or is
+	being rebuilt already.
 	"""
 	if not isinstance(batch_size, int) or not 1 <= batch_size <= MAX_BATCH_SIZE:
 		frappe.throw(
@@ -54,12 +55,15 @@ def rebuild_cache(
 
 
 def lock_name(season_name: str) -> str:
-	"""Of the lock that a rebuild of this season holds."""
+	"""Returns the name of the lock that a rebuild of this season holds."""
 	return f"rebuild {season_name}"
 
 
 def cancel_rebuild(season_name: str) -> bool:
-	"""Has the rebuild of a season stop within seconds; whether there was one. Raises UnknownSeason. Commits."""
+	"""Tells the rebuild of a season to stop within seconds; says whether there was one.
+
+	Raises UnknownSeason. Commits.
+	"""
 	season_name = seasons.get_season(season_name).name
 	with database.transaction():
 		running = {"season": season_name, "status": "Running"}
@@ -70,6 +74,8 @@ def cancel_rebuild(season_name: str) -> bool:
 
 
 class _Run:
+	"""A run through a season. Its Cache Rebuild document holds the figures."""
+
 	def __init__(self, doc: Document, batch_size: int, progress: Progress | None) -> None:
 		self.doc, self.batch_size, self.progress = doc, batch_size, progress
 		self.schedules_in_redis = Schedules()
@@ -80,7 +86,7 @@ class _Run:
 			self._end(self._load_all())
 		except Unavailable as error:
 			self._end("Failed", _("The schedules' Redis is not there: {0}").format(error))
-		except BaseException as error:  # also Ctrl-C: where it stopped is where the next run goes on
+		except BaseException as error:  # also Ctrl-C: the next run goes on where this run stopped
 			self._end("Failed", f"{type(error).__name__}: {error}")
 			raise
 		doc = self.doc
@@ -105,7 +111,10 @@ class _Run:
 		return "Completed"
 
 	def _batches(self) -> Iterator[list[str]]:
-		"""Learners whose records together make a batch, or one with more than that."""
+		"""Yields groups of learners who have at most `batch_size` records in all.
+
+		A learner who alone has more records is a group of her own.
+		"""
 		learners: list[str] = []
 		size = 0
 		for learner, records in _learners(self.doc.season, self.doc.position or ""):
@@ -118,7 +127,7 @@ class _Run:
 			yield learners
 
 	def _report(self) -> bool:
-		"""Says how far it is; whether to stop."""
+		"""Reports how far the run is; says whether the run was cancelled."""
 		self._save()
 		self.report_at = time.monotonic() + REPORT_SECONDS
 		return bool(frappe.db.get_value(DOCTYPE, self.doc.name, "cancel_requested"))
@@ -128,7 +137,7 @@ class _Run:
 		self._save()
 
 	def _save(self) -> None:
-		"""Notes how far it is, and tells whoever looks."""
+		"""Notes how far the run is, and tells the desk and the caller. Commits."""
 		doc = self.doc
 		names = ("status", "error", "ended_at", "records", "learners", "schedules", "position")
 		with database.transaction():
@@ -148,7 +157,10 @@ def _learners(season: str, after: str) -> Iterator[tuple[str, int]]:
 
 
 def require_cache(season_name: str) -> str:
-	"""The season's name as it is stored. Raises UnknownSeason, and SeasonStateError where it has no cache."""
+	"""Returns the season's name as it is stored.
+
+	Raises UnknownSeason; SeasonStateError if the season does not use Redis, is being archived or is archived.
+	"""
 	season = seasons.get_document(season_name)
 	if not season.enable_redis:
 		frappe.throw(_("Season {0} does not use Redis.").format(season.name), SeasonStateError)

@@ -1,15 +1,15 @@
-"""Compares what Redis says of learners' schedules with MariaDB, and mends it.
+"""Compares learners' schedules in Redis with MariaDB, and mends the schedules that differ.
 
-Only schedules that Redis says to hold whole are looked at: any other is loaded before it is believed. The kinds
-of discrepancy, counted in records:
+Only schedules that Redis claims to hold whole are compared: any other schedule is loaded before it is
+believed. There are four kinds of discrepancy, counted in records:
 
-	cache_misses   Redis has lost a whole schedule that it should hold
+	cache_misses   Redis has lost a whole schedule that it claims to hold
 	stale          Redis has another date, by more than SCORE_SECONDS
 	orphaned       MariaDB has the record, Redis does not
 	ghosts         Redis has the question, MariaDB does not
 
-What differs is looked at again under the learner's lock, while no answer of hers is being stored, and if it still
-differs her schedule is loaded anew: so that nobody who answers meanwhile is set back.
+A schedule that differs is compared again under the learner's lock, while no answer of hers can be stored. If
+the schedule still differs, it is loaded again. So no learner who answers meanwhile is set back.
 """
 
 import time
@@ -35,7 +35,7 @@ SCORE_SECONDS = 1
 SAMPLE_SIZE = 10_000
 MAX_SAMPLE_SIZE = 100_000_000
 BATCH_LEARNERS = 20
-MISSES = 5  # draws in a row that find nobody new: then there are hardly any more
+MISSES = 5  # draws in a row without a new learner: then hardly any learner is left
 EXAMPLES = 20  # of differences, in the log
 
 
@@ -44,7 +44,7 @@ Progress = Callable[["ReconciliationReport"], None]
 
 @dataclass
 class ReconciliationReport:
-	"""What was compared and found. `error` says why it stopped early."""
+	"""The findings of a reconciliation. `error` says why the reconciliation stopped early."""
 
 	season: str
 	is_complete: bool
@@ -66,7 +66,7 @@ class ReconciliationReport:
 
 	@property
 	def discrepancy_rate(self) -> float:
-		"""Per record compared; a ghost without any record counts as one of one."""
+		"""Discrepancies per compared record: 0 to 1, even if there are more ghosts than records."""
 		return self.discrepancies_found / max(self.sample_size, self.discrepancies_found, 1)
 
 	@property
@@ -84,14 +84,16 @@ def reconcile(
 	learner: str | None = None,
 	progress: Progress | None = None,
 ) -> dict[str, Any]:
-	"""Compares at least `sample_size` records of one season, whole schedules of random learners, and mends
-	what differs: {sample_size, discrepancies_found, discrepancy_rate, auto_corrected, alert_triggered,
+	"""Compares records of a season in Redis with MariaDB, and mends the schedules that differ.
+
+	Returns the report: {sample_size, discrepancies_found, discrepancy_rate, auto_corrected, alert_triggered,
 	cache_misses, stale, orphaned, ghosts, learners, seconds, season, error?, …}.
 
-	The season is the active one if none is given. `sample_size` None, or one above the season's size, goes through
-	all learners; `player` looks at one. Managers are told when the rate is above Memora Settings' limit.
-	`progress`, if given, is called with the report after each batch. Raises UnknownSeason and InvalidLimit. Commits.
-	Runs daily.
+	Compares whole schedules of random learners, until `sample_size` records are compared. If `sample_size` is
+	None or not below the season's size, all learners are compared; if `learner` is given, only her schedule.
+	The default season is the active one. Managers are told when the rate is above the limit in Memora
+	Settings. `progress`, if given, is called with the report after each batch. Raises UnknownSeason and
+	InvalidLimit. Commits. Runs daily.
 	"""
 	if sample_size is not None and not _is_size(sample_size):
 		frappe.throw(
@@ -148,7 +150,10 @@ def _reconcile(
 
 
 def _batches(season: str, sample_size: int | None) -> Iterator[list[str]]:
-	"""All learners in the order of their names, or random ones, each once, until there are hardly any more."""
+	"""Yields all learners in alphabetical order; with a sample size, random learners, each once.
+
+	Random learners end when MISSES draws in a row have found nobody new.
+	"""
 	if sample_size is None:
 		after = ""
 		while page := whole_schedules.get_learners(season, after, BATCH_LEARNERS):
@@ -166,7 +171,10 @@ def _batches(season: str, sample_size: int | None) -> Iterator[list[str]]:
 
 
 def _mend(schedules: Schedules, learner: str, report: ReconciliationReport) -> None:
-	"""Compares once more while no answer of this learner is being stored, and loads what differs anew."""
+	"""Compares a learner's schedule again while no answer of hers can be stored.
+
+	If the schedule still differs, loads it again.
+	"""
 	try:
 		with database.learner_lock(learner):
 			comparison = loading.compare(schedules, report.season, [learner]).get(learner)
@@ -183,7 +191,7 @@ def _mend(schedules: Schedules, learner: str, report: ReconciliationReport) -> N
 
 def _differs(comparison: Comparison) -> bool:
 	cached, stored = comparison
-	if cached == stored:  # most often, and fast
+	if cached == stored:  # the usual case, and the fastest test
 		return False
 	return cached.keys() != stored.keys() or any(
 		abs(cached[q] - score) > SCORE_SECONDS for q, score in stored.items()
@@ -191,7 +199,7 @@ def _differs(comparison: Comparison) -> bool:
 
 
 def _count(comparison: Comparison, learner: str, report: ReconciliationReport) -> int:
-	"""Adds a learner's discrepancies to the report; how many."""
+	"""Adds a learner's discrepancies to the report; returns how many."""
 	cached, stored = comparison
 	before = report.discrepancies_found
 	if not cached:
@@ -209,7 +217,7 @@ def _count(comparison: Comparison, learner: str, report: ReconciliationReport) -
 
 @alerts.in_site_language()
 def _note(report: ReconciliationReport) -> None:
-	"""Keeps the report, and tells managers where Redis is off by more than it may be."""
+	"""Stores the report, and tells managers if the rate is above the limit."""
 	values = report.as_dict()
 	examples = values.pop("examples")
 	if values.pop("error") is None:

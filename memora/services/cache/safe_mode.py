@@ -1,8 +1,8 @@
-"""Safe Mode: what learners may read while Redis is not there, so that they do not bring MariaDB down, too.
+"""Safe Mode: limits learners' reads while Redis is not there, so that they do not bring MariaDB down, too.
 
-The limits hold exactly for all processes of all hosts, since the admissions of the last minute are rows of one
-table that are counted and added to under one lock. Whom a process has just refused, or found all
-places taken, it refuses again without asking MariaDB.
+The limits hold exactly for all processes of all hosts: the admissions of the last minute are rows of one
+table, and a process counts and adds rows under one lock. A process remembers which learners have to wait, and
+for how long the limit of the whole system is reached. Until then it refuses without asking MariaDB.
 """
 
 import math
@@ -19,13 +19,17 @@ from memora.services.cache.schedules import Schedules
 from memora.services.settings import get_settings
 from memora.services.store import admissions, database
 
-WINDOW_SECONDS = 60  # of the limit for the whole system: any sixty seconds, not those of the clock
+WINDOW_SECONDS = 60  # of the limit for the whole system: any sixty seconds, not a minute of the clock
 LOCK_WAIT_SECONDS = 1  # an admission takes milliseconds
-REMEMBERED_PLAYERS = 10_000  # of a process: then the list is gone through, and those who may come again go
+REMEMBERED_LEARNERS = 10_000  # by a process: a full list loses the learners who may read again
 
 
 class Verdict(NamedTuple):
-	"""`wait_seconds` is 0 for who is admitted; `is_full` says whether the whole system's limit is the reason."""
+	"""The decision whether a learner may read now.
+
+	`wait_seconds` is 0 if she is admitted. `is_full` says whether she waits because of the whole system's
+	limit.
+	"""
 
 	wait_seconds: float
 	is_full: bool = False
@@ -33,9 +37,9 @@ class Verdict(NamedTuple):
 
 @dataclass
 class _Memory:
-	"""Whom this process need not ask MariaDB about, as times of the monotonic clock."""
+	"""The refusals that this process repeats without asking MariaDB. Times are of the monotonic clock."""
 
-	limits: tuple[int, int]  # it holds under no others
+	limits: tuple[int, int]  # with other limits, what is remembered is void
 	learners: dict[str, float] = field(default_factory=dict)
 	full_until: float = 0.0
 
@@ -50,8 +54,8 @@ class _Memory:
 		if verdict.is_full:
 			self.full_until = now + verdict.wait_seconds
 			return
-		if len(self.learners) >= REMEMBERED_PLAYERS:
-			# of a copy: other threads add to it meanwhile
+		if len(self.learners) >= REMEMBERED_LEARNERS:
+			# a copy, because other threads add to the dictionary meanwhile
 			self.learners = {name: until for name, until in self.learners.copy().items() if until > now}
 		self.learners[learner] = now + verdict.wait_seconds
 
@@ -60,7 +64,7 @@ _memories: dict[str, _Memory] = {}
 
 
 class SafeModeManager:
-	"""Whether Safe Mode is on, and who may read in it. The limits are in Memora Settings."""
+	"""Says whether Safe Mode is on, and admits learners' reads. The limits are in Memora Settings."""
 
 	def __init__(self) -> None:
 		settings = get_settings()
@@ -72,29 +76,29 @@ class SafeModeManager:
 		self.schedules = Schedules()
 
 	def is_safe_mode_active(self) -> bool:
-		"""Whether Redis can't be asked, as this process sees it."""
+		"""Says whether Redis can't be used, as this process sees it."""
 		return not self.schedules.is_available()
 
 	def check_rate_limit(self, user: str) -> bool:
-		"""Whether this user may read now; if so, the reading is counted. Commits."""
+		"""Says whether this learner may read now; if she may, counts the read. Commits."""
 		return not self.ask(user).wait_seconds
 
 	def require(self, user: str) -> None:
-		"""As check_rate_limit, but raises RateLimitExceeded with the seconds to wait."""
+		"""Admits this learner, or raises RateLimitExceeded with the seconds to wait. Commits."""
 		verdict = self.ask(user)
 		if not verdict.wait_seconds:
 			return
 		wait = verdict.wait_seconds
-		if verdict.is_full:  # or all who wait would come back at the same moment
+		if verdict.is_full:  # at random, or all who wait would come back at the same moment
 			wait += random.uniform(0, self.memory.limits[0])
 		RateLimitExceeded.throw(math.ceil(wait))
 
 	def ask(self, user: str) -> Verdict:
-		"""Admits a user or says how long she has to wait; counted in the incident, if there is one."""
+		"""Admits a learner, or says how long she has to wait. The open incident counts both. Commits."""
 		verdict = self.memory.verdict(user)
 		if not verdict.wait_seconds:
 			verdict = self._admit(user)
-		if not self.schedules.is_trusted:  # Safe Mode may be asked for at any time
+		if not self.schedules.is_trusted:  # a client may ask for Safe Mode also while Redis is there
 			incidents.count(served=int(not verdict.wait_seconds), limited=int(bool(verdict.wait_seconds)))
 		return verdict
 
@@ -118,5 +122,5 @@ class SafeModeManager:
 
 
 def forget() -> None:
-	"""Ask MariaDB about everybody again."""
+	"""Forgets this process's refusals, so that MariaDB is asked about every learner again."""
 	_memories.pop(frappe.local.site, None)

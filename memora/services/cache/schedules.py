@@ -1,6 +1,7 @@
-"""Learners' schedules in Redis: one learner's dates in one season.
+"""Learners' schedules in Redis. A schedule holds one learner's dates in one season.
 
-The key layout, and when a schedule is believed, are described in keys; how a schedule gets into Redis is in loading.
+The key layout, and when a schedule is believed, are described in keys; how a schedule gets into Redis is in
+loading.
 """
 
 import time
@@ -19,7 +20,7 @@ SECONDS_PER_DAY = 24 * 60 * 60
 
 
 class ScheduleSize(TypedDict):
-	"""`total_items` and `due_items` count questions."""
+	"""The size of one learner's schedule. `total_items` and `due_items` count questions."""
 
 	total_items: int
 	due_items: int
@@ -27,10 +28,11 @@ class ScheduleSize(TypedDict):
 
 
 class DueItems(TypedDict):
-	"""What a schedule says is due.
+	"""The questions that are due, as a schedule says.
 
-	`question_ids` come oldest due first; `total_due` counts beyond the limit. `is_loaded` says whether the schedule is
-	whole: if it is not, the other two mean nothing.
+	`question_ids` come oldest due first; `total_due` counts all that are due, beyond the limit, too.
+	`is_loaded` says whether the schedule is whole. If the schedule is not whole, the two other values mean
+	nothing.
 	"""
 
 	question_ids: list[str]
@@ -41,9 +43,9 @@ class DueItems(TypedDict):
 class Schedules:
 	"""Reads and writes schedules.
 
-	Methods that return a bool never raise because of Redis: False means that Redis did not do it. Reading methods raise
-	Unavailable when Redis can't be asked. Dates are Unix epochs in seconds, `ttl` is in seconds and defaults to
-	`cache_ttl_days` of Memora Settings.
+	Methods that return a bool never raise because of Redis: False means that Redis did not do what was asked.
+	Methods that read raise Unavailable when Redis can't be asked. Dates are Unix epochs in seconds; `ttl` is
+	in seconds and defaults to `cache_ttl_days` of Memora Settings.
 	"""
 
 	def __init__(self) -> None:
@@ -56,7 +58,7 @@ class Schedules:
 
 	@property
 	def is_trusted(self) -> bool:
-		"""Says whether the last command of this process succeeded. Asks nobody."""
+		"""Says whether Redis took this process's last command. Asks nobody."""
 		return self.gateway.server.breaker.is_closed
 
 	# Writes
@@ -64,7 +66,7 @@ class Schedules:
 	def add(self, learner: str, season: str, items: dict[str, float], ttl: int | None = None) -> bool:
 		"""Adds or updates the dates of questions, {question_id: next_review_ts}.
 
-		This does not make a schedule whole: the next read merges what MariaDB holds into it.
+		A schedule that is not whole stays so: the next read adds the dates that MariaDB holds.
 		"""
 		if not items:
 			return True
@@ -76,7 +78,8 @@ class Schedules:
 	def reschedule(self, learner: str, season: str, items: dict[str, float]) -> bool:
 		"""Applies the dates that follow from a learner's answers, {question_id: next_review_ts}.
 
-		Call this after the answers are committed. It takes one round trip. A schedule that was not whole is dropped.
+		Call this after the answers are committed. Takes one round trip. A schedule that was not whole is
+		dropped.
 		"""
 		keys = self.keys.pair(learner, season)
 
@@ -91,8 +94,8 @@ class Schedules:
 	) -> bool:
 		"""Drops a learner's schedule if it lacks one of these dates, {question_id: next_review_ts}.
 
-		A newer answer may have replaced the dates meanwhile. So if one is missing, `truth` is asked for the present
-		dates, and the schedule is dropped only if it lacks one of those.
+		A newer answer may have replaced the dates meanwhile. So if a date is missing, `truth` is asked for
+		the present dates, and the schedule is dropped only if it lacks a present date.
 		"""
 		keys = self.keys.pair(learner, season)
 
@@ -104,7 +107,7 @@ class Schedules:
 		return self.gateway.try_write(check, keys)
 
 	def remove(self, learner: str, season: str, question_id: str) -> bool:
-		"""Removes one question from the schedule; True also when it was not there."""
+		"""Removes one question from the schedule; returns True also if the question was not there."""
 		keys = self.keys.pair(learner, season)
 		return self.gateway.try_write(lambda client: client.zrem(keys[0], question_id), keys)
 
@@ -140,12 +143,12 @@ class Schedules:
 		return DueItems(question_ids=question_ids, total_due=total, is_loaded=is_loaded)
 
 	def read_all(self, learner: str, season: str) -> dict[str, float]:
-		"""Returns a learner's schedule as Redis has it, {question_id: next_review_ts}, whole or not."""
+		"""Returns the dates that Redis has for a learner, {question_id: next_review_ts}, whole or not."""
 		keys = self.keys.pair(learner, season)
 		return dict(self.gateway.ask(lambda client: client.zrange(keys[0], 0, -1, withscores=True), keys))
 
 	def count_due(self, learner: str, season: str) -> int:
-		"""Returns how many questions are due now, as Redis has it, whole or not."""
+		"""Returns how many questions are due now by the dates that Redis has, whole or not."""
 		keys = self.keys.pair(learner, season)
 		return self.gateway.ask(lambda client: client.zcount(keys[0], "-inf", time.time()), keys)
 

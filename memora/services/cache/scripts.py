@@ -1,8 +1,9 @@
-"""What happens to a schedule in one step of Redis: the Lua scripts of srs_redis_manager, and how they are run.
+"""The Lua scripts that read or change a schedule in one step of Redis, and the way to run them.
 
-All keys of a script are in one slot of a cluster. Where a marker is looked at, the script itself asks the
-server which history of its data it has: the replication id, another one after each restart and each promotion. So
-it is always that of the server whose ZSET is looked at, whichever node has taken over meanwhile.
+All keys of a script are in one slot of a cluster. A script that has to know whether a schedule is whole also
+reads the history of its own server: the replication id, which changes at each restart and at each promotion
+of a replica. So the history is always that of the server that holds the ZSET, whichever node has taken over
+meanwhile.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from redis.exceptions import NoScriptError
 
 
 class Script:
-	"""A script's text, and the name under which a server keeps it that has run it once."""
+	"""A script's text, and the hash by which a server knows a script that it has run before."""
 
 	def __init__(self, text: str) -> None:
 		self.text = text
@@ -22,6 +23,8 @@ class Script:
 
 
 class Call(NamedTuple):
+	"""A script with its KEYS and its ARGV."""
+
 	script: Script
 	keys: Sequence[str]
 	arguments: Sequence[Any] = ()
@@ -30,12 +33,15 @@ class Call(NamedTuple):
 def run_script(
 	client: redis.Redis, script: Script, keys: Sequence[str], arguments: Sequence[Any] = ()
 ) -> Any:
-	"""What the script returns. Raises what Redis raises."""
+	"""Runs one script and returns its result. Raises what Redis raises."""
 	return run_scripts(client, [Call(script, keys, arguments)])[0]
 
 
 def run_scripts(client: redis.Redis, calls: Sequence[Call]) -> list[Any]:
-	"""What the scripts return, after one round trip; on a cluster one to each node that is asked."""
+	"""Runs scripts and returns their results. Raises what Redis raises.
+
+	Takes one round trip; on a cluster, one to each node that holds keys of the scripts.
+	"""
 	pipeline = client.pipeline(transaction=False)
 	for script, keys, arguments in calls:
 		pipeline.execute_command("EVALSHA", script.sha, len(keys), *keys, *arguments)
@@ -44,7 +50,7 @@ def run_scripts(client: redis.Redis, calls: Sequence[Call]) -> list[Any]:
 
 
 def _accepted(client: redis.Redis, call: Call, answer: Any) -> Any:
-	if isinstance(answer, NoScriptError):  # a server that has not seen it yet, or has forgotten
+	if isinstance(answer, NoScriptError):  # this server has not seen the script yet, or has forgotten it
 		return client.execute_command("EVAL", call.script.text, len(call.keys), *call.keys, *call.arguments)
 	if isinstance(answer, Exception):
 		raise answer
@@ -60,7 +66,7 @@ _GENERATION = f"""{_HISTORY}
 local generation = history .. '.' .. ARGV[1]
 """
 
-# The epoch: whose count of outages it is, and the count. KEYS: count.
+# Returns the epoch: the history of the server that counts the outages, and the count. KEYS: count.
 EPOCH = Script(f"""{_HISTORY}
 return history .. '.' .. (redis.call('GET', KEYS[1]) or '0')
 """)
@@ -70,9 +76,9 @@ DECLARE_STALE = Script(f"""{_HISTORY}
 return history .. '.' .. redis.call('INCR', KEYS[1])
 """)
 
-# What is due, and what is to be known before it is believed. Renews the lifetime.
+# Reads what is due, and what tells whether the schedule can be believed. Renews the lifetime of both keys.
 # KEYS: zset, marker. ARGV: now, limit, ttl seconds.
-# Returns history, marker, whether the ZSET is there (1 or 0), question ids, how many are due in all.
+# Returns history, marker, 1 if the ZSET exists (else 0), question ids, how many questions are due in all.
 READ_DUE = Script(f"""{_HISTORY}
 local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
 local total = redis.call('ZCOUNT', KEYS[1], '-inf', ARGV[1])
@@ -81,16 +87,18 @@ redis.call('EXPIRE', KEYS[2], ARGV[3])
 return {{history, redis.call('GET', KEYS[2]) or '', is_there, ids, total}}
 """)
 
-# A whole schedule. KEYS: zset, marker.
-# Returns history, marker, members and scores in turns; none where the keys hold something else.
+# Reads all dates of a schedule. KEYS: zset, marker.
+# Returns history, marker, members and scores in turn. A key of another type counts as empty.
 READ_ALL = Script(f"""{_HISTORY}
 local marker, items = redis.pcall('GET', KEYS[2]), redis.pcall('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
 return {{history, type(marker) == 'string' and marker or '', items.err and {{}} or items}}
 """)
 
-# Claims the loading of a schedule. A ZSET left from another generation goes.
-# KEYS: zset, marker. ARGV: epoch, token, seconds until the claim lapses, 1 if whatever is there shall go.
-# Returns the generation if the caller shall load, '' if the schedule is whole or somebody else loads it.
+# Claims the loading of a schedule. Deletes a ZSET that is left from another generation.
+# A ZSET without a marker stays: the load adds its dates to it, unless it is forced.
+# KEYS: zset, marker. ARGV: epoch, token, seconds until the claim lapses, 1 to force the load.
+# Returns the generation if the caller is to load; '' if the schedule is whole or another process loads it,
+# and the load is not forced.
 BEGIN_LOAD = Script(f"""{_GENERATION}
 local marker, is_forced = redis.call('GET', KEYS[2]), ARGV[4] == '1'
 if not is_forced then
@@ -102,10 +110,10 @@ redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
 return generation
 """)
 
-# Stores a loaded schedule if the claim still holds, on the server that has granted it: another one may not
-# know of the change that has ended it.
+# Stores a loaded schedule if the claim still holds, and only on the server that granted the claim. Another
+# server may not know of a change that ended the claim.
 # KEYS: zset, marker. ARGV: generation, token, ttl seconds, then score and member of each item.
-# Returns 1 if stored, 0 if a change came between (its rows may be missing from these).
+# Returns 1 if stored, 0 if a change came between: the loaded dates may lack that change.
 FINISH_LOAD = Script(f"""{_HISTORY}
 if redis.call('GET', KEYS[2]) ~= ARGV[2] or string.sub(ARGV[1], 1, 12) ~= history then return 0 end
 for i = 4, #ARGV, 1000 do
@@ -117,7 +125,8 @@ redis.call('SET', KEYS[2], ARGV[1] .. state, 'EX', ARGV[3])
 return 1
 """)
 
-# Adds dates to a schedule, whole or not. What is being loaded does not know of them: its claim goes.
+# Adds dates to a schedule, whole or not. Ends the claim of a load in flight, which does not know of these
+# dates.
 # KEYS: zset, marker. ARGV: ttl seconds, then score and member of each item.
 ADD = Script("""
 local marker = redis.call('GET', KEYS[2])
@@ -129,9 +138,10 @@ redis.call('EXPIRE', KEYS[1], ARGV[1])
 return 1
 """)
 
-# Applies an answer's new dates to a schedule that is whole, drops any other, and one that there is no memory for.
+# Applies an answer's new dates to a whole schedule. Drops a schedule that is not whole: the next read loads
+# it. Drops the schedule, too, if ZADD fails, as it does when Redis has no memory left.
 # KEYS: zset, marker. ARGV: epoch, ttl seconds, then score and member of each item.
-# Returns 1 if applied, 0 if dropped (the next read loads it), or the error of ZADD.
+# Returns 1 if applied, 0 if the schedule was not whole, or the error of ZADD.
 RESCHEDULE = Script(f"""{_GENERATION}
 local marker = redis.call('GET', KEYS[2])
 local is_whole = marker == generation and redis.call('EXISTS', KEYS[1]) == 1
@@ -151,7 +161,8 @@ redis.call('SET', KEYS[2], generation, 'EX', ARGV[2])
 return 1
 """)
 
-# Whether a schedule lacks one of these dates, or is being loaded from rows that may lack them.
+# Says whether a schedule lacks one of these dates, or is being loaded from rows that may lack one. A schedule
+# that Redis does not hold at all lacks nothing.
 # KEYS: zset, marker. ARGV: score and member of each item. Returns 1 or 0.
 IS_OUTDATED = Script("""
 if redis.call('EXISTS', KEYS[1]) == 0 then

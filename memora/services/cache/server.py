@@ -1,4 +1,4 @@
-"""One site's schedules' Redis as this process sees it: connections, breaker, and the epoch that was read last."""
+"""The schedules' Redis of one site as this process sees it: connections, breaker, and the epoch read last."""
 
 import time
 from collections.abc import Callable
@@ -19,8 +19,8 @@ Action = Callable[[redis.Redis], Any]
 class Server:
 	"""Connections to the Redis of one place, behind one circuit breaker.
 
-	`has_missed_writes` says whether a write of this process failed since Redis was last trusted. It is None until the
-	process has looked whether another process missed one.
+	`has_missed_writes` says whether a write of this process failed since Redis was last trusted. The value is
+	None until the process has looked whether another process missed a write.
 	"""
 
 	def __init__(self, place: Place) -> None:
@@ -29,18 +29,18 @@ class Server:
 		self.breaker = CircuitBreaker(failures, describe=connections.cause)
 		self.has_missed_writes: bool | None = None
 		self._epoch = (0.0, "")
-		self._nodes: list[tuple[str, int]] = []  # of a cluster, as last seen
+		self._nodes: list[tuple[str, int]] = []  # of a cluster, as its last client knew them
 
 	@cached_property
 	def client(self) -> redis.Redis:
-		"""Use this only behind the breaker: a cluster's client connects as soon as it is made."""
+		"""The client. Use it only behind the breaker: a cluster's client connects as soon as it is made."""
 		return connections.connect(self.place, self._nodes)
 
 	def run(self, action: Action, probe: Action) -> Any:
 		"""Runs action(client) behind the breaker and returns its result.
 
-		A failure opens an incident. After a failure, the next action runs only if `probe` succeeds first; that success
-		closes the incident. Raises Unavailable.
+		A failure opens an incident. After a failure, the next action runs only if `probe` succeeds first. If
+		both succeed, the incident is closed. Raises Unavailable.
 		"""
 		connections.begin_action()
 		try:
@@ -59,9 +59,9 @@ class Server:
 		return result
 
 	def _drop_connections(self) -> None:
-		"""Closes pooled connections: they still point at the dead server, and each one would open the breaker again.
+		"""Closes pooled connections. They lead to the dead server, so each would open the breaker again.
 
-		A cluster's client is thrown away whole. It forgets nodes that failed, and would end up with none.
+		A cluster's client is thrown away whole: it forgets nodes that failed, and in the end would know none.
 		"""
 		client = self.__dict__.get("client")
 		if not client:

@@ -1,4 +1,4 @@
-"""What an administrator asks of the cache."""
+"""The state of the cache, for administrators."""
 
 from typing_extensions import TypedDict
 
@@ -10,7 +10,10 @@ MB = 1024**2
 
 
 class CacheStatus(TypedDict):
-	"""`keys_by_season` counts schedules, an estimate from `sampled_keys` where `is_exact` is false."""
+	"""The state of the schedules' Redis.
+
+	`keys_by_season` counts schedules; the counts are estimates from `sampled_keys` if `is_exact` is false.
+	"""
 
 	redis_connected: bool
 	is_safe_mode: bool
@@ -22,7 +25,7 @@ class CacheStatus(TypedDict):
 
 
 def get_cache_status() -> CacheStatus:
-	"""See api.srs.get_cache_status."""
+	"""Returns the state of the schedules' Redis, also if Redis is not there; see api.srs.get_cache_status."""
 	try:
 		found = survey.survey_keys(Schedules())
 	except Unavailable:

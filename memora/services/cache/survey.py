@@ -1,4 +1,4 @@
-"""What the schedules' Redis holds, and how much memory it uses."""
+"""Counts the keys that the schedules' Redis holds, and the memory it uses."""
 
 from collections import Counter
 from typing import NamedTuple, cast
@@ -9,13 +9,14 @@ from memora.services.cache import connections
 from memora.services.cache.keys import ScheduleKeys
 from memora.services.cache.schedules import SCAN_KEYS, Schedules
 
-SURVEY_KEYS = 50_000  # looked at in all, to count them by season
+SURVEY_KEYS = 50_000  # looked at in all, to count schedules by season
 
 
 class Survey(NamedTuple):
 	"""Memory and keys of all servers that hold schedules, summed up.
 
-	`schedules` counts by season; the counts are estimates if not all keys were looked at (`is_exact` is false).
+	`schedules` counts schedules by season. The counts are estimates if not all keys were looked at
+	(`is_exact` is false).
 	"""
 
 	memory_bytes: int
@@ -26,7 +27,7 @@ class Survey(NamedTuple):
 
 
 def survey_keys(schedules: Schedules) -> Survey:
-	"""Looks at no more than SURVEY_KEYS keys; on a cluster at those of all primaries. Raises Unavailable."""
+	"""Looks at about SURVEY_KEYS keys at most; on a cluster, at keys of each primary. Raises Unavailable."""
 
 	def read(client: redis.Redis) -> list[Survey]:
 		servers = connections.primaries(client)
@@ -38,7 +39,7 @@ def survey_keys(schedules: Schedules) -> Survey:
 
 
 def _survey_server(server: redis.Redis, keys: ScheduleKeys, most_keys: int) -> Survey:
-	# redis' annotations are those of its asynchronous client, too
+	# the annotations of redis-py also cover its asynchronous client
 	memory = cast("dict[str, int]", server.info("memory"))["used_memory"]
 	total = cast(int, server.dbsize())
 	seasons: Counter[str] = Counter()
@@ -55,9 +56,10 @@ def _survey_server(server: redis.Redis, keys: ScheduleKeys, most_keys: int) -> S
 
 
 def get_memory_use(schedules: Schedules) -> tuple[int, int]:
-	"""Returns (bytes used, bytes there are) of the schedules' Redis; on a cluster, of its fullest primary.
+	"""Returns (bytes used, bytes available) of the schedules' Redis; on a cluster, of its fullest primary.
 
-	Bytes there are: `maxmemory`, or without one the memory of the host. Raises Unavailable.
+	The bytes available are `maxmemory`, or the memory of the host if `maxmemory` is not set. Raises
+	Unavailable.
 	"""
 	servers = schedules.gateway.ask(lambda client: [s.info("memory") for s in connections.primaries(client)])
 	pairs = [(found["used_memory"], found["maxmemory"] or found["total_system_memory"]) for found in servers]
