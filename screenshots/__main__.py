@@ -1,4 +1,4 @@
-"""`./dev screenshots`, on the site that it made: data, browser, pictures."""
+"""Fills the site that `./dev screenshots` has made, opens a browser and takes the pictures."""
 
 import sys
 
@@ -25,8 +25,8 @@ def main(names: list[str]) -> int:
 
 def _run(names: list[str]) -> None:
 	if frappe.local.site != PICTURE_SITE:
-		raise Failure(f"{frappe.local.site} is not the site of the pictures: run ./dev screenshots")
-	with step("Two months of a school"):
+		raise Failure(f"{frappe.local.site} is not the site for pictures: run ./dev screenshots")
+	with step("Making two months of a school"):
 		made = school.found()
 	with processes.web() as web, camera.browser() as chromium:
 		studio = pictures.Studio(chromium, web.url, made, FOLDER)

@@ -1,4 +1,4 @@
-"""A browser that takes pictures of the app: small PNG files, taken once nothing moves any more."""
+"""Takes pictures of the app with a browser: small PNG files, each taken when the page has come to rest."""
 
 import io
 import time
@@ -18,7 +18,7 @@ DESK = {"viewport": {"width": 1280, "height": 860}, "device_scale_factor": 1.5}
 ARGUMENTS = ["--no-sandbox", "--no-proxy-server", "--disable-dev-shm-usage", "--font-render-hinting=none"]
 WAIT_MS = 40_000
 SECONDS_TO_SETTLE, SECONDS_BETWEEN_LOOKS = 20, 0.3
-SECONDS_UNCHANGED = 1.5  # a chart of the desk begins to move a second after it is there
+SECONDS_UNCHANGED = 1.5  # a chart of the desk begins to move one second after it appears
 COLOURS = 256
 LARGEST_BYTES = 150_000
 
@@ -27,7 +27,7 @@ LARGEST_BYTES = 150_000
 def browser() -> Iterator[Browser]:
 	path = packages.browser()
 	if not path:
-		raise Failure("There is no Chromium to take pictures with: run ./dev setup")
+		raise Failure("Pictures need Chromium, which is not installed: run ./dev setup")
 	expect.set_options(timeout=WAIT_MS)
 	with sync_playwright() as playwright:
 		chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
@@ -37,11 +37,11 @@ def browser() -> Iterator[Browser]:
 
 @contextmanager
 def window(chromium: Browser, url: str, user: str, password: str, **options: Any) -> Iterator[Page]:
-	"""A page where the user is signed in; options are those of Playwright's new_context."""
+	"""Opens a page where the user is signed in. The options go to Playwright's new_context."""
 	context = chromium.new_context(base_url=url, reduced_motion="reduce", **options)
 	context.set_default_timeout(WAIT_MS)
 	page = context.new_page()
-	page.route("**/socket.io/*", lambda route: route.abort())  # no such server runs
+	page.route("**/socket.io/*", lambda route: route.abort())  # no socket.io server runs
 	done = page.request.post("/api/method/login", form={"usr": user, "pwd": password})
 	if not done.ok:
 		raise Failure(f"{user} can't sign in: {done.text()[:200]}")
@@ -50,7 +50,7 @@ def window(chromium: Browser, url: str, user: str, password: str, **options: Any
 
 
 def take(page: Page, path: Path) -> None:
-	"""Writes what the window shows, once it has not changed for a while."""
+	"""Writes a picture of the page when it has not changed for SECONDS_UNCHANGED. Raises Failure if it never rests."""
 	give_up_at, settled_at, before = time.monotonic() + SECONDS_TO_SETTLE, 0.0, b""
 	while (moment := time.monotonic()) < settled_at or not before:
 		now = page.screenshot(animations="disabled", caret="hide")
@@ -64,8 +64,8 @@ def take(page: Page, path: Path) -> None:
 
 def _write(png: bytes, path: Path) -> None:
 	picture = Image.open(io.BytesIO(png)).convert("RGB")
-	# rare colours, as of a small green dot, are kept
+	# MAXCOVERAGE keeps rare colours, such as that of a small green dot
 	small = picture.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
 	small.save(path, optimize=True)
 	if path.stat().st_size > LARGEST_BYTES:
-		raise Failure(f"{path} has {path.stat().st_size:,} bytes, more than {LARGEST_BYTES:,}")
+		raise Failure(f"{path} has {path.stat().st_size:,} bytes; a picture may have {LARGEST_BYTES:,}")

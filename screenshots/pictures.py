@@ -1,4 +1,4 @@
-"""What is on each picture, by the names of `screenshots.PICTURES`."""
+"""Takes each picture: a function for every name in `screenshots.PICTURES`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,11 +16,11 @@ from memora.services.cache import rebuild
 from screenshots import camera, school
 from screenshots.school import School
 
-UNREADABLE = "[{}]"  # as the records of a submission
+UNREADABLE = "[{}]"  # a payload that no fold can read
 
 
 class Studio:
-	"""Where pictures are taken: the running site, a browser, the school's names and the folder for the files."""
+	"""All that a picture needs: the running site, a browser, the names of the school's seasons, and the folder for the files."""
 
 	def __init__(self, chromium: Browser, url: str, names: School, folder: Path) -> None:
 		self.chromium, self.url, self.school, self.folder = chromium, url, names, folder
@@ -57,8 +57,8 @@ def review_question(studio: Studio) -> None:
 
 def review_grades(studio: Studio) -> None:
 	due = {"subject": "Biology", "next_review_date": ("<=", frappe.utils.now())}
-	player = frappe.get_all("Player Memory Tracker", filters=due, order_by="player", limit=1, pluck="player")
-	with studio.learner(*player, color_scheme="dark") as page:
+	users = frappe.get_all("Player Memory Tracker", filters=due, order_by="player", limit=1, pluck="player")
+	with studio.learner(*users, color_scheme="dark") as page:
 		page.goto("/review?subject=Biology")
 		page.get_by_role("button", name="Show answer").click()
 		expect(page.locator(".grade")).to_have_count(4)
@@ -100,20 +100,19 @@ def memory(studio: Studio) -> None:
 
 
 def _a_memory(season: str) -> str:
-	"""One that was forgotten once, of the most answers and not due yet."""
+	"""Returns the record with the most answers that has one lapse and is not due yet."""
 	filters = {
 		"season": season,
 		"subject": "History",
 		"lapses": 1,
 		"next_review_date": (">", frappe.utils.now()),
 	}
-	return frappe.get_all("Player Memory Tracker", filters=filters, order_by="reps desc, name", limit=1)[
-		0
-	].name
+	found = frappe.get_all("Player Memory Tracker", filters=filters, order_by="reps desc, name", limit=1)
+	return found[0].name
 
 
 def season(studio: Studio) -> None:
-	"""While the cache is rebuilt here: that waits until the picture is taken."""
+	"""Takes the picture while this process rebuilds the cache. The rebuild waits until the picture is taken."""
 	taken: list[bool] = []
 
 	def look(run: frappe.model.document.Document) -> None:
@@ -125,7 +124,7 @@ def season(studio: Studio) -> None:
 			expect(page.locator(".memora-progress[data-kind=rebuild]")).to_be_visible()
 			studio.take(page, "season")
 
-	rebuild.REPORT_SECONDS = 0  # of this process: `look` is to see each batch
+	rebuild.REPORT_SECONDS = 0  # in this process: `look` must be called after each batch
 	rebuild.rebuild_cache(studio.school.season, batch_size=1, restart=True, progress=look)
 
 
@@ -144,16 +143,16 @@ def _open_season(page: Page, name: str) -> None:
 
 
 def write_jobs(studio: Studio) -> None:
-	"""Submissions that a worker folded, one that it could not, and some that have come since the worker went."""
+	"""Makes folded submissions, one that can't be folded, and some that wait because the worker has stopped."""
 	folded, broken, *waiting = school.with_something_due(5)
 	school.answer(folded)
 	school.answer(broken)
 	frappe.db.set_value("Review Outbox", {"player": broken}, "payload", UNREADABLE)
-	frappe.db.commit()  # the worker is to see it
+	frappe.db.commit()  # the worker must see the broken submission
 	with processes.worker(["srs_write"]):
 		school.wait_until_folded()
-	for player in waiting:
-		school.answer(player)
+	for learner in waiting:
+		school.answer(learner)
 	with studio.desk(640) as page:
 		page.goto("/app/srs-write-job")
 		expect(page.locator(".list-row").first).to_be_visible()
@@ -164,7 +163,7 @@ def anki_import_form(studio: Studio) -> None:
 	with TemporaryDirectory() as folder:
 		name = importer.upload_package(_write_deck(Path(folder)), demo_data.SUBJECT, None, None)
 	importer.preview_import(frappe.get_doc("Anki Import", name))
-	frappe.db.commit()  # the web server is to see it
+	frappe.db.commit()  # the web server must see the import
 	with studio.desk(1240) as page:
 		page.goto(f"/app/anki-import/{name}")
 		expect(page.get_by_role("button", name="Start Import")).to_be_visible()
@@ -172,7 +171,7 @@ def anki_import_form(studio: Studio) -> None:
 
 
 def _write_deck(folder: Path) -> Path:
-	"""A deck as teachers have them: basic, reversed and cloze notes, and one that makes no question."""
+	"""Writes a deck such as teachers have: basic, reversed and cloze notes, and one note that makes no question."""
 	notes = {
 		"Seas": [
 			genanki.Note(genanki.CLOZE_MODEL, ["The {{c1::Bosporus}} joins the {{c2::Black Sea}} to the Marmara.", ""]),
@@ -193,7 +192,7 @@ def _write_deck(folder: Path) -> Path:
 	return folder / "geography.apkg"
 
 
-# Those that change what others show are the last.
+# The order matters: pictures that change data come last, since others would show the change.
 TAKE: dict[str, Callable[[Studio], None]] = {
 	"workspace": workspace,
 	"retention": retention,

@@ -1,6 +1,6 @@
-"""The data of the pictures: a school whose learners have answered for two months, the same ones each time.
+"""Makes the data of the pictures: a school whose learners have answered for two months. Each run makes the same learners.
 
-Answers are journalled as they would have been on their days, by the code that schedules, and folded.
+The app's own scheduler computes each answer, and the answers are journalled under the dates of their days and then folded.
 """
 
 import csv
@@ -30,7 +30,7 @@ from memora.services.store.submissions import write_submission
 
 QUESTIONS = Path(__file__).parent / "questions.csv"
 ARABIC = "الجغرافيا"
-PASSWORD = "only of the pictures"
+PASSWORD = "only for the pictures"
 MANAGER = "Ruth Adler"
 FIRST, IN_ARABIC = "Amina Yusuf", "Layla Haddad"
 LEARNERS = (
@@ -51,15 +51,15 @@ def email(name: str) -> str:
 
 @dataclass(frozen=True)
 class School:
-	"""The seasons' names."""
+	"""The names of the school's seasons."""
 
 	season: str
 	last_season: str
 
 
 def found() -> School:
-	"""Makes it all on an empty site; commits."""
-	frappe.conf.throttle_user_limit = 1000  # of this process alone: Frappe makes 60 users an hour
+	"""Makes the school on an empty site, and commits."""
+	frappe.conf.throttle_user_limit = 1000  # in this process: Frappe refuses a 61st new user in an hour
 	today = site_time.learning_day()
 	_make_people()
 	_load_questions()
@@ -68,18 +68,17 @@ def found() -> School:
 	activity.sum_up()
 	due_forecast.compute_forecast(season)
 	_reconcile(season, today)
-	frappe.db.sql("ANALYZE TABLE `tabPlayer Memory Tracker`")  # or the season's form would show no rows
-	frappe.db.commit()  # the web server is to see it
+	frappe.db.sql("ANALYZE TABLE `tabPlayer Memory Tracker`")  # else the season's form shows no rows
+	frappe.db.commit()  # the web server must see the school
 	return School(season, last)
 
 
 def _past_season(today: date) -> str:
-	"""The name of one that has ended and could be archived."""
+	"""Makes a season that has ended and can be archived, and returns its name."""
 	season = _make_season(today - timedelta(days=365))
 	for name in LEARNERS[2:8]:
-		study(
-			email(name), seasons.get_season(season), _curriculum(name), _days(today - timedelta(days=395), 33)
-		)
+		days = _days(today - timedelta(days=395), 33)
+		study(email(name), seasons.get_season(season), _curriculum(name), days)
 	folds.drain_season(season)
 	deactivate(season)
 	return season
@@ -94,7 +93,7 @@ def _present_season(today: date) -> str:
 
 
 def _days_of(name: str, today: date) -> list[date]:
-	"""The learners of the learner's page come back after a day: something is due to them."""
+	"""Returns the days on which a learner answers. FIRST and IN_ARABIC missed yesterday, so they have due questions today."""
 	if name == IN_ARABIC:
 		return _days(today - timedelta(days=2), DAYS_IN_ARABIC)
 	if name == FIRST:
@@ -107,13 +106,13 @@ def _days(last: date, how_many: int) -> list[date]:
 
 
 def _make_season(today: date) -> str:
-	"""One that is active and has gone on for 90 days on that day."""
+	"""Makes an active season that began 90 days before `today`, and returns its name. Commits."""
 	frappe.db.commit()  # partitions are made on another connection
 	begin = today - timedelta(days=90)
 	name = f"School Year {begin.year}-{(begin.year + 1) % 100:02}"
 	dates = {"start_date": begin, "end_date": begin + timedelta(days=300), "is_active": 1}
 	frappe.get_doc({"doctype": "Game Subscription Season", "season_name": name, **dates}).insert()
-	frappe.db.commit()  # no request does it
+	frappe.db.commit()  # no request commits here
 	return name
 
 
@@ -159,7 +158,7 @@ def _make_question(row: dict[str, str], position: int) -> None:
 
 
 def _curriculum(name: str) -> list[str]:
-	"""What a learner is taught, in order: the subjects in turn."""
+	"""Returns the questions that a learner is taught, in order. The subjects take turns."""
 	subjects = [ARABIC] if name == IN_ARABIC else [demo_data.SUBJECT, "Biology", "History"]
 	fields = {"pluck": "name", "order_by": "topic, position"}
 	by_subject = [frappe.get_all("Game Question", filters={"subject": s}, **fields) for s in subjects]
@@ -169,14 +168,14 @@ def _curriculum(name: str) -> list[str]:
 # Answers
 
 
-def study(player: str, season: Season, questions: list[str], days: Iterable[date]) -> None:
-	"""Gives a learner's answers of these days, in order, a sitting and a submission on each but some; commits."""
-	random, records, new = Random(f"{SEED}:{player}"), {}, iter(questions)
+def study(learner: str, season: Season, questions: list[str], days: Iterable[date]) -> None:
+	"""Gives a learner's answers of these days, in order, and commits. She answers in one sitting a day, and misses some days."""
+	random, records, new = Random(f"{SEED}:{learner}"), {}, iter(questions)
 	skill = random.uniform(-0.07, 0.05)
 	for day in days:
 		if random.random() < (ABSENT_AT_WEEKENDS if day.weekday() > 4 else ABSENT):
 			continue
-		sitting = _Sitting(player, season, _begin(day, random), random, skill)
+		sitting = _Sitting(learner, season, _begin(day, random), random, skill)
 		sitting.answer_all(records, list(islice(new, NEW_A_DAY)))
 		if sitting.steps:
 			with database.transaction():
@@ -184,22 +183,22 @@ def study(player: str, season: Season, questions: list[str], days: Iterable[date
 
 
 def _begin(day: date, random: Random) -> datetime:
-	"""A moment of a learning day, on the present one before now."""
+	"""Returns a moment of a learning day. On the present day, the moment lies in the past."""
 	start = datetime.combine(day, datetime.min.time(), site_time.site_zone()) + timedelta(hours=4)
 	end = min(start + timedelta(hours=18), site_time.now() - timedelta(minutes=10))
 	return start + (end - start) * random.uniform(0.1, 0.95)
 
 
 class _Sitting:
-	"""A learner's answers of a day, given one after the other."""
+	"""A learner's answers of one day, given one after the other. They become one submission."""
 
-	def __init__(self, player: str, season: Season, moment: datetime, random: Random, skill: float) -> None:
-		self.player, self.season, self.moment = player, season, moment
+	def __init__(self, learner: str, season: Season, moment: datetime, random: Random, skill: float) -> None:
+		self.learner, self.season, self.moment = learner, season, moment
 		self.random, self.skill = random, skill
 		self.steps: list[Step] = []
 
 	def answer_all(self, records: dict[str, MemoryRecord], new: list[str]) -> None:
-		"""What is due, the oldest first, then what is new; `records` is changed."""
+		"""Answers due questions, the oldest first, and then new ones. Changes `records`."""
 		now = site_time.to_naive(self.moment)
 		due = sorted((r.next_review_date, q) for q, r in records.items() if r.next_review_date <= now)
 		content = get_source().get_questions(new)
@@ -211,7 +210,7 @@ class _Sitting:
 		seconds = self.random.expovariate(1 / SECONDS_AN_ANSWER) + 2
 		self.moment += timedelta(seconds=seconds)
 		answered_at = site_time.to_naive(self.moment)
-		scheduler = SeasonScheduler(self.player, self.season, self.moment)
+		scheduler = SeasonScheduler(self.learner, self.season, self.moment)
 		response = Response(question, self._quality(scheduler, question, before), round(1000 * seconds))
 		outcome = scheduler.review(question, before, response.quality)
 		origin = before or Origin.of(question, content, answered_at)
@@ -227,7 +226,7 @@ class _Sitting:
 		entries = [journal_entry(step, "Normal") for step in self.steps]
 		subjects = {step.after.question_id: step.after.subject for step in self.steps}
 		write_submission(
-			self.player,
+			self.learner,
 			self.season.name,
 			f"sitting {self.moment.date()}",
 			entries,
@@ -241,7 +240,7 @@ class _Sitting:
 
 
 def _reconcile(season: str, today: date) -> None:
-	"""What daily runs would have left: mostly nothing found, now and then a record or two."""
+	"""Makes the reports that daily comparisons would have left. Most found nothing, some found a record or a few."""
 	random = Random(SEED)
 	for days_ago in range(RECONCILIATIONS, -1, -1):
 		found = random.choices((0, 1, 2, 4), (12, 4, 2, 1))[0]
@@ -265,20 +264,20 @@ def _reconciliation(season: str, started_at: datetime, found: int) -> dict:
 
 
 def with_something_due(how_many: int) -> list[str]:
-	"""Learners who could review now."""
-	players = map(email, LEARNERS[2:])  # the first two are those of the learner's page
-	return [p for p in players if reviews.read_reviews(p, limit=1)["questions"]][:how_many]
+	"""Returns learners who have due questions, at most `how_many`."""
+	learners = map(email, LEARNERS[2:])  # the first two stand on the pictures of /review
+	return [user for user in learners if reviews.read_reviews(user, limit=1)["questions"]][:how_many]
 
 
-def answer(player: str) -> None:
-	"""Has her answer what is due by way of the service that takes answers, with its jobs."""
-	due = reviews.read_reviews(player, limit=5)["questions"]
-	submissions.submit(player, [Response(question["question_id"], 4, 6000) for question in due])
+def answer(learner: str) -> None:
+	"""Answers a learner's due questions through the service that takes answers. The service queues a fold."""
+	due = reviews.read_reviews(learner, limit=5)["questions"]
+	submissions.submit(learner, [Response(question["question_id"], 4, 6000) for question in due])
 
 
 def wait_until_folded() -> None:
 	def waiting() -> int:
-		frappe.db.rollback()  # the next look is to see what the worker has done
+		frappe.db.rollback()  # the next look must see what the worker has done
 		return frappe.db.count("Review Outbox", {"parked_at": ("is", "not set")})
 
 	wait_for_zero(waiting, FOLD_SECONDS, "submissions wait to be folded")
