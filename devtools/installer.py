@@ -12,7 +12,7 @@ from pathlib import Path
 
 from devtools import shell
 from devtools.paths import PROJECT, Bench
-from devtools.report import Failure, say, step
+from devtools.report import Failure, say, step, tail
 
 UV = "uv==0.13.9"
 # setuptools 81 dropped pkg_resources, which gunicorn 20 imports
@@ -71,6 +71,8 @@ def install_apps(bench: Bench) -> None:
 	try:
 		_uv_install(bench, "--constraint", lock)
 	except Failure as failure:
+		if "Hash mismatch" in tail(bench.log("pip")):
+			raise  # somebody has changed a release, on its way or at its source
 		say(f"           devtools/resolved/{lock.name} does not fit: resolving the packages anew ({failure})")
 		_uv_install(bench)
 
