@@ -1,4 +1,4 @@
-"""Long work that administrators start: jobs on the queue `long`, known by ids of their own."""
+"""Long jobs that administrators start. The jobs run on the queue `long` and have ids that begin with PREFIX."""
 
 from collections.abc import Iterable
 from typing import Any, Literal, NoReturn, cast
@@ -21,7 +21,7 @@ TIMEOUT_SECONDS = 6 * 60 * 60
 JOB = "memora.services.operations.admin_jobs.run_admin_job"
 PREFIX = "memora-"
 Status = Literal["queued", "started", "finished", "failed"]
-STATUSES: dict[str, Status] = {  # RQ has more of them
+STATUSES: dict[str, Status] = {  # by RQ's status: RQ tells more of them apart
 	"created": "queued",
 	"deferred": "queued",
 	"scheduled": "queued",
@@ -42,7 +42,7 @@ class StartedJob(TypedDict):
 
 
 class JobState(TypedDict):
-	"""A job: `result` is what its service returned, once it is finished; `error` why it has failed."""
+	"""A job. `result` is what a finished job returned. `error` says why a job has failed."""
 
 	job_id: str
 	status: Status
@@ -51,9 +51,9 @@ class JobState(TypedDict):
 
 
 def start_admin_job(kind: str, action: str, **arguments: Any) -> StartedJob:
-	"""Queues a job that calls a function with these arguments: {status: queued, job_id}. Raises QueueUnavailable.
+	"""Queues a job that calls the function `action` with `arguments`, and returns {status: queued, job_id}.
 
-	The season it is about, if one is named, remembers it; see seasons.get_jobs. Commits.
+	A season that is named in `arguments` remembers the job; see seasons.get_jobs. Commits. Raises QueueUnavailable.
 	"""
 	job_id = f"{PREFIX}{kind}-{uuid4().hex[:12]}"
 	try:
@@ -70,7 +70,7 @@ def start_admin_job(kind: str, action: str, **arguments: Any) -> StartedJob:
 
 @alerts.in_site_language()
 def run_admin_job(action: str, arguments: dict[str, Any]) -> dict[str, Any]:
-	"""The RQ job. A result with an `error` is a failure, as an exception is."""
+	"""Runs a job in the worker. Raises JobFailed if the result has an `error`, so that RQ counts the job as failed."""
 	result = frappe.get_attr(action)(**arguments)
 	if result.get("error"):
 		raise JobFailed(result["error"])
@@ -78,14 +78,14 @@ def run_admin_job(action: str, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def get_job_status(job_id: str) -> JobState:
-	"""See api.srs.get_job_status. Raises UnknownJob, QueueUnavailable."""
+	"""Returns how far a job is; see api.srs.get_job_status. Raises UnknownJob, QueueUnavailable."""
 	if status := find_jobs([job_id]).get(job_id):
 		return status
 	frappe.throw(_("There is no job {0}.").format(frappe.utils.escape_html(job_id)), UnknownJob)
 
 
 def find_jobs(job_ids: Iterable[str]) -> dict[str, JobState]:
-	"""Of these jobs those that RQ still knows, by id, each as get_status has it. Raises QueueUnavailable."""
+	"""Returns by id how far jobs are. Jobs that RQ no longer knows are left out. Raises QueueUnavailable."""
 	try:
 		reach_queue()
 		jobs = {i: background_jobs.get_job(i) for i in job_ids if i.startswith(PREFIX)}
@@ -98,17 +98,17 @@ def _status(job_id: str, job: Job) -> JobState:
 	state: JobState = {"job_id": job_id, "status": STATUSES[JobStatus(job.get_status()).value]}
 	result, trace = job.return_value(), job.exc_info
 	if state["status"] == "finished":
-		state["result"] = cast("dict[str, Any]", result)  # run_admin_job returns nothing else
+		state["result"] = cast("dict[str, Any]", result)  # run_admin_job always returns a dictionary
 	elif trace:
 		state["error"] = _error(trace)
 	return state
 
 
 def _error(trace: str) -> str:
-	"""The last line of a traceback, `module.Class: message`; of JobFailed, the message."""
+	"""Returns the last line of a traceback, `module.Class: message`; of a JobFailed, only the message."""
 	return trace.strip().splitlines()[-1].removeprefix(f"{JobFailed.__module__}.{JobFailed.__name__}: ")
 
 
 def refuse(error: RedisError) -> NoReturn:
-	"""Raises QueueUnavailable."""
+	"""Raises QueueUnavailable with the message of Redis."""
 	frappe.throw(_("The queue's Redis is not there: {0}").format(error), QueueUnavailable)

@@ -1,15 +1,16 @@
-"""Moves the memory of a season that is over out of the tracker, whole.
+"""Moves all records of a season that is over from the tracker to the archive.
 
-A season is archived by swapping partitions, not by copying rows. Each step is one statement that either happens or does
-not, and leaves the season's rows in exactly one of three tables:
+A season is archived by swapping partitions, not by copying rows. Each step is one statement. A step happens or does not
+happen, and afterwards all of the season's rows are in one of three tables:
 
-	1. an empty staging table like the tracker                    rows in the tracker
-	2. EXCHANGE the tracker's partition with it                   rows in staging
-	3. staging gets the archive's two columns (no row is touched) rows in staging
-	4. EXCHANGE the archive's partition with it                   rows in the archive
-	5. staging, empty again, is dropped
+	1. make an empty staging table, with the tracker's columns            rows in the tracker
+	2. EXCHANGE the tracker's partition with the staging table            rows in the staging table
+	3. add the archive's two columns to it (no row is touched)            rows in the staging table
+	4. EXCHANGE the archive's partition with the staging table            rows in the archive
+	5. drop the staging table, which is empty again
 
-The tables themselves tell which step comes next, so the next run finishes a run that died.
+The tables themselves tell which step comes next, so the next run finishes a run that died. If step 4 is impossible, the
+rows are copied in chunks instead; see store/swap.
 """
 
 import time
@@ -32,16 +33,16 @@ from memora.services.folding import folds
 from memora.services.store import archive, database, outbox, seasons, swap
 
 DOCTYPE = "Game Subscription Season"
-LOCK = "archive"  # that an archive or retention run holds
-STEPS = 6  # that an archive run reports
+LOCK = "archive"  # an archive or retention run holds this lock
+STEPS = 6  # of progress that an archive run reports
 FOLD_WAIT_SECONDS = 10  # for submissions that a worker is folding at the moment
 
-# What a run may fail of without harm: refusals, and whatever MariaDB says (locks, a full disk, a lost connection)
+# Errors that end a run without harm: refusals, and errors of MariaDB (locks, a full disk, a lost connection)
 FAILURES = (MemoraError, pymysql.err.MySQLError, *database.DATABASE_FAILURES)
 
 
 class ArchiveStatus(TypedDict):
-	"""Counts of a season's records. Records on their way to the archive count as active."""
+	"""A season's records, counted. Records on their way to the archive count as active."""
 
 	season: str
 	is_active: bool
@@ -54,10 +55,10 @@ class ArchiveStatus(TypedDict):
 
 
 def archive_season(season_name: str) -> dict[str, Any]:
-	"""Archives all memory of a season: {success, archived_count, season, error?}. Commits.
+	"""Archives all records of a season. Commits. Returns {success, archived_count, season, error?}.
 
-	Refuses an unknown season, the active one, one that is archived already, and any while another run is going on. The
-	journal stays where it is. `archived_count` includes the records that earlier runs of this season have moved.
+	Refuses an unknown season, the active season, and a season that is archived already. Refuses every season while another
+	run is going on. The journal stays where it is. `archived_count` includes records that earlier runs have moved.
 	"""
 	try:
 		season_name = seasons.get_season(season_name).name
@@ -71,10 +72,10 @@ def archive_season(season_name: str) -> dict[str, Any]:
 
 @alerts.in_site_language()
 def archive_seasons_that_are_over() -> dict[str, Any]:
-	"""Archives each season that is over, not active, and set to auto_archive; completes runs that died.
+	"""Archives each season that is over, not active, and set to auto_archive. Completes runs that died. Commits.
 
-	Returns {success, archived_seasons (how many), failed_seasons (names)}. A season that fails does not stop the others;
-	managers are told.
+	Returns {success, archived_seasons (how many), failed_seasons (names)}. A season that fails does not stop the other
+	seasons. Managers are told of each failure.
 	"""
 	today = site_time.naive_now().date()
 	results = {name: archive_season(name) for name in seasons.get_seasons_to_archive(today)}
@@ -87,7 +88,7 @@ def archive_seasons_that_are_over() -> dict[str, Any]:
 
 
 def get_archive_status(season_name: str) -> ArchiveStatus:
-	"""Counts a season's rows, which takes seconds where there are millions. Raises UnknownSeason."""
+	"""Counts a season's records, which takes seconds if there are millions. Raises UnknownSeason."""
 	season = seasons.get_document(season_name)
 	active, archived, eligible = archive.count_records(season.name)
 	return {
@@ -103,13 +104,13 @@ def get_archive_status(season_name: str) -> ArchiveStatus:
 
 
 def require_archivable(season_name: str) -> None:
-	"""Raises UnknownSeason, or SeasonStateError for the active season and one that is archived already."""
+	"""Raises UnknownSeason, or SeasonStateError if the season is active or archived already."""
 	_refuse_to_archive(seasons.get_document(season_name))
 
 
 @contextmanager
 def only_run() -> Iterator[None]:
-	"""Raises SeasonStateError while another archive or retention run is going on."""
+	"""Keeps other archive and retention runs away. Raises SeasonStateError while another run is going on."""
 	with database.named_lock(LOCK, wait_seconds=0) as is_mine:
 		if not is_mine:
 			frappe.throw(_("Another archive or retention run is going on."), SeasonStateError)
@@ -121,7 +122,7 @@ def _archive(season_name: str) -> int:
 	try:
 		return _move(season_name)
 	except FAILURES as error:
-		with suppress(*FAILURES):  # MariaDB may be gone
+		with suppress(*FAILURES):  # MariaDB may be down
 			_set_status(season_name, _("Stopped: {0}").format(error), 0)
 		raise
 
@@ -145,7 +146,7 @@ def _move(season_name: str) -> int:
 
 
 def _close(season_name: str) -> None:
-	"""From here on the season takes no answer: those being written are waited for, later ones are refused."""
+	"""Closes the season: waits for answers that are being written, and has later answers refused."""
 	with database.transaction():
 		season = seasons.get_document(season_name, for_update=True)
 		_refuse_to_archive(season)
@@ -213,7 +214,7 @@ def _finish(season_name: str, is_cache_cleared: bool) -> int:
 
 
 def _report(season_name: str, step: str, done: int) -> None:
-	"""Tells the season's document and whoever looks at its form how far it is."""
+	"""Notes in the season's document how far the run is, and tells open forms."""
 	_set_status(season_name, step, done)
 	_publish(season_name, step, done)
 
@@ -225,7 +226,10 @@ def _set_status(season_name: str, status: str, step: int) -> None:
 
 
 def _publish(season_name: str, step: str, done: int) -> None:
-	"""Under a name of its own: Frappe would put a dialog before the form of what is called `progress`."""
+	"""Tells open forms how far the run is.
+
+	The event is not called `progress`: Frappe would put a dialog before the form.
+	"""
 	progress = {"percent": 100 * done / STEPS, "description": step}
 	with suppress(RedisError):
 		frappe.publish_realtime("memora_archive", progress, doctype=DOCTYPE, docname=season_name)

@@ -1,4 +1,4 @@
-"""Looks at a site's surroundings for what is known to go wrong, and says how to mend each."""
+"""Looks for known faults in a site's surroundings, and says how to mend each fault."""
 
 import json
 import re
@@ -21,9 +21,9 @@ from memora.services.folding.queueing import QUEUE
 from memora.services.store import database, layout, outbox, partitions, tracker
 
 OLDEST_MARIADB = (10, 6)
-CLOCK_SECONDS = 2  # by which two machines may differ
+CLOCK_SECONDS = 2  # by which the clocks of two machines may differ
 JOB_SECONDS = 300
-FOLD_SECONDS = 300  # after which waiting answers mean that nobody folds
+FOLD_SECONDS = 300  # if answers wait longer, nobody folds
 PING_SECONDS = 2
 
 TIMEOUTS = "socket_timeout=0.5&socket_connect_timeout=0.5"
@@ -32,7 +32,7 @@ WHERE_SRS, WHERE_QUEUE, WHERE_CACHE = connections.URL, "redis_queue", "redis_cac
 
 
 class Finding(NamedTuple):
-	"""Something that is wrong. `check` is a word for programs."""
+	"""A fault. `check` is a word for programs; `mend` says what to do."""
 
 	check: str
 	problem: str
@@ -40,14 +40,14 @@ class Finding(NamedTuple):
 
 
 def examine() -> list[Finding]:
-	"""All that is wrong, in the order of the checks; empty when nothing is. Changes nothing."""
+	"""Returns all faults, in the order of the checks. Changes nothing."""
 	return [finding for check in CHECKS for finding in _look(check)]
 
 
 def _look(check: str) -> list[Finding]:
 	try:
 		return [Finding(check, *found) for found in CHECKS[check]()]
-	except Exception as error:  # what one check stumbles over, another one names
+	except Exception as error:  # any fault may break a check; another check names the fault
 		return [
 			Finding(
 				check,
@@ -203,7 +203,7 @@ def _mariadb_version() -> Findings:
 
 
 def is_supported(version: str) -> bool:
-	"""Of what the database says: `10.11.6-MariaDB-0+deb12u1`."""
+	"""Says whether Memora supports a version of the database, such as `10.11.6-MariaDB-0+deb12u1`."""
 	numbers = re.match(r"(\d+)\.(\d+)\D.*MariaDB", version)
 	return numbers is not None and tuple(map(int, numbers.groups())) >= OLDEST_MARIADB
 
@@ -275,7 +275,7 @@ CHECKS: dict[str, Callable[[], Findings]] = {
 }
 
 
-# Redis, asked apart from breakers and pools: whoever examines wants to know how it is now
+# Asking Redis, without breakers and pools: these tell how Redis was, and the doctor has to know how Redis is now
 
 
 def _schedules() -> Place:
@@ -283,7 +283,7 @@ def _schedules() -> Place:
 
 
 def _servers() -> list[tuple[str, str]]:
-	"""(setting, URL) of each server: of the schedules' all nodes, and replicas, which may take over."""
+	"""Returns (setting, URL) of each server; for the schedules, of all nodes and of replicas, which may take over."""
 	conf, schedules = frappe.conf, connections.server_urls(_schedules())
 	return [
 		*((WHERE_SRS, url) for url in schedules),
@@ -294,11 +294,11 @@ def _servers() -> list[tuple[str, str]]:
 
 def _connect(url: str) -> redis.Redis:
 	options = {"socket_timeout": PING_SECONDS, "socket_connect_timeout": PING_SECONDS}
-	return redis.Redis.from_url(url, decode_responses=True, **options)  # of both, those in the URL count
+	return redis.Redis.from_url(url, decode_responses=True, **options)  # options in the URL override these
 
 
 def _ask(url: str, question: Callable[[redis.Redis], Any]) -> Any:
-	"""The answer; None where there is none, which _redis_reachable says."""
+	"""Returns a server's answer, or None if the server does not answer: _redis_reachable reports that."""
 	try:
 		return question(_connect(url))
 	except (RedisError, OSError):
@@ -310,18 +310,18 @@ def _setting(url: str, name: str) -> str | None:
 
 
 def _lasting(url: str, setting: str) -> str:
-	"""A command that sets something until the server restarts, and where it belongs."""
+	"""Returns a command for a setting that lasts until the server restarts, and the line for its redis.conf."""
 	return _("redis-cli -u {0} CONFIG SET {1}, and in its redis.conf: {1}").format(_shown(url), setting)
 
 
 def _place(conf: dict[str, Any]) -> set[tuple[Any, ...]]:
-	"""Where a site's schedules are: no two sites may have one in common."""
+	"""Returns the places of a site's schedules. No two sites may have a place in common."""
 	places = connections.identities(connections.place(conf))
 	return {(*place, conf.get("srs_redis_namespace") or "") for place in places}
 
 
 def _shown(url: str) -> str:
-	"""The URL without its options, and with the word `password` for what nobody shall read."""
+	"""Returns the URL without its options, and with the word `password` in place of a password."""
 	parts = urlsplit(url)
 	login, at, place = parts.netloc.rpartition("@")
 	user, colon, _password = login.partition(":")

@@ -1,4 +1,4 @@
-"""How the system is, in one word and check by check, against the thresholds of operation."""
+"""Checks how the system is, against the thresholds in Memora Settings. The worst check gives the status."""
 
 from collections.abc import Callable
 from typing import Any, Final, Literal, NamedTuple
@@ -26,7 +26,7 @@ WARNING: Final = "warning"
 CRITICAL: Final = "critical"
 RANK: dict[Status, int] = {OK: 0, WARNING: 1, CRITICAL: 2}
 
-ENOUGH_REQUESTS = 100  # of fewer, the slowest hundredth says nothing
+ENOUGH_REQUESTS = 100  # with fewer, the slowest hundredth says nothing
 
 
 class Check(NamedTuple):
@@ -36,7 +36,7 @@ class Check(NamedTuple):
 
 
 class CheckResult(TypedDict):
-	"""`value` is what was measured, in the unit that `message` names, or several such figures by name."""
+	"""A check's result. `value` is a figure in the unit that `message` names, or several figures by name."""
 
 	status: Status
 	value: bool | float | str | dict[str, float | None] | None
@@ -44,14 +44,14 @@ class CheckResult(TypedDict):
 
 
 class HealthReport(TypedDict):
-	"""Checks by name; the status is that of the worst."""
+	"""All checks by name. `status` is that of the worst check."""
 
 	status: Status
 	checks: dict[str, CheckResult]
 
 
 def get_health() -> HealthReport:
-	"""{status, checks: {name: {status, value, message}}}; the status is that of the worst check."""
+	"""Returns {status, checks: {name: {status, value, message}}}; `status` is that of the worst check."""
 	checks = {name: check() for name, check in CHECKS.items()}
 	worst = max((check.status for check in checks.values()), key=RANK.__getitem__)
 	return {"status": worst, "checks": {name: _result(check) for name, check in checks.items()}}
@@ -63,7 +63,7 @@ def _result(check: Check) -> CheckResult:
 
 @alerts.in_site_language()
 def watch() -> None:
-	"""Tells managers when the status is another one than they were told last. Commits. Runs every five minutes."""
+	"""Tells managers if the status has changed since they were told last. Commits. Runs every five minutes."""
 	found, told = get_health(), frappe.get_doc(DOCTYPE)
 	status = found["status"]
 	if status == told.status:
@@ -72,7 +72,7 @@ def watch() -> None:
 	message = " ".join(wrong) or _("All checks are passed.")
 	now = site_time.naive_now()
 	told.update({"status": status, "since": now, "message": message}).save(ignore_permissions=True)
-	alerts.tell_managers(  # committed together
+	alerts.tell_managers(  # commits, the new status included
 		_("Memora is in order again")
 		if status == OK
 		else _("Memora: {0}").format(_(status, context=DOCTYPE)),
@@ -90,7 +90,7 @@ def _schedules_redis() -> Check:
 
 
 def _safe_mode() -> Check:
-	database.new_snapshot()  # the look at Redis may have opened one
+	database.new_snapshot()  # the check of Redis may have opened an incident
 	incident = incidents.get_open()
 	if not incident:
 		return Check(OK, None, _("No incident is open."))

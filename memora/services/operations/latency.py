@@ -1,8 +1,8 @@
-"""How long the learners' requests take: a histogram that all processes of a host share, and that no request waits for.
+"""Measures how long the learners' requests take, in a histogram of all processes of a host. No request waits for it.
 
-It is prometheus_client's multiprocess mode: each process counts in a file that is mapped into its memory, and who
-wants to know adds the files up. Here a process goes on with the file of one that has ended, so there are
-never more files than there were processes at once, and what was counted stays counted.
+This is prometheus_client's multiprocess mode: each process counts in a file that is mapped into its memory, and a reader
+adds the files up. Here a new process goes on with the file of a process that has ended. So there are never more files
+than there were processes at once, and no count is lost.
 """
 
 import fcntl
@@ -36,22 +36,22 @@ ENDPOINTS = {
 		("sessions", "submit_lesson_session"),
 	)
 }
-# Seconds. The thresholds of Memora Settings are among them, as a quantile between two bounds is a guess.
+# In seconds. The default thresholds of Memora Settings are bounds, because a quantile between two bounds is a guess.
 BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0)
 
-CLIENT_ERROR = "4"  # what such codes begin with: refused at once, which would make the others look fast
-WINDOW_SECONDS = 300  # "recent" reaches back so far, or to the next snapshot before that
-SNAPSHOT_SECONDS = 60  # at least, between two of them
-FILE_BYTES = 1 << 18  # of a process: some 80 series
+CLIENT_ERROR = "4"  # how codes of refusals begin: a refusal is quick, and would make other requests look fast
+WINDOW_SECONDS = 300  # `recent` looks back to the latest snapshot that is at least so old
+SNAPSHOT_SECONDS = 60  # the least time between two snapshots
+FILE_BYTES = 1 << 18  # for each process: room for some 80 series
 
 _lock = threading.Lock()
-_slot: tuple[int, int, int] | None = None  # (process, number, the open file whose lock holds it)
+_slot: tuple[int, int, int] | None = None  # (process, number, the open file whose lock holds the number)
 _histogram: Histogram | None = None
 _is_off = False
 
 
 class Recent(NamedTuple):
-	"""Requests of one endpoint in the last `seconds`; p50 and p99 in milliseconds, None without any."""
+	"""Requests to one endpoint in the last `seconds`. p50 and p99 are in milliseconds, and None without requests."""
 
 	requests: int
 	seconds: int
@@ -60,13 +60,13 @@ class Recent(NamedTuple):
 
 
 def observe(endpoint: str, code: int, seconds: float) -> None:
-	"""Counts a request. Where nothing can be counted, says so once in the log and does nothing from then on."""
+	"""Counts a request. If counting is impossible on this host, logs it once and counts nothing from then on."""
 	if not _is_off and (histogram := _histogram or _begin()):
 		histogram.labels(frappe.local.site, endpoint, str(code)).observe(seconds)
 
 
 def directory() -> Path:
-	"""Where this bench's processes count: PROMETHEUS_MULTIPROC_DIR, else a folder in memory of this host and user."""
+	"""Returns the folder of this bench's counts: PROMETHEUS_MULTIPROC_DIR, or else a folder in memory for this user."""
 	if given := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
 		return Path(given)
 	memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
@@ -75,7 +75,7 @@ def directory() -> Path:
 
 
 def collect() -> list[Metric]:
-	"""The histogram of this site, of all processes: one metric, or none if nothing was counted yet."""
+	"""Returns this site's histogram, over all processes: one metric, or none if nothing has been counted yet."""
 	if not directory().is_dir():
 		return []
 	metrics = MultiProcessCollector(None, directory()).collect()
@@ -86,9 +86,9 @@ def collect() -> list[Metric]:
 
 
 def recent() -> dict[str, Recent]:
-	"""The last minutes of each of ENDPOINTS, without what was refused.
+	"""Returns the figures of the last minutes for each of ENDPOINTS, without refused requests.
 
-	Looks at the difference to a snapshot that an earlier look has left: if nobody looked, further back.
+	Compares with a snapshot that an earlier call has left. The figures reach further back if nobody has called meanwhile.
 	"""
 	now, counts = time.time(), _read_counts()
 	snapshots = _load_snapshots() or [{"at": _begun_at(), "counts": {}}]
@@ -104,9 +104,9 @@ def recent() -> dict[str, Recent]:
 
 
 def quantile(counts: Sequence[float], share: float) -> float | None:
-	"""The value below which `share` (0 to 1) of all lie, from counts in BUCKETS and one for what is above them.
+	"""Returns the value below which `share` (0 to 1) of all measurements lie; None without measurements.
 
-	Linear within a bucket, as Prometheus' histogram_quantile:
+	`counts` are the numbers in BUCKETS, and the number above the last bound. Linear within a bucket, like Prometheus'
 	https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile
 	"""
 	rank, below = share * sum(counts), 0.0
@@ -118,7 +118,7 @@ def quantile(counts: Sequence[float], share: float) -> float | None:
 
 
 def _recent(counts: list[float], before: list[float], seconds: float) -> Recent:
-	if len(before) != len(counts):  # none yet, or of a release with other buckets
+	if len(before) != len(counts):  # no snapshot yet, or a snapshot of a release with other buckets
 		before = [0.0] * len(counts)
 	new = [max(0.0, now - then) for now, then in zip(counts, before, strict=True)]
 	in_ms = [value and round(value * 1000, 1) for value in (quantile(new, 0.5), quantile(new, 0.99))]
@@ -126,7 +126,7 @@ def _recent(counts: list[float], before: list[float], seconds: float) -> Recent:
 
 
 def _read_counts() -> dict[str, list[float]]:
-	"""By endpoint, how many requests fell into each of BUCKETS, and above."""
+	"""Returns by endpoint how many requests fell into each of BUCKETS, and how many took longer."""
 	up_to: dict[str, defaultdict[float, float]] = {}
 	for metric in collect():
 		for name, labels, value, *_ in metric.samples:
@@ -147,7 +147,7 @@ def _snapshots_file() -> Path:
 
 
 def _begun_at() -> float:
-	"""When the first process began to count."""
+	"""Returns when the first process began to count, as a Unix epoch; the present moment if none has."""
 	first = directory() / "0.lock"
 	return first.stat().st_mtime if first.exists() else time.time()
 
@@ -171,7 +171,7 @@ def _save_snapshots(snapshots: list[dict[str, Any]]) -> None:
 
 
 def _begin() -> Histogram | None:
-	"""The histogram of this process; None where there is no place for its file."""
+	"""Makes the histogram of this process. Returns None if there is no place for its file."""
 	global _histogram, _is_off
 	with _lock:
 		if _histogram or _is_off:
@@ -187,7 +187,7 @@ def _begin() -> Histogram | None:
 
 
 def _prepare(path: Path) -> None:
-	"""A folder that only this user may enter; what somebody else has put there is not used."""
+	"""Makes a folder that only this user may enter. Raises PermissionError if somebody else has made one there."""
 	path.mkdir(mode=0o700, parents=True, exist_ok=True)
 	if path.is_symlink() or path.stat().st_uid != os.getuid():
 		raise PermissionError(f"{path} belongs to somebody else")
@@ -195,7 +195,7 @@ def _prepare(path: Path) -> None:
 
 
 def _own_slot() -> int:
-	"""The number of this process' file: the lowest that no living process holds. A fork gets its own."""
+	"""Returns the number of this process' file: the lowest that no living process holds. A fork gets another number."""
 	global _slot
 	if not _slot or _slot[0] != os.getpid():
 		_slot = (os.getpid(), *_claim(directory()))
@@ -211,7 +211,7 @@ def _claim(path: Path) -> tuple[int, int]:
 
 
 def _try_lock(path: Path) -> int | None:
-	"""The file, open, if no process holds it: a lock of the process, which a fork does not inherit."""
+	"""Opens and locks a file; returns None if another process holds the lock. A fork does not inherit the lock."""
 	file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 	try:
 		fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -222,7 +222,7 @@ def _try_lock(path: Path) -> int | None:
 
 
 def _allocate(path: Path) -> None:
-	"""Room for the file now: a mapped page for which there is none kills the process that writes to it."""
+	"""Takes the room for a file now. Writing to a mapped page for which the disk has no room kills the process."""
 	if path.exists():
 		return
 	part = path.with_suffix(".part")

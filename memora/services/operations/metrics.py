@@ -1,4 +1,4 @@
-"""What Prometheus is told of a site: request times, and what the checks of health have found.
+"""Renders a site's metrics for Prometheus: request times, and the results of the health checks.
 
 https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 """
@@ -17,7 +17,7 @@ from memora.services.store import incident_rows
 
 Kind = type[GaugeMetricFamily] | type[CounterMetricFamily]
 
-# Of each check: a gauge. Without a value there is no sample.
+# A gauge for each of these checks: {check: (metric, help)}. A check without a value gives no sample.
 GAUGES = {
 	"schedules_redis": ("memora_redis_up", "1 if the schedules' Redis can be used"),
 	"queue_depth": ("memora_queue_jobs", "Jobs that wait in the queue of the answers"),
@@ -40,7 +40,7 @@ TOTALS = {
 
 
 def render_metrics(accept: str = "") -> tuple[bytes, str]:
-	"""(all metrics of this site, their content type) in the format that an Accept header asks for."""
+	"""Returns (all metrics of this site, their content type), in the format that an Accept header asks for."""
 	encode, content_type = choose_encoder(accept)
 	registry = CollectorRegistry()
 	registry.register(_Site())
@@ -48,14 +48,14 @@ def render_metrics(accept: str = "") -> tuple[bytes, str]:
 
 
 class _Site:
-	"""A collector of prometheus_client, which asks the site when it is asked itself."""
+	"""A collector for prometheus_client. Reads the site's figures each time that it is asked."""
 
 	def collect(self) -> Iterator[Metric]:
 		yield from latency.collect()
 		checks = health.get_health()["checks"]
 		yield _statuses(checks)
 		for name, (metric, help_text) in GAUGES.items():
-			value = cast(float | None, checks[name]["value"])  # these have one figure each
+			value = cast(float | None, checks[name]["value"])  # each of these checks has one figure
 			yield _family(GaugeMetricFamily, metric, help_text, value)
 		for name, (metric, help_text) in REDIS_MEMORY.items():
 			figures = cast("dict[str, float] | None", checks["redis_memory"]["value"]) or {}

@@ -1,4 +1,8 @@
-"""TODO"""
+"""Compares the tracker with the journal, which holds every answer with the record it led to, and repairs the tracker.
+
+A replay takes the states as the journal has them and does not compute them anew. Settings may have changed since, and
+what counts is what the learner was told.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -9,18 +13,27 @@ from memora.services.learning.answers import origins
 from memora.services.store import database, journal, tracker
 from memora.services.store.records import JournalEntry, MemoryRecord
 
-EXAMPLES = 10  # of differences, in a report
+EXAMPLES = 10  # differences that a report spells out
 # What the journal settles. Subject and topic come from the question.
 COMPARED = (
-	*("stability", "difficulty", "state", "reps", "lapses"),
-	*("next_review_date", "last_review_date", "creation"),
+	"stability",
+	"difficulty",
+	"state",
+	"reps",
+	"lapses",
+	"next_review_date",
+	"last_review_date",
+	"creation",
 )
 
 
 @dataclass
 class ReplayReport:
-	"""What a replay found. `differences` counts questions whose tracker row is missing or differs,
-	`unjournalled` tracker rows that no answer explains (SRSPersistenceService writes such); these stay."""
+	"""The findings of a replay.
+
+	`differences` counts questions whose tracker row is missing or differs. `unjournalled` counts tracker rows that no
+	answer explains: SRSPersistenceService writes such rows, and a repair leaves them as they are.
+	"""
 
 	season: str
 	learners: int = 0
@@ -38,10 +51,10 @@ def replay_season(
 	repair: bool = False,
 	progress: Callable[[ReplayReport], None] | None = None,
 ) -> ReplayReport:
-	"""Compares the tracker, overlaid with the outbox, with the journal: of a season, or one learner in it.
+	"""Compares the tracker, overlaid with the outbox, with the journal, for a season or one learner in it.
 
-	With `repair`, writes what the journal says wherever they differ, one learner at a time, and drops her
-	cached schedule. `progress`, if given, is called with the report after each learner.
+	With `repair`, writes what the journal says wherever the two differ, one learner at a time, and drops her schedule in
+	Redis. `progress`, if given, is called with the report after each learner. Commits with `repair`.
 	"""
 	report = ReplayReport(season)
 	for name, entries in journal.journal_by_learner(season, learner):
@@ -54,9 +67,10 @@ def replay_season(
 
 
 def rebuilt(entries: Iterable[JournalEntry]) -> dict[str, MemoryRecord]:
-	"""The records that a learner's answers of one season lead to, by question_id, without subject and topic.
+	"""Returns the records that a learner's answers of one season lead to, by question_id, without subject and topic.
 
-	Questions that she has only practised, what she knows of them coming from elsewhere, are left out."""
+	A question that she has only practised is left out: its record comes from elsewhere.
+	"""
 	by_question: dict[str, list[JournalEntry]] = defaultdict(list)
 	for entry in sorted(entries, key=lambda e: e.reviewed_at):
 		by_question[entry.question_id].append(entry)
@@ -82,14 +96,16 @@ def _record(moving: list[JournalEntry]) -> MemoryRecord:
 
 
 def _moved(entry: JournalEntry) -> bool:
-	"""Whether an answer changed the memory: practice does not, nor does one that came too late, before
-	which no recall was predicted. An answer may count and leave all values as they were."""
+	"""Says whether an answer changed the record. An answer that did may still leave all values as they were.
+
+	Practice changes no record. An answer that came too late changes none either: no recall was predicted before it.
+	"""
 	return entry.kind == "Learn" or (entry.kind == "Review" and entry.predicted_recall > 0)
 
 
 def _check(learner: str, entries: list[JournalEntry], report: ReplayReport) -> None:
 	records, expected, wrong = _compare(learner, report.season, entries)
-	if wrong:  # or she has answered since her answers were read
+	if wrong:  # or the learner has answered since her journal was read
 		database.new_snapshot()
 		entries = [entry for _learner, entry in journal.iterate_journal(report.season, learner)]
 		records, expected, wrong = _compare(learner, report.season, entries)
@@ -105,7 +121,7 @@ def _check(learner: str, entries: list[JournalEntry], report: ReplayReport) -> N
 def _compare(
 	learner: str, season: str, entries: list[JournalEntry]
 ) -> tuple[dict[str, MemoryRecord], dict[str, MemoryRecord], dict[str, str]]:
-	"""(records there, records that the journal leads to, {question_id: how they differ})."""
+	"""Returns (records in the tracker, records that the journal leads to, {question_id: how they differ})."""
 	records, expected = tracker.get_all_records(learner, season), rebuilt(entries)
 	differences = {q: _difference(record, records.get(q)) for q, record in expected.items()}
 	return records, expected, {q: text for q, text in differences.items() if text}
@@ -119,7 +135,7 @@ def _difference(expected: MemoryRecord, found: MemoryRecord | None) -> str | Non
 
 
 def _repair(learner: str, report: ReplayReport) -> None:
-	"""Reads all of it again under the learner's lock: she may have answered meanwhile."""
+	"""Repairs one learner's records. Reads them again under her lock, because she may have answered meanwhile."""
 	season = report.season
 	with database.learner_lock(learner):
 		entries = [entry for _learner, entry in journal.iterate_journal(season, learner)]

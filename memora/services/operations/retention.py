@@ -1,4 +1,4 @@
-"""Lets the memory of an archived season go, years later: flags what is past retention, and deletes what is flagged."""
+"""Deletes the records of an archived season after years: first flags records past retention, then deletes flagged ones."""
 
 from datetime import timedelta
 from typing import Any
@@ -14,18 +14,18 @@ RETENTION_DAYS = 3 * 365  # 3 years
 
 
 def flag_eligible() -> dict[str, Any]:
-	"""Flags what was archived more than RETENTION_DAYS ago: {success, flagged_count, cutoff_date}. Commits."""
+	"""Flags records archived more than RETENTION_DAYS ago. Commits. Returns {success, flagged_count, cutoff_date}."""
 	cutoff = site_time.naive_now() - timedelta(days=RETENTION_DAYS)
 	flagged = sum(archive.flag_older(season, cutoff) for season in archive.get_archived_seasons())
 	return {"success": True, "flagged_count": flagged, "cutoff_date": cutoff.date()}
 
 
 def delete_eligible(season_name: str | None = None, confirm: bool = False) -> dict[str, Any]:
-	"""Deletes what is flagged, of one season or all: {success, deleted_count, seasons, error?}. Commits.
+	"""Deletes the flagged records of one season or of all. Commits. Returns {success, deleted_count, seasons, error?}.
 
-	Unless `confirm` is True nothing is deleted, and `seasons` says how many rows of each would be; else `seasons` says how
-	many were. A season whose rows are all flagged loses them at once, others lose them in bounded transactions. The name
-	of the user who deletes is noted on the season first.
+	`seasons` says how many records of each season were deleted. Unless `confirm` is True nothing is deleted, and `seasons`
+	says how many records would be. A season whose records are all flagged loses them at once, another season in bounded
+	transactions. A comment on the season first names the user who deletes.
 	"""
 	deleted: dict[str, int] = {}
 	try:
@@ -42,15 +42,15 @@ def delete_eligible(season_name: str | None = None, confirm: bool = False) -> di
 
 
 def _count_eligible(season_name: str | None) -> dict[str, int]:
-	"""How many rows are flagged, of one season or all that have any."""
+	"""Returns the number of flagged records by season, for one season or all. Seasons without any are left out."""
 	names = archive.get_archived_seasons() if season_name is None else [seasons.get_season(season_name).name]
 	return {name: count for name in names if (count := archive.count_records(name)[2])}
 
 
 def _delete(season_name: str, eligible: int, deleted: dict[str, int]) -> None:
-	"""Notes in `deleted` how many rows went, also when it fails halfway.
+	"""Deletes a season's flagged records. Notes in `deleted` how many were deleted, even if it fails halfway.
 
-	The comment comes first: nothing shall be deleted of which nobody knows who did it.
+	The comment comes first, so that no record is deleted without a name of who did it.
 	"""
 	who = frappe.session.user
 	with database.transaction():

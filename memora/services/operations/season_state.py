@@ -1,5 +1,7 @@
-"""Where a season stands, as its form in the desk shows it: a few queries and one look at each of its jobs,
-whatever the size of the season."""
+"""Where a season stands, as its form in the desk shows it.
+
+Costs a few queries and one look at each of the season's jobs, however large the season is.
+"""
 
 from typing import Any
 
@@ -19,17 +21,17 @@ RECONCILIATION_FIELDS = "name, started_at, sample_size, discrepancies_found, dis
 
 
 def get_season_state(name: str) -> dict[str, Any]:
-	"""{season, tables, cache, archive, jobs, queue_error, actions, is_busy}; raises UnknownSeason.
+	"""Returns {season, tables, cache, archive, jobs, queue_error, actions, is_busy}. Raises UnknownSeason.
 
-	tables     {doctype: {rows, bytes, created_at} or null where the season has no partition}
+	tables     {doctype: {rows, bytes, created_at}}, or {doctype: null} if the season has no partition in this table
 	cache      {is_enabled, rebuild, reconciliation, is_running, percent, error}: the last runs, null if there was none
 	archive    {started_at, archived_at, archived_records, status, is_running, percent, error}
-	jobs       {kind: {status, error?}} of those that RQ still knows; `queue_error` says why it can't be asked
-	actions    what may be done now; the endpoints decide again
-	is_busy    whether to look again soon
+	jobs       {kind: {status, error?}} of the jobs that RQ still knows; `queue_error` says why RQ can't be asked
+	actions    what may be done now; the endpoints check again
+	is_busy    true if the form should look again soon
 
-	`percent` is how far the last run has come, null if there was none; `is_running` also while it waits for a worker.
-	Datetimes are naive site time.
+	`percent` says how far the last run is, null if there was none. `is_running` is true also while a run waits for a
+	worker. Datetimes are naive site time.
 	"""
 	season = seasons.get_document(name)
 	jobs, queue_error = _jobs(season)
@@ -48,7 +50,7 @@ def get_season_state(name: str) -> dict[str, Any]:
 
 
 def _jobs(season: Document) -> tuple[dict[str, JobState], str | None]:
-	"""What RQ knows of the season's last jobs, by kind, and why it can't be asked."""
+	"""Returns the season's last jobs that RQ still knows, by kind, and the reason if RQ can't be asked."""
 	ids = seasons.get_jobs(season)
 	if not ids:
 		return {}, None
@@ -127,7 +129,7 @@ def _is_busy(cache: dict[str, Any], archive: dict[str, Any], jobs: dict[str, Job
 
 
 def _percent(run: frappe._dict) -> float:
-	"""Never 100 before it has completed: the estimate may be too low."""
+	"""Returns how far a rebuild is. This is below 100 until the rebuild has completed: the estimate may be too low."""
 	return (
 		100.0 if run.status == "Completed" else min(99.0, 100 * run.records / max(run.estimated_records, 1))
 	)
@@ -138,5 +140,5 @@ def _status(jobs: dict[str, JobState], kind: str) -> str | None:
 
 
 def _error(jobs: dict[str, JobState], *kinds: str) -> str | None:
-	"""Of the jobs of these kinds that have failed."""
+	"""Returns why jobs of these kinds have failed; None if none has."""
 	return "; ".join(jobs[kind]["error"] for kind in kinds if "error" in jobs.get(kind, ())) or None

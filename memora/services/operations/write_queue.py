@@ -1,8 +1,8 @@
-"""The submissions that are not folded yet and the jobs that fold them, side by side, for operators.
+"""Shows operators the submissions that are not folded yet, side by side with the jobs that fold them.
 
-What waits is in the outbox; what works on it is in the queue's Redis, where one job folds all that waits: most
-submissions never have one of their own. Both go by the submission's key, which is RQ's job id without the site before it.
-So another site's jobs, which may be in the same Redis, have no name here.
+Submissions wait in the outbox. Jobs are in the queue's Redis. One job folds all submissions that wait, so most
+submissions never have a job of their own. A submission and its job have one name here: the submission's key, which is
+RQ's job id without the site in front. Jobs of other sites, which may be in the same Redis, have no name here.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,20 +28,28 @@ from memora.services.operations.admin_jobs import StartedJob
 from memora.services.store import outbox
 from memora.services.store.records import OutboxEntry
 
-WAITING, PARKED = "waiting", "parked"  # submissions without a job that counts
+WAITING, PARKED = "waiting", "parked"  # a submission whose job, if any, does not matter
 QUEUED: Final = "queued"
 STARTED, FAILED, FINISHED = "started", "failed", "finished"
 OTHERS = ("deferred", "scheduled", "canceled")
-STATUSES = (PARKED, FAILED, WAITING, STARTED, QUEUED, *OTHERS, FINISHED)  # in the order of a list
-OF_RQ = {JobStatus.STOPPED: FAILED}  # what RQ has more words for
+STATUSES = (
+	PARKED,
+	FAILED,
+	WAITING,
+	STARTED,
+	QUEUED,
+	*OTHERS,
+	FINISHED,
+)  # in the order in which a list has them
+OF_RQ = {JobStatus.STOPPED: FAILED}  # RQ tells the two apart
 
-CHUNK = 100  # looked at in one round trip
-LOOK_AT_MOST = 5000  # for one list: about a second
+CHUNK = 100  # names that are looked up in one round trip
+LOOK_AT_MOST = 5000  # names that are looked up for one list, in about a second
 
 
 @dataclass(frozen=True)
 class WriteJob:
-	"""A submission that waits, a job, or both. `entry` is its row in the outbox, `job` what RQ knows."""
+	"""A submission that waits, a job, or both. `entry` is the submission's row in the outbox, `job` is RQ's job."""
 
 	name: str
 	entry: OutboxEntry | None
@@ -70,7 +78,7 @@ class WriteJob:
 
 	@property
 	def arguments(self) -> dict[str, Any]:
-		"""Of persist_review_batch; none where they can't be read."""
+		"""Returns the job's arguments for persist_review_batch; an empty dictionary if they can't be read."""
 		try:
 			return self.job.kwargs.get("kwargs") or {} if self.job else {}
 		except DeserializationError:
@@ -88,13 +96,13 @@ class WriteJob:
 
 	@property
 	def error(self) -> str:
-		"""Why it was parked, or the last line of the traceback."""
+		"""Returns why the submission was parked, or the last line of the job's traceback."""
 		if self.entry and self.entry.parked_at:
 			return self.entry.error or ""
 		return self.traceback.strip().rpartition("\n")[2]
 
 	def as_dict(self) -> dict[str, Any]:
-		"""The fields of an SRS Write Job. `age` is in seconds."""
+		"""Returns the fields of an SRS Write Job. `age` is in seconds."""
 		age = site_time.naive_now() - self.accepted_at if self.accepted_at else None
 		return {
 			"name": self.name,
@@ -112,8 +120,11 @@ class WriteJob:
 
 
 class Page(NamedTuple):
-	"""`unreachable` says why the queue's Redis can't be asked: then the outbox alone is shown. `is_whole` is false
-	where there was more than can be looked at for one list."""
+	"""A part of a list.
+
+	`unreachable` says why the queue's Redis can't be asked; then only the outbox is shown. `is_whole` is false if there
+	are more submissions and jobs than are looked up for one list.
+	"""
 
 	jobs: list[WriteJob]
 	unreachable: str
@@ -123,7 +134,7 @@ class Page(NamedTuple):
 def find_write_jobs(
 	matches: Callable[[WriteJob], bool], statuses: set[str], start: int = 0, limit: int | None = None
 ) -> Page:
-	"""Those of these statuses that match, in the order of STATUSES, and the oldest of each first."""
+	"""Returns submissions and jobs that match and have one of `statuses`: in the order of STATUSES, the oldest first."""
 	try:
 		return _find(_queue(), matches, statuses, start, limit)
 	except RedisError as error:
@@ -132,7 +143,7 @@ def find_write_jobs(
 
 
 def get_write_job(name: str) -> WriteJob | None:
-	"""One of them. Raises RedisError where only Redis could tell."""
+	"""Returns a submission or job; None if there is none. Raises RedisError if only Redis could tell."""
 	try:
 		found = _load(_queue(), [name])
 	except RedisError:
@@ -143,9 +154,10 @@ def get_write_job(name: str) -> WriteJob | None:
 
 
 def retry_write_job(name: str) -> StartedJob:
-	"""See api.srs.retry_write_job. Folding twice changes nothing, and parked stays parked until it is folded.
+	"""Queues a job for a submission, or a failed job again; see api.srs.retry_write_job.
 
-	Raises UnknownJob, JobStateError, QueueUnavailable.
+	Folding twice changes nothing. A parked submission stays parked until it is folded. Raises UnknownJob, JobStateError,
+	QueueUnavailable.
 	"""
 	try:
 		found = next(iter(_load(_queue(), [name])), None)
@@ -174,12 +186,12 @@ def _require_retriable(name: str, found: WriteJob | None) -> WriteJob:
 
 
 def _is_undone(failed: WriteJob) -> bool:
-	"""Another job may have folded its submission since."""
+	"""Says whether a failed job's answers are not folded yet. Another job may have folded its submission since."""
 	return bool(failed.entry or not failed.arguments.get("submission"))
 
 
 def _queue_again(found: WriteJob) -> None:
-	if found.job and not found.entry:  # the job alone holds the answers
+	if found.job and not found.entry:  # only the job holds the answers
 		found.job.requeue()
 		return
 	if found.job:
@@ -188,11 +200,14 @@ def _queue_again(found: WriteJob) -> None:
 		queueing.enqueue_job(found.name, found.entry.player, found.entry.season)
 
 
-# Looking
+# Looking up
 
 
 def _queue() -> Queue | None:
-	"""None where the bench has none of this name: the jobs of the queue that stands in for it are RQ Job's to list."""
+	"""Returns the queue of folds; None if the bench has no queue of this name. Raises RedisError.
+
+	Without this queue, folds go to a queue that other jobs share: Frappe's list RQ Job shows that queue.
+	"""
 	queueing.reach_queue()
 	if queueing.get_queue() != queueing.QUEUE:
 		return None
@@ -213,7 +228,7 @@ def _find(
 
 
 def _each(queue: Queue | None, statuses: set[str], seen: set[str]) -> Iterator[WriteJob]:
-	"""Once each, as far as somebody asks; `seen` collects the names."""
+	"""Yields each submission and job once, and looks up no more than the caller takes. `seen` collects the names."""
 	for names in _names(queue, statuses):
 		new = [name for name in dict.fromkeys(names) if name not in seen][: LOOK_AT_MOST - len(seen)]
 		seen.update(new)
@@ -223,7 +238,7 @@ def _each(queue: Queue | None, statuses: set[str], seen: set[str]) -> Iterator[W
 
 
 def _names(queue: Queue | None, statuses: set[str]) -> Iterator[list[str]]:
-	"""Chunks of this site's names from wherever these statuses may be."""
+	"""Yields chunks of this site's names, from each place where a submission or job of these statuses may be."""
 	site = queueing.job_id_of("*").removesuffix("*")
 	for source in _sources(queue, statuses):
 		for start in count(0, CHUNK):
@@ -234,7 +249,7 @@ def _names(queue: Queue | None, statuses: set[str]) -> Iterator[list[str]]:
 
 
 def _sources(queue: Queue | None, statuses: set[str]) -> Iterator[Callable[[int], list[str]]]:
-	"""Functions that give CHUNK job ids from a position on."""
+	"""Yields functions. Each returns at most CHUNK job ids from a position on."""
 	for status in STATUSES:
 		if status not in statuses:
 			continue
@@ -256,7 +271,7 @@ def _ids_of_queue(queue: Queue, status: str, start: int) -> list[str]:
 
 
 def _load(queue: Queue | None, names: list[str]) -> list[WriteJob]:
-	"""What there is of these, in their order."""
+	"""Returns the submissions and jobs that have these names, in the order of the names."""
 	entries = outbox.get_entries(names)
 	jobs = _fetch(queue, names) if queue else [None] * len(names)
 	pairs = zip(names, jobs, strict=True)
@@ -267,7 +282,7 @@ def _fetch(queue: Queue, names: list[str]) -> list[Job | None]:
 	ids = [queueing.job_id_of(name) for name in names]
 	try:
 		return [*Job.fetch_many(ids, connection=queue.connection)]
-	except NoSuchJobError:  # one of them is damaged, and names itself only when asked alone
+	except NoSuchJobError:  # one job is damaged; asking for each by itself finds out which
 		return [background_jobs.get_job(name) for name in names]
 
 
@@ -277,7 +292,7 @@ def _status(job: Job) -> str | None:
 
 
 def _site_time(moment: datetime | None) -> datetime | None:
-	"""RQ's are UTC, naive in older ones."""
+	"""Returns a moment of RQ in naive site time. RQ's moments are UTC, and naive in older versions."""
 	return site_time.to_naive(moment.replace(tzinfo=timezone.utc)) if moment else None
 
 
