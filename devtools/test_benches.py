@@ -4,6 +4,7 @@ The first process has the bench itself. Each other one has a bench inside it, wh
 MariaDB and three Redis of its own: tests change what a whole server does, and look at what it counts.
 """
 
+import argparse
 import os
 import re
 from collections.abc import Iterator
@@ -26,18 +27,17 @@ FOR_WHOLE_RUNS = re.compile(r"--durations|--maxfail|--tb|--junitxml|-[qvxrW]")
 
 def plan(args: list[str]) -> tuple[int, list[str]]:
 	"""In how many processes the tests run, and pytest's arguments. `-n` says how many; else a whole run takes two."""
-	for_pytest = [arg for arg in args if arg != "--quick"]
-	if "-n" in for_pytest:
-		at = for_pytest.index("-n")
-		processes = max(1, int(for_pytest[at + 1]))
-		del for_pytest[at : at + 2]
-	else:
-		processes = PROCESSES if all(map(FOR_WHOLE_RUNS.match, for_pytest)) else 1
-	if "--quick" in args:
+	parser = argparse.ArgumentParser(prog="./dev test", add_help=False, allow_abbrev=False)
+	parser.add_argument("-n", type=int, dest="processes")
+	parser.add_argument("--quick", action="store_true")
+	options, for_pytest = parser.parse_known_args(args)
+	if options.processes is None:
+		options.processes = PROCESSES if all(map(FOR_WHOLE_RUNS.match, for_pytest)) else 1
+	if options.quick:
 		for_pytest += ["-m", QUICK]
-	if processes > 1:
-		for_pytest += ["-n", str(processes), "--dist", "loadfile", "--no-loadscope-reorder"]
-	return processes, for_pytest
+	if options.processes > 1:
+		for_pytest += ["-n", str(options.processes), "--dist", "loadfile", "--no-loadscope-reorder"]
+	return max(1, options.processes), for_pytest
 
 
 def of(bench: Bench, number: int) -> Bench:
