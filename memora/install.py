@@ -74,5 +74,5 @@ def _look_for_queue() -> None:
 	if QUEUE not in get_queues_timeout():
 		print(
 			f"Memora: common_site_config.json has no queue {QUEUE} under `workers`, so its jobs go to {FALLBACK_QUEUE}. "
-			"See the README, 'Production'."
+			"See docs/install.md of Memora."
 		)

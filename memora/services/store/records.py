@@ -144,9 +144,10 @@ def _record(names: Sequence[str], values: Sequence[Any]) -> MemoryRecord:
 	"""Returns a record; raises TypeError if a field is missing or unknown."""
 	if len(values) > len(names):
 		raise ValueError(f"a record has {len(values)} values for {len(names)} fields")
-	pairs = zip(names, values, strict=False)
-	record: dict[str, Any] = {n: datetime.fromisoformat(v) if n in DATETIME_FIELDS else v for n, v in pairs}
-	return MemoryRecord(**record)
+	by_name = dict(zip(names, values, strict=False))
+	for name in DATETIME_FIELDS & by_name.keys():
+		by_name[name] = datetime.fromisoformat(by_name[name])
+	return MemoryRecord(**by_name)
 
 
 def unpack_readable(payload: str) -> list[MemoryRecord]:
