@@ -87,6 +87,20 @@ def test_the_oldest_due_comes_first(source, player):
 	assert ids(read(player)) == [questions[i] for i in (1, 3, 4, 0, 2)]
 
 
+def test_what_falls_due_at_one_moment_comes_by_question_id(source, player, season):
+	"""By its bytes, whoever answers: two pages of one day must not show a question twice and leave out another."""
+	names = ["q-2", "Q-1", "q-10", "ä", "q", "Z", "z-9", "10", "9"]
+	at_once = {"next_review_date": site_now().replace(microsecond=0) - timedelta(hours=2)}
+	later = {"next_review_date": site_now() - timedelta(hours=1)}
+	make_records(player, question_ids=names[1:], **at_once)
+	make_records(player, 20, **later)
+	make_waiting_submission(player, season, make_record(names[0], **at_once))
+	source(player)
+	wanted = [*sorted(names, key=str.encode), *sorted(bank_questions()[:20])]
+	for limit in (1, 4, len(names), 10):
+		assert ids(read(player, limit=limit)) == wanted[:limit]
+
+
 def test_what_is_due_later_is_left_out(source, player):
 	now = site_now()
 	make_records(player, 6, next_review_date=lambda i: now + timedelta(hours=i - 2.5))

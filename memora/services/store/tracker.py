@@ -48,7 +48,19 @@ DUE_WHERE = """
 	FROM `tabPlayer Memory Tracker`
 	WHERE player = %(player)s AND season = %(season)s AND next_review_date <= %(now)s
 	AND name NOT IN %(pending)s AND (%(subject)s IS NULL OR subject = %(subject)s)"""
-DUE_SQL = f"SELECT {RECORDS_JSON.replace('JSON_ARRAYAGG', 'JSON_ARRAY')} {DUE_WHERE} ORDER BY next_review_date, name LIMIT %(limit)s"
+# The dates of the first due records come in the order of the index. Only the records of these dates are sorted, by date
+# and then by the bytes of question_id, as Redis sorts equal scores. To sort all that is due would cost a learner's whole
+# backlog, and the index does not hold question_id. Equal dates are common: most of a day falls due at the day's start.
+DUE_SQL = f"""
+	SELECT {RECORDS_JSON.replace("JSON_ARRAYAGG", "JSON_ARRAY")} FROM (
+		SELECT DISTINCT next_review_date AS due_date FROM (
+			SELECT next_review_date {DUE_WHERE} ORDER BY next_review_date LIMIT %(limit)s
+		) AS first_due
+	) AS dates
+	STRAIGHT_JOIN `tabPlayer Memory Tracker` ON next_review_date = due_date
+	WHERE player = %(player)s AND season = %(season)s
+	AND name NOT IN %(pending)s AND (%(subject)s IS NULL OR subject = %(subject)s)
+	ORDER BY due_date, CAST(question_id AS BINARY) LIMIT %(limit)s"""
 DUE_COUNT_SQL = f"SELECT COUNT(*) {DUE_WHERE}"
 NEXT_DUE_SQL = f"SELECT MIN(next_review_date) {DUE_WHERE.replace('<=', '>')}"
 # The newest answer wins, as MemoryRecord.age has it; what decides that is assigned last.
@@ -92,7 +104,10 @@ def get_all_records(learner: str, season: str) -> dict[str, MemoryRecord]:
 def get_due(
 	learner: str, season: str, now: datetime, limit: int, subject: str | None = None
 ) -> tuple[list[MemoryRecord], int]:
-	"""The records due at `now` (naive site time), oldest first, and how many there are in all."""
+	"""The records due at `now` (naive site time), and how many there are in all.
+
+	The records come oldest first, and those of one date by question_id, as a schedule in Redis has them.
+	"""
 	pending = get_pending(learner, season)
 	names = [row_names.tracker_name(learner, season, q) for q in pending] or [""]
 	values = row_names.of_learner(learner, season, now=now, subject=subject, pending=names, limit=limit)
