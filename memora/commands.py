@@ -23,7 +23,7 @@ def memora() -> None:
 @click.option("--parked", is_flag=True, help="Try the parked submissions again, too.")
 @on_site
 def drain(parked: bool) -> dict[str, Any]:
-	"""Fold all answers that wait in the outbox, as the worker does."""
+	"""Fold all answers that wait in the outbox into the tracker."""
 	from memora.services import site_time
 	from memora.services.folding import folds
 	from memora.services.store import outbox
@@ -95,7 +95,8 @@ def _show_findings(result: dict[str, Any]) -> None:
 	"""What is wrong, and below it how to mend it."""
 	for finding in result["findings"]:
 		click.echo(f"{finding['check']}: {finding['problem']}\n    {finding['mend']}\n")
-	click.echo(f"{len(result['checked'])} checks, {len(result['findings'])} findings")
+	count = len(result["findings"])
+	click.echo(f"{len(result['checked'])} checks, {count} {'finding' if count == 1 else 'findings'}")
 
 
 @memora.command()
@@ -114,9 +115,11 @@ def doctor() -> dict[str, Any]:
 
 @memora.command("rebuild-cache")
 @click.option("--season", required=True, help="The season whose schedules to load into Redis.")
-@click.option("--batch-size", default=1000, show_default=True, help="In records.")
-@click.option("--restart", is_flag=True, help="Begin anew, also where a run has not completed.")
-@click.option("--cancel", is_flag=True, help="Have the run that is going on stop instead.")
+@click.option("--batch-size", default=1000, show_default=True, help="Records to load at a time.")
+@click.option(
+	"--restart", is_flag=True, help="Start from the beginning, even if an earlier run was not completed."
+)
+@click.option("--cancel", is_flag=True, help="Stop the rebuild that is running instead.")
 @on_site
 def rebuild_cache(season: str, batch_size: int, restart: bool, cancel: bool) -> dict[str, Any]:
 	"""Load the schedules of a whole season into Redis. Exits with 1 when it does not complete."""
@@ -132,15 +135,15 @@ def rebuild_cache(season: str, batch_size: int, restart: bool, cancel: bool) -> 
 
 
 @memora.command()
-@click.option("--season", help="By default the active one.")
+@click.option("--season", help="By default, the active season.")
 @click.option("--learner", help="One learner only.")
-@click.option("--sample-size", default=10_000, show_default=True, help="In records.")
-@click.option("--all", "all_learners", is_flag=True, help="Go through all learners instead of a sample.")
+@click.option("--sample-size", default=10_000, show_default=True, help="Records to compare.")
+@click.option("--all", "all_learners", is_flag=True, help="Compare all learners instead of a sample.")
 @on_site
 def reconcile(
 	season: str | None, learner: str | None, sample_size: int, all_learners: bool
 ) -> dict[str, Any]:
-	"""Compare Redis with MariaDB, and mend it. Exits with 1 when more is wrong than may be."""
+	"""Compare Redis with MariaDB, and correct Redis. Exits with 1 when more is wrong than the settings allow."""
 	from memora.services.cache import reconciliation
 	from memora.services.store import seasons, tables
 
@@ -158,11 +161,11 @@ def reconcile(
 
 @memora.command()
 @click.argument("season")
-@click.option("--dry-run", is_flag=True, help="Say what would be moved.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be moved.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @on_site
 def archive(season: str, dry_run: bool, yes: bool) -> dict[str, Any]:
-	"""Move a season that is over out of the live table. Exits with 1 when it could not be."""
+	"""Move the records of a season that is over to the archive. Exits with 1 when they could not be moved."""
 	from memora.services.operations import archiving
 	from memora.services.srs_archiver import SRSArchiver
 	from memora.services.store import seasons
@@ -180,13 +183,15 @@ def archive(season: str, dry_run: bool, yes: bool) -> dict[str, Any]:
 
 
 @memora.command()
-@click.option("--season", help="By default all that have archived records.")
-@click.option("--flag", is_flag=True, help="First flag what is past retention, as is done weekly.")
-@click.option("--dry-run", is_flag=True, help="Say what would be deleted.")
+@click.option("--season", help="By default, all seasons that have archived records.")
+@click.option(
+	"--flag", is_flag=True, help="First flag the records past the retention period, as the weekly job does."
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @on_site
 def retention(season: str | None, flag: bool, dry_run: bool, yes: bool) -> dict[str, Any]:
-	"""Delete archived records past retention. Exits with 1 when it could not be done."""
+	"""Delete archived records past the retention period. Exits with 1 when they could not be deleted."""
 	from memora.services.srs_archiver import SRSArchiver
 	from memora.services.store import seasons
 
@@ -205,10 +210,10 @@ def retention(season: str | None, flag: bool, dry_run: bool, yes: bool) -> dict[
 
 
 @memora.command()
-@click.option("--season", help="By default the active one.")
+@click.option("--season", help="By default, the active season.")
 @on_site
 def forecast(season: str | None) -> dict[str, Any]:
-	"""Compute anew what falls due on each of the next days. Exits with 1 where no season is active."""
+	"""Compute what falls due on each of the next days. Exits with 1 when no season is active."""
 	from memora.services.figures import due_forecast
 
 	result = due_forecast.compute_forecast(season)
@@ -216,10 +221,12 @@ def forecast(season: str | None) -> dict[str, Any]:
 
 
 @memora.command()
-@click.option("--rebuild", metavar="SEASON", help="First count the days before today anew from the journal.")
+@click.option(
+	"--rebuild", metavar="SEASON", help="First count all days before today again, from the journal."
+)
 @on_site
 def activity(rebuild: str | None) -> dict[str, Any]:
-	"""Add what has been counted since the last time to Daily Activity."""
+	"""Add the answers counted since the last run to Daily Activity."""
 	from memora.services.figures import activity_rebuild
 	from memora.services.figures.activity import sum_up
 	from memora.services.store import seasons, tables
@@ -237,7 +244,7 @@ def activity(rebuild: str | None) -> dict[str, Any]:
 @memora.command("seed-demo")
 @on_site
 def seed_demo() -> dict[str, Any]:
-	"""Make the question set that comes with the app, and an active season where there is none."""
+	"""Make the questions that come with the app, and an active season if there is none."""
 	from memora import demo_data
 
 	result = {"questions": demo_data.load_question_set(), "season": demo_data.ensure_season()}
@@ -247,15 +254,15 @@ def seed_demo() -> dict[str, Any]:
 
 @memora.command("import-anki")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--subject", help="Which the questions are of.")
-@click.option("--topic", help="By default one for each deck, made where there is none.")
-@click.option("--learner", help="Whose review history the file holds, if it shall be imported.")
-@click.option("--dry-run", is_flag=True, help="Say what would be imported, and what not and why.")
+@click.option("--subject", help="The subject of the questions.")
+@click.option("--topic", help="By default, a topic for each deck, made if it does not exist.")
+@click.option("--learner", help="The learner whose review history is imported from the file.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be imported, and why the rest would not.")
 @on_site
 def import_anki(
 	file: Path, subject: str | None, topic: str | None, learner: str | None, dry_run: bool
 ) -> dict[str, Any]:
-	"""Make questions of a deck that Anki has exported (.apkg). Exits with 1 when it does not complete."""
+	"""Make questions from a deck that Anki has exported (.apkg). Exits with 1 when the import does not complete."""
 	from memora.services.anki import importer
 
 	if dry_run:
@@ -268,8 +275,8 @@ def import_anki(
 
 
 @memora.command()
-@click.option("--check", is_flag=True, help="Write nothing; exit with 1 where the file is another.")
-@click.option("--output", type=click.Path(path_type=Path), help="By default docs/openapi.json of this app.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if the file is out of date.")
+@click.option("--output", type=click.Path(path_type=Path), help="By default, docs/openapi.json of this app.")
 def openapi(check: bool, output: Path | None) -> None:
 	"""Write the OpenAPI document of the endpoints. Needs no site."""
 	from memora.api import openapi as document
@@ -278,9 +285,7 @@ def openapi(check: bool, output: Path | None) -> None:
 	if not check:
 		output.write_text(text, encoding="utf-8")
 	elif not output.is_file() or output.read_text(encoding="utf-8") != text:
-		raise click.ClickException(
-			f"{output} is not what the endpoints say. {document.COMMAND} writes it anew."
-		)
+		raise click.ClickException(f"{output} is out of date. {document.COMMAND} writes it again.")
 
 
 commands = [memora]

@@ -32,7 +32,7 @@ def on_site(
 		try:
 			result = command(**options)
 		except (MemoraError, click.Abort) as error:
-			text = strip_html(str(error)) or "Not confirmed: nothing was done. With --yes nobody is asked."
+			text = strip_html(str(error)) or "Not confirmed, so nothing was done. --yes skips the question."
 			if not as_json:
 				raise click.ClickException(text) from error
 			result = {"error": text, "exit_code": 1}

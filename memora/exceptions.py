@@ -160,4 +160,6 @@ class RateLimitExceeded(TryLater):
 		would be what a refusal costs most."""
 		frappe.flags.retry_after_seconds = wait_seconds
 		frappe.flags.disable_traceback = True
-		frappe.throw(frappe._("Please wait {0} seconds.").format(wait_seconds), cls)
+		_ = frappe._
+		text = _("Please wait 1 second.") if wait_seconds == 1 else _("Please wait {0} seconds.")
+		frappe.throw(text.format(wait_seconds), cls)

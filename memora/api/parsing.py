@@ -144,7 +144,7 @@ def parse_responses(value: Any) -> list[Response]:
 	for index, response in enumerate(responses):
 		if response.question_id in seen:
 			_refuse_field(
-				index, "question_id", _("is also that of item {0}").format(seen[response.question_id])
+				index, "question_id", _("is the same as in item {0}").format(seen[response.question_id])
 			)
 		seen[response.question_id] = index
 	return responses

@@ -168,7 +168,7 @@ def test_a_rebuild_without_redis_has_failed(long_worker, manager, player, season
 	with site_config(srs_redis_cache=f"redis://127.0.0.1:{ports.any_free()}/0"):
 		ended = result_of(manager, call(manager, "rebuild_season_cache", season=season))
 	assert ended["status"] == "failed"
-	assert ended["error"].startswith("The schedules' Redis is not there: ")
+	assert ended["error"].startswith("The Redis for schedules can't be reached: ")
 
 
 def test_a_reconciliation(long_worker, manager, player, season):
@@ -243,7 +243,12 @@ def test_without_a_queue_nothing_is_started(site, manager, season):
 			("rebuild_season_cache", {"season": season}),
 			("get_job_status", {"job_id": "memora-rebuild-1"}),
 		):
-			refused(manager.post(API + endpoint, **arguments), 503, "QueueUnavailable", "Redis is not there")
+			refused(
+				manager.post(API + endpoint, **arguments),
+				503,
+				"QueueUnavailable",
+				"The Redis for the queue can't be reached",
+			)
 		health = call(manager, "get_health")
 	assert (health["status"], health["checks"]["queue_depth"]["status"]) == ("critical", "critical")
 

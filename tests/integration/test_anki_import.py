@@ -246,8 +246,8 @@ def test_what_makes_no_question_is_reported_and_the_rest_imported(tmp_path):
 		"empty-front": "The front of card 1 is empty",
 		"empty-back": "The back of card 1 is empty",
 		"script": "front of card 1 is empty",
-		"film": "film.mp4 is of a kind that is not imported",
-		"svg": "drawing.svg is of a kind that is not imported",
+		"film": "film.mp4 has a file type that is not imported",
+		"svg": "drawing.svg has a file type that is not imported",
 		"harm": "../../etc/passwd is not in the file",
 		"gone": "gone.png is not in the file",
 	}.items():
@@ -268,9 +268,9 @@ def test_notes_that_do_not_fit_their_type(tmp_path):
 		connection.execute("INSERT INTO cards VALUES (4, 4, 1, 0, 0), (5, 2, 1, 0, 9)")
 	doc = run(path)
 	assert {row.guid: row.reason for row in doc.problems} == {
-		"short": "The note has 1 fields, its type Basic has 2.",
+		"short": "The numbers of fields differ: 1 in the note, 2 in its type Basic.",
 		"lone": "The note has no cards.",
-		"typeless": "Its note type is not in the file.",
+		"typeless": "The type of the note is not in the file.",
 		"fits": "The note type Basic has no card 10.",
 	}
 	assert [q.question for q in imported()] == ["front"]
@@ -322,10 +322,10 @@ def _endless(path: Path) -> None:
 
 BROKEN = {
 	"not a zip file": lambda path: path.write_bytes(b"not a zip"),
-	"It is encrypted": _encrypted,
+	"The file is encrypted": _encrypted,
 	"holds no collection": lambda path: _zip(path, readme__txt=b"hello"),
 	"format 9 is newer": lambda path: _zip(path, meta=b"\x08\x09", collection__anki21b=b""),
-	"collection.anki2 in it is larger than 64 MB": lambda path: _zip(
+	"collection.anki2 in the file is larger than 64 MB": lambda path: _zip(
 		path, collection__anki2=bytes(100 << 20)
 	),
 	"file is not a database": lambda path: _zip(path, collection__anki2=b"hello" * 1000),

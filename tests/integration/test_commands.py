@@ -22,7 +22,7 @@ from tests.integration.factories import make_record, make_records, make_waiting_
 from tests.integration.site_config import site_config
 from tests.integration.test_retention import archived, make_archived_season
 
-NOBODY_THERE = "Not confirmed: nothing was done. With --yes nobody is asked."
+NOBODY_THERE = "Not confirmed, so nothing was done. --yes skips the question."
 
 
 def run(*args: str, input: str = "") -> Result:
@@ -144,7 +144,7 @@ def test_status_exits_with_1_while_something_is_critical(player, season):
 		done = run("status")
 	assert done.exit_code == 1
 	assert "redis connected  no\n" in done.stdout
-	assert "schedules_redis   critical  The schedules' Redis is not there" in done.stdout
+	assert "schedules_redis   critical  The Redis for schedules can't be reached" in done.stdout
 
 
 def test_what_people_read_is_aligned(player, season):
@@ -160,7 +160,7 @@ def test_doctor_says_how_to_mend():
 	done = run("doctor")
 	mend = f"    bench --site {frappe.local.site} enable-scheduler\n"
 	assert done.stdout.startswith(f"scheduler: The scheduler is off.\n{mend}")
-	assert done.stdout.endswith(" checks, 1 findings\n")
+	assert done.stdout.endswith(" checks, 1 finding\n")
 	assert done.exit_code == 1
 
 
@@ -187,7 +187,7 @@ def test_a_rebuild_without_redis_exits_with_1(player, season):
 	with site_config(srs_redis_cache=f"redis://127.0.0.1:{ports.any_free()}/0"):
 		code, result = run_json("rebuild-cache", "--season", season)
 	assert (code, result["status"]) == (1, "failed")
-	assert result["error"].startswith("The schedules' Redis is not there")
+	assert result["error"].startswith("The Redis for schedules can't be reached")
 
 
 def test_a_reconciliation_exits_with_1_where_more_is_wrong_than_may_be(player, season):

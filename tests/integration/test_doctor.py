@@ -187,7 +187,7 @@ def test_answers_that_nobody_folds(player, season):
 		"UPDATE `tabReview Outbox` SET creation = creation - INTERVAL 10 MINUTE WHERE name = %s", (name,)
 	)
 	frappe.db.commit()
-	follow(only("queue_worked", "1 submissions wait"))
+	follow(only("queue_worked", "1 submission has waited since"))
 	assert look() == []
 
 
@@ -195,7 +195,7 @@ def test_parked_answers(player, season):
 	name = make_waiting_submission(player, season)
 	outbox.park(name, "a cause that is mended by now", site_now())
 	frappe.db.commit()
-	follow(only("queue_worked", "1 submissions are parked"))
+	follow(only("queue_worked", "1 submission is parked"))
 	assert look() == []
 
 

@@ -189,9 +189,9 @@ def test_poison_alerts_once(season):
 	put("more poison", season, "a", [], POISON)
 	drain()
 	assert len(rows("Review Outbox")) == 3
-	alerts = rows("Notification Log", subject="Answers could not be folded")
+	alerts = rows("Notification Log", subject="Answers could not be processed")
 	assert len(alerts) == len({alert.for_user for alert in alerts}) >= 1
-	assert len(rows("Error Log", method="Answers could not be folded")) == 1
+	assert len(rows("Error Log", method="Answers could not be processed")) == 1
 
 
 def test_parked_submissions_do_not_come_back_by_themselves(season, monkeypatch):

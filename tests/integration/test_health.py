@@ -76,14 +76,14 @@ def test_managers_are_told_of_changes_once(told, player, season):
 	frappe.db.commit()
 	for _ in range(2):
 		health.watch()
-	assert told() == ["Memora: warning", "Memora: critical", "Memora is in order again"]
+	assert told() == ["Memora: warning", "Memora: critical", "Memora is healthy again"]
 
 
 def test_a_change_says_what_is_wrong(told, player, season):
 	make_old_submission(player, season, 700)
 	health.watch()
 	(note,) = {note.email_content for note in state.rows("Notification Log")}
-	assert note.startswith("1 submissions wait to be folded, the oldest for 70")
+	assert note.startswith("1 submission has waited 11m 4")
 	assert frappe.get_doc("Memora Health").message == note
 
 

@@ -276,7 +276,7 @@ def test_an_id_that_was_used_for_other_answers(client):
 def test_no_active_season(client, season):
 	frappe.db.set_value(SEASON, season, {"is_active": 0, "archived_at": frappe.utils.now()})
 	frappe.db.commit()
-	explained = f"Season {season} has ended and its data is archived."
+	explained = f"Season {season} is over, and its records are archived."
 	with state.nothing_changes():
 		for method in (SUBMIT, SUBMIT_LESSON):
 			refused(client.post(method, responses=[GOOD]), 409, "NoActiveSeason", explained)

@@ -278,7 +278,7 @@ def test_a_mail_goes_to_managers_at_the_beginning_and_at_the_end(mail_account, m
 		(True, False),
 		(False, True),
 	]
-	assert "It lasted 0:09:00" in mails[1].message
+	assert "lasted 9m" in mails[1].message
 
 
 def test_who_asks_for_the_incident(managers, player):

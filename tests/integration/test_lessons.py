@@ -145,7 +145,7 @@ def test_without_an_active_season_a_message_says_so(player, season):
 	frappe.db.commit()
 	session = lesson(player)
 	assert (session["questions"], session["season"]) == ([], None)
-	assert session["message"] == f"Season {season} is not active."
+	assert session["message"] == f"Season {season} is not open for learning."
 
 
 def test_a_lesson_changes_nothing(player):

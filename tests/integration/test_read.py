@@ -294,13 +294,13 @@ def test_without_an_active_season_a_message_names_the_latest(player, season):
 	frappe.db.commit()
 	session = read(player)
 	assert (session["questions"], session["total_due"], session["season"]) == ([], 0, None)
-	assert session["message"] == f"Season {season} is not active."
+	assert session["message"] == f"Season {season} is not open for learning."
 
 
 def test_an_archived_season_says_that_it_is(player, season):
 	frappe.db.set_value(SEASON, season, {"is_active": 0, "archived_at": frappe.utils.now()})
 	frappe.db.commit()
-	assert read(player)["message"] == f"Season {season} has ended and its data is archived."
+	assert read(player)["message"] == f"Season {season} is over, and its records are archived."
 
 
 def test_without_redis_nothing_is_cached(player, season):

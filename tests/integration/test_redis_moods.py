@@ -148,7 +148,7 @@ class Mood:
 
 
 MOODS = [
-	Mood(gone, "nobody listens there: Error 111 connecting to 127.0.0.1:"),
+	Mood(gone, "no server listens at this address: Error 111 connecting to 127.0.0.1:"),
 	Mood(hanging, "it does not answer in time: Timeout"),
 	Mood(read_only, "it is a replica, which takes no writes: You can't write"),
 	Mood(out_of_memory, "its memory is full: "),
@@ -348,7 +348,7 @@ def test_flapping_is_one_incident_that_is_told_once(server, case):
 	state.assert_agreement(case.player, case.season)
 	(incident,) = state.rows("Safe Mode Incident")
 	assert incident.ended_at
-	assert incident.reason.startswith("nobody listens there")
+	assert incident.reason.startswith("no server listens at this address")
 	assert len(state.rows("Notification Log", for_user=manager)) == 1
 	assert len(state.rows("Error Log")) == 1
 

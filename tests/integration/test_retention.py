@@ -90,7 +90,7 @@ def test_a_dry_run_counts_and_deletes_nothing(archiver):
 	with state.nothing_changes():
 		for confirm in (False, None, "false", "true", 1):
 			result = archiver.delete_eligible_records(confirm=confirm)
-			assert result.pop("error") == "Not confirmed: nothing was deleted."
+			assert result.pop("error") == "Not confirmed, so nothing was deleted."
 			assert result == {"success": False, "deleted_count": 0, "seasons": {one: 3, other: 8}}
 		assert archiver.delete_eligible_records(one)["seasons"] == {one: 3}
 		assert comments(one) == []
@@ -150,7 +150,9 @@ def test_who_deleted_what_is_on_the_form_of_the_season(archiver):
 	frappe.set_user(manager)
 	assert srs_archiver.delete_eligible_records(season)["deleted_count"] == 3
 	frappe.set_user("Administrator")
-	assert comments(season) == [(manager, f"{manager} deleted 3 archived records past retention.")]
+	assert comments(season) == [
+		(manager, f"{manager} deleted archived records past the retention period: 3.")
+	]
 
 
 def test_the_season_that_bears_the_note_stays(archiver):
@@ -181,7 +183,7 @@ def test_a_deletion_that_fails_halfway_says_how_much_is_gone_and_who_did_it(arch
 	assert "Disk full" in result["error"]
 	assert result["deleted_count"] == 40 - archived(season) == 20
 	assert [text for _who, text in comments(season)] == [
-		f"Administrator deleted {result['deleted_count']} archived records past retention."
+		f"Administrator deleted archived records past the retention period: {result['deleted_count']}."
 	]
 	assert archiver.delete_eligible_records(confirm=True)["success"]
 	assert archived(season) == 5

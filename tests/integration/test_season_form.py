@@ -157,7 +157,7 @@ def test_an_archive_run_is_seen_at_each_step(monkeypatch):
 	monkeypatch.setattr(archiving, "_report", at_step)
 	assert srs_archiver.archive_season(over)["success"]
 	assert [round(archive["percent"]) for archive in seen] == [17, 33, 50, 67, 83]
-	assert seen[1]["status"] == "Taking the rows out of the tracker"
+	assert seen[1]["status"] == "Removing the rows from the tracker"
 	assert {archive["error"] for archive in seen} == {None}
 
 
@@ -179,7 +179,7 @@ def test_an_archive_run_that_was_killed_is_not_shown_as_going_on():
 	over = make_ended_season(4)
 	set_values(over, archive_started_at="2026-01-01 10:00:00", archive_status="Counting", archive_step=5)
 	found = look(over)
-	assert found["archive"]["error"].startswith("It was cut off at: Counting.")
+	assert found["archive"]["error"].startswith("Archiving was cut off at: Counting.")
 	assert (found["archive"]["is_running"], found["is_busy"], found["actions"]) == (False, False, ["archive"])
 
 
@@ -223,7 +223,7 @@ def test_a_rebuild_that_was_killed_is_not_shown_as_going_on(season):
 	).insert()
 	frappe.db.commit()
 	found = look(season)
-	assert found["cache"]["error"].startswith("It was cut off.")
+	assert found["cache"]["error"].startswith("The rebuild was cut off.")
 	assert (found["cache"]["is_running"], found["is_busy"], found["actions"]) == (
 		False,
 		False,
@@ -238,7 +238,7 @@ def test_why_a_rebuild_failed_stands_by_the_cache(no_redis, player, season):
 	make_records(player, 4)
 	rebuild.rebuild_cache(season)
 	found = look(season)
-	assert found["cache"]["error"].startswith("The schedules' Redis is not there")
+	assert found["cache"]["error"].startswith("The Redis for schedules can't be reached")
 	assert found["archive"]["error"] is None
 
 
@@ -255,7 +255,7 @@ def test_without_a_queue_the_rest_is_shown(season, monkeypatch):
 	monkeypatch.setattr(background_jobs, "_redis_queue_conn", None)
 	frappe.local.conf.redis_queue = f"redis://127.0.0.1:{ports.any_free()}/0"
 	found = look(season)
-	assert found["queue_error"].startswith("The queue's Redis is not there")
+	assert found["queue_error"].startswith("The Redis for the queue can't be reached")
 	assert frappe.message_log == []
 	assert found["actions"] == ["rebuild", "reconcile"]
 

@@ -277,7 +277,7 @@ def test_why_none_is_active_names_the_latest_season(season):
 
 def test_why_none_is_active_when_the_latest_is_archived(season):
 	frappe.db.set_value(DOCTYPE, season, {"is_active": 0, "archived_at": frappe.utils.now()})
-	assert seasons.why_none_is_active() == f"Season {season} has ended and its data is archived."
+	assert seasons.why_none_is_active() == f"Season {season} is over, and its records are archived."
 
 
 def test_records_of_another_season_do_not_keep_a_season(player):

@@ -130,7 +130,7 @@ def test_answers_that_another_process_is_folding_are_waited_for(archiver):
 	with raw_connection() as worker, worker.cursor() as cursor:
 		cursor.execute("SELECT 1 FROM `tabReview Outbox` WHERE name = %s FOR UPDATE", (name,))
 		run = in_other_connection(lambda: SRSArchiver().archive_season(ended))
-		wait_until(lambda: stored(ended).archive_status == "Folding the last answers", "the run to begin")
+		wait_until(lambda: stored(ended).archive_status == "Processing the last answers", "the run to begin")
 		assert not run.done()
 		worker.rollback()
 		assert run.result(30)["archived_count"] == 5
@@ -152,7 +152,7 @@ def test_after_it_the_learner_reads_that_the_season_has_ended(archiver, season, 
 	deactivate(season)
 	archiver.archive_season(season)
 	session = read(player)
-	assert session["message"] == f"Season {season} has ended and its data is archived."
+	assert session["message"] == f"Season {season} is over, and its records are archived."
 	assert (session["questions"], session["total_due"]) == ([], 0)
 	with pytest.raises(NoActiveSeason, match="archived"):
 		submit(player, answers())
@@ -241,12 +241,12 @@ def test_only_one_runs_at_a_time(archiver):
 		cursor.execute(f"SELECT COUNT(*) FROM `{TRACKER}`")  # keeps the first run waiting
 		first = in_other_connection(lambda: SRSArchiver().archive_season(one))
 		wait_until(
-			lambda: stored(one).archive_status == "Taking the rows out of the tracker", "the first run"
+			lambda: stored(one).archive_status == "Removing the rows from the tracker", "the first run"
 		)
 		for season in (one, other):
 			assert refusal(archiver, season) == "Another archive or retention run is going on."
 		assert "going on" in archiver.delete_eligible_records(confirm=True)["error"]
-		assert stored(one).archive_status == "Taking the rows out of the tracker"
+		assert stored(one).archive_status == "Removing the rows from the tracker"
 		reader.rollback()
 		assert first.result(30)["success"]
 	assert archiver.archive_season(other)["success"]
@@ -295,7 +295,7 @@ def test_parked_answers_stop_it_and_the_message_says_what_to_do(archiver):
 	frappe.db.set_value("Review Outbox", name, "payload", '["not a record"]')
 	frappe.db.commit()
 	error = refusal(archiver, ended)
-	assert "1 submissions" in error and "1 of them parked" in error and "drain --parked" in error
+	assert "still wait in Review Outbox: 1, of them parked: 1." in error and "drain --parked" in error
 	assert stored(ended).archive_status == f"Stopped: {error}"
 	assert len(rows_by_table(ended)[TRACKER]) == 50
 	frappe.db.set_value("Review Outbox", name, {"payload": "[]", "parked_at": None})

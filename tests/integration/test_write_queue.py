@@ -134,7 +134,7 @@ def test_what_failed_is_retried_and_folded(worker, manager, player, season):
 	wait_for(manager, name, "finished")
 	assert state.tracker(player).keys() == {"q-1"}
 	assert state.outbox(player) == []
-	refused(manager.post(RETRY, name=name), 409, "JobStateError", "folded already")
+	refused(manager.post(RETRY, name=name), 409, "JobStateError", "processed already")
 
 
 def test_a_failed_job_of_what_another_has_folded_is_not_retried(worker, manager, player, season):
@@ -145,7 +145,7 @@ def test_a_failed_job_of_what_another_has_folded_is_not_retried(worker, manager,
 	row = shown(manager, name)
 	assert (row["status"], row["not_folded"]) == ("failed", 0)
 	with state.nothing_changes():
-		refused(manager.post(RETRY, name=name), 409, "JobStateError", name, "folded already")
+		refused(manager.post(RETRY, name=name), 409, "JobStateError", name, "processed already")
 
 
 def test_a_failed_job_that_alone_holds_its_answers_is_done_again(manager, player, season):
@@ -379,7 +379,12 @@ def test_without_the_queues_redis_submissions_are_shown_and_nothing_is_retried(s
 		assert shown(manager, parked)["error"] == "ValueError: <b>unreadable</b>"
 		refused(manager.request("GET", resource(DOCTYPE, "0" * 32)), 503, "QueueUnavailable")
 		with state.nothing_changes():
-			refused(manager.post(RETRY, name=parked), 503, "QueueUnavailable", "Redis is not there")
+			refused(
+				manager.post(RETRY, name=parked),
+				503,
+				"QueueUnavailable",
+				"The Redis for the queue can't be reached",
+			)
 
 
 @pytest.mark.parametrize("mood", ["stop", "hang"])

@@ -65,7 +65,7 @@ def get_period(filters: dict[str, Any] | None, days: int) -> Period:
 	first = _date("from_date", filters) or last - timedelta(days=days - 1)
 	if not 0 <= (last - first).days < MAX_DAYS:
 		frappe.throw(
-			_("The period must be of 1 to {0} days, not from {1} to {2}.").format(MAX_DAYS, first, last),
+			_("The period must have 1 to {0} days. It is from {1} to {2}.").format(MAX_DAYS, first, last),
 			InvalidFilter,
 		)
 	return Period(get_season(filters), first, last)

@@ -48,7 +48,7 @@ def is_empty(html: str) -> bool:
 
 def _note_type(card: Card) -> NoteType:
 	if not card.note_type:
-		raise UnusableCard(_("Its note type is not in the file."))
+		raise UnusableCard(_("The type of the note is not in the file."))
 	return card.note_type
 
 
@@ -64,7 +64,7 @@ def _fields(card: Card) -> dict[str, str]:
 	kind = _note_type(card)
 	if len(kind.fields) != len(card.values):
 		raise UnusableCard(
-			_("The note has {0} fields, its type {1} has {2}.").format(
+			_("The numbers of fields differ: {0} in the note, {2} in its type {1}.").format(
 				len(card.values), kind.name, len(kind.fields)
 			)
 		)

@@ -61,7 +61,7 @@ class Media:
 		self.used |= names
 		if len(self.used) > MAX_FILES or self.used_bytes > MAX_TOTAL_BYTES:
 			frappe.throw(
-				_("Its notes show more than {0} media files or {1} MB. Export a part of the deck.").format(
+				_("The notes show more than {0} media files or {1} MB. Export a part of the deck.").format(
 					MAX_FILES, MAX_TOTAL_BYTES >> 20
 				),
 				InvalidAnkiPackage,
@@ -71,7 +71,7 @@ class Media:
 		if name not in self.package.media:
 			return _("is not in the file")
 		if PurePosixPath(name).suffix.lower() not in PICTURES + SOUNDS:
-			return _("is of a kind that is not imported")
+			return _("has a file type that is not imported")
 		if self.package.read_media(name, self.max_bytes) is None:
 			return _("is larger than {0} MB").format(self.max_bytes >> 20)
 		return None

@@ -98,14 +98,16 @@ def _named_errors() -> Iterator[None]:
 		yield
 	except zipfile.BadZipFile:
 		_refuse(
-			_("It is not a zip file. In Anki, choose File, Export, and the format Anki Deck Package (.apkg).")
+			_(
+				"The file is not a zip file. In Anki, choose File, Export, and the format Anki Deck Package (.apkg)."
+			)
 		)
 	except _TooBig as error:
 		_refuse(str(error))
 	except (sqlite3.Error, zstandard.ZstdError, zlib.error, EOFError, NotImplementedError) as error:
-		_refuse(_("It can't be read: {0}. Export the deck again.").format(error))
+		_refuse(_("The file can't be read: {0}. Export the deck again.").format(error))
 	except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-		_refuse(_("Its contents are not as Anki writes them: {0}.").format(repr(error)))
+		_refuse(_("The file's contents are not as Anki writes them: {0}.").format(repr(error)))
 
 
 class AnkiPackage:
@@ -124,7 +126,7 @@ class AnkiPackage:
 		)
 		rows = _query(self.database, CARDS_SQL, MAX_CARDS + 1)
 		if len(rows) > MAX_CARDS:
-			_refuse(_("It has more than {0} cards. Export a part of the deck.").format(MAX_CARDS))
+			_refuse(_("The file has more than {0} cards. Export a part of the deck.").format(MAX_CARDS))
 		return [
 			Card(
 				card,
@@ -197,18 +199,18 @@ def open_package(path: str | Path) -> Iterator[AnkiPackage]:
 def _find_collection(archive: zipfile.ZipFile) -> str:
 	members = {info.filename: info for info in archive.infolist()}
 	if any(info.flag_bits & ENCRYPTED for info in members.values()):
-		_refuse(_("It is encrypted. Export the deck without a password."))
+		_refuse(_("The file is encrypted. Export the deck without a password."))
 	version = _number(_read(archive, members["meta"], MAX_MAP_BYTES), 1) if "meta" in members else 0
 	if version > LATEST_VERSION:
 		_refuse(
 			_(
-				"Its format {0} is newer than what can be read. Export it with 'Support older Anki versions' ticked."
+				"The file's format {0} is newer than Memora can read. Export the deck with 'Support older Anki versions' ticked."
 			).format(version)
 		)
 	for name in COLLECTIONS:
 		if name in members:
 			return name
-	_refuse(_("It holds no collection (none of {0}).").format(", ".join(COLLECTIONS)))
+	_refuse(_("The file holds no collection (none of {0}).").format(", ".join(COLLECTIONS)))
 
 
 def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, max_bytes: int) -> bytes:
@@ -227,7 +229,7 @@ def _inflated(archive: zipfile.ZipFile, info: zipfile.ZipInfo, max_bytes: int) -
 
 
 def _too_big(name: str, max_bytes: int) -> NoReturn:
-	raise _TooBig(_("{0} in it is larger than {1} MB.").format(name, max_bytes >> 20))
+	raise _TooBig(_("{0} in the file is larger than {1} MB.").format(name, max_bytes >> 20))
 
 
 def _connect(file: Path) -> sqlite3.Connection:

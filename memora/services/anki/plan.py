@@ -84,7 +84,7 @@ def _item(card: Card, media: Media) -> tuple[Item, dict[str, str]]:
 	if is_empty(question) or is_empty(answer):
 		reasons = "; ".join(f"{name} {reason}" for name, reason in problems.items())
 		raise UnusableCard(
-			_("Nothing is left of it once what is not allowed is taken out. {0}").format(reasons)
+			_("Nothing is left of the card after its forbidden parts are removed. {0}").format(reasons)
 		)
 	name = f"anki-{row_names.digest(card.guid, str(card.ordinal))}"
 	return Item(name, card, question, answer, shown | also_shown), problems

@@ -64,7 +64,7 @@ CAUSES = {
 	"Hash slot not served": "its cluster is down",
 	"No master found": "no Sentinel knows a master that is up",
 	"MISCONF": "it can't write to its disk",
-	"refused": "nobody listens there",
+	"refused": "no server listens at this address",
 }
 
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import frappe
 import pymysql
 from frappe import _
+from frappe.utils import format_duration
 from typing_extensions import TypedDict
 
 from memora.services import alerts, site_time
@@ -68,7 +69,7 @@ def is_open() -> bool:
 	try:
 		return incident_rows.is_open()
 	except pymysql.err.MySQLError as error:
-		raise Unavailable(f"nobody knows what Redis has missed: {error}") from error
+		raise Unavailable(f"MariaDB can't say what Redis has missed: {error}") from error
 
 
 def get_open() -> OpenIncident | None:
@@ -105,7 +106,7 @@ def tell() -> None:
 	database.new_snapshot()
 	over_since = site_time.naive_now() - timedelta(seconds=FLAP_SECONDS)
 	for incident in incident_rows.claim_untold(incident_rows.OPENING_IS_TO_TELL):
-		message = _("The schedules' Redis can't be used: {0}").format(incident.reason)
+		message = _("The Redis for schedules can't be used: {0}").format(incident.reason)
 		_tell(incident.name, "opening_told", _("Safe Mode is on"), message, is_error=True)
 	for incident in incident_rows.claim_untold(incident_rows.CLOSING_IS_TO_TELL, over_since=over_since):
 		_tell(incident.name, "closing_told", _("Safe Mode is over"), _summary(incident), is_error=False)
@@ -119,9 +120,9 @@ def _tell(name: str, told: str, subject: str, message: str, is_error: bool) -> N
 
 def _summary(incident: frappe._dict) -> str:
 	return _(
-		"It lasted {0} from {1} on. {2} readings were admitted, {3} put off; no answer was refused."
+		"Safe Mode began at {1} and lasted {0}. Reads allowed: {2}. Reads put off: {3}. All answers were saved."
 	).format(
-		timedelta(seconds=int(incident.duration or 0)),
+		format_duration(max(int(incident.duration or 0), 1)),
 		incident.started_at.replace(microsecond=0),
 		incident.requests_served,
 		incident.requests_limited,

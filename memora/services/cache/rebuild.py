@@ -85,7 +85,7 @@ class _Run:
 		try:
 			self._end(self._load_all())
 		except Unavailable as error:
-			self._end("Failed", _("The schedules' Redis is not there: {0}").format(error))
+			self._end("Failed", _("The Redis for schedules can't be reached: {0}").format(error))
 		except BaseException as error:  # also Ctrl-C: the next run goes on where this run stopped
 			self._end("Failed", f"{type(error).__name__}: {error}")
 			raise

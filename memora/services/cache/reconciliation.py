@@ -119,7 +119,7 @@ def reconcile(
 			report, [[learner]] if learner else _batches(found.name, sample_size), sample_size, progress
 		)
 	except Unavailable as error:
-		report.error = _("The schedules' Redis is not there: {0}").format(error)
+		report.error = _("The Redis for schedules can't be reached: {0}").format(error)
 	report.seconds = round(time.monotonic() - begin, 3)
 	_note(report)
 	return report.as_dict()
@@ -227,7 +227,7 @@ def _note(report: ReconciliationReport) -> None:
 	if report.discrepancies_found:
 		frappe.logger("memora").warning(f"reconciliation: {values}: {'; '.join(examples)}")
 	if report.alert_triggered:
-		message = _("{0} of {1} records of season {2} were wrong in Redis; {3} are corrected. {4}")
+		message = _("Records of season {2} compared: {1}. Wrong in Redis: {0}. Corrected: {3}. {4}")
 		alerts.tell_managers(
 			_("The cache disagreed with the database"),
 			message.format(

@@ -71,7 +71,7 @@ def _merge(sums: dict[str, Counts], more: dict[str, Counts], sign: int = 1) -> N
 def _replace(season: str, today: date, sums: Sums, learners: dict[Key, int]) -> None:
 	with database.named_lock(activity.LOCK, LOCK_WAIT_SECONDS) as is_mine:
 		if not is_mine:
-			frappe.throw(_("Others are writing these figures. Try again later."), SeasonStateError)
+			frappe.throw(_("Another process is writing these figures. Try again later."), SeasonStateError)
 		database.new_snapshot()
 		with database.transaction():
 			waiting = [(season, count) for count in figure_tables.get_waiting_counts(season)]

@@ -150,7 +150,7 @@ def _park(name: str, error: Exception) -> None:
 	frappe.logger("memora").error(f"parked {name}: {reason}")
 	if outbox.get_parked(limit=2) == [name]:  # the first of what may be many
 		alerts.tell_managers(
-			_("Answers could not be folded"),
+			_("Answers could not be processed"),
 			_("Submission {0} is parked in Review Outbox: {1}").format(name, reason),
 			("Review Outbox", name),
 		)

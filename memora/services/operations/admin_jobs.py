@@ -111,4 +111,4 @@ def _error(trace: str) -> str:
 
 def refuse(error: RedisError) -> NoReturn:
 	"""Raises QueueUnavailable with the message of Redis."""
-	frappe.throw(_("The queue's Redis is not there: {0}").format(error), QueueUnavailable)
+	frappe.throw(_("The Redis for the queue can't be reached: {0}").format(error), QueueUnavailable)

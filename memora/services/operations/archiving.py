@@ -128,9 +128,9 @@ def _archive(season_name: str) -> int:
 
 
 def _move(season_name: str) -> int:
-	_report(season_name, _("Folding the last answers"), 1)
+	_report(season_name, _("Processing the last answers"), 1)
 	_fold_outbox(season_name)
-	_report(season_name, _("Taking the rows out of the tracker"), 2)
+	_report(season_name, _("Removing the rows from the tracker"), 2)
 	swap.take_out(season_name)
 	step = _("Adding the rows to the archive")
 	_report(season_name, step, 3)
@@ -182,8 +182,7 @@ def _fold_outbox(season_name: str) -> None:
 def _refuse_unfolded(season_name: str, waiting: int, parked: int) -> None:
 	frappe.throw(
 		_(
-			"{0} submissions of season {1} wait in Review Outbox, {2} of them parked with the reason why they "
-			"could not be folded. Mend that, run `bench memora drain --parked`, and archive again."
+			"Submissions of season {1} still wait in Review Outbox: {0}, of them parked: {2}. A parked submission says why it could not be processed. Mend the cause, run `bench memora drain --parked`, and archive again."
 		).format(waiting, season_name, parked),
 		SeasonStateError,
 	)
@@ -193,13 +192,15 @@ def _finish(season_name: str, is_cache_cleared: bool) -> int:
 	left, count = archive.count_moved(season_name)
 	if left:
 		frappe.throw(
-			_("{0} records reached season {1} meanwhile. Archive it again.").format(left, season_name),
+			_("New records reached season {1} meanwhile: {0}. Archive the season again.").format(
+				left, season_name
+			),
 			SeasonStateError,
 		)
 	status = _("Archived", context="Memora")
 	if not is_cache_cleared:
 		status = _(
-			"Archived. Redis did not answer: this season's schedules stay there, unused, until they expire."
+			"Archived. Redis did not answer, so this season's schedules stay there unused until they expire."
 		)
 	with database.transaction():
 		values = {

@@ -51,8 +51,8 @@ def _look(check: str) -> list[Finding]:
 		return [
 			Finding(
 				check,
-				_("Could not be checked: {0}: {1}").format(type(error).__name__, error),
-				_("Mend what else is found, and look again."),
+				_("This could not be checked: {0}: {1}").format(type(error).__name__, error),
+				_("Mend the other findings, then run the doctor again."),
 			)
 		]
 
@@ -68,7 +68,7 @@ def _queue_configured() -> Findings:
 	if QUEUE not in background_jobs.get_queues_timeout():
 		workers = {**(frappe.conf.workers or {}), QUEUE: {"timeout": JOB_SECONDS}}
 		yield (
-			_("common_site_config.json has no queue {0}: answers share a queue with everything else.").format(
+			_("common_site_config.json has no queue {0}. Answers share a queue with all other jobs.").format(
 				QUEUE
 			),
 			f"bench set-config -gp workers '{json.dumps(workers)}'",
@@ -79,16 +79,23 @@ def _queue_worked() -> Findings:
 	backlog = outbox.get_backlog()
 	now = site_time.naive_now()
 	if backlog.oldest and (now - backlog.oldest).total_seconds() > FOLD_SECONDS:
+		oldest = backlog.oldest.replace(microsecond=0)
 		yield (
-			_("{0} submissions wait to be folded, the oldest since {1}.").format(
-				backlog.waiting, backlog.oldest
+			_("1 submission has waited since {0} to be processed.").format(oldest)
+			if backlog.waiting == 1
+			else _("{0} submissions wait to be processed, the oldest since {1}.").format(
+				backlog.waiting, oldest
 			),
-			_("Start a worker: bench worker --queue {0}. At once: {1}").format(QUEUE, _bench("memora drain")),
+			_("Start a worker: bench worker --queue {0}. To process the answers at once: {1}").format(
+				QUEUE, _bench("memora drain")
+			),
 		)
 	if backlog.parked:
 		yield (
-			_("{0} submissions are parked: they could not be folded.").format(backlog.parked),
-			_("Look at the errors in Review Outbox, mend their cause, then: {0}").format(
+			_("1 submission is parked because it could not be processed.")
+			if backlog.parked == 1
+			else _("{0} submissions are parked because they could not be processed.").format(backlog.parked),
+			_("Look at the errors in Review Outbox, mend their cause, then run: {0}").format(
 				_bench("memora drain --parked")
 			),
 		)
@@ -100,7 +107,7 @@ def _redis_reachable() -> Findings:
 	if sentinels and WHERE_SRS not in dict(servers):
 		yield (
 			_("No Sentinel of {0} names a master that is up.").format(SENTINEL),
-			_("Look what they say: redis-cli -u {0} SENTINEL MASTERS").format(_shown(sentinels[0][1])),
+			_("Ask a Sentinel: redis-cli -u {0} SENTINEL MASTERS").format(_shown(sentinels[0][1])),
 		)
 	for where, url in (*servers, *sentinels):
 		try:
@@ -126,9 +133,7 @@ def _redis_persists() -> Findings:
 	for where, url in _servers():
 		if where != WHERE_CACHE and _setting(url, "appendonly") == "no":
 			yield (
-				_("{0} forgets what was written last, or everything, when it restarts: {1}").format(
-					where, _shown(url)
-				),
+				_("{0} loses its latest or all data when it restarts: {1}").format(where, _shown(url)),
 				_lasting(url, "appendonly yes"),
 			)
 
@@ -137,8 +142,8 @@ def _redis_own_instance() -> Findings:
 	cache = connections.identities(Place(frappe.conf.redis_cache or ""))
 	if {identity[:3] for identity in cache} & {place[:3] for place in connections.identities(_schedules())}:
 		yield (
-			_("Schedules share a Redis with Frappe's cache, which bench build empties."),
-			_("Start a Redis of its own, and name it: bench set-config -g {0} {1}").format(
+			_("Schedules share a Redis with Frappe's cache. bench build empties that Redis."),
+			_("Start a Redis for schedules alone, and name it: bench set-config -g {0} {1}").format(
 				WHERE_SRS, f"'redis://127.0.0.1:13100?{TIMEOUTS}'"
 			),
 		)
@@ -162,7 +167,9 @@ def _socket_timeouts() -> Findings:
 			if where == WHERE_QUEUE:
 				mend += _(", and start workers with FRAPPE_REDIS_QUEUE={0}").format(_shown(url))
 			yield (
-				_("{0} has no socket_timeout: while that Redis hangs, so does every request.").format(where),
+				_("{0} has no socket_timeout. If that Redis hangs, every request hangs with it.").format(
+					where
+				),
 				mend,
 			)
 
@@ -175,10 +182,10 @@ def _scheduler() -> Findings:
 	elif scheduler.is_dormant() and tracker.has_answers():
 		yield (
 			_(
-				"Frappe takes the site for dormant, as nobody has signed in for days, and runs jobs once a day."
+				"Nobody has signed in for days. Frappe treats the site as dormant and runs scheduled jobs only once a day."
 			),
 			_(
-				"Sign in once; and System Settings, 'Run Jobs only Daily if Inactive For (Days)': more than holidays last."
+				"Sign in once. In System Settings, set 'Run Jobs only Daily if Inactive For (Days)' to more days than holidays last."
 			),
 		)
 
@@ -189,7 +196,7 @@ def _mariadb_reachable() -> Findings:
 	except database.DATABASE_FAILURES as error:
 		yield (
 			_("MariaDB does not answer: {0}").format(error),
-			_("Start it; db_host and db_port say where it is."),
+			_("Start MariaDB. db_host and db_port say where Memora looks for it."),
 		)
 
 
@@ -212,7 +219,7 @@ def _mariadb_durable() -> Findings:
 	if not database.is_durable():
 		yield (
 			_("MariaDB may lose the answers of the last second in a power cut."),
-			_("As its root, and in its configuration: {0}").format(
+			_("Run this as MariaDB's root user, and put it into MariaDB's configuration: {0}").format(
 				"SET GLOBAL innodb_flush_log_at_trx_commit = 1"
 			),
 		)
@@ -221,7 +228,7 @@ def _mariadb_durable() -> Findings:
 def _partitions() -> Findings:
 	for name in partitions.find_wrong_seasons():
 		yield (
-			_("Season {0} lacks partitions, or wrongly says so.").format(name),
+			_("Season {0} lacks partitions, or is marked wrongly as lacking them.").format(name),
 			_bench("memora partitions --heal"),
 		)
 	if layout.lacks_layout():
@@ -240,8 +247,8 @@ def _clocks() -> Findings:
 	for name, by in off:
 		if abs(by) > CLOCK_SECONDS:
 			yield (
-				_("The clock of {0} is {1} s off this machine's.").format(name, round(by)),
-				_("Let all machines take the time from NTP, for instance with chrony."),
+				_("The clock of {0} differs from this machine's by {1} s.").format(name, round(by)),
+				_("Let all machines set their clocks by NTP, for instance with chrony."),
 			)
 
 
@@ -251,8 +258,8 @@ def _time_zone() -> Findings:
 		ZoneInfo(name or "")
 	except (ValueError, OSError, KeyError):
 		yield (
-			_("System Settings have the time zone {0}.").format(name or _("nothing")),
-			_("Choose the schools' time zone in System Settings: learning days begin by it."),
+			_("The time zone in System Settings is {0}.").format(name or _("nothing")),
+			_("Choose the schools' time zone in System Settings. Learning days begin by that zone."),
 		)
 
 

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import frappe
 from frappe import _
-from frappe.utils import background_jobs
+from frappe.utils import background_jobs, format_duration
 from redis.exceptions import RedisError
 from typing_extensions import TypedDict
 
@@ -69,13 +69,11 @@ def watch() -> None:
 	if status == told.status:
 		return
 	wrong = [check["message"] for check in found["checks"].values() if check["status"] != OK]
-	message = " ".join(wrong) or _("All checks are passed.")
+	message = " ".join(wrong) or _("All checks passed.")
 	now = site_time.naive_now()
 	told.update({"status": status, "since": now, "message": message}).save(ignore_permissions=True)
 	alerts.tell_managers(  # commits, the new status included
-		_("Memora is in order again")
-		if status == OK
-		else _("Memora: {0}").format(_(status, context=DOCTYPE)),
+		_("Memora is healthy again") if status == OK else _("Memora: {0}").format(_(status, context=DOCTYPE)),
 		message,
 		(DOCTYPE, DOCTYPE),
 		is_error=status == CRITICAL,
@@ -85,8 +83,8 @@ def watch() -> None:
 
 def _schedules_redis() -> Check:
 	if Schedules().is_available():
-		return Check(OK, True, _("The schedules' Redis answers."))
-	return Check(CRITICAL, False, _("The schedules' Redis is not there: Safe Mode is on."))
+		return Check(OK, True, _("The Redis for schedules answers."))
+	return Check(CRITICAL, False, _("The Redis for schedules can't be reached. Safe Mode is on."))
 
 
 def _safe_mode() -> Check:
@@ -103,27 +101,35 @@ def _queue_depth() -> Check:
 		reach_queue()
 		depth = background_jobs.get_queue(get_queue()).count
 	except RedisError as error:
-		return Check(CRITICAL, None, _("The queue's Redis is not there: {0}").format(error))
+		return Check(CRITICAL, None, _("The Redis for the queue can't be reached: {0}").format(error))
 	limits = get_settings()
 	status = _rank(depth, limits.queue_warning_jobs, limits.queue_critical_jobs)
-	return Check(status, depth, _("{0} jobs wait.").format(depth))
+	message = _("1 job waits.") if depth == 1 else _("{0} jobs wait.").format(depth)
+	return Check(status, depth, message)
 
 
 def _outbox() -> Check:
 	backlog = outbox.get_backlog()
 	now = site_time.naive_now()
 	age = (now - backlog.oldest).total_seconds() if backlog.oldest else 0
-	message = _("{0} submissions wait to be folded, the oldest for {1} s.").format(
-		backlog.waiting, round(age)
-	)
+	message = _waiting(backlog.waiting, format_duration(max(round(age), 1)))
 	limits = get_settings()
 	status = _rank(age, limits.outbox_warning_seconds, limits.outbox_critical_seconds)
 	return Check(status, round(age), message)
 
 
+def _waiting(submissions: int, age: str) -> str:
+	if not submissions:
+		return _("No submission waits to be processed.")
+	if submissions == 1:
+		return _("1 submission has waited {0} to be processed.").format(age)
+	return _("{0} submissions wait to be processed, the oldest for {1}.").format(submissions, age)
+
+
 def _parked() -> Check:
 	parked = outbox.get_backlog().parked
-	return Check(WARNING if parked else OK, parked, _("{0} submissions are parked.").format(parked))
+	message = _("1 submission is parked.") if parked == 1 else _("{0} submissions are parked.").format(parked)
+	return Check(WARNING if parked else OK, parked, message)
 
 
 def _discrepancy_rate() -> Check:
@@ -132,7 +138,8 @@ def _discrepancy_rate() -> Check:
 		return Check(OK, None, _("The cache has not been compared with the database yet."))
 	percent = rate * 100
 	status: Status = WARNING if percent > get_settings().discrepancy_alert_percent else OK
-	return Check(status, rate, _("{0} % of the records compared last were wrong in Redis.").format(percent))
+	message = _("In the last comparison {0} % of the records were wrong in Redis.").format(f"{percent:g}")
+	return Check(status, rate, message)
 
 
 def _read_latency() -> Check:
@@ -148,9 +155,9 @@ def _submit_latency() -> Check:
 def _latency(endpoint: str, warning_ms: int, critical_ms: int) -> Check:
 	recent = latency.recent()[endpoint]
 	if recent.p99_ms is None or recent.requests < ENOUGH_REQUESTS:
-		message = _("{0}: {1} requests in the last {2} s are too few to judge by.")
+		message = _("{0}: too few requests to judge by ({1} in the last {2} s).")
 		return Check(OK, recent._asdict(), message.format(endpoint, recent.requests, recent.seconds))
-	message = _("{0}: p99 {1} ms, p50 {2} ms, of {3} requests in the last {4} s.").format(
+	message = _("{0}: p99 {1} ms, p50 {2} ms ({3} requests in the last {4} s).").format(
 		endpoint, recent.p99_ms, recent.p50_ms, recent.requests, recent.seconds
 	)
 	return Check(_rank(recent.p99_ms, warning_ms, critical_ms), recent._asdict(), message)
@@ -160,11 +167,11 @@ def _redis_memory() -> Check:
 	try:
 		used, limit = survey.get_memory_use(Schedules())
 	except Unavailable:
-		return Check(OK, None, _("Unknown while the schedules' Redis is not there."))
+		return Check(OK, None, _("Unknown while the Redis for schedules can't be reached."))
 	percent = round(100 * used / limit, 1)
 	limits = get_settings()
 	status = _rank(percent, limits.redis_memory_warning_percent, limits.redis_memory_critical_percent)
-	message = _("The schedules' Redis uses {0} % of its {1} MB.").format(percent, limit // MB)
+	message = _("The Redis for schedules uses {0} % of its {1} MB.").format(percent, limit // MB)
 	return Check(status, {"percent": percent, "used_bytes": used, "limit_bytes": limit}, message)
 
 

@@ -30,7 +30,7 @@ def delete_eligible(season_name: str | None = None, confirm: bool = False) -> di
 	deleted: dict[str, int] = {}
 	try:
 		if confirm is not True:
-			error = _("Not confirmed: nothing was deleted.")
+			error = _("Not confirmed, so nothing was deleted.")
 			return _deletion(_count_eligible(season_name), error) | {"deleted_count": 0}
 		with only_run():
 			for name, count in _count_eligible(season_name).items():
@@ -54,7 +54,7 @@ def _delete(season_name: str, eligible: int, deleted: dict[str, int]) -> None:
 	"""
 	who = frappe.session.user
 	with database.transaction():
-		text = _("{0} deletes {1} archived records past retention.").format(who, eligible)
+		text = _("{0} deletes archived records past the retention period: {1}.").format(who, eligible)
 		comment = seasons.get_document(season_name).add_comment("Info", text)
 	try:
 		deleted[season_name] = archive.delete_flagged(season_name)
@@ -63,7 +63,7 @@ def _delete(season_name: str, eligible: int, deleted: dict[str, int]) -> None:
 		raise
 	finally:
 		with database.transaction():
-			text = _("{0} deleted {1} archived records past retention.")
+			text = _("{0} deleted archived records past the retention period: {1}.")
 			comment.db_set("content", text.format(who, deleted.get(season_name, _("some"))))
 
 

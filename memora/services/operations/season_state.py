@@ -65,7 +65,8 @@ def _jobs(season: Document) -> tuple[dict[str, JobState], str | None]:
 def _cache(season: Document, jobs: dict[str, JobState]) -> dict[str, Any]:
 	run = runs.get_last(rebuild.DOCTYPE, REBUILD_FIELDS, season.name)
 	if run and run.status == "Running" and not database.is_locked(rebuild.lock_name(season.name)):
-		run.status, run.error = "Failed", _("It was cut off. The next rebuild goes on where it was.")
+		run.status = "Failed"
+		run.error = _("The rebuild was cut off. The next rebuild continues where it stopped.")
 	is_begun = run is not None and run.status == "Running"
 	is_queued = not is_begun and _status(jobs, "rebuild") in GOING_ON
 	is_running = is_begun or is_queued
@@ -100,7 +101,7 @@ def _why_not_archived(season: Document, jobs: dict[str, JobState], is_cut_off: b
 	if season.archived_at:
 		return _error(jobs, "retention")
 	if is_cut_off:
-		return _("It was cut off at: {0}. Archive again, and it goes on from there.").format(
+		return _("Archiving was cut off at: {0}. Archive again to continue from there.").format(
 			season.archive_status
 		)
 	return (season.archive_started_at and season.archive_status) or _error(jobs, "archive")

@@ -171,14 +171,14 @@ def retry_write_job(name: str) -> StartedJob:
 
 def _require_retriable(name: str, found: WriteJob | None) -> WriteJob:
 	if not found:
-		message = _("There is no job {0}, and no submission of this name waits: it is done, or never was.")
+		message = _("There is no job {0}, and no submission of this name waits. It may be done already.")
 		frappe.throw(message.format(_shown(name)), UnknownJob)
 	if found.status in (PARKED, WAITING) or (found.status == FAILED and _is_undone(found)):
 		return found
 	if found.status in (FAILED, FINISHED):
-		frappe.throw(_("The answers of {0} are folded already.").format(_shown(name)), JobStateError)
+		frappe.throw(_("The answers of {0} are processed already.").format(_shown(name)), JobStateError)
 	frappe.throw(
-		_("Job {0} is {1}: what failed, is parked or waits can be retried.").format(
+		_("Job {0} is {1}. Only a job that failed, is parked or waits can be retried.").format(
 			_shown(name), _(found.status, context="SRS Write Job")
 		),
 		JobStateError,

@@ -232,14 +232,14 @@ def _verify(conversion: Conversion, names: dict[str | None, str]) -> None:
 	if _checksum(conversion.live) != conversion.position.checksum:
 		frappe.throw(
 			_(
-				"{0} was written to while it was copied: it stays as it is. Set the maintenance mode and migrate again."
+				"{0} was written to while it was copied, so it stays as it is. Set maintenance mode and migrate again."
 			).format(conversion.live),
 			PartitionError,
 		)
 	expected, found = _count_keys(conversion, names), _count(conversion.twin)
 	if expected != found:
 		frappe.throw(
-			_("{0} has {1} different keys, but the copy has {2} rows: {0} stays as it is.").format(
+			_("Different keys in {0}: {1}. Rows in its copy: {2}. {0} stays as it is.").format(
 				conversion.live, expected, found
 			),
 			PartitionError,

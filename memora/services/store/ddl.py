@@ -157,6 +157,6 @@ def _still_locked(statement: str, others: tuple[tuple[Any, ...], ...]) -> str:
 		)
 		for number, command, seconds, text in others
 	)
-	return _("Not done, because the table stayed locked for {0} seconds: {1}. Open the longest: {2}").format(
-		DEADLINE_SECONDS, statement[:80], holders
-	)
+	return _(
+		"The table stayed locked for {0} seconds, so nothing was done: {1}. Open the longest: {2}"
+	).format(DEADLINE_SECONDS, statement[:80], holders)

@@ -87,13 +87,13 @@ def drop_partition(season: str) -> None:
 def _refuse_to_drop(season: str) -> None:
 	if database.query(IS_ACTIVE_SQL, (season,)):
 		frappe.throw(
-			_("Season {0} is active: its partitions stay.").format(season),
+			_("Season {0} is active, so its partitions stay.").format(season),
 			SeasonStateError,
 		)
 	for doctype in INDEXES:
 		if tables.partition_has_rows(tables.table_of(doctype), season):
 			frappe.throw(
-				_("Season {0} still has rows in {1}: its partitions stay.").format(season, _(doctype)),
+				_("Season {0} still has rows in {1}, so its partitions stay.").format(season, _(doctype)),
 				SeasonStateError,
 			)
 
@@ -120,8 +120,7 @@ def _add(doctype: str, season: str) -> None:
 			raise
 		frappe.throw(
 			_(
-				"MariaDB takes season {0} for another one that has a partition in {1}. "
-				"Names must differ in more than letter case, accents or blanks at the end."
+				"MariaDB can't tell season {0} from another season that has a partition in {1}. Names must differ in more than letter case, accents or blanks at the end."
 			).format(season, _(doctype)),
 			PartitionError,
 		)

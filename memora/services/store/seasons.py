@@ -98,8 +98,8 @@ def why_none_is_active() -> str:
 		return _("No season has been set up yet.")
 	name, is_archived = rows[0]
 	if is_archived:
-		return _("Season {0} has ended and its data is archived.").format(name)
-	return _("Season {0} is not active.").format(name)
+		return _("Season {0} is over, and its records are archived.").format(name)
+	return _("Season {0} is not open for learning.").format(name)
 
 
 def canonical_name(name: str | None) -> str:

@@ -59,7 +59,7 @@ def _refuse_what_the_archive_lacks(table: str) -> None:
 	if missing := tables.columns_of(table).keys() - tables.columns_of(ARCHIVE).keys():
 		names = ", ".join(sorted(missing))
 		frappe.throw(
-			_("The archive lacks the columns {0}. Add them to Archived Memory Tracker, too.").format(names),
+			_("The archive lacks the columns {0}. Add them to Archived Memory Tracker.").format(names),
 			PartitionError,
 		)
 
@@ -117,6 +117,6 @@ def _move_chunk(cursor: pymysql.cursors.Cursor, staging: str, columns: list[str]
 	cursor.execute(f"SELECT COUNT(*) FROM `{ARCHIVE}` a JOIN `{staging}` s ON {equal} {chunk}", bounds)
 	((copied,),) = cursor.fetchall()
 	if cursor.execute(f"DELETE s FROM `{staging}` s {chunk}", bounds) != copied:
-		text = _("Of the rows from {0} to {1}, {2} were copied right.")
+		text = _("Not all rows from {0} to {1} were copied right, only {2}.")
 		raise PartitionError(text.format(names[0], names[-1], copied))
 	return copied

@@ -185,4 +185,4 @@ def test_between_seasons(pupil, season):
 	frappe.db.commit()
 	pupil.open()
 	expect(pupil.title).to_have_text("No lessons right now")
-	expect(pupil.page.locator(".screen")).to_contain_text(f"Season {season} is not active.")
+	expect(pupil.page.locator(".screen")).to_contain_text(f"Season {season} is not open for learning.")
