@@ -1,4 +1,4 @@
-"""Every error Memora raises by name, each with the HTTP status it answers with."""
+"""The errors that Memora raises by name, each with the HTTP status of its reply."""
 
 from typing import NoReturn
 
@@ -6,54 +6,54 @@ import frappe
 
 
 class MemoraError(frappe.ValidationError):
-	"""Base of all of them; on its own it means malformed input."""
+	"""Base of Memora's errors. On its own it means malformed input."""
 
 	http_status_code = 400
 
 
 class TryLater(MemoraError):
-	"""Base of those whose reply says when to come back, in the header Retry-After."""
+	"""Base of the errors whose reply says when to try again, in the header Retry-After."""
 
 
 class InvalidLimit(MemoraError):
-	"""A limit or size that is not a whole number in its range."""
+	"""A limit or size is not a whole number in its range."""
 
 
 class InvalidFilter(MemoraError):
-	"""A name (of a subject, topic, season, user or job) that is missing or no text of at most 140 characters; a flag
-	that is neither true nor false."""
+	"""A name (of a subject, topic, season, user or job) is missing or is not a text of at most 140 characters, or a flag is
+	neither true nor false."""
 
 
 class InvalidResponses(MemoraError):
-	"""Answers that can't be read; the message names the item and the field."""
+	"""The answers can't be read. The message names the item and the field."""
 
 
 class InvalidSubmissionId(MemoraError):
-	"""A submission id that is not a string of 1 to 64 characters."""
+	"""A submission id is not a text of 1 to 64 characters."""
 
 
 class InvalidQuestion(MemoraError):
-	"""A question whose options contradict each other."""
+	"""The options of a question contradict each other."""
 
 
 class InvalidAnkiPackage(MemoraError):
-	"""A file that is not as Anki exports decks; the message says what it is instead, or what to tick in Anki."""
+	"""A file is not a deck that Anki has exported. The message says what is wrong, or what to tick in Anki."""
 
 
 class InvalidAnkiImport(MemoraError):
-	"""An import whose subject, topics or learner do not go together."""
+	"""The file, subject or topics of an import are missing or do not go together."""
 
 
 class UnusableCard(MemoraError):
-	"""A card of Anki that makes no question; the import reports it and goes on."""
+	"""A card of Anki makes no question. The import reports the card and goes on."""
 
 
 class InvalidSeason(MemoraError):
-	"""A season whose name or dates make no sense."""
+	"""The name or the dates of a season make no sense."""
 
 
 class InvalidSettings(MemoraError):
-	"""A setting outside its range."""
+	"""A setting is outside its range."""
 
 
 class UnknownSeason(MemoraError):
@@ -75,13 +75,13 @@ class UnknownSubmission(MemoraError):
 
 
 class UnknownJob(MemoraError):
-	"""No such job was started here, or it is forgotten: a finished one after ten minutes."""
+	"""No such job was started here, or the job is forgotten. A finished job is forgotten after ten minutes."""
 
 	http_status_code = 404
 
 
 class UnknownMemory(MemoraError):
-	"""A tracker's or archived tracker's name that no row has."""
+	"""Neither the tracker nor the archive has a row of this name."""
 
 	http_status_code = 404
 
@@ -93,27 +93,27 @@ class NoActiveSeason(MemoraError):
 
 
 class SeasonStateError(MemoraError):
-	"""The season is not in the state that this needs."""
+	"""The season is not in the state that this call needs."""
 
 	http_status_code = 409
 
 
 class NotConfirmed(MemoraError):
-	"""What deletes or moves a season's records was not confirmed by its name."""
+	"""The season's name was not typed, which confirms that its records are moved or deleted."""
 
 
 class UnboundedList(MemoraError):
-	"""A list of the desk that would read all rows of a big table."""
+	"""A list in the desk would read all rows of a big table."""
 
 
 class JobStateError(MemoraError):
-	"""The job is not in the state that this needs."""
+	"""The job is not in the state that this call needs."""
 
 	http_status_code = 409
 
 
 class SubmissionConflict(MemoraError):
-	"""A submission id that was used before, for other answers."""
+	"""The submission id was used before, for other answers."""
 
 	http_status_code = 409
 
@@ -125,39 +125,41 @@ class PartitionError(MemoraError):
 
 
 class JobFailed(MemoraError):
-	"""A job that an administrator started ended with an error that it reports itself."""
+	"""A job that a manager started has reported an error."""
 
 	http_status_code = 500
 
 
 class QueueUnavailable(MemoraError):
-	"""The queue's Redis is not there, so that no job can be started or asked for."""
+	"""The queue's Redis can't be reached, so no job can be started or looked up."""
 
 	http_status_code = 503
 
 
 class JournalUnavailable(TryLater):
-	"""The answers could not be written: nothing is saved, the client must send them again."""
+	"""The answers could not be written. Nothing is saved, and the client must send the answers again."""
 
 	http_status_code = 503
 	RETRY_AFTER_SECONDS = 5
 
 	@classmethod
 	def throw(cls, message: str) -> NoReturn:
-		"""Raises it, with a Retry-After header on the response to come."""
+		"""Raises JournalUnavailable, and sets a Retry-After header on the response."""
 		frappe.flags.retry_after_seconds = cls.RETRY_AFTER_SECONDS
 		frappe.throw(message, cls)
 
 
 class RateLimitExceeded(TryLater):
-	"""Safe Mode admits no more readers at the moment, or not this one again so soon."""
+	"""Safe Mode admits no more readers at the moment, or this reader comes back too soon."""
 
 	http_status_code = 429
 
 	@classmethod
 	def throw(cls, wait_seconds: int) -> NoReturn:
-		"""Raises it, with a Retry-After header on the response to come, and without a traceback in it: that
-		would be what a refusal costs most."""
+		"""Raises RateLimitExceeded, and sets a Retry-After header on the response.
+
+		The response has no traceback: making one would cost more than the rest of the refusal.
+		"""
 		frappe.flags.retry_after_seconds = wait_seconds
 		frappe.flags.disable_traceback = True
 		_ = frappe._

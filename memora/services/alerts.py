@@ -1,4 +1,4 @@
-"""Tells administrators what they should look at."""
+"""Tells managers what they should look at."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +16,10 @@ SENDS_MAIL = {"enable_outgoing": 1, "default_outgoing": 1}
 
 @contextmanager
 def in_site_language() -> Iterator[None]:
-	"""Also a decorator. A job has English, and a learner's request the learner's language: what is kept, or told to
-	all managers, is in the site's."""
+	"""Switches to the site's language, as a context or a decorator, for texts that are kept or told to all managers.
+
+	Otherwise a job speaks English, and a learner's request speaks the learner's language.
+	"""
 	before, frappe.local.lang = frappe.local.lang, frappe.db.get_default("lang") or "en"
 	try:
 		yield
@@ -26,7 +28,7 @@ def in_site_language() -> Iterator[None]:
 
 
 def get_managers() -> dict[str, str]:
-	"""The enabled desk users with one of MANAGER_ROLES, with their mail addresses."""
+	"""Returns {user: mail address} of the enabled desk users who have one of MANAGER_ROLES."""
 	return dict(frappe.db.sql(MANAGERS_SQL, {"roles": MANAGER_ROLES}))
 
 
@@ -37,9 +39,9 @@ def tell_managers(
 	is_error: bool = True,
 	by_mail: bool = False,
 ) -> None:
-	"""A Notification Log for each manager, if need be one Error Log row, and a mail where the site sends any.
+	"""Writes a Notification Log for each manager. With `is_error` writes an Error Log, with `by_mail` sends a mail.
 
-	`about` is (doctype, name). Commits.
+	No mail goes out from a site without a default outgoing account. `about` is (doctype, name). Commits.
 	"""
 	doctype, name = about or (None, None)
 	if is_error:
@@ -65,4 +67,4 @@ def tell_managers(
 			reference_doctype=doctype,
 			reference_name=name,
 		)
-	frappe.db.commit()  # what follows may fail, and is what they are told of
+	frappe.db.commit()  # what comes next may fail; the message must stay

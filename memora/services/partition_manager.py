@@ -5,12 +5,12 @@ from memora.services.store.tables import Partition
 
 
 def create_partition(season: str) -> None:
-	"""Makes the season's partitions in tracker, journal and archive; see store/partitions.create_partition."""
+	"""Makes a season's partitions in tracker, journal and archive; see store/partitions.create_partition."""
 	partitions.create_partition(season)
 
 
 def drop_partition(season: str) -> None:
-	"""Drops the season's partitions from all three tables; see store/partitions.drop_partition. Commits."""
+	"""Drops a season's partitions from tracker, journal and archive; see store/partitions.drop_partition. Commits."""
 	partitions.drop_partition(season)
 
 
@@ -20,5 +20,5 @@ def list_partitions(doctype: str) -> list[Partition]:
 
 
 def heal_partitions() -> list[str]:
-	"""Scheduler entry point, hourly: makes the partitions that seasons lack; returns the seasons that changed."""
+	"""Makes the partitions that seasons lack, and returns the seasons that changed. The scheduler calls this hourly."""
 	return partitions.heal_partitions()

@@ -1,11 +1,11 @@
-"""Memora Settings as one frozen value, read at most every few seconds by a process."""
+"""Memora Settings as one frozen value. A process reads the settings at most every few seconds."""
 
 import time
 from dataclasses import dataclass
 
 import frappe
 
-CACHE_SECONDS = 5  # how long another process may go on with what was just changed
+CACHE_SECONDS = 5  # how long other processes may go on with the old settings after a change
 
 SETTINGS_SQL = """
 	SELECT field, value FROM tabSingles
@@ -38,7 +38,7 @@ _cached: dict[str, tuple[float, Settings]] = {}
 
 
 def get_settings() -> Settings:
-	"""The settings of this site, at most CACHE_SECONDS old."""
+	"""Returns the settings of this site, at most CACHE_SECONDS old."""
 	until, settings = _cached.get(frappe.local.site, (0.0, None))
 	if settings is None or time.monotonic() > until:
 		settings = _load()
@@ -47,7 +47,7 @@ def get_settings() -> Settings:
 
 
 def forget_settings() -> None:
-	"""Read them anew at the next use; called when they are saved."""
+	"""Makes this process read the settings anew at their next use. Called when the settings are saved."""
 	_cached.pop(frappe.local.site, None)
 
 

@@ -9,53 +9,57 @@ from memora.services.operations.archiving import ArchiveStatus
 class SRSArchiver:
 	"""Manages archiving of old season data.
 
-	The methods return the dictionaries described. What is refused or fails is named in `error`; then nothing is lost: rows
-	stay where they are, and the next run goes on.
+	The methods return the dictionaries described. If a run is refused or fails, `error` says why, and nothing is lost:
+	rows stay where they are, and the next run goes on.
 	"""
 
 	RETENTION_DAYS = retention.RETENTION_DAYS
 
 	def archive_season(self, season_name: str) -> dict[str, Any]:
-		"""Archives all memory of a season: {success, archived_count, season, error?}. Commits."""
+		"""Archives all records of a season. Commits. Returns {success, archived_count, season, error?}."""
 		return archiving.archive_season(season_name)
 
 	def process_auto_archive(self) -> dict[str, Any]:
-		"""Archives each season that is over and set to auto_archive: {success, archived_seasons, failed_seasons}."""
+		"""Archives each season that is over and set to auto_archive. Commits.
+
+		Returns {success, archived_seasons, failed_seasons}.
+		"""
 		return archiving.archive_seasons_that_are_over()
 
 	def flag_eligible_for_deletion(self) -> dict[str, Any]:
-		"""Flags what was archived more than RETENTION_DAYS ago: {success, flagged_count, cutoff_date}."""
+		"""Flags records archived more than RETENTION_DAYS ago. Commits. Returns {success, flagged_count, cutoff_date}."""
 		return retention.flag_eligible()
 
 	def get_archive_status(self, season_name: str) -> ArchiveStatus:
-		"""Counts a season's rows, which takes seconds where there are millions. Raises UnknownSeason."""
+		"""Counts a season's records, which takes seconds if there are millions. Raises UnknownSeason."""
 		return archiving.get_archive_status(season_name)
 
 	def delete_eligible_records(
 		self, season_name: str | None = None, confirm: bool = False
 	) -> dict[str, Any]:
-		"""Deletes what is flagged, of one season or all: {success, deleted_count, seasons, error?}. Commits.
+		"""Deletes the flagged records of one season or of all. Commits.
 
-		Unless `confirm` is True nothing is deleted; `seasons` then says how many rows of each would be.
+		Returns {success, deleted_count, seasons, error?}. Unless `confirm` is True nothing is deleted; then `seasons` says
+		how many records of each season would be.
 		"""
 		return retention.delete_eligible(season_name, confirm)
 
 
 def process_auto_archive() -> dict[str, Any]:
-	"""Scheduler entry point, daily."""
+	"""Archives the seasons that are over and set to auto_archive. The scheduler calls this daily."""
 	return archiving.archive_seasons_that_are_over()
 
 
 def flag_eligible_for_deletion() -> dict[str, Any]:
-	"""Scheduler entry point, weekly."""
+	"""Flags records past retention. The scheduler calls this weekly."""
 	return retention.flag_eligible()
 
 
 def archive_season(season_name: str) -> dict[str, Any]:
-	"""The job that an administrator starts."""
+	"""Archives a season. Runs as a job that a manager has started."""
 	return archiving.archive_season(season_name)
 
 
 def delete_eligible_records(season_name: str | None = None) -> dict[str, Any]:
-	"""The job of an administrator who has confirmed the deletion; runs as that user."""
+	"""Deletes flagged records. Runs as a job, for the manager who has confirmed the deletion."""
 	return retention.delete_eligible(season_name, confirm=True)

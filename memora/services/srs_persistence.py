@@ -24,12 +24,12 @@ class SRSPersistenceService:
 	) -> PersistResult:
 		"""Stores results {question_id, new_stability, new_next_review_date, subject?, topic?}; `user` is the learner.
 
-		See external_results.persist. `retry_count` is how many tries a caller has made already.
+		`retry_count` is how many tries the caller has made already. See external_results.persist.
 		"""
 		return external_results.persist(responses, user, season, retry_count)
 
 	def persist_single_review(self, response: dict[str, Any], user: str, season: str) -> bool:
-		"""Stores one result; says whether it could be stored."""
+		"""Stores one result, and says whether that succeeded."""
 		return self.persist_review_batch([response], user, season)["success"]
 
 	def get_persistence_status(self, job_id: str) -> PersistenceStatus | None:
@@ -40,10 +40,10 @@ class SRSPersistenceService:
 def persist_review_batch(
 	responses: list[dict[str, Any]], user: str, season: str, submission: str | None = None
 ) -> PersistResult:
-	"""The RQ job.
+	"""Runs as an RQ job.
 
 	With `submission`, the name of an outbox row, this folds that submission and then all others that wait. Without
-	`submission` the responses are stored as SRSPersistenceService.persist_review_batch stores them.
+	`submission` this stores the responses as SRSPersistenceService.persist_review_batch does.
 	"""
 	if submission:
 		return external_results.persisted(queueing.run_job(submission))

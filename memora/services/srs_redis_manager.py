@@ -10,9 +10,9 @@ from memora.services.cache.schedules import Schedules, ScheduleSize
 class SRSRedisManager:
 	"""Manages Redis Sorted Sets for SRS scheduling.
 
-	Methods that return a bool never raise because of Redis: False means that Redis did not do it. Reading methods raise
-	Unavailable when Redis can't be asked. `user` is a learner's User. Dates are Unix epochs in seconds, `ttl` is in
-	seconds and defaults to `cache_ttl_days` of Memora Settings.
+	Methods that return a bool never raise because of Redis: False means that Redis did not do what was asked. The other
+	methods raise Unavailable when Redis can't be asked, unless they say otherwise. `user` is a learner's User. Dates are
+	Unix epochs in seconds. `ttl` is in seconds and defaults to `cache_ttl_days` of Memora Settings.
 	"""
 
 	DEFAULT_TTL = 30 * 24 * 60 * 60  # 30 days, which is what Memora Settings start with
@@ -25,13 +25,13 @@ class SRSRedisManager:
 		return self.schedules.keys.schedule(user, season)
 
 	def is_available(self) -> bool:
-		"""Says whether Redis takes writes. While it does not, Redis is asked at most once per breaker period."""
+		"""Says whether Redis takes writes. While Redis takes none, it is asked at most once per breaker period."""
 		return self.schedules.is_available()
 
 	def add_item(
 		self, user: str, season: str, question_id: str, next_review_ts: float, ttl: int | None = None
 	) -> bool:
-		"""Adds or updates one question's date."""
+		"""Adds or updates the date of one question."""
 		return self.schedules.add(user, season, {question_id: next_review_ts}, ttl)
 
 	def add_batch(self, user: str, season: str, items: dict[str, float], ttl: int | None = None) -> bool:
@@ -42,7 +42,7 @@ class SRSRedisManager:
 		return self.schedules.add(user, season, items, ttl)
 
 	def remove_item(self, user: str, season: str, question_id: str) -> bool:
-		"""Removes one question from the schedule; True also when it was not there."""
+		"""Removes one question from a schedule. True also if the question was not there."""
 		return self.schedules.remove(user, season, question_id)
 
 	def clear_user_cache(self, user: str, season: str) -> bool:

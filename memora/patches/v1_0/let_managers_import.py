@@ -1,4 +1,4 @@
-"""Sites from before questions could be imported: Memora Managers may use Frappe's Data Import."""
+"""Lets Memora Managers use Frappe's Data Import, on sites that were installed before questions could be imported."""
 
 from memora import install
 

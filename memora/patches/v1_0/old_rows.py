@@ -1,6 +1,6 @@
-"""What a row from before the tables were partitioned becomes. Pure: no database, no clock.
+"""Converts rows from before the tables were partitioned. Pure: no database, no clock.
 
-Frappe has added the columns that the old table lacked, so that numbers are 0 where nothing is known.
+Frappe has added the columns that an old table lacked. A number in such a column is 0, which means that it is not known.
 """
 
 from datetime import datetime, timedelta
@@ -10,15 +10,16 @@ from memora.services.store import row_names
 from memora.services.store.conversion import Row, Rules
 
 STATES = ("Learning", "Review", "Relearning")
-LONGEST_DAYS = 36500  # fsrs's own longest interval
+LONGEST_DAYS = 36500  # the longest interval of fsrs
 
 
 def memory(row: Row, now: datetime) -> Row:
-	"""A tracker row.
+	"""Converts a tracker row.
 
-	Without the date of a last review, the row was last touched when it was made. Without a next one, the
-	question is due when recall has fallen to 90 %. A stability that is missing is the interval in days
-	between the two, or that of a question first answered Good, as is a missing difficulty.
+	A missing date of the last review becomes the row's creation. A missing date of the next review becomes the day on
+	which recall has fallen to 90 %. A missing stability becomes the interval in days between the two dates; without a date
+	of the next review, the stability of a question that is first answered Good. A missing difficulty becomes that of a
+	question that is first answered Good.
 	"""
 	last = _moment(row, "last_review_date", "creation", "modified") or now
 	due = _moment(row, "next_review_date")
@@ -38,7 +39,7 @@ def memory(row: Row, now: datetime) -> Row:
 
 
 def archived(row: Row, now: datetime) -> Row:
-	"""An archive row. One that does not say since when is kept as long as one archived when last changed."""
+	"""Converts an archive row. A row without `archived_at` counts as archived when it was last changed."""
 	return {
 		**memory(row, now),
 		"archived_at": _moment(row, "archived_at", "modified", "creation") or now,
@@ -47,7 +48,7 @@ def archived(row: Row, now: datetime) -> Row:
 
 
 def journalled(row: Row, now: datetime) -> Row:
-	"""A journal row. One of no submission is a submission of its own."""
+	"""Converts a journal row. A row without a submission becomes a submission of its own."""
 	submission_id = row["submission_id"] or row["name"]
 	reviewed_at = _moment(row, "reviewed_at", "creation") or now
 	key = (row["player"], row["season"], submission_id, row["question_id"])
@@ -61,7 +62,7 @@ def journalled(row: Row, now: datetime) -> Row:
 
 
 def _moment(row: Row, *columns: str) -> datetime | None:
-	"""The first of the columns that holds a date; pymysql gives a zero date as text."""
+	"""Returns the first date in the columns, or None. pymysql returns a zero date as text, which is no date."""
 	return next((row[column] for column in columns if isinstance(row[column], datetime)), None)
 
 

@@ -1,7 +1,6 @@
-"""Partitions tracker, journal and archive of a site that has rows from before they were partitioned.
+"""Partitions tracker, journal and archive of a site that has rows from before these tables were partitioned.
 
-How a table is brought over without losing a row is described in services/store/conversion; what becomes of a row, in
-old_rows.
+store/conversion says how a table is converted without losing a row. old_rows says what becomes of a row.
 """
 
 import frappe
@@ -15,7 +14,7 @@ from memora.services.store.tables import INDEXES, list_partitions
 
 
 def execute() -> None:
-	"""Partitions tracker, journal and archive by season. Needs room for a second copy of each."""
+	"""Partitions tracker, journal and archive by season. Needs room for a second copy of each table."""
 	with database.named_lock("setup_partitioning", wait_seconds=0) as is_mine:
 		if not is_mine:
 			frappe.throw(_("Another run of this patch is going on."), PartitionError)

@@ -1,7 +1,7 @@
-"""What is answered in a season on each learning day.
+"""Counts what is answered in a season on each learning day.
 
-Folds count the answers (folding/counting). A scheduler job adds these counts up to Daily Activity. Learners are counted by
-rows of Daily Learner, one for each learner and day; these rows go after LEARNERS_KEPT_DAYS.
+Folds count the answers (folding/counting). A scheduler job adds the counts to Daily Activity. Daily Learner has one row for
+each learner and day, which counts learners; its rows are deleted after LEARNERS_KEPT_DAYS.
 """
 
 from collections import defaultdict
@@ -13,13 +13,13 @@ from memora.services.store.figure_tables import Counts, Day
 
 LOCK, LOCK_WAIT_SECONDS = "activity", 60  # whatever changes Daily Activity holds this lock
 SUM_ROWS = 5000  # counts in one transaction
-LEARNERS_KEPT_DAYS = 7  # for answers that are folded late; a day's learners are not counted again after that
+LEARNERS_KEPT_DAYS = 7  # for answers that are folded late; after that a day's learners are not counted again
 
 
 def sum_up() -> int:
-	"""Adds what folds have counted to Daily Activity, and drops old rows of Daily Learner; returns how many counts.
+	"""Adds what folds have counted to Daily Activity, and drops old rows of Daily Learner.
 
-	Commits. Runs every five minutes.
+	Returns how many counts were added. Commits. Runs every five minutes.
 	"""
 	taken = 0
 	with database.named_lock(LOCK, LOCK_WAIT_SECONDS) as is_mine:

@@ -1,4 +1,4 @@
-"""Counts the days of a season again from the journal, for days before the app counted them."""
+"""Counts the days of a season again from the journal: for days on which the app did not count answers yet."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -17,12 +17,12 @@ from memora.services.store import database, figure_tables, journal, tracker
 from memora.services.store.figure_tables import Counts, Key, Sums
 from memora.services.store.records import JournalEntry
 
-LOCK_WAIT_SECONDS = 600  # the figures are written at the end of a long walk: better late than not
+LOCK_WAIT_SECONDS = 600  # the figures are written after a long walk through the journal: better late than not
 
 
 @dataclass
 class Rebuilt:
-	"""What a rebuild went through, and how many days it wrote."""
+	"""How many learners and answers a rebuild went through, and how many days it wrote."""
 
 	season: str
 	learners: int = 0
@@ -31,10 +31,10 @@ class Rebuilt:
 
 
 def rebuild_activity(season: str, progress: Callable[[Rebuilt], None] | None = None) -> Rebuilt:
-	"""Counts the days of a season before the present one from the journal, page by page, and replaces their figures.
+	"""Counts a season's days before today again, page by page from the journal, and replaces their figures.
 
 	Answers that still wait to be counted are left to their fold. `progress`, if given, is called after each learner.
-	Raises SeasonStateError if others write these figures for LOCK_WAIT_SECONDS. Commits.
+	Raises SeasonStateError if other processes write the figures for LOCK_WAIT_SECONDS. Commits.
 	"""
 	report, today = Rebuilt(season), site_time.learning_day()
 	sums: Sums = defaultdict(lambda: defaultdict(Counts))

@@ -1,9 +1,10 @@
-"""How many questions fall due in a season on each of the next learning days.
+"""Forecasts how many questions fall due in a season on each of the next learning days.
 
-Computed from the tracker once a learning day and kept in `Due Forecast`: exactly, by a scan of one index, as long as
-that takes seconds. In a larger season a share of the learners stands for all. Names begin with a hash of the learner,
-so an interval of names is a random share of them whose size is known; no estimate of the table's size goes into the
-result. It is off by about 100 / sqrt(learners in the share) percent.
+A forecast is computed from the tracker once a learning day and kept in `Due Forecast`. In a season of up to EXACT_ROWS
+records the forecast is exact: a scan of one index, which takes seconds. In a larger season a share of the learners
+stands for all. Row names begin with a hash of the learner, so an interval of names is a random share of the learners,
+and its size is known. No estimate of the table's size goes into the result. The result is off by about
+100 / sqrt(learners in the share) percent.
 """
 
 import random
@@ -20,22 +21,24 @@ from memora.services.store import database, figure_tables, row_names, scans, sea
 DOCTYPE, TRACKER = "Due Forecast", "Player Memory Tracker"
 DAYS = 30  # after the present one
 EXACT_ROWS = 3_000_000  # an index scan of some seconds; meanwhile no partition can be made
-SAMPLE_ROWS = 1_000_000  # of a larger season
+SAMPLE_ROWS = 1_000_000  # that stand for a larger season
 
 
 def compute_daily_forecast() -> None:
-	"""Makes the active season's forecast of the present learning day, unless it is there. Runs hourly, since the
-	day may start at any hour."""
+	"""Makes the active season's forecast for the present learning day, unless there is one.
+
+	Runs hourly, because the learning day may start at any hour. Commits.
+	"""
 	season = seasons.get_active_season()
 	if season and frappe.db.get_value(DOCTYPE, season.name, "first_day") != site_time.learning_day():
 		compute_forecast(season.name)
 
 
 def compute_forecast(season: str | None = None) -> dict[str, object]:
-	"""Makes the forecast of a season, by default the active one, and replaces the one before.
+	"""Makes the forecast of a season, by default of the active one. The new forecast replaces the old.
 
-	{season, first_day, overdue, due_today, records, is_estimate, sampled_percent}; `error` where no season is
-	active. Raises UnknownSeason. Commits.
+	Returns {season, first_day, overdue, due_today, records, is_estimate, sampled_percent}; {error} if no season is named
+	and none is active. Raises UnknownSeason. Commits.
 	"""
 	found = seasons.get_season(season) if season else seasons.get_active_season()
 	if not found:
@@ -54,7 +57,7 @@ def _count(season: str) -> Document:
 	share = random.choice(row_names.shares(how_many)) if how_many > 1 else None
 	database.new_snapshot()
 	found = scans.get_due_by_day(season, today, DAYS + 1, get_settings().day_start_hour, share)
-	database.new_snapshot()  # nothing waits for this reader any more
+	database.new_snapshot()  # ends the read, so that DDL does not wait for it
 	due = {day: records * how_many for day, records in found.items()}
 	return frappe.get_doc(
 		{
@@ -86,11 +89,11 @@ def forget_forecast(season: str) -> None:
 
 
 def get_forecast(season: str) -> Document | None:
-	"""A season's forecast, None where there is none yet."""
+	"""Returns a season's forecast, or None if there is none yet."""
 	return frappe.get_doc(DOCTYPE, season) if frappe.db.exists(DOCTYPE, season) else None
 
 
 def due_until(season: str, day: date) -> int:
-	"""How many questions were to be due by the end of a learning day, when the forecast was made; 0 without one."""
+	"""Returns how many questions are due by the end of a learning day, by the season's forecast; 0 without a forecast."""
 	overdue = frappe.db.get_value(DOCTYPE, season, "overdue") or 0
 	return overdue + figure_tables.get_due_until(season, day)

@@ -1,4 +1,4 @@
-"""One learner's memory of one question, as its form in the desk draws it: how it fades, and what was answered."""
+"""Shows one record as its form in the desk draws it: the forgetting curve, and the answers that led to the record."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -18,19 +18,19 @@ from memora.services.store.records import JournalEntry, MemoryRecord
 DOCTYPES = ("Player Memory Tracker", "Archived Memory Tracker")
 MAX_POINTS = 60  # of the curve; more can't be told apart on a screen
 MAX_ANSWERS = 100
-MARGIN = 0.2  # of the time shown, beyond the last of the days that are marked
+MARGIN = 0.2  # the curve goes on by this share after the last day that is marked
 MIN_DAYS = 7
 
 
 def get_memory_view(doctype: str, name: str) -> dict[str, Any]:
-	"""{curve, history, has_more} of a row of the tracker or the archive; two queries.
+	"""Returns {curve, history, has_more} of a record in the tracker or the archive, by two queries.
 
-	curve      {days (ISO dates), recall (0 to 1 on each), today, due, desired_retention}: from the last review on,
-	           learning days; `today` is null once the curve has been left far behind
-	history    the last MAX_ANSWERS answers, oldest first: {name, reviewed_at, kind, rating, quality,
+	curve      {days (ISO dates), recall (0 to 1 on each day), today, due, desired_retention}. The days are learning days
+	           from the last review on; `today` is null if the curve ends long before today
+	history    the last MAX_ANSWERS answers, the oldest first: {name, reviewed_at, kind, rating, quality,
 	           predicted_recall (null at first sight), stability_after}
 
-	Raises InvalidFilter for another doctype, UnknownMemory where there is no such row.
+	Raises InvalidFilter for another doctype, UnknownMemory if there is no row of this name.
 	"""
 	if doctype not in DOCTYPES:
 		frappe.throw(
@@ -52,7 +52,7 @@ def get_memory_view(doctype: str, name: str) -> dict[str, Any]:
 
 
 def find_memory(learner: str, season: str, question_id: str) -> dict[str, str] | None:
-	"""{doctype, name} of what is known of a learner and a question, in the tracker or in the archive."""
+	"""Returns {doctype, name} of a learner's record of a question, from the tracker or the archive; None without one."""
 	name = row_names.tracker_name(learner, season, question_id)
 	for doctype in DOCTYPES:
 		if tracker.get_memory(doctype, name):
@@ -77,10 +77,9 @@ def _curve(record: MemoryRecord) -> dict[str, Any]:
 
 
 def curve_days(first: date, due: date, today: date) -> list[date]:
-	"""At most MAX_POINTS days and the two that are marked, from the last review to some time after both.
+	"""Returns about MAX_POINTS days, and the due day and today, from the last review to some time after both.
 
-	Today is left out where the interval has passed many times over, as it has in an archive: the curve would be
-	all tail.
+	Today is left out if ten intervals have passed since the last review, as in an archive: the curve would be all tail.
 	"""
 	interval = max((due - first).days, MIN_DAYS)
 	marked = {day for day in (due, today) if first <= day <= first + timedelta(days=10 * interval)}

@@ -1,6 +1,7 @@
-"""What reports tell of a whole season's tracker, by statements that each go through a bounded share of it.
+"""Surveys a whole season's tracker for reports. Each statement goes through a bounded share of the learners.
 
-A long walk takes long, but no statement of it does: partitions can be made between any two, and no snapshot grows old.
+A survey may take long, but no statement does. So partitions can be made between any two statements, and no snapshot
+grows old.
 """
 
 from bisect import bisect_left
@@ -14,10 +15,10 @@ from memora.services import site_time
 from memora.services.store import database, row_names, scans, tables
 
 TRACKER = "Player Memory Tracker"
-SHARE_ROWS = 250_000  # that a statement goes through, in some tenths of a second
-MAX_ROWS = 5000  # of a report: more is no list to look through
-LEECH_LAPSES = 8  # as Anki has it
-DUE_LIMITS = (0, 10, 50, 100, 500)  # questions due, by which learners are counted
+SHARE_ROWS = 250_000  # records that a statement goes through, in some tenths of a second
+MAX_ROWS = 5000  # of a report: nobody looks through more
+LEECH_LAPSES = 8  # Anki's default
+DUE_LIMITS = (0, 10, 50, 100, 500)  # learners are counted by how many questions they have due
 
 
 class Leech(NamedTuple):
@@ -35,14 +36,14 @@ class Leech(NamedTuple):
 
 
 class Leeches(NamedTuple):
-	"""Those forgotten most often, at most MAX_ROWS, and how many there are of each subject."""
+	"""The leeches that were forgotten most often, at most MAX_ROWS, and the number of all leeches by subject."""
 
 	rows: list[Leech]
 	by_subject: dict[str, int]
 
 
 class Learner(NamedTuple):
-	"""What a learner knows. `stability` is the mean of her questions' in days; datetimes are naive site time."""
+	"""A learner's records, summed up. `stability` is their mean in days. Datetimes are naive site time."""
 
 	player: str
 	questions: int
@@ -54,8 +55,10 @@ class Learner(NamedTuple):
 
 
 class Learners(NamedTuple):
-	"""Those with most due, at most MAX_ROWS, and the sums of all. `by_due`: how many have nothing due, up to each
-	of DUE_LIMITS, and more."""
+	"""The learners with the most questions due, at most MAX_ROWS, and the sums over all learners.
+
+	`by_due` has the number of learners with nothing due, then with up to each further limit of DUE_LIMITS, then with more.
+	"""
 
 	rows: list[Learner]
 	learners: int
@@ -65,7 +68,7 @@ class Learners(NamedTuple):
 
 
 def find_leeches(season: str, lapses: int = LEECH_LAPSES, subject: str | None = None) -> Leeches:
-	"""The questions that learners of a season have forgotten at least so many times."""
+	"""Returns the questions that learners of a season have forgotten at least `lapses` times."""
 	rows: list[Leech] = []
 	by_subject: Counter[str] = Counter()
 	for share in _shares(season):
@@ -76,7 +79,7 @@ def find_leeches(season: str, lapses: int = LEECH_LAPSES, subject: str | None = 
 
 
 def survey_learners(season: str) -> Learners:
-	"""All learners of a season, as of now."""
+	"""Sums up the records of all learners of a season, as of now."""
 	now = site_time.naive_now()
 	rows: list[Learner] = []
 	learners = questions = due = 0
