@@ -1,1 +1,1 @@
-"""The development bench behind `./dev`: Python's standard library only, so that it runs on a bare machine."""
+"""The development bench behind `./dev`. It uses only Python's standard library, so that it runs on a bare machine."""

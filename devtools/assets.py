@@ -1,4 +1,4 @@
-"""The desk's JavaScript and CSS, where Frappe comes with its sources for them and Node is at hand."""
+"""Builds the desk's JavaScript and CSS. This needs Node, and a Frappe that brings the sources of its desk."""
 
 import hashlib
 import json
@@ -26,13 +26,15 @@ def ensure(bench: Bench) -> None:
 
 
 def built(bench: Bench) -> bool:
-	"""Whether the desk can be shown."""
+	"""Says whether the desk's assets are built, so that a browser can show the desk."""
 	return "desk.bundle.js" in json.loads((bench.sites / "assets" / "assets.json").read_text())
 
 
 def _link(bench: Bench) -> None:
-	"""What `bench build` calls linking: sites/assets/<app> is the app's public folder, by way of apps/, since another
-	checkout may take the bench over."""
+	"""Links sites/assets/<app> to the app's public folder, as `bench build` does.
+
+	The link leads through apps/, so that it stays right when another checkout takes the bench over.
+	"""
 	assets = bench.sites / "assets"
 	assets.mkdir(exist_ok=True)
 	for app in ("frappe", "memora"):
@@ -76,7 +78,7 @@ def _bundles() -> list[Path]:
 
 
 def _fingerprint(bench: Bench) -> str:
-	"""Changes with memora's own bundles, and when Node has come to the machine."""
+	"""Returns a digest that changes when memora's bundles change, and when Node has been installed on the machine."""
 	digest = hashlib.sha256(_why_not(bench).encode())
 	for path in _bundles():
 		digest.update(path.read_bytes())

@@ -1,4 +1,4 @@
-"""`./dev`: which command, its help, and how a run ends."""
+"""`./dev`: finds the command, prints help, and decides how a run ends."""
 
 import os
 import signal
@@ -15,12 +15,12 @@ from screenshots import DESK_PICTURES, REVIEW_PICTURES
 INTRODUCTION = """\
 ./dev <command> [arguments]: the development bench of memora.
 
-Everything lives in .bench/ beside this file (or in the directory MEMORA_BENCH names): a private MariaDB,
-three private Redis, Frappe, and two sites, one for you and one for the tests. System services and their
-ports are left alone. A command starts what it needs and stops what it started.
+The bench is in .bench/ beside this file, or in the directory that MEMORA_BENCH names. It has a private MariaDB,
+three private Redis, Frappe, and two sites: one for you and one for the tests. ./dev leaves system services and their
+ports alone. A command makes what is missing, starts what it needs, and stops what it has started.
 """
 EPILOGUE = """\
-Every command sets up first what is missing. ./dev <command> --help tells more.
+./dev <command> --help tells more.
 
   MEMORA_BENCH    the bench's directory, instead of .bench
   MEMORA_FRAPPE   where Frappe comes from: a checkout's path, or a git URL with @branch, @tag or @commit
@@ -43,15 +43,15 @@ COMMANDS = {
 		commands.setup,
 		"make the bench: packages, MariaDB, Redis, Frappe, the sites",
 		"""\
-Makes what is missing and nothing else: system packages (by apt, as root or with sudo), the virtual
-environment, Frappe, the database server, the sites memora.localhost and test.memora.localhost with
-memora on them. Interrupted anywhere, the next run goes on. When memora's schema files changed, it migrates.
+Makes what is missing: system packages (with apt, as root or by sudo), the virtual environment, Frappe, the
+database server, and the sites memora.localhost and test.memora.localhost with memora on them. After an
+interruption, the next run goes on. When memora's schema files have changed, the sites are migrated.
 
-uv installs the Python packages, or pip where uv can't be had. A new site of the same Frappe is kept as a dump in
-~/.cache/memora (or in XDG_CACHE_HOME), for the next bench.
+uv installs the Python packages. Where uv can't be installed, pip does. A dump of a new site with Frappe alone is
+kept in ~/.cache/memora (or in $XDG_CACHE_HOME/memora), so that the next bench with the same Frappe is made faster.
 
-Frappe is the one MEMORA_FRAPPE names; else the official repository, branch version-15, if it answers
-within 5 seconds; else PyPI's renamed copy of Frappe 15.
+MEMORA_FRAPPE says where Frappe comes from. Without it, ./dev takes the branch version-15 of the official
+repository. If the repository does not answer within 5 seconds, ./dev takes PyPI's renamed copy of Frappe 15.
 
   ./dev setup
   MEMORA_BENCH=/tmp/other MEMORA_FRAPPE=~/src/frappe ./dev setup
@@ -61,44 +61,44 @@ within 5 seconds; else PyPI's renamed copy of Frappe 15.
 		commands.start,
 		"run the site: web server, workers, scheduler",
 		"""\
-Runs gunicorn, one worker for the queue srs_write alone, one for the other queues, and the scheduler.
-Prints the address and the login. Ctrl-C stops everything; so does ./dev stop from elsewhere.
+Runs gunicorn, one worker for the queue srs_write, one worker for the other queues, and the scheduler.
+Prints the address and the login. Ctrl-C stops everything, and so does ./dev stop in another terminal.
 The logs are in .bench/logs/.
 
   ./dev start
   ./dev start --site test.memora.localhost
-  ./dev start --rq-dashboard   rq-dashboard, too, on a loopback port of its own; installed the first time
+  ./dev start --rq-dashboard   also runs rq-dashboard, on its own loopback port. The first time installs it.
 """,
 	),
 	"stop": Command(
 		commands.stop,
 		"stop everything of this bench",
-		"Stops what runs of this bench, also what a killed command left behind. Other benches go on.\n",
+		"Stops all processes of this bench, also those that a killed command has left behind. Other benches go on.\n",
 	),
 	"bench": Command(
 		commands.bench_command,
-		"any bench command, on memora.localhost unless --site says otherwise",
+		"run a bench command, on memora.localhost unless --site names another site",
 		"""\
   ./dev bench console
   ./dev bench mariadb
   ./dev bench migrate
   ./dev bench execute frappe.ping
   ./dev bench --site test.memora.localhost list-apps
-  ./dev bench help            what else there is
+  ./dev bench help            lists all bench commands
 
 The database's root login is in .bench/run/mariadb-root.cnf.
 """,
 	),
 	"test": Command(
 		commands.test,
-		"run the tests; takes pytest's arguments",
+		"run the tests; arguments go to pytest",
 		"""\
-Runs pytest on the real site test.memora.localhost, so that your own data on memora.localhost stay. The
-examples of docs/api.md need Node: the machine's, or else one from PyPI in .bench.
+Runs pytest on the site test.memora.localhost, so that your own data on memora.localhost stay. The tests of the
+examples in docs/api.md need Node. If the machine has none, a Node from PyPI is installed in .bench.
 
-On two cores or more all tests run in two processes, each with a MariaDB, three Redis and sites of its own. Tests
-that are named run in one. -n says in how many. --quick leaves out what drives a browser, what kills servers
-under load, and what is slow.
+With two cores or more, all tests run in two processes, each with its own MariaDB, three Redis and sites. If you name
+tests, one process runs them. -n sets the number of processes. --quick leaves out tests that drive a browser, break
+servers or are slow.
 
   ./dev test
   ./dev test --quick
@@ -109,11 +109,11 @@ under load, and what is slow.
 	),
 	"faults": Command(
 		commands.faults,
-		"kill servers while learners answer: is an answer lost, or counted twice?",
+		"kill servers while learners answer, and check that no answer is lost or counted twice",
 		"""\
-Runs tests/faults, on a MariaDB, three Redis, a web server and a worker of their own in .bench/faults: one
-server after the other is killed, hung or brought back empty while 20 learners answer without pause. A line
-tells how each round went; the logs are .bench/logs/faults-<round>.log. ./dev test runs one round, too.
+Runs tests/faults in a separate bench, .bench/faults, with its own MariaDB, three Redis, web server and worker. While
+20 learners answer without pause, one server after the other is killed, made to hang, or started again without its data.
+A line tells how each round went. The logs are .bench/logs/faults-<round>.log. ./dev test also runs one round.
 Other arguments go to pytest.
 
   ./dev faults
@@ -123,32 +123,35 @@ Other arguments go to pytest.
 	),
 	"lint": Command(
 		commands.lint,
-		"every check that needs no site; a line for each",
+		"run every check that needs no site",
 		f"""\
-Needs no bench; the first time it installs its tools, from PyPI and npm. The checks:
+Prints a line for each check. Needs no bench. The first run installs the tools from PyPI and npm. The checks:
 
 {_checks()}
 
   ./dev lint
   ./dev lint python javascript
-  ./dev lint --fix       mends what ruff and Biome can mend
+  ./dev lint --fix       repairs what ruff and Biome can repair
 """,
 	),
 	"demo": Command(
 		commands.demo,
-		"learners answer questions over HTTP; ends with a table",
+		"let learners answer questions over HTTP, and compare all stores",
 		"""\
-Loads the questions that come with the app and drives learners through lessons and reviews over HTTP,
-against the running ./dev start or a web server and workers of its own. Exits with 1 if journal, tracker and
-cache disagree. Arguments go to benchmarks.demo.
+Loads the questions that come with the app, and lets learners take lessons and reviews over HTTP for some days. Uses
+the web server and the workers of a running ./dev start, or starts its own. Ends with a table, and exits with 1 if
+journal, tracker and cache disagree. The learners and their answers stay, for you to look at.
+
+  ./dev demo
+  ./dev demo --days 10         days after the first day (default: 5)
 """,
 	),
 	"perf": Command(
 		commands.perf,
-		"measure: ./dev perf SECTION... [--json]",
+		"run benchmarks, all of them or by section",
 		"""\
-Measures against the running ./dev start, or a web server and workers of its own. With --json the standard
-output is one JSON object and nothing else. docs/benchmarks.md tells what each section does.
+Uses the web server and the workers of a running ./dev start, or starts its own. With --json, standard output has
+one JSON object and nothing else. Without a section, all are measured. docs/benchmarks.md explains each section.
 
   ./dev perf endpoints
   ./dev perf seasons --rows 10000000 --json
@@ -158,8 +161,8 @@ output is one JSON object and nothing else. docs/benchmarks.md tells what each s
 		commands.screenshots,
 		"make the pictures of docs/images",
 		f"""\
-Makes a site for itself, lets learners of its own answer there for two months, takes the pictures and removes the
-site. Those of the desk need its assets: a checkout of Frappe. The pictures:
+Makes a separate site with learners who have answered for two months, takes the pictures, and removes the site.
+Pictures of the desk need a Frappe with the desk's assets: a checkout or a git URL. The pictures:
 
   {", ".join(REVIEW_PICTURES)}
   {", ".join(DESK_PICTURES)}
@@ -170,11 +173,11 @@ site. Those of the desk need its assets: a checkout of Frappe. The pictures:
 	),
 	"lock": Command(
 		commands.lock,
-		"resolve the Python packages anew, and keep their versions",
+		"resolve the Python packages again, and keep their versions",
 		"""\
-Resolves what Frappe and memora require to the newest versions that fit each other, and writes them with their
-hashes to devtools/resolved/frappe-<version>.txt, for all Pythons. Benches with that version of Frappe install just
-these from then on; CI does so, too. Commit the file.
+Finds the newest versions that fit each other of all packages that Frappe and memora require. Writes the versions and
+their hashes to devtools/resolved/frappe-<version>.txt, for all Pythons. From then on, benches with that Frappe install
+just these versions, and so does CI. Commit the file.
 
   ./dev lock
   MEMORA_BENCH=/tmp/other MEMORA_FRAPPE=~/src/frappe ./dev lock
@@ -182,9 +185,10 @@ these from then on; CI does so, too. Commit the file.
 	),
 	"clean": Command(
 		commands.clean,
-		"stop everything and remove the bench with its data (asks; --yes does not)",
+		"stop everything, and remove the bench with its data",
 		"""\
-The dumps of new sites in ~/.cache/memora stay, since other benches use them, too. --cache removes them as well.
+Asks first, unless --yes is given. The dumps of new sites in ~/.cache/memora stay, because other benches use them, too.
+--cache removes these dumps as well.
 
   ./dev clean
   ./dev clean --yes
@@ -215,9 +219,9 @@ def _overview() -> str:
 
 
 def _run(command: Command, args: list[str]) -> int:
-	"""SIGTERM unwinds as Ctrl-C does, so that every `finally` gets to stop what was started."""
+	"""Runs a command. SIGTERM raises, as Ctrl-C does, so that every `finally` can stop what was started."""
 	signal.signal(signal.SIGTERM, _terminate)
-	# a shell starts its background jobs with SIGINT ignored
+	# a shell starts background jobs with SIGINT ignored
 	signal.signal(signal.SIGINT, signal.default_int_handler)
 	bench = current_bench()
 	_keep_compiled_python(bench)
@@ -231,7 +235,7 @@ def _run(command: Command, args: list[str]) -> int:
 
 
 def _keep_compiled_python(bench: Bench) -> None:
-	"""All that runs compiles a module once, and keeps the result in the bench: Frappe takes seconds to compile."""
+	"""Lets all programs of the bench share compiled modules, kept in the bench. Compiling Frappe takes seconds each time."""
 	os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 	os.environ.setdefault("PYTHONPYCACHEPREFIX", str(bench.root / "pycache"))
 

@@ -1,4 +1,4 @@
-"""What each command of `./dev` does. A command takes the bench and its arguments and returns an exit code."""
+"""The commands of `./dev`. Each takes the bench and the arguments, and returns an exit code."""
 
 import argparse
 import shutil
@@ -33,7 +33,8 @@ from screenshots import PICTURES, REVIEW_PICTURES
 
 OTHER_QUEUES = ("default", "short", "long")
 SECONDS_BETWEEN_LOOKS = 0.5
-NO_PROCESSES = ("ports", "started-by-commands", "keeper")  # files in run/; the keeper ends by itself
+# Files in run/ that `stop` leaves out: two are no pid files, and the keeper ends by itself
+NO_PROCESSES = ("ports", "started-by-commands", "keeper")
 
 
 def setup(bench: Bench, args: list[str]) -> int:
@@ -49,7 +50,7 @@ def start(bench: Bench, args: list[str]) -> int:
 	parser.add_argument("--site", default=MAIN_SITE, choices=(MAIN_SITE, TEST_SITE))
 	options = parser.parse_args(args)
 	if PidFile(bench.run / "web.json").pid():
-		raise Failure("./dev start, demo or perf runs a web server of this bench already; ./dev stop ends it")
+		raise Failure("A web server of this bench already runs. ./dev stop stops it")
 	with ready.running(bench), ExitStack() as stack:
 		handles = [_start_web(bench, stack, options.site), *_start_workers(stack)]
 		with step("Starting the scheduler"):
@@ -91,7 +92,7 @@ def _say_where(handles: list[processes.Handle], site: str) -> None:
 	for other in others:
 		if other.url:
 			say(f"  {other.url}  ({other.name})")
-	say("  Ctrl-C, or ./dev stop, stops it all.\n")
+	say("  Ctrl-C or ./dev stop stops everything.\n")
 
 
 def _watch(handles: list[processes.Handle]) -> None:
@@ -111,7 +112,7 @@ def stop(bench: Bench, args: list[str]) -> int:
 
 
 def _stop(bench: Bench) -> list[str]:
-	"""First the commands, which stop what they started; then what is still there, the services last. Returns names."""
+	"""Stops the commands first, which stop what they have started, then other processes, and the services last. Returns names."""
 	files = [PidFile(path) for path in sorted(bench.run.glob("*.json"))]
 	alive = [file for file in files if file.name not in NO_PROCESSES and file.pid()]
 	alive.sort(key=lambda file: (file.name in services.PORTS, not file.name.startswith("command-")))
@@ -127,7 +128,7 @@ def _stop(bench: Bench) -> list[str]:
 
 
 def bench_command(bench: Bench, args: list[str]) -> int:
-	"""Without migrating: a schema that can't be migrated is looked into with these very commands."""
+	"""Runs a bench command. Does not migrate, because these commands are needed when a migration fails."""
 	keep_stdout_clean()
 	if not sites.made(bench):
 		ready.ensure(bench)
@@ -145,7 +146,7 @@ def test(bench: Bench, args: list[str]) -> int:
 
 
 def faults(bench: Bench, args: list[str]) -> int:
-	"""Every round is a run of pytest, so that one that went wrong can't spoil the next."""
+	"""Runs each round as a pytest of its own, so that a failed round can't spoil the next one."""
 	parser = argparse.ArgumentParser(prog="./dev faults", add_help=False)
 	parser.add_argument("--rounds", type=int, default=1)
 	options, for_pytest = parser.parse_known_args(args)
@@ -156,7 +157,7 @@ def faults(bench: Bench, args: list[str]) -> int:
 
 
 def _faults_round(bench: Bench, number: int, rounds: int, for_pytest: list[str]) -> bool:
-	"""Whether it went well; a line for it, and the tests that failed."""
+	"""Runs one round, and prints a line for the round and for each failed test. Returns True if no test failed."""
 	log = bench.log(f"faults-{number}")
 	log.unlink(missing_ok=True)
 	args: shell.Arguments = [bench.python, "-m", "pytest", "tests/faults", *for_pytest]
@@ -190,10 +191,8 @@ def screenshots(bench: Bench, args: list[str]) -> int:
 	wanted = parser.parse_args(args).only
 	ready.ensure(bench, for_tests=True)
 	if not assets.built(bench):
-		say(
-			"           This Frappe comes without the desk's assets: only the pictures of /review can be made."
-		)
-		say("           MEMORA_FRAPPE=<checkout> MEMORA_BENCH=<folder> ./dev screenshots makes all.")
+		say("           This Frappe brings no assets for the desk: only the pictures of /review can be made.")
+		say("           MEMORA_FRAPPE=<checkout> MEMORA_BENCH=<folder> ./dev screenshots makes all pictures.")
 		wanted = [name for name in wanted if name in REVIEW_PICTURES]
 		if not wanted:
 			return 1
@@ -204,7 +203,9 @@ def screenshots(bench: Bench, args: list[str]) -> int:
 
 
 def _run_against_web(bench: Bench, module: list[str]) -> int:
-	"""One at a time: demo and benchmarks would each make its own season the active one, and measure the other's load."""
+	"""Runs a module against the web server. Only one such command runs at a time: two would change each other's active season
+	and measure each other's load.
+	"""
 	with ready.running(bench), exclusive(bench.run / "benchmark.lock", "another ./dev demo or ./dev perf"):
 		with _web_and_workers(bench) as url:
 			env = {**_site_env(bench, MAIN_SITE), "MEMORA_URL": url}
@@ -213,10 +214,10 @@ def _run_against_web(bench: Bench, module: list[str]) -> int:
 
 @contextmanager
 def _web_and_workers(bench: Bench) -> Iterator[str]:
-	"""Those of a running `./dev start`, or ones for this block."""
+	"""Yields the URL of the web server that `./dev start` runs. If none runs, starts web server and workers for the block."""
 	if PidFile(bench.run / "web.json").pid():
 		if (site := _served_site(bench).read_text()) != MAIN_SITE:
-			raise Failure(f"./dev start serves {site}, and this needs {MAIN_SITE}: stop it with ./dev stop")
+			raise Failure(f"./dev start serves {site}, not {MAIN_SITE}. Run ./dev stop first")
 		yield f"http://127.0.0.1:{ports.known(bench)['web']}"
 		return
 	with ExitStack() as stack:
@@ -239,7 +240,7 @@ def lint(bench: Bench, args: list[str]) -> int:
 
 def lock(bench: Bench, args: list[str]) -> int:
 	ready.ensure_apps(bench)
-	say(f"Written: {installer.write_resolved(bench)}")
+	say(f"Written to {installer.write_resolved(bench)}")
 	return 0
 
 
@@ -259,5 +260,5 @@ def clean(bench: Bench, args: list[str]) -> int:
 
 def _confirmed(question: str) -> bool:
 	if not sys.stdin.isatty():
-		raise Failure("Nobody is there to ask: ./dev clean --yes removes the bench without asking")
+		raise Failure("There is no terminal to ask at: ./dev clean --yes removes the bench without asking")
 	return input(question).strip().lower() in ("y", "yes")

@@ -1,4 +1,4 @@
-"""sites/common_site_config.json, apps.txt and the sites' own settings, written from what is true now."""
+"""Writes sites/common_site_config.json, apps.txt and the settings of each site, with the present ports."""
 
 import json
 from pathlib import Path
@@ -7,14 +7,14 @@ from typing import Any
 from devtools import ports, redis
 from devtools.paths import MAIN_SITE, PICTURE_SITE, TEST_SITE, Bench
 
-SRS_TEST_DATABASE = 1  # the main site's learners are in database 0
-QUEUE_TEST_DATABASE = 1  # so that a running worker does not take the tests' jobs
-PICTURE_DATABASE = 2  # of each, for the site of `./dev screenshots`
+SRS_TEST_DATABASE = 1  # database 0 holds the learners of the main site
+QUEUE_TEST_DATABASE = 1  # a running worker takes jobs from database 0, and must not take the tests' jobs
+PICTURE_DATABASE = 2  # in both servers, for the site of `./dev screenshots`
 SRS_WRITE_TIMEOUT_SECONDS = 300
 
 
 def write(bench: Bench) -> None:
-	"""Idempotent; called whenever services start, because their ports may have changed."""
+	"""Writes all files. Called whenever services start, because ports may have changed. Calling it twice does no harm."""
 	_update(bench.sites / "common_site_config.json", _common(bench))
 	_write(bench.sites / "apps.txt", "frappe\nmemora\n")
 	for site, values in ((TEST_SITE, _test_site(bench)), (PICTURE_SITE, _picture_site(bench))):
@@ -48,7 +48,7 @@ def _picture_site(bench: Bench) -> dict[str, Any]:
 
 
 def _update(path: Path, values: dict[str, Any]) -> None:
-	"""Set our keys and keep the others: a person may have added some."""
+	"""Sets our keys and keeps all other keys, since a person may have added some."""
 	now = json.loads(path.read_text()) if path.is_file() else {}
 	_write(path, json.dumps({**now, **values}, indent=1, sort_keys=True) + "\n")
 

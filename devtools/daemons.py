@@ -1,4 +1,4 @@
-"""Starting a server and waiting until it answers."""
+"""Starts servers, and waits until they answer."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ SECONDS_BETWEEN_LOOKS = 0.05
 
 @dataclass(frozen=True)
 class Daemon:
-	"""A long-running program with its log, its pid file and the question whether it is ready."""
+	"""A long-running program with its log, its pid file, and a function that says whether the program is ready."""
 
 	name: str
 	args: Arguments
@@ -31,9 +31,10 @@ class Daemon:
 	seconds_to_stop: float = 60
 
 	def start(self, outlives: bool = False) -> "subprocess.Popen[bytes]":
-		"""Start and wait until ready; on failure or interruption nothing is left running.
+		"""Starts the program and waits until it is ready. Raises Failure if it ends or takes too long.
 
-		The kernel kills the program when the thread that called this has ended, be it by kill -9, unless it `outlives` it.
+		On failure or interruption the program is stopped. Unless `outlives` is set, the kernel kills the program when the
+		calling thread ends, even if `kill -9` ended that thread.
 		"""
 		process = self._spawn(outlives)
 		try:
@@ -73,7 +74,7 @@ class Daemon:
 
 
 def _die_with_starter() -> None:
-	"""By SIGKILL, which also ends one that hangs."""
+	"""Asks the kernel for a SIGKILL when the starter ends. A program that hangs would ignore a gentler signal."""
 	die_with_parent(signal.SIGKILL)
 
 

@@ -1,8 +1,8 @@
-"""New sites as dumps. To load one takes a second; Frappe takes half a minute to make a site.
+"""Keeps dumps of new sites. Loading a dump takes a second, while Frappe takes half a minute to make a site.
 
-A dump of Frappe alone is kept for all benches of this user, under a name that has the digest of everything it depends
-on: the files of Frappe, the version of MariaDB and the way the site was made. Nothing in it names a site, a database
-or a bench, and no value in it is encrypted.
+A dump of Frappe alone is kept for all benches of this user. Its file name has a digest of everything that the dump
+depends on: the files of Frappe, the version of MariaDB and the way the site was made. The dump names no site, database
+or bench, and holds no encrypted value.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from devtools import mariadb
 from devtools.paths import Bench
 
 IGNORED_DIRECTORIES = {".git", "__pycache__", "node_modules", "public"}
-KEPT = 5  # benches' Frappes; 2 MB each
+KEPT = 5  # dumps, one for each Frappe; 2 MB each
 
 
 def cache_directory() -> Path:
@@ -24,7 +24,7 @@ def cache_directory() -> Path:
 
 
 def cached_path(bench: Bench, recipe: str) -> Path:
-	"""Where the dump of a site of the bench's Frappe, made by this recipe, is or will be."""
+	"""Returns the path for the dump of a site that was made by this recipe with the bench's Frappe. The file may not exist."""
 	digest = hashlib.sha256(f"{recipe}\n{_mariadb_version()}\n".encode())
 	for path in _files(bench.frappe / "frappe"):
 		digest.update(f"{path.relative_to(bench.frappe)}\n".encode())
@@ -33,7 +33,7 @@ def cached_path(bench: Bench, recipe: str) -> Path:
 
 
 def keep(dump: Path, cached: Path) -> None:
-	"""Adds a dump to the cache, and removes the oldest ones beyond KEPT."""
+	"""Adds a dump to the cache, and removes the oldest dumps if there are more than KEPT."""
 	cached.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 	part = cached.with_name(f"{cached.name}.{os.getpid()}.part")
 	shutil.copyfile(dump, part)

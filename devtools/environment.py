@@ -1,4 +1,4 @@
-"""The virtual environment with Frappe and memora in it."""
+"""Makes the virtual environment with Frappe and memora, and separate environments for other programs."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from devtools.side_by_side import side_by_side
 
 
 def ensure_venv(bench: Bench) -> None:
-	"""The stamp is written last: an interrupted environment has none and is made again."""
+	"""Makes the virtual environment. The stamp is written last, so an environment without a stamp is made again."""
 	stamp = bench.env / ".memora-venv"
 	if stamp.is_file():
 		return
@@ -24,7 +24,7 @@ def ensure_venv(bench: Bench) -> None:
 
 
 def ensure_requirements(bench: Bench) -> None:
-	"""Frappe and memora with their requirements, again when either pyproject.toml changed."""
+	"""Installs Frappe, memora and what they require. Installs again when the pyproject.toml of either has changed."""
 	stamp = bench.env / ".memora-requirements"
 	fingerprint = _fingerprint(bench)
 	if stamp.is_file() and stamp.read_text() == fingerprint:
@@ -43,7 +43,7 @@ def _fingerprint(bench: Bench) -> str:
 
 
 def link_app(bench: Bench) -> None:
-	"""apps/memora is this checkout, relative so that the directory may be moved as a whole."""
+	"""Links apps/memora to this checkout. The link is relative, so that checkout and bench can be moved together."""
 	link = bench.apps / "memora"
 	target = Path(os.path.relpath(PROJECT, bench.apps.resolve()))
 	if link.is_symlink() and link.readlink() == target:
@@ -53,15 +53,15 @@ def link_app(bench: Bench) -> None:
 
 
 def ensure_sources(bench: Bench) -> None:
-	"""The virtual environment, uv in it, and the sources of both apps; installs neither."""
-	ensure_venv(bench)  # its pip fetches uv, and Frappe from PyPI
+	"""Makes the virtual environment, puts uv into it, and fetches the sources of both apps. Installs neither app."""
+	ensure_venv(bench)  # first, because its pip fetches uv, and Frappe if Frappe comes from PyPI
 	side_by_side(lambda: installer.ensure_uv(bench), lambda: frappe_source.ensure(bench))
 	link_app(bench)
 
 
 def ensure_beside(bench: Bench, name: str, requirements: Path) -> Path:
-	"""Makes an environment of its own, with just the packages of a file, and returns the folder of its programs."""
-	environment = (bench.root / name).resolve()  # benches inside a bench have a link there
+	"""Makes a separate environment with just the packages that a file names. Returns the folder of its programs."""
+	environment = (bench.root / name).resolve()  # in a bench inside a bench, this is a link
 	log = bench.log(name)
 	stamp = environment / ".memora-requirements"
 	with exclusive(environment.with_suffix(".lock"), f"another ./dev that installs {name}"):
@@ -74,5 +74,5 @@ def ensure_beside(bench: Bench, name: str, requirements: Path) -> Path:
 
 
 def ensure_rq_dashboard(bench: Bench) -> Path:
-	"""Its program, in an environment of its own: it needs packages that Frappe has in other versions or not at all."""
+	"""Returns the program rq-dashboard. Its environment is separate: some of its packages conflict with Frappe's."""
 	return ensure_beside(bench, "rq-dashboard", PROJECT / "devtools" / "rq-dashboard.txt") / "rq-dashboard"

@@ -1,4 +1,4 @@
-"""A bench of their own for the tests that kill its servers: private, disposable, a copy of the test site on it."""
+"""The fault bench: a separate bench with a copy of the test site. The fault tests kill its servers."""
 
 import json
 import secrets
@@ -13,19 +13,19 @@ from devtools.paths import MAIN_SITE, TEST_SITE, Bench
 from devtools.pids import PidFile
 
 DATABASE = "memora_faults"
-PORTS_ABOVE = 10_000  # the other bench's: neither takes a port that the other has just lost
-# Later lines win. Killed and restarted within seconds: small files, little memory
+PORTS_ABOVE = 10_000  # above the ports of the bench around it, so that neither takes a port which the other has just lost
+# These lines come last, so they win. Small files and little memory let a killed server restart within seconds.
 MARIADB_OPTIONS = "innodb_log_file_size = 64M\ninnodb_buffer_pool_size = 256M\n"
 
 
 def of(bench: Bench) -> Bench:
-	"""Where a bench keeps its fault bench; it may not have been made yet."""
+	"""Returns the fault bench inside a bench. Its folder may not exist yet."""
 	return Bench(bench.root / "faults")
 
 
 @contextmanager
 def made(bench: Bench) -> Iterator[Bench]:
-	"""The fault bench, for this block alone, with what needs no server; another run waits."""
+	"""Makes the fault bench, without starting a server, and reserves it for the block. Another run waits."""
 	own = of(bench)
 	own.make_directories()
 	with exclusive(own.run / "in-use.lock", "another run of the fault tests"):
@@ -47,19 +47,19 @@ def _link(link: Path, target: Path) -> None:
 	if link.is_symlink():
 		return
 	if link.is_dir():
-		link.rmdir()  # make_directories has made an empty one
+		link.rmdir()  # make_directories has made an empty folder
 	link.symlink_to(Path("..") / target.name)
 
 
 def stop_left_behind(own: Bench) -> None:
-	"""What a killed run has left running."""
+	"""Stops the servers that a killed run has left running."""
 	for path in sorted(own.run.glob("*.json")):
 		if path.stem != "ports":
 			PidFile(path).stop(seconds=1)
 
 
 def claim_ports(own: Bench) -> None:
-	"""Ports for MariaDB and the three Redis, kept over restarts."""
+	"""Claims ports for MariaDB and the three Redis. The servers keep their ports when they restart."""
 	for name in services.PORTS.values():
 		ports.claim(own, name)
 	mariadb.configure(own, ports.known(own)["mariadb"])
@@ -73,7 +73,7 @@ def daemon(own: Bench, name: str) -> Daemon:
 
 
 def fill(own: Bench, bench: Bench) -> None:
-	"""The site, anew: a copy of the test site. MariaDB must be running in both benches."""
+	"""Makes the site of the fault bench again, as a copy of the test site. MariaDB must be running in both benches."""
 	dump = own.root / "test-site.sql"
 	copied = json.loads((bench.site(TEST_SITE) / "site_config.json").read_text())
 	mariadb.dump(bench, copied["db_name"], dump)

@@ -1,4 +1,4 @@
-"""Where Frappe comes from: MEMORA_FRAPPE, else the official repository, else PyPI's renamed copy of it."""
+"""Fetches Frappe: from where MEMORA_FRAPPE says, else from the official repository, else the renamed copy on PyPI."""
 
 import json
 import os
@@ -16,10 +16,10 @@ from devtools.report import Failure, say, step
 OFFICIAL_URL, OFFICIAL_BRANCH = "https://github.com/frappe/frappe", "version-15"
 SECONDS_TO_REACH_GITHUB = 5
 
-# Frappe 15.0.0-dev of August 2023 under another name; the sdist, because it carries the pyproject.toml
+# Frappe 15.0.0-dev of August 2023 under another name. The sdist is taken, because a wheel has no pyproject.toml.
 COPY = "criscostack==1.0.0"
 COPY_SHA256 = "82f55713e9ee191d5a6c8eaba215ae3da4ab9ee20d8eaa27f501351ee6345478"
-# In this order: the longer names first
+# The order matters: longer names come first
 RENAMES = [
 	(re.compile(old), new)
 	for old, new in (
@@ -29,13 +29,13 @@ RENAMES = [
 		(b"Criscoerp", b"ERPNext"),
 		(b"criscoerp", b"erpnext"),
 		(b"Crisco", b"Frappe"),
-		# "brik" is also a part of words in the translations
+		# in the translations, "brik" is also a part of words
 		(rb"(?<![a-z])brik(?![a-z])", b"bench"),
 	)
 ]
 BINARY = re.compile(rb"\0")
 
-# What GitHub-pinned requirements are on the registries
+# Requirements that Frappe pins to GitHub, and what they are called on PyPI and npm
 PYTHON_PIN = re.compile(r'"([\w.-]+) @ git\+https://github\.com/[^"]*"')
 NODE_PIN = re.compile(r'("air-datepicker"): "github:[^"]*"')
 NODE_REPLACEMENT = r'\1: "2.2.3"'
@@ -56,7 +56,7 @@ def ensure(bench: Bench) -> None:
 	if have and wanted and have != wanted:
 		raise Failure(
 			f"{bench.root} was made with Frappe from {have}, and MEMORA_FRAPPE now names {wanted}.\n"
-			"Run ./dev clean first, or set MEMORA_BENCH to another directory to have both."
+			"Run ./dev clean first. Or keep both: set MEMORA_BENCH to another directory."
 		)
 	if have:
 		return
@@ -80,7 +80,7 @@ def _from_environment() -> Source | None:
 	if "://" not in value and not value.startswith("git@"):
 		raise Failure(f"MEMORA_FRAPPE={value} is neither a directory nor a git URL")
 	url, _, ref = value.rpartition("@")
-	# the @ of git@host or user:password@host is no ref's
+	# the @ in git@host or user:password@host does not begin a ref
 	return Source("git", url, ref) if url and ":" not in ref else Source("git", value)
 
 
@@ -101,7 +101,7 @@ def github_answers() -> bool:
 
 
 def _fetch(bench: Bench, source: Source) -> None:
-	"""Made beside its place and moved there when complete, so that a half-made one is never used."""
+	"""Fetches Frappe into a folder beside its place, and moves it when complete. So a half-fetched Frappe is never used."""
 	part = bench.root / "frappe.part"
 	for old in (part, bench.frappe):
 		shutil.rmtree(old, ignore_errors=True)
@@ -113,9 +113,9 @@ def _fetch(bench: Bench, source: Source) -> None:
 
 
 def _copy(bench: Bench, source: Source, part: Path) -> None:
-	"""A copy of the working tree as it is: the checkout itself stays untouched."""
+	"""Copies the working tree as it is, uncommitted changes included. The checkout itself stays untouched."""
 	if not (Path(source.where) / "frappe" / "__init__.py").is_file():
-		raise Failure(f"{source.where} is no checkout of Frappe")
+		raise Failure(f"{source.where} is not a checkout of Frappe")
 	shutil.copytree(
 		source.where, part, symlinks=True, ignore=shutil.ignore_patterns(".git", "node_modules", "*.pyc")
 	)
@@ -161,7 +161,7 @@ def _unpack(bench: Bench, source: Source, part: Path) -> None:
 
 
 def _rename(tree: Path) -> None:
-	"""Give Frappe its name back, in texts and file names, the deepest first."""
+	"""Gives Frappe its name back, in texts and in file names. The deepest paths come first, so that all paths stay valid."""
 	for path in sorted(tree.rglob("*"), key=lambda path: -len(path.parts)):
 		if path.is_file():
 			_rename_text(path)

@@ -1,7 +1,7 @@
-"""Installing Python packages in the bench: with uv, which takes seconds, or with pip where there is no uv.
+"""Installs Python packages in the bench: with uv, which takes seconds, or with pip where there is no uv.
 
-devtools/resolved/ holds, for versions of Frappe, which version of each package was resolved, with hashes. They are
-used where they fit; otherwise the packages are resolved anew. `./dev lock` writes them.
+A file in devtools/resolved/ lists the resolved version of each package, with hashes, for one version of Frappe. If the
+file fits, it is used; otherwise the packages are resolved again. `./dev lock` writes these files.
 """
 
 import ast
@@ -15,13 +15,13 @@ from devtools.paths import PROJECT, Bench
 from devtools.report import Failure, say, step, tail
 
 UV = "uv==0.13.9"
-# setuptools 81 dropped pkg_resources, which gunicorn 20 imports
+# gunicorn 20 imports pkg_resources, which setuptools 81 dropped
 BUILD_TOOLS = ("pip", "setuptools<81", "wheel")
 RESOLVED = PROJECT / "devtools" / "resolved"
 OLDEST_PYTHON = "3.10"
-PINNED_BY_FRAPPE = "gunicorn"  # to a commit on GitHub; where there is no GitHub, to a release
+PINNED_BY_FRAPPE = "gunicorn"  # to a commit on GitHub; where GitHub can't be reached, a release is installed
 VERSION = re.compile(r'^__version__ = "([\w.+-]+)"', re.MULTILINE)
-# uv reads no pip.conf, which a company's mirror or a proxy's certificate may be named in
+# A company's mirror or a proxy's certificate may be named in pip.conf, which uv does not read
 UV_NAMES = {
 	"index-url": "UV_DEFAULT_INDEX",
 	"extra-index-url": "UV_INDEX",
@@ -32,7 +32,7 @@ UV_NAMES = {
 
 
 def ensure_uv(bench: Bench) -> None:
-	"""Puts uv into the bench's environment. Where that fails, pip does all the work, and this says so."""
+	"""Puts uv into the bench's environment. If that fails, prints that pip will do the work instead."""
 	_ensure_uv(bench.python, bench.log("pip"))
 
 
@@ -43,11 +43,11 @@ def _ensure_uv(python: Path, log: Path) -> None:
 		with step("Installing uv"):
 			shell.run([python, "-m", "pip", "install", "-q", UV], log)
 	except Failure as failure:
-		say(f"           No uv, so pip installs the packages, which takes minutes. ({failure})")
+		say(f"           No uv: pip installs the packages, which takes minutes. ({failure})")
 
 
 def install_file(python: Path, requirements: Path, log: Path) -> None:
-	"""Installs the packages that a file names, and not what they require, into this Python's environment."""
+	"""Installs just the packages that a file names into this Python's environment, without their requirements."""
 	_ensure_uv(python, log)
 	uv = python.with_name("uv")
 	options: shell.Arguments = ["-q", "--no-deps", "-r", requirements]
@@ -65,15 +65,15 @@ def install_apps(bench: Bench) -> None:
 		return
 	lock = resolved(bench)
 	if not lock.is_file():
-		say(f"           {lock.name} is not in devtools/resolved: resolving the packages anew")
+		say(f"           {lock.name} is not in devtools/resolved: resolving the packages again")
 		_uv_install(bench)
 		return
 	try:
 		_uv_install(bench, "--constraint", lock)
 	except Failure as failure:
 		if "Hash mismatch" in tail(bench.log("pip")):
-			raise  # somebody has changed a release, on its way or at its source
-		say(f"           devtools/resolved/{lock.name} does not fit: resolving the packages anew ({failure})")
+			raise  # somebody has changed a release, at its source or on its way here
+		say(f"           {lock.name} does not fit: resolving the packages again ({failure})")
 		_uv_install(bench)
 
 
@@ -93,7 +93,7 @@ def _uv_install(bench: Bench, *options: str | Path) -> None:
 
 
 def _uv_settings(python: Path) -> dict[str, str]:
-	"""pip's settings under uv's names. What the environment says for uv itself counts more."""
+	"""Returns pip's settings under uv's names. Leaves out a setting that the environment already gives to uv."""
 	listing: shell.Arguments = [python, "-m", "pip", "config", "list"]
 	lines = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.splitlines()
 	settings = {}
@@ -101,20 +101,20 @@ def _uv_settings(python: Path) -> dict[str, str]:
 		if name_of_uv := UV_NAMES.get(name.rpartition(".")[2]):
 			settings[name_of_uv] = ast.literal_eval(value)
 	if "UV_INDEX" in settings:
-		settings["UV_INDEX_STRATEGY"] = "unsafe-best-match"  # pip takes the best of all indexes, too
+		settings["UV_INDEX_STRATEGY"] = "unsafe-best-match"  # pip, too, takes the best version of all indexes
 	return {name: value for name, value in settings.items() if name not in os.environ}
 
 
 def resolved(bench: Bench) -> Path:
-	"""Where the resolved versions for the bench's Frappe are, if somebody has kept them: one file for a major version."""
+	"""Returns the path of the resolved versions for the bench's Frappe, one file for a major version. It may not exist."""
 	(version,) = VERSION.findall((bench.frappe / "frappe" / "__init__.py").read_text())
 	return RESOLVED / f"frappe-{version if version.endswith('-dev') else version.partition('.')[0]}.txt"
 
 
 def write_resolved(bench: Bench) -> Path:
-	"""Resolves the packages anew from PyPI, for all Pythons that Frappe supports, and keeps versions and hashes."""
+	"""Resolves the packages again from PyPI, for all Pythons that Frappe supports. Writes versions and hashes to a file."""
 	if not _uv(bench).is_file():
-		raise Failure("uv could not be installed, and only uv can resolve for several Pythons at once")
+		raise Failure("No uv could be installed, and pip can't resolve for several Pythons at once")
 	path = resolved(bench)
 	path.parent.mkdir(exist_ok=True)
 	part = bench.root / path.name

@@ -1,7 +1,7 @@
-"""Stops a bench's services when the last command that used them was killed. A command that ends otherwise does so itself.
+"""Stops a bench's services when the last command that used them was killed. All other commands stop the services themselves.
 
-Each command holds a shared lock while it uses the services, and the kernel takes the lock away from one that is
-killed. The keeper waits for the lock in a process of its own: python -m devtools.keeper <the bench's directory>.
+Each command holds a shared lock while it uses the services, and the kernel frees the lock when the command is killed.
+The keeper waits for the lock in a process of its own: python -m devtools.keeper <the bench's directory>.
 """
 
 import fcntl
@@ -13,7 +13,7 @@ from devtools.paths import Bench
 
 
 def main(bench: Bench) -> None:
-	"""Returns when no command uses the services, and those that commands have started are stopped."""
+	"""Waits until no command uses the services, and then stops the services that commands have started."""
 	done = False
 	while not done:
 		with services.in_use_lock(bench) as in_use:

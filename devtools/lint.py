@@ -1,6 +1,6 @@
-"""`./dev lint`: every check that needs no site. Its tools stand in environments of their own, so no bench is needed.
+"""`./dev lint`: runs every check that needs no site. Its tools have separate environments, so it needs no bench.
 
-Versions are pinned: those from PyPI in lint.txt, those from npm in javascript/package-lock.json.
+The versions of the tools are pinned: in lint.txt for PyPI, in javascript/package-lock.json for npm.
 """
 
 import argparse
@@ -18,16 +18,16 @@ from devtools.report import Failure, say, step
 REQUIREMENTS = PROJECT / "devtools" / "lint.txt"
 JAVASCRIPT = PROJECT / "devtools" / "javascript"
 WORKFLOWS = sorted((PROJECT / ".github" / "workflows").glob("*.yml"))
-SECONDS_TO_ASK = 30  # for vulnerabilities: a network that does not answer must not hold up the rest
-NOT_ASKED = 75  # EX_TEMPFAIL of sysexits.h, by which vulnerabilities.py says that nobody answered
+SECONDS_TO_ASK = 30  # for vulnerabilities: a network that does not answer must not hold up the other checks
+NOT_ASKED = 75  # EX_TEMPFAIL of sysexits.h: vulnerabilities.py exits so when nobody answered
 
 
 class Found(Exception):
-	"""What a check has found, for people to read."""
+	"""A check failed. The message shows what the check found."""
 
 
 class Skipped(Exception):
-	"""Why a check can't be made here."""
+	"""A check can't be made here. The message says why."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def run(bench: Bench, args: list[str]) -> int:
 	parser.add_argument("--fix", action="store_true")
 	options = parser.parse_args(args)
 	if unknown := [name for name in options.checks if name not in CHECKS]:
-		raise Failure(f"There is no check {', '.join(unknown)}, only {', '.join(CHECKS)}")
+		raise Failure(f"There is no check {', '.join(unknown)}. The checks are {', '.join(CHECKS)}")
 	_ensure_tools(bench)
 	outcomes = [_outcome(bench, name, options.fix) for name in options.checks or CHECKS]
 	counts = ", ".join(f"{outcomes.count(o)} {o}" for o in ("passed", "skipped", "failed") if o in outcomes)
@@ -52,7 +52,7 @@ def run(bench: Bench, args: list[str]) -> int:
 
 
 def _outcome(bench: Bench, name: str, fix: bool) -> str:
-	"""Runs a check and prints its line, below what it has found."""
+	"""Runs a check. Prints what it has found, and a line with the outcome. Returns passed, skipped or failed."""
 	begin, outcome, remark = time.monotonic(), "passed", ""
 	try:
 		CHECKS[name].run(bench, fix)
@@ -66,7 +66,7 @@ def _outcome(bench: Bench, name: str, fix: bool) -> str:
 
 
 def _expect_success(args: Sequence[str | Path]) -> None:
-	"""Runs a program in the project's folder; raises Found with what it printed unless it exits with 0."""
+	"""Runs a program in the project's folder. Raises Found with its output unless the program exits with 0."""
 	done = subprocess.run(
 		args,
 		cwd=PROJECT,
@@ -107,12 +107,12 @@ def _workflows(bench: Bench, fix: bool) -> None:
 
 def _packages(bench: Bench, fix: bool) -> None:
 	if not bench.python.is_file():
-		raise Skipped("there is no bench yet, ./dev setup makes one")
+		raise Skipped("there is no bench yet; ./dev setup makes one")
 	_expect_success([bench.python, "-m", "pip", "check"])
 
 
 def _vulnerabilities(bench: Bench, fix: bool) -> None:
-	"""Of the versions in the bench, where there is one: lint.txt grows old."""
+	"""Looks up the versions in the bench. Without a bench, looks up those in lint.txt, which may be older."""
 	python = bench.python if bench.python.is_file() else _tool(bench, "python")
 	args = [python, PROJECT / "devtools" / "vulnerabilities.py", PROJECT / "pyproject.toml"]
 	try:
@@ -127,12 +127,12 @@ def _vulnerabilities(bench: Bench, fix: bool) -> None:
 
 CHECKS = {
 	"python": Check("ruff's checks", _python),
-	"formatting": Check("Python stands as ruff formats it", _formatting),
-	"types": Check("mypy's: is what functions say of themselves true?", _types),
-	"javascript": Check("Biome's checks and formatting of what browsers load", _javascript),
-	"workflows": Check("GitHub's workflows: their keys, and their security", _workflows),
-	"packages": Check("pip check of the bench's environment", _packages),
-	"vulnerabilities": Check("known ones of what memora itself requires", _vulnerabilities),
+	"formatting": Check("ruff's formatting of Python", _formatting),
+	"types": Check("mypy's check of types", _types),
+	"javascript": Check("Biome's checks and formatting of the code for browsers", _javascript),
+	"workflows": Check("keys and security of the workflows for GitHub", _workflows),
+	"packages": Check("pip check in the bench's environment", _packages),
+	"vulnerabilities": Check("known vulnerabilities in what memora requires", _vulnerabilities),
 }
 
 
@@ -144,7 +144,7 @@ def _tool(bench: Bench, name: str) -> Path:
 
 
 def _biome(bench: Bench) -> Path:
-	"""The program itself: npm's way to it starts a Node first."""
+	"""Returns Biome's own program. The program that npm links would start Node first."""
 	modules = bench.root / "javascript" / "node_modules" / "@biomejs"
 	return next(path for path in modules.glob("cli-*/biome"))
 
@@ -166,7 +166,7 @@ def _ensure_from_npm(bench: Bench) -> None:
 	for path in (JAVASCRIPT / "package.json", lock):
 		(folder / path.name).write_text(path.read_text())
 	npm = node.ensure_npm(bench, _tool(bench, "python"))
-	with step("Installing the linter of JavaScript"):
+	with step("Installing the linter for JavaScript"):
 		options = ["--ignore-scripts", "--no-audit", "--no-fund"]
 		shell.run([*npm, "ci", *options, "--prefix", folder], bench.log("lint"))
 	stamp.write_text(lock.read_text())

@@ -1,4 +1,4 @@
-"""File locks between several `./dev` on one bench. The kernel frees them when their holder dies."""
+"""File locks, by which several `./dev` share one bench. The kernel frees a lock when its holder dies."""
 
 import fcntl
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ def try_lock(file: IO[str], kind: int) -> bool:
 
 @contextmanager
 def exclusive(path: Path, waiting_for: str = "") -> Iterator[None]:
-	"""Hold the lock alone; `waiting_for` is said to the person when someone else holds it."""
+	"""Holds the lock alone for the block. If somebody else holds it, prints what it is waiting for, and waits."""
 	with path.open("a") as file:
 		if not try_lock(file, fcntl.LOCK_EX):
 			if waiting_for:

@@ -1,4 +1,4 @@
-"""The bench's own MariaDB: its data directory, root login and server."""
+"""The bench's own MariaDB: data directory, root login, server and dumps."""
 
 import configparser
 import getpass
@@ -18,12 +18,12 @@ from devtools.report import Failure, step
 
 LARGEST_BUFFER_POOL_BYTES = 4 * 1024**3
 DUMP_TRIES = 5
-BUFFER_POOL_SHARE = 0.25  # of the machine's memory: Redis, web and workers live here, too
+BUFFER_POOL_SHARE = 0.25  # of the machine's memory: Redis, web server and workers need memory, too
 
 CONFIG = """\
 [mariadbd]
 datadir = {data}
-# a server deletes all temporary tables in its tmpdir when it starts, whosever they are; the other server dies of it
+# A server that starts deletes all temporary tables in its tmpdir. Another server with that tmpdir would die.
 tmpdir = {temporary}
 socket = {socket}
 pid-file = {run}/mariadbd.pid
@@ -35,13 +35,13 @@ collation-server = utf8mb4_unicode_ci
 skip-character-set-client-handshake
 innodb_buffer_pool_size = {buffer_pool_bytes}
 innodb_log_file_size = 512M
-# a commit that was answered survives a power cut
+# An acknowledged commit survives a power cut.
 innodb_flush_log_at_trx_commit = 1
 max_connections = 500
 performance_schema = OFF
 skip-log-bin
 """
-# The installer's anonymous users would shadow a site's own user at localhost
+# The installer makes anonymous users, which would shadow a site's own user at localhost
 SECURE = """\
 FLUSH PRIVILEGES;
 DELETE FROM mysql.global_priv WHERE User = '' OR (User = 'root' AND Host <> 'localhost');
@@ -65,7 +65,7 @@ def ensure_data(bench: Bench) -> None:
 
 
 def _make_data(bench: Bench) -> None:
-	"""Made beside its place and moved there when complete, so that a half-made one is never used."""
+	"""Makes the data beside their place, and moves them when complete. So half-made data are never used."""
 	for old in (bench.mariadb_data, part := bench.root / "mariadb.part"):
 		shutil.rmtree(old, ignore_errors=True)
 	log, user = bench.log("mariadb-install"), getpass.getuser()
@@ -88,7 +88,7 @@ def _make_data(bench: Bench) -> None:
 
 
 def _bootstrap(bench: Bench, data: Path, statements: str, log: Path) -> None:
-	"""Run statements without ever opening a port: root has no password yet."""
+	"""Runs statements without opening a port, because root has no password yet."""
 	sql = data.with_suffix(".sql")
 	sql.touch(mode=0o600)
 	sql.write_text(statements)
@@ -155,7 +155,7 @@ def execute(bench: Bench, statements: str) -> None:
 
 
 def dump(bench: Bench, database: str, path: Path) -> None:
-	"""Writes a database to a file, as one transaction sees it; anew when somebody altered a table meanwhile."""
+	"""Writes a database to a file, as one transaction sees it. Begins again if somebody alters a table meanwhile."""
 	args = client(bench, "--single-transaction", "--skip-comments", database, name="mariadb-dump")
 	part = path.with_suffix(".part")
 	for attempt in range(1, DUMP_TRIES + 1):
@@ -170,20 +170,23 @@ def dump(bench: Bench, database: str, path: Path) -> None:
 
 
 def load(bench: Bench, path: Path, database: str, password: str) -> None:
-	"""Makes a database anew from a dump, with a user of the same name whose own it is."""
+	"""Makes a database from a dump, and a user with that name who owns it. A database with that name is replaced."""
 	execute(bench, CREATE.format(name=database, password=password))
 	with path.open("rb") as statements:
 		shell.run(client(bench, database), bench.log("sites"), stdin=statements)
 
 
 def drop(bench: Bench, database: str) -> None:
-	"""Removes a database and the user of the same name, if they exist."""
+	"""Removes a database and the user who has its name, if they exist."""
 	execute(bench, DROP.format(name=database))
 
 
 @contextmanager
 def hasty(bench: Bench) -> Iterator[None]:
-	"""Inside the block a power cut may lose commits: for data that is made again if the block does not end."""
+	"""Commits without waiting for the disk during the block.
+
+	A power cut may lose commits. Use it for data that are made again if the block does not end.
+	"""
 	execute(bench, "SET GLOBAL innodb_flush_log_at_trx_commit = 0")
 	try:
 		yield

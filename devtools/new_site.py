@@ -1,7 +1,7 @@
-"""A new Frappe site, ready for its first request: no set-up wizard, and a time zone.
+"""Makes a Frappe site that is ready for its first request: without the set-up wizard, and with a time zone.
 
-Run in `sites/` by the bench's Python: python -m devtools.new_site <site> <time zone> <options of bench new-site>.
-One process does it all, since each one takes a second to import Frappe.
+The bench's Python runs it in `sites/`: python -m devtools.new_site <site> <time zone> <options of bench new-site>.
+One process does all the work, because each process takes a second to import Frappe.
 """
 
 import sys

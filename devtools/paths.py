@@ -1,4 +1,4 @@
-"""Where the bench keeps its things. Nothing is written outside `Bench.root` (but for a too long socket path)."""
+"""The paths of a bench. Nothing is written outside `Bench.root`, except a socket whose path would be too long."""
 
 import hashlib
 import os
@@ -9,8 +9,8 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 MAIN_SITE = "memora.localhost"
 TEST_SITE = "test.memora.localhost"
-PICTURE_SITE = "pictures.memora.localhost"  # there while `./dev screenshots` runs
-# sun_path holds 108 bytes; MariaDB appends nothing, but leave room
+PICTURE_SITE = "pictures.memora.localhost"  # exists while `./dev screenshots` runs
+# The kernel allows a socket 108 bytes. MariaDB appends nothing, but leave room.
 LONGEST_SOCKET_PATH = 100
 
 
@@ -46,7 +46,7 @@ class Bench:
 
 	@property
 	def run(self) -> Path:
-		"""Pid files, locks, ports and the database's root password."""
+		"""The folder for pid files, locks, ports and the database's root password."""
 		return self.root / "run"
 
 	@property
@@ -55,17 +55,17 @@ class Bench:
 
 	@property
 	def temporary(self) -> Path:
-		"""MariaDB's temporary tables."""
+		"""The folder for MariaDB's temporary tables."""
 		return self.root / "tmp"
 
 	@property
 	def mariadb_client(self) -> Path:
-		"""Option file of the mariadb client: the root login. Readable by its owner only."""
+		"""The option file of the mariadb client, with the root login. Only its owner can read it."""
 		return self.run / "mariadb-root.cnf"
 
 	@property
 	def pristine_dump(self) -> Path:
-		"""A new site with Frappe alone; the bench's sites are made from it."""
+		"""The dump of a new site with Frappe alone. The bench's sites are made from this dump."""
 		return self.root / "pristine.sql"
 
 	def site(self, name: str) -> Path:
@@ -78,7 +78,7 @@ class Bench:
 		return self.logs / f"{name}.log"
 
 	def socket(self) -> Path:
-		"""MariaDB's unix socket: in `run`, or in a short private directory where that path is too long."""
+		"""Returns the path of MariaDB's unix socket: in `run`, or in a private directory if that path is too long."""
 		socket = self.run / "mariadb.sock"
 		if len(os.fsencode(socket)) <= LONGEST_SOCKET_PATH:
 			return socket
@@ -101,5 +101,5 @@ def _private_directory(root: Path) -> Path:
 
 
 def current_bench() -> Bench:
-	"""The bench of this checkout, or the one MEMORA_BENCH names."""
+	"""Returns the bench that MEMORA_BENCH names, or else the bench of this checkout."""
 	return Bench(Path(os.environ.get("MEMORA_BENCH") or PROJECT / ".bench").resolve())

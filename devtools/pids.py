@@ -1,4 +1,4 @@
-"""Pid files that name a process for sure: the pid may be reused, the pid with its start time is not."""
+"""Pid files that name one process for sure. A pid may be used again, but not together with the start time."""
 
 import json
 import os
@@ -27,7 +27,7 @@ class PidFile:
 		self.path.unlink(missing_ok=True)
 
 	def pid(self) -> int | None:
-		"""The pid while that very process lives, else None."""
+		"""Returns the pid while the process that was written lives, else None."""
 		try:
 			record = json.loads(self.path.read_text())
 		except (FileNotFoundError, ValueError):
@@ -36,7 +36,7 @@ class PidFile:
 		return record["pid"] if started and started == record["started"] else None
 
 	def stop(self, seconds: float) -> None:
-		"""SIGTERM, wait, and SIGKILL for its process group if it is still there after `seconds`."""
+		"""Ends the process: sends SIGTERM, waits up to `seconds`, and then sends SIGKILL if the process is still there."""
 		self._send(signal.SIGTERM)
 		deadline = time.monotonic() + seconds
 		while self.pid() and time.monotonic() < deadline:
@@ -58,11 +58,11 @@ class PidFile:
 
 
 def _start_time(pid: int) -> str | None:
-	"""Field 22 of /proc/<pid>/stat, in clock ticks since boot; None when it is gone or a zombie."""
+	"""Returns a process's start time in clock ticks since boot: field 22 of /proc/<pid>/stat. None if it is gone or a zombie."""
 	try:
 		stat = Path(f"/proc/{pid}/stat").read_text()
 	except (FileNotFoundError, ProcessLookupError):
 		return None
-	# the name in field 2 may hold spaces and parentheses
+	# field 2, the name, may hold spaces and parentheses
 	fields = stat[stat.rindex(")") + 2 :].split()
 	return None if fields[0] == "Z" else fields[19]

@@ -1,4 +1,4 @@
-"""The bench's loopback ports: well away from the system services' own, remembered, replaced when taken."""
+"""Chooses the bench's loopback ports, away from those of system services. A bench keeps its ports unless one is taken."""
 
 import json
 import socket
@@ -28,9 +28,9 @@ def known(bench: Bench) -> dict[str, int]:
 
 
 def claim(bench: Bench, name: str) -> int:
-	"""The remembered port of a service that is about to start, or the next free one, from now on remembered.
+	"""Returns a port for a service that is about to start, and remembers the port: the one of last time, or the next free one.
 
-	Two benches that start at the same moment get different ports: each reserves its own before the service listens.
+	Two benches that start at once get different ports, because each reserves a port before its service listens.
 	"""
 	ports = known(bench)
 	others = {port for other, port in ports.items() if other != name}
@@ -43,10 +43,10 @@ def claim(bench: Bench, name: str) -> int:
 
 
 def _reserve(port: int) -> bool:
-	"""Says whether the port is this process's from now until it ends.
+	"""Reserves a port for this process until the process ends. Returns False if another process has reserved the port.
 
-	A socket with a name in Linux's abstract namespace stands for the port: all users of the machine see it, it leaves no file,
-	and the kernel removes it when its process is gone, however that ended.
+	A socket with a name in Linux's abstract namespace stands for the port. All users of the machine see such a socket, and it
+	leaves no file. The kernel removes it when the process ends, even by `kill -9`.
 	"""
 	if port in _reserved:
 		return True
@@ -78,9 +78,11 @@ def any_free() -> int:
 
 @contextmanager
 def held(port: int) -> Iterator[None]:
-	"""Nobody listens at a port for the block, nor can begin to: who connects is refused."""
+	"""Occupies a port for the block without listening. Nobody else can listen there, and connections are refused."""
 	with socket.socket() as holder:
-		holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of the last server linger
+		# set for the bind, because old connections of the last server may linger at the port
+		holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 		holder.bind(("127.0.0.1", port))
-		holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)  # which the next one must allow, too
+		# unset now, or another socket could bind the port
+		holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
 		yield

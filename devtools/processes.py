@@ -1,6 +1,6 @@
-"""Web server, workers, scheduler and rq-dashboard as real processes: for `./dev start`; as context managers, for tests.
+"""Runs web server, workers, scheduler and rq-dashboard as real processes, for `./dev start` and for tests.
 
-Each waits until it is ready and is stopped by its pid when its block ends, whatever happened in it.
+Each context manager waits until its process is ready. When the block ends, even by an error, the process is stopped by pid.
 """
 
 import itertools
@@ -28,7 +28,7 @@ _serial = itertools.count(1)
 
 @dataclass(frozen=True)
 class Handle:
-	"""A running process. `url` is set for one that speaks HTTP."""
+	"""A running process. `url` is set if the process speaks HTTP."""
 
 	name: str
 	process: "subprocess.Popen[bytes]"
@@ -55,7 +55,7 @@ def web(
 	name: str = "",
 	app: str = "devtools.wsgi:application",
 ) -> Iterator[Handle]:
-	"""Gunicorn for one site (default: MEMORA_SITE, else the main one); port 0 takes a free one."""
+	"""Runs gunicorn for one site. Without `site` this is MEMORA_SITE, or else the main site. Port 0 takes a free port."""
 	bench = current_bench()
 	site = site or os.environ.get("MEMORA_SITE", MAIN_SITE)
 	port = port or ports.any_free()
@@ -74,7 +74,7 @@ def worker(
 	log: Path | None = None,
 	name: str = "",
 ) -> Iterator[Handle]:
-	"""One RQ worker on these queues, of the queue Redis that FRAPPE_REDIS_QUEUE names (default: the bench's)."""
+	"""Runs one RQ worker on these queues. The queues are in the Redis that FRAPPE_REDIS_QUEUE names, or else in the bench's."""
 	bench = current_bench()
 	env = {**(env or {})}
 	env["FRAPPE_REDIS_QUEUE"] = patient(env.get("FRAPPE_REDIS_QUEUE") or queue_url(bench))
@@ -97,7 +97,7 @@ def scheduler(
 def rq_dashboard(
 	port: int = 0, env: Mapping[str, str] | None = None, log: Path | None = None, name: str = ""
 ) -> Iterator[Handle]:
-	"""rq-dashboard on the queue's Redis; port 0 takes a free one."""
+	"""Runs rq-dashboard on the Redis of the queues. Port 0 takes a free port."""
 	bench = current_bench()
 	program = environment.ensure_rq_dashboard(bench)
 	port = port or ports.any_free()
@@ -117,7 +117,7 @@ def queue_url(bench: Bench) -> str:
 
 
 def patient(url: str) -> str:
-	"""The URL without its socket_timeout: an idle worker blocks on Redis for minutes, and would die of it."""
+	"""Returns the URL without socket_timeout. An idle worker blocks on Redis for minutes, and would die by the timeout."""
 	base, _, query = url.partition("?")
 	kept = [part for part in query.split("&") if part and not part.startswith("socket_timeout=")]
 	return "?".join([base, "&".join(kept)]) if kept else base

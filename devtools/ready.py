@@ -1,4 +1,4 @@
-"""A bench with everything that a command needs. Each step looks for its own result first: what is there stays."""
+"""Makes a bench with everything that a command needs. Each step first looks for its own result, and keeps what is there."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -10,18 +10,18 @@ from devtools.side_by_side import side_by_side
 
 
 def ensure(bench: Bench, for_tests: bool = False) -> None:
-	"""Everything is there, also what only the tests run, if it is asked for."""
+	"""Makes what is missing. With `for_tests`, also installs the programs that only tests run."""
 	with running(bench, for_tests):
 		pass
 
 
 @contextmanager
 def running(bench: Bench, for_tests: bool = False) -> Iterator[None]:
-	"""Inside the block everything is there, and MariaDB and Redis run."""
+	"""Makes what is missing, and runs MariaDB and Redis during the block."""
 	bench.make_directories()
 	with _alone(bench):
 		packages.ensure_first(bench)
-		config.write(bench)  # the desk's assets are built for the apps that it names
+		config.write(bench)  # the desk's assets are built for the apps that apps.txt names
 		side_by_side(lambda: _ensure_servers(bench, for_tests), lambda: _ensure_apps(bench, for_tests))
 	with services.running(bench):
 		with _alone(bench):
@@ -30,7 +30,7 @@ def running(bench: Bench, for_tests: bool = False) -> Iterator[None]:
 
 
 def ensure_apps(bench: Bench) -> None:
-	"""Frappe and memora are installed. Without servers and sites, that is all there is."""
+	"""Installs Frappe and memora. Makes no servers and no sites."""
 	bench.make_directories()
 	with _alone(bench):
 		packages.ensure_first(bench)

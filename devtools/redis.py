@@ -1,4 +1,4 @@
-"""The bench's three Redis servers: a cache that may forget, a queue and an SRS store that may not."""
+"""The bench's three Redis servers. The cache may forget its keys; the queue and the schedules may not."""
 
 import subprocess
 
@@ -14,7 +14,8 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 	"queue": LASTING,
 	"srs": LASTING,
 }
-# A hanging Redis must cost a request half a second, not a worker. The SRS cache has MariaDB behind it: less patience.
+# A Redis that hangs may cost a request half a second, and must not block the web process for good. Schedules can be read
+# from MariaDB instead, so connecting to their Redis gets less time.
 TIMEOUTS = {
 	"cache": "socket_timeout=0.5&socket_connect_timeout=0.5",
 	"queue": "socket_timeout=0.5&socket_connect_timeout=0.5",
@@ -27,7 +28,7 @@ def url(bench: Bench, name: str, database: int = 0) -> str:
 
 
 def empty(bench: Bench, name: str, database: int) -> None:
-	"""Deletes all of one database of a running server."""
+	"""Deletes all keys in one database of a running server."""
 	port = str(ports.known(bench)[name])
 	args = [_program("redis-cli"), "-p", port, "-n", str(database), "FLUSHDB"]
 	subprocess.run(args, check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""What a person sees: each step with its seconds, a sign of life on long ones, the log's tail on a failure."""
+"""Prints what a person sees: each step with its seconds, a sign of life in long steps, and the end of the log on failure."""
 
 import sys
 import threading
@@ -16,7 +16,7 @@ _running: list[tuple[str, float]] = []  # steps and when they began; several may
 
 
 class Failure(Exception):
-	"""Something a person has to know: the message says what, `log` where the details are."""
+	"""An error that a person must know of. The message says what happened, and `log` has the details."""
 
 	def __init__(self, message: str, log: Path | None = None):
 		super().__init__(message)
@@ -24,7 +24,7 @@ class Failure(Exception):
 
 
 def keep_stdout_clean() -> None:
-	"""Send the steps to stderr, for commands whose own output may be read by a program."""
+	"""Sends the steps to stderr. Commands call this if a program may read their own output."""
 	global _stream
 	_stream = sys.stderr
 
@@ -36,7 +36,7 @@ def say(line: str) -> None:
 
 @contextmanager
 def step(title: str) -> Iterator[None]:
-	"""Print the title with the seconds its block took; nothing but the failure if it fails."""
+	"""Prints the title and the seconds of the block when the block ends, also when it fails."""
 	entry = (title, time.monotonic())
 	done = threading.Event()
 	ticker = threading.Thread(target=_tick, args=(entry, done), daemon=True)
@@ -54,14 +54,14 @@ def step(title: str) -> Iterator[None]:
 
 
 def _tick(entry: tuple[str, float], done: threading.Event) -> None:
-	"""An elapsed time that ticks on a terminal, a line now and then elsewhere."""
+	"""Shows the elapsed time: twice a second on a terminal, or else as a line every SECONDS_BETWEEN_LINES."""
 	title, begin = entry
 	on_terminal = _stream.isatty()
 	while not done.wait(0.5 if on_terminal else SECONDS_BETWEEN_LINES):
 		line = f"{time.monotonic() - begin:7.0f} s  {title} ..."
 		if not on_terminal:
 			say(line)
-		elif _running[0] is entry:  # a terminal has one last line: that of the oldest step
+		elif _running[0] is entry:  # a terminal has one last line, which shows the oldest step
 			more = f" (and {len(_running) - 1} more)" if len(_running) > 1 else ""
 			print(f"\r{line}{more}\033[K", end="", file=_stream, flush=True)
 

@@ -1,7 +1,7 @@
-"""MariaDB and Redis for as long as a command needs them.
+"""Runs MariaDB and Redis for as long as a command needs them.
 
-Several commands may use them at once, each holding a shared lock on `in-use.lock`; the last one to leave stops
-them. If the last one is killed, the keeper stops them.
+Several commands may use the services at once. Each command holds a shared lock on `in-use.lock`, and the last command to
+end stops the services. If the last command is killed, the keeper stops them.
 """
 
 import fcntl
@@ -27,7 +27,7 @@ PORTS = {"mariadb": "mariadb", "redis-cache": "cache", "redis-queue": "queue", "
 
 @contextmanager
 def running(bench: Bench) -> Iterator[None]:
-	"""All services answer inside the block."""
+	"""Starts the services that do not run. All services answer during the block."""
 	pid_file = PidFile(bench.run / f"command-{os.getpid()}.json")
 	pid_file.write(os.getpid())
 	try:
@@ -46,7 +46,7 @@ def in_use_lock(bench: Bench) -> IO[str]:
 
 
 def _enter(bench: Bench, in_use: IO[str]) -> None:
-	"""What a killed command had started counts as started by this one, which stops it in the end."""
+	"""Starts the services that do not run. Services that a killed command has started are stopped together with these."""
 	with exclusive(bench.run / "services.lock"):
 		fcntl.flock(in_use, fcntl.LOCK_SH)
 		for name in PORTS:
@@ -66,7 +66,7 @@ def _start(bench: Bench, name: str) -> None:
 
 
 def _leave(bench: Bench, in_use: IO[str]) -> None:
-	"""Leaves the services to somebody else who still needs them and will stop them."""
+	"""Stops the services that commands have started, unless another command still uses them."""
 	fcntl.flock(in_use, fcntl.LOCK_UN)
 	with _undisturbed(), if_unused(bench) as unused:
 		if unused:
@@ -75,7 +75,7 @@ def _leave(bench: Bench, in_use: IO[str]) -> None:
 
 @contextmanager
 def if_unused(bench: Bench) -> Iterator[bool]:
-	"""Tells the block whether no command uses the services; none can begin to during the block."""
+	"""Yields True if no command uses the services. During the block no command can begin to use them."""
 	with exclusive(bench.run / "services.lock"), in_use_lock(bench) as in_use:
 		yield try_lock(in_use, fcntl.LOCK_EX)
 
@@ -96,7 +96,7 @@ def stop(bench: Bench, names: list[str]) -> None:
 
 
 def _ensure_keeper(bench: Bench) -> None:
-	"""Starts devtools.keeper, unless it runs. The caller holds services.lock, under which a keeper ends."""
+	"""Starts devtools.keeper, unless it runs. The caller holds services.lock, so a keeper can't end at this moment."""
 	if keeper_file(bench).pid():
 		return
 	with bench.log("keeper").open("ab") as log:
@@ -134,7 +134,7 @@ def _remember_started(bench: Bench, names: list[str]) -> None:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-	"""An impatient second Ctrl-C must not leave half of the services behind."""
+	"""Ignores SIGINT and SIGTERM during the block: a second Ctrl-C must not leave services running."""
 	numbers = (signal.SIGINT, signal.SIGTERM)
 	before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
 	try:

@@ -1,4 +1,4 @@
-"""Running other programs: to their end in a log, or in the foreground for the person at the terminal."""
+"""Runs other programs: with their output in a log, or in the foreground for the person at the terminal."""
 
 import ctypes
 import os
@@ -15,7 +15,7 @@ from devtools.report import Failure
 
 SECONDS_TO_END = 10
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-# MariaDB's server lives in sbin, which is not in everybody's PATH
+# MariaDB's server is in sbin, which is not in everybody's PATH
 SEARCH_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 
 Arguments = Sequence[str | Path]
@@ -38,9 +38,9 @@ def run(
 	stdin: IO[bytes] | None = None,
 	stdout: IO[bytes] | None = None,
 ) -> None:
-	"""Run to the end with the output appended to `log`; a Failure if it exits with anything but 0.
+	"""Runs a program to its end, and appends its output to `log`. Raises Failure unless the program exits with 0.
 
-	The program gets a session of its own, so that an interruption ends it with all its children.
+	The program gets a session of its own, so that an interruption ends the program and all its children.
 	"""
 	log.parent.mkdir(parents=True, exist_ok=True)
 	with log.open("ab") as file:
@@ -75,13 +75,13 @@ def _start(args: Arguments, **options: Any) -> "subprocess.Popen[bytes]":
 
 
 def _name(args: Arguments) -> str:
-	"""The command for a message, without its options: one may be a password."""
+	"""Returns the command for a message. Options are left out, because one may be a password."""
 	words = [str(arg) for arg in args[1:] if not str(arg).startswith("-")]
 	return " ".join([Path(args[0]).name, *words[:6]])
 
 
 def end_all() -> None:
-	"""End what other threads run, and let them run nothing more: this program is about to end."""
+	"""Ends the programs that other threads run. Any further `run` raises Failure, because ./dev is about to end."""
 	with _starting:
 		_nothing_more.set()
 	for process in tuple(_running):
@@ -89,7 +89,7 @@ def end_all() -> None:
 
 
 def _die_with_parent() -> None:
-	"""Ask the kernel for a SIGINT when ./dev is killed: a new run must not meet a half-done one still at work."""
+	"""Asks the kernel for a SIGINT when ./dev is killed. A new run of ./dev must not meet programs of the killed one."""
 	die_with_parent(signal.SIGINT)
 
 
@@ -98,14 +98,14 @@ def _end_with_parent() -> None:
 
 
 def die_with_parent(number: int) -> None:
-	"""Called in a new process: the kernel sends it this signal when the thread that started it has ended."""
+	"""Asks the kernel to send this process a signal when the thread that started it ends. Call it in the new process."""
 	_LIBC.prctl(PR_SET_PDEATHSIG, number)
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
-	"""End a process started in a session of its own, and what it started: politely, then by force.
+	"""Ends a process that has a session of its own, and its children: by SIGINT, and after SECONDS_TO_END by SIGKILL.
 
-	By SIGINT, because pip removes its temporary directories then and not on SIGTERM.
+	SIGINT comes first because pip removes its temporary directories on SIGINT, and not on SIGTERM.
 	"""
 	_signal_group(process.pid, signal.SIGINT)
 	try:
@@ -120,11 +120,11 @@ def _signal_group(group: int, number: int) -> None:
 	try:
 		os.killpg(group, number)
 	except (ProcessLookupError, PermissionError):
-		pass  # nobody is left in it
+		pass  # no process is left in the group
 
 
 def foreground(args: Arguments, cwd: Path, env: Mapping[str, str] | None = None) -> int:
-	"""Run on this terminal and return the exit code; an interruption reaches the program and waits for its end.
+	"""Runs a program on this terminal, and returns its exit code. An interruption is passed on, and waits for the program.
 
 	The program does not outlive ./dev, even when ./dev is killed.
 	"""
@@ -133,7 +133,7 @@ def foreground(args: Arguments, cwd: Path, env: Mapping[str, str] | None = None)
 	try:
 		return _exit_code(process.wait())
 	except KeyboardInterrupt:
-		# Ctrl-C reaches the terminal's whole foreground group: don't interrupt the program twice
+		# On a terminal, Ctrl-C reaches the program, too: don't interrupt it twice
 		if not sys.stdin.isatty():
 			process.send_signal(signal.SIGINT)
 		_end(process)

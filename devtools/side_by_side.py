@@ -1,4 +1,4 @@
-"""Steps that do not need each other run side by side."""
+"""Runs steps side by side that do not need each other."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -7,7 +7,7 @@ from devtools import shell
 
 
 def side_by_side(*actions: Callable[[], object]) -> None:
-	"""Returns when all actions have ended, and raises the first one's failure.
+	"""Runs the actions in threads, and returns when all have ended. Raises the error of the first action that failed.
 
 	An interruption ends the programs that the actions run.
 	"""

@@ -1,4 +1,7 @@
-"""The two sites: one for people, one for the tests. Made whole or made again. And one for the pictures, not kept."""
+"""Makes the sites: one for people, one for the tests, and one for pictures, which is removed after use.
+
+A site that was not made completely is made again.
+"""
 
 import base64
 import hashlib
@@ -18,10 +21,11 @@ from devtools.report import step
 ADMIN_PASSWORD = "admin"
 NAMES = (MAIN_SITE, TEST_SITE)
 DATABASES = {MAIN_SITE: "memora_main", TEST_SITE: "memora_test", PICTURE_SITE: "memora_pictures"}
-SEED_SITE, SEED_DATABASE = "seed.memora.localhost", "memora_seed"  # there while Frappe makes it
-TIME_ZONE = "Asia/Kolkata"  # Frappe's default where nobody has chosen one
-RECIPE = f"1 {ADMIN_PASSWORD} {TIME_ZONE}"  # a dump that was made in another way is not used
-# What `bench migrate` acts on. A change in other files needs no migration.
+SEED_SITE, SEED_DATABASE = "seed.memora.localhost", "memora_seed"  # exists while Frappe makes it
+TIME_ZONE = "Asia/Kolkata"  # Frappe's default
+# Counts for the name of a kept dump, so that a dump made in another way is not used
+RECIPE = f"1 {ADMIN_PASSWORD} {TIME_ZONE}"
+# The files that `bench migrate` acts on. A change in other files needs no migration.
 SCHEMA_FILES = (
 	*("**/*.json", "*.txt", "hooks.py", "install.py", "patches/**/*.py"),
 	*(f"services/store/{name}.py" for name in ("ddl", "layout", "partitions", "tables")),
@@ -39,12 +43,12 @@ def ready(bench: Bench) -> bool:
 
 
 def made(bench: Bench) -> bool:
-	"""Both sites exist, whatever the state of memora on them."""
+	"""Says whether both sites exist. Memora's schema on them may be out of date."""
 	return all(_made(bench, name).is_file() for name in NAMES)
 
 
 def ensure(bench: Bench) -> None:
-	"""Both sites exist with memora at the present schema. The services must be running."""
+	"""Makes missing sites, and brings memora's schema up to date on both. The services must be running."""
 	if ready(bench):
 		return
 	fingerprint = _fingerprint()
@@ -59,7 +63,7 @@ def ensure(bench: Bench) -> None:
 
 
 def _make_all(bench: Bench, missing: list[str]) -> None:
-	"""Installs memora on the first of the sites only; the other one is a copy of it."""
+	"""Makes the missing sites. Installs memora on the first one only, and copies that site to make the other."""
 	with_memora = bench.root / "with-memora.sql"
 	for number, name in enumerate(missing):
 		if number == 0:
@@ -88,7 +92,7 @@ def database(bench: Bench, name: str) -> str:
 
 
 def bench_command(bench: Bench, *args: str) -> list[str | Path]:
-	"""What frappe/bench calls, to be run in `bench.sites`."""
+	"""Returns the command line that frappe/bench runs for `bench <args>`. Run it in `bench.sites`."""
 	return [bench.python, "-m", "frappe.utils.bench_helper", "frappe", *args]
 
 
@@ -106,7 +110,7 @@ def _make(bench: Bench, name: str) -> None:
 
 
 def _without_memora(bench: Bench) -> Path:
-	"""A dump of a new site of this Frappe, which this bench or an earlier one has made, or which is made now."""
+	"""Returns a dump of a new site with Frappe alone. Makes the dump if neither this bench nor the cache has one."""
 	cached = dumps.cached_path(bench, RECIPE)
 	for dump in (bench.pristine_dump, cached):
 		if dump.is_file():
@@ -135,7 +139,7 @@ def _make_seed(bench: Bench) -> None:
 
 
 def _copy(bench: Bench, dump: Path, name: str) -> None:
-	"""A site from a dump, with a database, a password and an encryption key of its own."""
+	"""Makes a site from a dump, with its own database, password and encryption key."""
 	site, password = bench.site(name), secrets.token_urlsafe(16)
 	shutil.rmtree(site, ignore_errors=True)
 	make_directories(site)
@@ -143,7 +147,7 @@ def _copy(bench: Bench, dump: Path, name: str) -> None:
 	own = {"db_name": DATABASES[name], "db_password": password, "db_type": "mariadb"}
 	key = base64.urlsafe_b64encode(os.urandom(32)).decode()
 	(site / "site_config.json").write_text(json.dumps({**own, "encryption_key": key}, indent=1))
-	config.write(bench)  # before memora is installed, which looks at what the sites share
+	config.write(bench)  # now, because installing memora reads the settings that all sites share
 
 
 def make_directories(site: Path) -> None:
@@ -153,7 +157,7 @@ def make_directories(site: Path) -> None:
 
 @contextmanager
 def pictures(bench: Bench) -> Iterator[None]:
-	"""The site PICTURE_SITE, new and with memora, for the block; then it is gone with all that it stored."""
+	"""Makes the site PICTURE_SITE with memora for the block, and then removes the site with all its data."""
 	with exclusive(bench.run / "screenshots.lock", "another ./dev screenshots"):
 		try:
 			_make(bench, PICTURE_SITE)
@@ -183,7 +187,7 @@ def _made(bench: Bench, name: str) -> Path:
 
 
 def _stamp(bench: Bench, name: str) -> Path:
-	"""Holds the fingerprint of the schema files the site was last brought up to."""
+	"""Returns the file with the fingerprint of the schema files for which the site was last made or migrated."""
 	return bench.site(name) / ".memora-schema"
 
 

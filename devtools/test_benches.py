@@ -1,7 +1,8 @@
-"""Benches for tests that run side by side: each process of pytest has servers and sites of its own.
+"""Benches for tests that run side by side: each process of pytest has its own servers and sites.
 
-The first process has the bench itself. Each other one has a bench inside it, which shares the programs and has a
-MariaDB and three Redis of its own: tests change what a whole server does, and look at what it counts.
+The first process uses the bench itself. Each other process uses a bench inside that bench: it shares the programs, and
+has its own MariaDB and three Redis. Tests need their own servers, because they change settings of a whole server and
+read its counters.
 """
 
 import argparse
@@ -19,14 +20,14 @@ from devtools.report import step
 SHARED = ("env", "apps", "api-client", "node", "node-of-pypi", "rq-dashboard", "sites/assets")
 
 QUICK = "not (browser or faults or servers or slow)"
-# More would help nobody: each process has web servers, workers, a MariaDB and Redis beside it
+# More processes would gain nothing: beside each run web servers, workers, a MariaDB and Redis
 PROCESSES = min(2, len(os.sched_getaffinity(0)))
-# With other options, or with names of tests, somebody looks at a few tests: one process starts sooner
+# With other options, or with names of tests, only a few tests run: one process starts sooner
 FOR_WHOLE_RUNS = re.compile(r"--durations|--maxfail|--tb|--junitxml|-[qvxrW]")
 
 
 def plan(args: list[str]) -> tuple[int, list[str]]:
-	"""In how many processes the tests run, and pytest's arguments. `-n` says how many; else a whole run takes two."""
+	"""Returns in how many processes the tests run, and pytest's arguments. Without `-n`, a whole run takes PROCESSES."""
 	parser = argparse.ArgumentParser(prog="./dev test", add_help=False, allow_abbrev=False)
 	parser.add_argument("-n", type=int, dest="processes")
 	parser.add_argument("--quick", action="store_true")
@@ -45,13 +46,13 @@ def of(bench: Bench, number: int) -> Bench:
 
 
 def all_of(bench: Bench) -> list[Bench]:
-	"""Those that have been made inside a bench."""
+	"""Returns the benches that have been made inside a bench."""
 	return [Bench(path) for path in sorted(bench.root.glob("test-*"))]
 
 
 @contextmanager
 def running(bench: Bench, processes: int) -> Iterator[None]:
-	"""For the block, as many benches as there are processes run, the bench itself among them."""
+	"""Runs one bench for each process during the block. The first one is the bench itself."""
 	with ExitStack() as stack:
 		stack.enter_context(services.running(bench))
 		for number in range(1, processes):
@@ -74,12 +75,12 @@ def _share(own: Bench, bench: Bench) -> None:
 		if link.is_symlink() or not target.exists():
 			continue
 		if link.is_dir():
-			link.rmdir()  # make_directories has made an empty one
+			link.rmdir()  # make_directories has made an empty folder
 		link.symlink_to(Path(os.path.relpath(target, link.parent)))
 
 
 def environment(bench: Bench, number: int = 0) -> dict[str, str]:
-	"""What tells a process of pytest, and all that it starts, where its site is."""
+	"""Returns the variables that tell a process of pytest, and all that it starts, where its site is."""
 	own = of(bench, number)
 	return {
 		"MEMORA_BENCH": str(own.root),

@@ -1,4 +1,4 @@
-"""Frappe's texts in other languages, where Frappe brings them as sources that have to be compiled."""
+"""Compiles Frappe's translations, for a Frappe that brings them as sources."""
 
 from devtools import shell, sites
 from devtools.paths import Bench
@@ -6,7 +6,10 @@ from devtools.report import step
 
 
 def ensure(bench: Bench) -> None:
-	"""Without this the desk is English but for what memora translates. A Frappe with CSV files needs nothing."""
+	"""Compiles the translations. Without them, only memora's texts on the desk are translated.
+
+	Does nothing for a Frappe whose translations are CSV files.
+	"""
 	stamp = bench.sites / "assets" / ".memora-translations"
 	if stamp.is_file() or not any((bench.frappe / "frappe" / "locale").glob("*.po")):
 		return

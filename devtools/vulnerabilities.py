@@ -1,7 +1,7 @@
-"""Asks osv.dev for known vulnerabilities of what memora requires, in the versions that are installed beside this Python.
+"""Asks osv.dev for known vulnerabilities of what memora requires, in the versions that this Python's environment has.
 
-A program of its own, without imports of devtools: the environment's Python runs it. Exits with 1 if there are any,
-with 75 if osv.dev could not be asked; prints what, or why.
+This is a separate program without imports of devtools, because another environment's Python runs it. Exits with 1 and
+prints the vulnerabilities if there are any. Exits with 75 and prints why if osv.dev could not be asked.
 """
 
 import json
@@ -14,13 +14,13 @@ from urllib.request import Request, urlopen
 URL = "https://api.osv.dev/v1/querybatch"
 SECONDS = 10
 EX_TEMPFAIL = 75  # of sysexits.h
-NOT_ASKED = (OSError, ValueError, KeyError)  # there was no answer, or none that can be read
+NOT_ASKED = (OSError, ValueError, KeyError)  # there was no answer, or it can't be read
 DEPENDENCIES = re.compile(r"^dependencies = \[(.*?)^\]", re.DOTALL | re.MULTILINE)
 NAME = re.compile(r"[\w.-]+")
 
 
 def required(pyproject: str) -> dict[str, str]:
-	"""{package: version} of what a project requires, and what that requires. (tomllib is too young for Python 3.10.)"""
+	"""Returns {package: version} for all that a project requires, directly or not. (Python 3.10 has no tomllib.)"""
 	(listed,) = DEPENDENCIES.findall(pyproject)
 	waiting = re.findall(r'^\s*"([\w.-]+)', listed, re.MULTILINE)
 	found: dict[str, str] = {}
@@ -31,14 +31,14 @@ def required(pyproject: str) -> dict[str, str]:
 		try:
 			distribution = metadata.distribution(name)
 		except metadata.PackageNotFoundError:
-			continue  # required by an extra, or by other Pythons, only
+			continue  # required only by an extra, or by other Pythons
 		found[name] = distribution.version
 		waiting += [NAME.findall(requirement)[0] for requirement in distribution.requires or ()]
 	return found
 
 
 def ask(versions: dict[str, str], url: str = URL) -> list[str]:
-	"""A line for each known vulnerability. Raises one of NOT_ASKED where nobody knows."""
+	"""Returns a line for each known vulnerability. Raises one of NOT_ASKED if osv.dev could not be asked."""
 	queries = [
 		{"package": {"name": name, "ecosystem": "PyPI"}, "version": version}
 		for name, version in versions.items()

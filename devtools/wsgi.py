@@ -1,6 +1,6 @@
-"""What gunicorn serves: Frappe with its static files, pinned to one site whatever the Host header says.
+"""The app that gunicorn serves: Frappe with its static files, for one site whatever the Host header says.
 
-The only module here that needs Frappe; it is imported by the bench's own Python, in `sites/`.
+The bench's own Python imports this module, in `sites/`.
 """
 
 import os
