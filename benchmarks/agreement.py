@@ -51,7 +51,7 @@ class Account:
 def account(season: str, learner: Learner) -> Account:
 	"""Returns what each store holds of a learner now.
 
-	Redis is read before the learner's page is asked over HTTP, because that request would repair a wrong schedule.
+	Redis is read before the request over HTTP, because a request repairs a wrong schedule.
 	A schedule that is not whole says nothing about what is due, so it is loaded first.
 	"""
 	schedules, of_learner = Schedules(), (season, learner.user)

@@ -45,7 +45,7 @@ class Client:
 		return self._call("POST", method, json=arguments)
 
 	def look(self, method: str) -> dict[str, Any]:
-		"""Calls an endpoint by GET, without timing the request. Comparisons use this, so that they do not count."""
+		"""Calls an endpoint by GET, without timing the request. Comparisons use it, so that the timings hold only learners' requests."""
 		return self._request("GET", f"/api/method/{method}").json()["message"]
 
 	def _call(self, verb: str, method: str, **how: Any) -> dict[str, Any]:

@@ -54,9 +54,9 @@ def _ensure(email: str, first_name: str) -> Credentials:
 
 
 def _insert(email: str, first_name: str) -> None:
-	"""Makes a user with her key in one save: each save of a user takes its time."""
+	"""Makes a user with her key. The user is saved once, because each save takes time."""
 	frappe.conf.throttle_user_limit = 1000  # in this process: Frappe refuses a 61st new user in an hour
-	# It looks for users whose mailbox wants a password, and empties all caches. None of these has a mailbox.
+	# Frappe would look for users whose mailbox needs a password, and empty all caches. These users have no mailbox.
 	frappe_users.ask_pass_update = lambda: None
 	names = {"email": email, "first_name": first_name, "last_name": LAST_NAME}
 	kind = {"user_type": "Website User", "send_welcome_email": 0}

@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def _parse() -> argparse.Namespace:
-	parser = argparse.ArgumentParser(prog="./dev perf", description=__doc__.splitlines()[0])
+	parser = argparse.ArgumentParser(prog="./dev perf", description="Measures the app on the real site.")
 	known = ", ".join(SECTIONS)
 	parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"{known}; all, if none is named")
 	parser.add_argument("--json", action="store_true", help="one JSON object on stdout, and nothing else")

@@ -120,9 +120,7 @@ def _drain() -> float:
 	answers = sum(row.answers for row in rows if row.season == SEASON)
 	stored = frappe.db.count("Player Memory Tracker", {"season": SEASON})
 	if not answers == stored == SUBMISSIONS * ANSWERS:
-		raise Failure(
-			f"Of {SUBMISSIONS * ANSWERS} answers {answers} were folded; {stored} records are stored"
-		)
+		raise Failure(f"{answers} of {SUBMISSIONS * ANSWERS} answers were folded, {stored} are stored")
 	return answers / seconds
 
 

@@ -40,7 +40,7 @@ def measure(arguments: argparse.Namespace) -> Section:
 
 
 def _read(learners: list[Learner], *urls: str) -> dict[str, list[float]]:
-	"""Returns the milliseconds of each read, by server. With every pair the other server is asked first."""
+	"""Returns the milliseconds of each read, by server. The two servers take turns at being asked first."""
 	clients = {url: Client(learners, url) for url in urls}
 	ms: dict[str, list[float]] = {url: [] for url in urls}
 	for number_of_pair in range(WARM_UP + PAIRS):

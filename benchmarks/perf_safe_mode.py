@@ -1,8 +1,8 @@
 """Section `safe-mode`: thousands of learners in an open loop, while the Redis for schedules is down.
 
-Each load lasts a minute, and begins without an admission on record. MariaDB's own statistics tell how many readings
-reached the tracker. They count the rows that were fetched by position, and only a reading fetches the tracker's rows so.
-Submissions and folds use the primary key of the tracker. MariaDB counts those rows, too; they are subtracted.
+Each load lasts a minute, and begins without an admission on record. MariaDB's own statistics tell how many reads
+reached the tracker. They count the rows that were fetched by position, and only a read fetches rows of the tracker by
+position. Submissions and folds use the primary key of the tracker. MariaDB counts their rows, too, so they are subtracted.
 """
 
 import argparse
@@ -37,7 +37,7 @@ RATES = 50, 200  # requests/s
 SECONDS = 60
 SUBMIT_EVERY = 20  # one request in so many is a submission
 SEED = 20261122
-SINGLE_READINGS = 20  # which tell how many rows of the tracker a reading fetches
+SINGLE_READS = 20  # which tell how many rows of the tracker a read fetches
 ALONE_REQUESTS = 200  # for each kind, with one client
 SECONDS_BETWEEN_LOOKS = 0.1
 SECONDS_TO_BEGIN = 0.5
@@ -55,7 +55,7 @@ FETCHED_SQL = """
 
 @dataclass
 class Load:
-	"""One minute of load: the kind, the learner and the answer of each request, and the readings that MariaDB counted."""
+	"""One minute of load: the kind, the learner and the answer of each request, and the reads that MariaDB counted."""
 
 	rate: int
 	kinds: Sequence[str]
@@ -69,7 +69,7 @@ class Load:
 
 	@property
 	def admitted(self) -> int:
-		"""Returns how many readings were admitted within the minute. A later answer may be admitted in the next minute."""
+		"""Returns how many reads were admitted within the minute. A later answer may be admitted in the next minute."""
 		return sum(answer.at_seconds <= SECONDS for answer in self.of(READ, ADMITTED))
 
 	@property
@@ -81,12 +81,12 @@ class Load:
 
 
 def measure(arguments: argparse.Namespace) -> Section:
-	with perf_crowd.prepared(SINGLE_READINGS + SECONDS * sum(RATES)) as (season, model, crowd):
+	with perf_crowd.prepared(SINGLE_READS + SECONDS * sum(RATES)) as (season, model, crowd):
 		with _redis_stopped(model), _statistics():
-			with step(f"Reading {SINGLE_READINGS} times, then no-ops and rejections with one client"):
-				rows = _rows_of_a_reading(crowd[:SINGLE_READINGS])
-				ratio = _ratio(crowd[SINGLE_READINGS - 1])
-			loads, first = [], SINGLE_READINGS
+			with step(f"Reading {SINGLE_READS} times, then no-ops and rejections with one client"):
+				rows = _rows_of_a_read(crowd[:SINGLE_READS])
+				ratio = _ratio(crowd[SINGLE_READS - 1])
+			loads, first = [], SINGLE_READS
 			for rate in RATES:
 				load = _make_load(rate, crowd[first : first + rate * SECONDS])
 				with step(f"Sending {rate} requests a second for {SECONDS} s"):
@@ -167,15 +167,15 @@ def _fetched() -> int:
 	return int(database.query(FETCHED_SQL)[0][0])
 
 
-def _rows_of_a_reading(learners: Sequence[Learner]) -> int:
-	"""Returns how many rows of the tracker one reading fetches. Raises Failure unless each reading fetches as many."""
+def _rows_of_a_read(learners: Sequence[Learner]) -> int:
+	"""Returns how many rows of the tracker one read fetches. Raises Failure unless each read fetches as many."""
 	counts = set()
 	for learner in learners:
 		before = _fetched()
 		_check(READ, learner, *Client([learner]).request(learner, READ)[1:])
 		counts.add(_fetched() - before)
 	if len(counts) > 1 or 0 in counts:
-		raise Failure(f"MariaDB counts different rows for each reading, or none: {sorted(counts)}")
+		raise Failure(f"MariaDB counts different rows for each read, or none: {sorted(counts)}")
 	return counts.pop()
 
 
@@ -296,14 +296,15 @@ def _text(loads: list[Load], ratio: float) -> str:
 	head = ["safe-mode"]
 	for load in loads:
 		head += [f"{load.rate}/s", "at most", ""]
+	tracker_reads = [load.tracker_reads for load in loads]
 	rows = [
-		_row("readings admitted in the minute", [load.admitted for load in loads], [allowed] * 2),
-		_row("readings that MariaDB counted", [load.tracker_reads for load in loads], [allowed] * 2),
+		_row("reads admitted in the minute", [load.admitted for load in loads], [allowed] * 2),
+		_row("reads of the tracker, by MariaDB's count", tracker_reads, [allowed] * 2),
 		_row("admitted, p99 ms", [load.p99(ADMITTED) for load in loads], [ADMITTED_MS, None]),
 		_row("rejected, p99 ms", [load.p99(REJECTED) for load in loads], [REJECTED_MS, None]),
 		_row("submissions", [load.kinds.count(SUBMIT) for load in loads], [None, None]),
 		_row("submissions refused or lost", [load.submits_lost for load in loads], [0, 0]),
-		_row("answers neither 200 nor 429", [load.others for load in loads], [0, 0]),
+		_row("replies neither 200 nor 429", [load.others for load in loads], [0, 0]),
 	]
 	alone = f"With one client a rejection takes {number(ratio, 2)} times as long as a no-op (p50)."
 	return f"{table([head, *rows])}\n{alone}"

@@ -111,7 +111,7 @@ def remove(name: str) -> None:
 
 
 def fill(name: str, learners: int, questions_each: int = QUESTIONS_EACH, seed: int = SEED) -> int:
-	"""Fills a season that has no rows, and returns how many rows it has then. All learners have answered equal questions."""
+	"""Fills a season that has no rows, and returns how many rows it has then. Each learner has a record of each question."""
 	rows = learners * questions_each
 	_check_disk(rows)
 	frappe.db.commit()  # a transaction that has read the tracker would block the swap

@@ -112,7 +112,10 @@ def stop(bench: Bench, args: list[str]) -> int:
 
 
 def _stop(bench: Bench) -> list[str]:
-	"""Stops the commands first, which stop what they have started, then other processes, and the services last. Returns names."""
+	"""Stops everything of a bench, and returns the names of what was stopped.
+
+	Commands are stopped first, because they stop what they have started. Services are stopped last.
+	"""
 	files = [PidFile(path) for path in sorted(bench.run.glob("*.json"))]
 	alive = [file for file in files if file.name not in NO_PROCESSES and file.pid()]
 	alive.sort(key=lambda file: (file.name in services.PORTS, not file.name.startswith("command-")))
@@ -203,8 +206,9 @@ def screenshots(bench: Bench, args: list[str]) -> int:
 
 
 def _run_against_web(bench: Bench, module: list[str]) -> int:
-	"""Runs a module against the web server. Only one such command runs at a time: two would change each other's active season
-	and measure each other's load.
+	"""Runs a module against the web server. Only one such command runs at a time; another one waits.
+
+	Two commands would change each other's active season, and measure each other's load.
 	"""
 	with ready.running(bench), exclusive(bench.run / "benchmark.lock", "another ./dev demo or ./dev perf"):
 		with _web_and_workers(bench) as url:

@@ -34,7 +34,7 @@ class Daemon:
 		"""Starts the program and waits until it is ready. Raises Failure if it ends or takes too long.
 
 		On failure or interruption the program is stopped. Unless `outlives` is set, the kernel kills the program when the
-		calling thread ends, even if `kill -9` ended that thread.
+		calling thread ends, even by `kill -9`.
 		"""
 		process = self._spawn(outlives)
 		try:

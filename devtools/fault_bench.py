@@ -13,7 +13,8 @@ from devtools.paths import MAIN_SITE, TEST_SITE, Bench
 from devtools.pids import PidFile
 
 DATABASE = "memora_faults"
-PORTS_ABOVE = 10_000  # above the ports of the bench around it, so that neither takes a port which the other has just lost
+# Above the ports of the bench around it, so that neither bench takes a port that the other has just lost
+PORTS_ABOVE = 10_000
 # These lines come last, so they win. Small files and little memory let a killed server restart within seconds.
 MARIADB_OPTIONS = "innodb_log_file_size = 64M\ninnodb_buffer_pool_size = 256M\n"
 

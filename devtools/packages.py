@@ -50,7 +50,7 @@ def browser() -> str | None:
 
 
 def ensure_browser(bench: Bench) -> None:
-	"""Installs Debian's Chromium. Ubuntu has only a snap, which some machines can't install; then this prints so and goes on."""
+	"""Installs Debian's Chromium. Prints why if it can't, and goes on: some machines can't install Ubuntu's snap."""
 	if browser():
 		return
 	try:

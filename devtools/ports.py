@@ -28,7 +28,7 @@ def known(bench: Bench) -> dict[str, int]:
 
 
 def claim(bench: Bench, name: str) -> int:
-	"""Returns a port for a service that is about to start, and remembers the port: the one of last time, or the next free one.
+	"""Returns a port for a service that is about to start, and remembers the port. Takes the port of last time, or the next free one.
 
 	Two benches that start at once get different ports, because each reserves a port before its service listens.
 	"""

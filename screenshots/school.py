@@ -1,6 +1,7 @@
 """Makes the data of the pictures: a school whose learners have answered for two months. Each run makes the same learners.
 
-The app's own scheduler computes each answer, and the answers are journalled under the dates of their days and then folded.
+The app's own scheduler computes what each answer leads to. The answers are journalled under the dates of their days, and
+then folded.
 """
 
 import csv
