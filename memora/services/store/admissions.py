@@ -1,4 +1,4 @@
-"""The reads that Safe Mode has admitted in the last seconds: rows of one table, which all hosts count and add to."""
+"""The reads that Safe Mode has admitted lately: rows of one table, which all hosts count and add to."""
 
 from typing import NamedTuple
 
@@ -25,10 +25,11 @@ EXPIRE_SQL = """
 
 
 class Admissions(NamedTuple):
-	"""What was admitted of late.
+	"""The reads that were admitted lately.
 
-	`recent`: reads of all learners within the window. `seconds_until_free`: until the oldest of them leaves the window.
-	`seconds_until_again`: until this learner may read again, None or negative if she may now.
+	`recent` counts the reads of all learners within the window. `seconds_until_free` is the time until the
+	oldest of those reads leaves the window. `seconds_until_again` is the time until this learner may read
+	again: None or negative if she may read now.
 	"""
 
 	recent: int
@@ -37,7 +38,10 @@ class Admissions(NamedTuple):
 
 
 def look(learner: str, pause_seconds: int, window_seconds: int) -> Admissions:
-	"""Counts what was admitted; the caller holds a lock if the answer decides over an admission."""
+	"""Counts the reads that were admitted.
+
+	The caller holds a lock if the result decides about an admission.
+	"""
 	values = {
 		"player": learner,
 		"pause": pause_seconds,

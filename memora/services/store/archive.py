@@ -1,4 +1,4 @@
-"""Reads and ends the rows of the archive; how they get there is partition_swap's."""
+"""Counts, flags and deletes the rows of the archive. Module swap moves rows into the archive."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -10,15 +10,16 @@ from pymysql.cursors import Cursor
 from memora.services.store import database, partitions, swap, tables
 from memora.services.store.database import query
 
-CHUNK_ROWS = 10_000  # of one transaction: some tenths of a second
+CHUNK_ROWS = 10_000  # in one transaction, which takes some tenths of a second
 
 ARCHIVE = "`tabArchived Memory Tracker`"
-# One statement, so that no swap comes between. The staging table is there while rows are on their way.
+# One statement, so that no swap comes between. The staging table exists while rows are on their way.
 COUNT_SQL = f"""
 	SELECT (SELECT COUNT(*) FROM `tabPlayer Memory Tracker` WHERE season = %(season)s) + {{staged}},
 	COUNT(*), COALESCE(SUM(eligible_for_deletion), 0) FROM {ARCHIVE} WHERE season = %(season)s"""
 LEFT_SQL = "SELECT COUNT(*) FROM `tabPlayer Memory Tracker` WHERE season = %s"
-# Of a column and by the primary key: half the time of COUNT(*) by an index, ten million rows in a good second.
+# Counts a column, by the primary key: half the time of COUNT(*) by an index, ten million rows in a good
+# second.
 MOVED_SQL = f"SELECT COUNT(player) FROM {ARCHIVE} PARTITION ({{partition}}) IGNORE INDEX (schedule)"
 NEXT_NAME_SQL = f"SELECT name FROM {ARCHIVE} WHERE season = %s AND name > %s ORDER BY name LIMIT 1 OFFSET %s"
 CHUNK = "WHERE season = %(season)s AND name > %(after)s AND name <= %(last)s"
@@ -29,13 +30,16 @@ DELETE_SQL = f"DELETE FROM {ARCHIVE} {CHUNK} AND eligible_for_deletion = 1"
 
 
 def get_archived_seasons() -> list[str]:
-	"""The seasons that have a partition in the archive and rows in it."""
+	"""Returns the seasons that have a partition with rows in the archive."""
 	names = [p["season"] for p in tables.list_partitions("Archived Memory Tracker")]
 	return [name for name in names if query(tables.ANY_ROW_SQL["Archived Memory Tracker"], (name,))]
 
 
 def count_records(season: str) -> tuple[int, int, int]:
-	"""(rows in the tracker or on their way, rows in the archive, of these flagged); reads all of them."""
+	"""Returns (rows in the tracker or on their way to the archive, rows in the archive, flagged rows there).
+
+	Reads all rows of the season.
+	"""
 	staging = swap.staging_table(season)
 	while True:
 		is_staged = tables.has_table(staging)
@@ -51,21 +55,24 @@ def count_records(season: str) -> tuple[int, int, int]:
 
 
 def count_moved(season: str) -> tuple[int, int]:
-	"""(rows left in the tracker, rows in the archive) of a season whose partition has moved."""
+	"""Returns (rows left in the tracker, rows in the archive) of a season whose rows have moved."""
 	((left,),) = query(LEFT_SQL, (season,))
-	if not partitions.has_partitions(season):  # then it has never had a row
+	if not partitions.has_partitions(season):  # then the season has never had a row
 		return left, 0
 	((moved,),) = query(MOVED_SQL.format(partition=tables.partition_name(season)))
 	return left, moved
 
 
 def flag_older(season: str, cutoff: datetime) -> int:
-	"""Flags what was archived before a naive site time, in bounded transactions; how many rows."""
+	"""Flags rows that were archived before a naive site time, in bounded transactions. Returns how many."""
 	return _in_chunks(FLAG_SQL, season, cutoff=cutoff)
 
 
 def delete_flagged(season: str) -> int:
-	"""Deletes what is flagged; how many rows. All of them at once where nothing else is in the partition."""
+	"""Deletes the flagged rows and returns how many.
+
+	If all rows of the season are flagged, deletes them at once.
+	"""
 	_active, archived, eligible = count_records(season)
 	if eligible < archived:
 		return _in_chunks(DELETE_SQL, season)
@@ -74,7 +81,7 @@ def delete_flagged(season: str) -> int:
 
 
 def _in_chunks(statement: str, season: str, **values: Any) -> int:
-	with database.connection() as own, own.cursor() as cursor:  # which commits each statement
+	with database.connection() as own, own.cursor() as cursor:  # the connection commits each statement
 		return sum(
 			cursor.execute(statement, {"season": season, "after": after, "last": last, **values})
 			for after, last in _bounds(cursor, season)
@@ -82,7 +89,7 @@ def _in_chunks(statement: str, season: str, **values: Any) -> int:
 
 
 def _bounds(cursor: Cursor, season: str) -> Iterator[tuple[str, str]]:
-	"""Ranges of names, after the one and up to the other, that hold at most CHUNK_ROWS rows."""
+	"""Yields ranges of names (after, up to and including) that hold at most CHUNK_ROWS rows each."""
 	after = ""
 	while cursor.execute(NEXT_NAME_SQL, (season, after, CHUNK_ROWS - 1)):
 		((last,),) = cursor.fetchall()

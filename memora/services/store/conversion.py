@@ -1,16 +1,20 @@
-"""Brings a big table from before partitions into the layout, without losing a row; the patch setup_partitioning uses it.
+"""Brings a big table that has no partitions into the layout, without losing a row.
 
-	1. an empty twin in the layout, with a partition for each season found
-	2. the rows are copied to it in chunks by their old names, each changed by the rules the caller gives
-	3. the twin is checked: it has as many rows as the old table has different keys, and the old table's checksum is still
-	   that of the start
-	4. RENAME puts the twin in the old table's place; the old table stays under the name that is printed
-	5. rows that were written between 3 and 4, if any, are copied into the table in use: the newest wins
+The patch setup_partitioning uses this module. The steps:
 
-How far the copying got is noted with each chunk, in the same transaction. So the next run finishes a run that died, and
-starts over if it finds other rows than the dead run did. A table that is partitioned stays as it is.
+	1. Make an empty twin in the layout, with a partition for each season found.
+	2. Copy the rows to the twin in chunks, in the order of their old names. The caller's rules change each
+	   row.
+	3. Check the twin: it must have as many rows as the old table has different keys, and the old table must
+	   still have the checksum from the start.
+	4. RENAME puts the twin in the old table's place. The old table stays, under the name that is printed.
+	5. Copy rows that were written between steps 3 and 4, if any, into the table in use. The newest row wins.
 
-A million rows took 105 MB of memory and 304 and 341 seconds, on two cores under a load of ten.
+Each chunk's transaction also notes how far the copying has got. So the next run finishes what a dead run
+began, and starts over if it finds other rows than the dead run found. A table that has partitions already
+stays as it is.
+
+A million rows took 105 MB of memory; two runs took 304 and 341 seconds, on two cores under a load of ten.
 """
 
 from collections.abc import Callable
@@ -31,7 +35,8 @@ from memora.services.store.tables import INDEXES, list_partitions
 
 CHUNK_ROWS = 2000  # of one transaction; a statement of about 1 MB
 
-# How far each table is. `started_at` stands in for dates that rows lack: it is the same in all runs.
+# How far the copying of each table has got. `started_at` stands in for dates that rows lack: a run that goes
+# on uses the moment of the run that began.
 POSITIONS = "memora_partitioning"
 POSITIONS_COLUMNS = """
 	name varchar(64) PRIMARY KEY, checksum bigint, last_name varchar(140) NOT NULL DEFAULT '',
@@ -44,7 +49,7 @@ POSITION_SQL = "SELECT checksum, last_name, copied, started_at FROM memora_parti
 ADVANCE_SQL = """
 	UPDATE memora_partitioning SET last_name = %(last)s, copied = copied + %(rows)s WHERE name = %(name)s"""
 FORGET_SQL = "DELETE FROM memora_partitioning WHERE name = %(name)s"
-# A row without one of these could not be found by any learner or question.
+# Without both of these a row belongs to nobody, or to no question: no read could find the row.
 HAS_KEY = "player > '' AND question_id > ''"
 
 Row = dict[str, Any]
@@ -52,10 +57,11 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Rules:
-	"""How the rows of one table are brought over.
+	"""The rules by which the rows of one table are converted.
 
-	`convert` takes a row whose season is settled, and a moment for rows that know none. Rows that agree in season and `key`
-	(SQL expressions) become one: the newest by `age`, whose columns count in this order.
+	`convert` takes a row whose season is settled, and a moment that stands in for dates the row lacks. Rows
+	with equal season and equal `key` (SQL expressions) become one row: the newest by `age`, its most
+	significant column first.
 	"""
 
 	convert: Callable[[Row, datetime], Row]
@@ -65,7 +71,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Position:
-	"""How far the copying of a table has got."""
+	"""The progress of the copying of one table."""
 
 	checksum: int
 	last_name: str
@@ -75,7 +81,11 @@ class Position:
 
 @dataclass(frozen=True)
 class Conversion:
-	"""One table on its way. Its rows are in `live`, later in `kept`; they go to `twin`, which later is `live`."""
+	"""The conversion of one table.
+
+	Before RENAME, `live` is the old table and `twin` the new one. After RENAME, `kept` is the old table and
+	`live` the new one. Rows go from `source` to `target`.
+	"""
 
 	doctype: str
 	rules: Rules
@@ -106,7 +116,7 @@ class Conversion:
 
 	@property
 	def position(self) -> Position:
-		"""How far the copying has got; raises ValueError before it has begun."""
+		"""The progress of the copying. Raises ValueError before the copying has begun."""
 		(row,) = query(POSITION_SQL, (self.doctype,))
 		return Position(*row)
 
@@ -120,13 +130,16 @@ class Conversion:
 
 
 def convert_all(rules: dict[str, Rules], on_converted: Callable[[set[str]], None]) -> None:
-	"""Converts each table that needs it; `rules` by DocType. `on_converted` is called with the seasons of each table."""
+	"""Converts each table that needs conversion; `rules` are keyed by DocType.
+
+	`on_converted` is called after each table, with the names of all seasons found.
+	"""
 	ddl.create(POSITIONS, POSITIONS_COLUMNS)
 	conversions = [c for doctype in INDEXES if (c := Conversion(doctype, rules[doctype])).is_needed]
 	names = old_seasons.settle([c.source for c in conversions])
 	for conversion in conversions:
 		_convert(conversion, names)
-		on_converted(set(names.values()))  # schedules may have been loaded when no row was found by its name
+		on_converted(set(names.values()))  # schedules loaded until now lack rows that their old names hid
 		_write(FORGET_SQL, name=conversion.doctype)
 		_report(conversion)
 	ddl.drop(POSITIONS)
@@ -142,7 +155,7 @@ def _convert(conversion: Conversion, names: dict[str | None, str]) -> None:
 
 
 def _begin(conversion: Conversion, names: dict[str | None, str]) -> None:
-	"""Makes the twin, unless a run that died has left one that still fits."""
+	"""Makes the twin, unless a dead run has left a twin that still fits."""
 	if tables.has_table(conversion.kept):
 		frappe.throw(
 			_("There is a table {0} from an earlier run. Rename or drop it, then migrate again.").format(
@@ -155,7 +168,7 @@ def _begin(conversion: Conversion, names: dict[str | None, str]) -> None:
 	if conversion.is_begun and conversion.position.checksum == checksum and _fits(conversion, wanted):
 		print(f"{conversion.doctype}: going on after {conversion.position.copied} rows")
 		return
-	_write(FORGET_SQL, name=conversion.doctype)  # first: it would be believed of the empty twin
+	_write(FORGET_SQL, name=conversion.doctype)  # first: the old progress would be believed of the empty twin
 	layout.create_twin(conversion.doctype, conversion.twin, wanted)
 	now = site_time.naive_now()
 	_write(START_SQL, name=conversion.doctype, checksum=checksum, now=now)
@@ -184,7 +197,10 @@ def _copy(conversion: Conversion, names: dict[str | None, str]) -> None:
 def _copy_chunk(
 	cursor: DictCursor, conversion: Conversion, names: dict[str | None, str], now: datetime, after: str
 ) -> dict[str, Any] | None:
-	"""Copies the rows that follow a name, and notes how far that is."""
+	"""Copies the next rows after a name, and notes the progress.
+
+	Returns their {last, size}; None without rows.
+	"""
 	cursor.execute(
 		f"""SELECT MAX(name) AS last, COUNT(*) AS size FROM (
 		SELECT name FROM `{conversion.source}` WHERE name > %s ORDER BY name LIMIT {CHUNK_ROWS}) page""",
@@ -205,12 +221,13 @@ def _copy_chunk(
 
 
 def _upsert(cursor: Cursor, conversion: Conversion, rows: list[dict[str, Any]]) -> None:
-	"""Writes rows, each unless a newer row of its key is there. The date of the first answer always stays."""
+	"""Writes each row, unless a newer row of its key exists. The date of the first answer always stays."""
 	if not rows:
 		return
 	rows.sort(key=lambda row: row["name"])  # neighbours on disk
 	columns, age = list(rows[0]), conversion.rules.age
-	# what decides is assigned last, the most significant at the very end
+	# MariaDB assigns from left to right, so the columns that decide come last, the most significant at the
+	# very end
 	others = [c for c in columns if c not in ("name", "season", "creation", *age)]
 	updates = [f"`{c}` = IF({_is_newer(age)}, VALUES(`{c}`), `{c}`)" for c in (*others, *reversed(age))]
 	cursor.executemany(
@@ -247,7 +264,7 @@ def _verify(conversion: Conversion, names: dict[str | None, str]) -> None:
 
 
 def _count_keys(conversion: Conversion, names: dict[str | None, str]) -> int:
-	"""Returns how many rows the table has that the app would tell apart; the app compares bytes."""
+	"""Returns how many different keys the table has. Keys differ if their bytes do, as they do to the app."""
 	spelt = [spelling for spelling in names if spelling is not None]
 	marks = ", ".join(["%s"] * len(spelt))
 	key = ", ".join(f"BINARY {column}" for column in conversion.rules.key)
@@ -260,8 +277,8 @@ def _count_keys(conversion: Conversion, names: dict[str | None, str]) -> int:
 
 
 def _copy_what_came_late(conversion: Conversion, names: dict[str | None, str]) -> None:
-	"""Copies what somebody wrote to the old table before RENAME had it; nobody writes to it any more."""
-	_copy(conversion, names)  # what is left of it by a run that died
+	"""Copies the rows that came to the old table just before RENAME. After RENAME nobody writes there."""
+	_copy(conversion, names)  # the rest, if a run died here
 	checksum = _checksum(conversion.kept)
 	if checksum != conversion.position.checksum:
 		_write(AGAIN_SQL, name=conversion.doctype, checksum=checksum)

@@ -1,4 +1,4 @@
-"""MariaDB as the app uses it: transactions, locks, which errors may pass, and connections of one's own."""
+"""The handle to MariaDB: transactions, locks, errors that may pass, and connections of our own."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,24 +10,24 @@ import pymysql
 from memora.exceptions import JournalUnavailable
 from memora.services.store import row_names
 
-# What a statement raises when MariaDB is not there, or did not get a lock in time.
+# Errors of a statement when MariaDB is not there, or when the statement did not get a lock in time.
 DATABASE_FAILURES = (
 	frappe.QueryDeadlockError,
 	frappe.QueryTimeoutError,
 	pymysql.err.OperationalError,
 	pymysql.err.InterfaceError,
 )
-# Statements that fail with these fail for a reason that waiting may mend: locks, a server that is shutting
-# down or read-only, a full disk, a lost connection (2000 and above).
+# Numbers of errors whose reason may pass: locks, a server that is shutting down or read-only, a full disk.
+# From CLIENT_ERRORS_FROM on, an error means a lost connection.
 TRANSIENT_ERRORS = {1021, 1028, 1040, 1053, 1114, 1180, 1205, 1213, 1290, 1317, 1836, 1927}
 CLIENT_ERRORS_FROM = 2000
 
-LEARNER_LOCK_WAIT_SECONDS = 5  # for another answer of the same learner; one takes milliseconds
+LEARNER_LOCK_WAIT_SECONDS = 5  # for another submission of the learner, which takes milliseconds
 METADATA_LOCK_WAIT_SECONDS = 2  # how long new readers may queue behind a waiting ALTER
 
 
 def is_transient(error: Exception) -> bool:
-	"""Says whether what failed may succeed when it is tried again unchanged."""
+	"""Says whether the statement that failed may succeed if it is tried again unchanged."""
 	if isinstance(error, frappe.QueryDeadlockError | frappe.QueryTimeoutError | pymysql.err.InterfaceError):
 		return True
 	code = error.args[0] if isinstance(error, pymysql.err.MySQLError) and error.args else 0
@@ -36,10 +36,10 @@ def is_transient(error: Exception) -> bool:
 
 @contextmanager
 def learner_lock(learner: str) -> Iterator[None]:
-	"""Serialises what changes one learner's records, across all processes and hosts.
+	"""Serialises the changes of one learner's records, across all processes and hosts.
 
-	The block begins with a new transaction, so that its reads see what the last holder committed. Raises JournalUnavailable
-	when another request of the same learner holds the lock for LEARNER_LOCK_WAIT_SECONDS.
+	The block begins with a new transaction, so that its reads see what the last holder committed. Raises
+	JournalUnavailable when another request of this learner holds the lock for LEARNER_LOCK_WAIT_SECONDS.
 	"""
 	with named_lock(learner, LEARNER_LOCK_WAIT_SECONDS) as is_mine:
 		if not is_mine:
@@ -52,9 +52,9 @@ def learner_lock(learner: str) -> Iterator[None]:
 
 @contextmanager
 def named_lock(name: str, wait_seconds: int) -> Iterator[bool]:
-	"""Takes a lock that one connection of this site holds at a time, across all hosts; yields whether this one holds it.
+	"""Takes a lock of which this site has one, across all hosts. Yields whether this connection got the lock.
 
-	The lock goes with its connection, so a process that dies keeps no lock.
+	The lock ends with its connection, so a process that dies keeps no lock.
 	"""
 	key = _lock_key(name)
 	is_mine = bool(frappe.db.sql("SELECT GET_LOCK(%s, %s)", (key, wait_seconds))[0][0])
@@ -62,7 +62,7 @@ def named_lock(name: str, wait_seconds: int) -> Iterator[bool]:
 		yield is_mine
 	finally:
 		if is_mine:
-			with suppress(*DATABASE_FAILURES):  # a lost connection has released it
+			with suppress(*DATABASE_FAILURES):  # a lost connection has released the lock
 				frappe.db.sql("SELECT RELEASE_LOCK(%s)", (key,))
 
 
@@ -76,9 +76,9 @@ def _lock_key(name: str) -> str:
 
 
 def new_snapshot() -> None:
-	"""Ends the transaction's view of the past: the next read sees all that is committed.
+	"""Ends the transaction's view of the past: the next read sees all that is committed by then.
 
-	Commits what the caller had written before, if anything.
+	Commits what the caller has written before, if anything.
 	"""
 	if frappe.db.transaction_writes:
 		frappe.db.commit()  # a snapshot can only be renewed between transactions
@@ -88,9 +88,10 @@ def new_snapshot() -> None:
 
 @contextmanager
 def read_committed() -> Iterator[None]:
-	"""Lets the transactions of this block lock rows without the gaps between them, so that others can insert meanwhile.
+	"""Runs a block whose transactions lock rows, but not the gaps between rows: others can insert meanwhile.
 
-	For writers that decide nothing by what they read twice.
+	Only for writers that do not rely on a second read to find what the first read found. Commits what the
+	caller has written before, if anything.
 	"""
 	frappe.db.sql("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
 	new_snapshot()  # the level applies from the next transaction on
@@ -103,7 +104,10 @@ def read_committed() -> Iterator[None]:
 
 @contextmanager
 def transaction() -> Iterator[None]:
-	"""Commits the block's writes together; on any error, also a failed commit, none of them stays."""
+	"""Commits the block's writes together.
+
+	After any error, also a failed commit, none of the writes stays.
+	"""
 	try:
 		yield
 		frappe.db.commit()  # an answer is acknowledged only when committed
@@ -114,18 +118,24 @@ def transaction() -> Iterator[None]:
 
 
 def insert(head: str, rows: list[tuple[Any, ...]], tail: str = "") -> None:
-	"""Inserts all rows in one statement, `INSERT INTO … VALUES`; does nothing without rows."""
+	"""Inserts all rows in one statement; does nothing without rows.
+
+	`head` is the statement up to VALUES, `tail` what follows the rows.
+	"""
 	if not rows:
 		return
 	one = f"({', '.join(['%s'] * len(rows[0]))})"
 	frappe.db.sql(head + ", ".join([one] * len(rows)) + tail, tuple(v for row in rows for v in row))
 
 
-# A connection of one's own
+# Connections of our own
 
 
 def query(sql: str, values: tuple[Any, ...] | dict[str, Any] = ()) -> tuple[tuple[Any, ...], ...]:
-	"""Reads a table without keeping it locked. A read in Frappe's transaction would keep it locked until the commit."""
+	"""Reads on a connection of our own, so that DDL does not have to wait for this reader.
+
+	A read in Frappe's transaction would keep its tables locked against DDL until the commit.
+	"""
 	with connection() as own, own.cursor() as cursor:
 		cursor.execute(sql, values)
 		return cursor.fetchall()
@@ -133,9 +143,9 @@ def query(sql: str, values: tuple[Any, ...] | dict[str, Any] = ()) -> tuple[tupl
 
 @contextmanager
 def connection() -> Iterator[pymysql.Connection]:
-	"""Opens a connection to the site's database that commits each statement, and closes it after the block.
+	"""Opens a connection to the site's database that commits each statement. Closes it after the block.
 
-	It waits METADATA_LOCK_WAIT_SECONDS for the lock that DDL needs.
+	A statement waits METADATA_LOCK_WAIT_SECONDS at most for the lock that DDL needs.
 	"""
 	conf = frappe.conf
 	own = pymysql.connect(
@@ -164,7 +174,7 @@ def ping() -> None:
 
 
 def get_version() -> str:
-	"""Returns what the server says of itself, such as `10.11.6-MariaDB-0+deb12u1`."""
+	"""Returns the server's version as the server writes it, such as `10.11.6-MariaDB-0+deb12u1`."""
 	return frappe.db.sql("SELECT VERSION()")[0][0]
 
 

@@ -1,9 +1,9 @@
 """All DDL of the app: every statement that makes, changes or drops a table.
 
-DDL commits whatever transaction it runs in, and waits for every reader of the table, while all new readers queue behind
-it. So it runs on a connection of its own that waits METADATA_LOCK_WAIT_SECONDS for its lock, and tries again until
-DEADLINE_SECONDS have passed. Every function here raises PartitionError when the table stays locked for so long, and the
-driver's error for anything else.
+A DDL statement commits the transaction it runs in. It waits for every reader of the table, and all new
+readers queue behind it. So it runs on a connection of its own, waits METADATA_LOCK_WAIT_SECONDS for its lock,
+and is tried again until DEADLINE_SECONDS have passed. Every function that changes a table raises
+PartitionError when the table stays locked for so long, and the driver's error for any other failure.
 """
 
 import time
@@ -22,11 +22,12 @@ DEADLINE_SECONDS = 30
 PAUSE_SECONDS = 0.5  # lets the queued readers through
 LOCK_WAIT_TIMEOUT = 1205
 
-# Frappe's own columns, which are always 0 here: six bytes a row less. Frappe does not look at their type again.
+# Frappe's own columns, which are always 0 here. Narrow, they save six bytes a row; Frappe does not check
+# their type.
 NARROW_COLUMNS = [f"MODIFY COLUMN {column} tinyint NOT NULL DEFAULT 0" for column in ("docstatus", "idx")]
 SET_PRIMARY_KEY = "DROP PRIMARY KEY, ADD PRIMARY KEY (name, season)"
 
-# Other connections of this site; first those that have been in their present state the longest.
+# The site's other connections, first the connection that has been in its present state the longest.
 OTHERS_SQL = """
 	SELECT ID, COMMAND, TIME, LEFT(INFO, 80) FROM information_schema.PROCESSLIST
 	WHERE DB = DATABASE() AND ID != CONNECTION_ID() ORDER BY TIME_MS DESC LIMIT 10"""
@@ -36,22 +37,22 @@ OTHERS_SQL = """
 
 
 def create_like(table: str, like: str) -> None:
-	"""Makes an empty table with the columns, indexes and partitions of another."""
+	"""Makes an empty table with the columns, indexes and partitions of another table."""
 	execute_ddl(f"CREATE TABLE `{table}` LIKE `{like}`")
 
 
 def create(table: str, columns: str) -> None:
-	"""Makes a table, unless there is one."""
+	"""Makes a table, unless it exists."""
 	execute_ddl(f"CREATE TABLE IF NOT EXISTS `{table}` ({columns})")
 
 
 def drop(table: str) -> None:
-	"""Drops a table with all its rows, if there is one."""
+	"""Drops a table with all its rows, if it exists."""
 	execute_ddl(f"DROP TABLE IF EXISTS `{table}`")
 
 
 def drop_empty(table: str) -> None:
-	"""Drops a table if there is one; raises PartitionError if it holds a row.
+	"""Drops a table, if it exists. Raises PartitionError if the table holds a row.
 
 	The table is locked meanwhile, so that no row can arrive between the look and the drop.
 	"""
@@ -70,7 +71,7 @@ def put_in_place(new: str, live: str, kept: str) -> None:
 
 
 def alter(table: str, changes: Iterable[str]) -> None:
-	"""Makes changes that the functions below describe, in one statement."""
+	"""Makes changes in one statement. The functions below describe changes."""
 	execute_ddl(f"ALTER TABLE `{table}` {', '.join(changes)}")
 
 
@@ -86,7 +87,10 @@ def add_index(name: str, columns: Iterable[str]) -> str:
 
 
 def partitioned(change: str, seasons: Iterable[str]) -> str:
-	"""Returns a change followed by the clause that partitions by season. No comma may stand between the two."""
+	"""Returns a change followed by the clause that partitions by season.
+
+	No comma may stand between the two.
+	"""
 	partitions = ", ".join(f"PARTITION {_definition(season)}" for season in sorted({"", *seasons}))
 	return f"{change} PARTITION BY LIST COLUMNS(season) ({partitions})"
 
@@ -112,12 +116,12 @@ def remove_partitioning(table: str) -> None:
 
 
 def exchange_partition(table: str, season: str, other: str) -> None:
-	"""Swaps the rows of a season's partition with those of a table that has no partitions."""
+	"""Swaps the rows of a season's partition with the rows of a table that has no partitions."""
 	execute_ddl(f"ALTER TABLE `{table}` EXCHANGE PARTITION {partition_name(season)} WITH TABLE `{other}`")
 
 
 def add_columns(table: str, columns: dict[str, str], after: str) -> None:
-	"""Adds columns {name: type and default}, at once: MariaDB notes a default for all rows that are there."""
+	"""Adds columns {name: type and default} at once: MariaDB only notes the default for the existing rows."""
 	parts = []
 	for name, definition in columns.items():
 		parts.append(f"ADD COLUMN {name} {definition} AFTER {after}")
@@ -133,7 +137,7 @@ def _definition(season: str) -> str:
 
 
 def execute_ddl(statement: str) -> None:
-	"""Runs one statement; how it waits for its lock is said at the top of this module."""
+	"""Runs one statement. The top of this module says how the statement waits for its lock."""
 	deadline = time.monotonic() + DEADLINE_SECONDS
 	with database.connection() as own, own.cursor() as cursor:
 		while True:
@@ -150,7 +154,7 @@ def execute_ddl(statement: str) -> None:
 
 
 def _still_locked(statement: str, others: tuple[tuple[Any, ...], ...]) -> str:
-	"""Names the connections that may hold the lock: those that have been in their present state the longest."""
+	"""Returns a message that names the connections which may hold the lock."""
 	holders = "; ".join(
 		_("connection {0}, {1} for {2} s: {3}").format(
 			number, command, seconds, text or _("between statements")

@@ -1,7 +1,7 @@
 """The tables of figures: Activity Count, Daily Learner, Daily Activity with its subjects, Due Forecast.
 
-Folds only insert into Activity Count and Daily Learner: folds would wait for each other on a row that all of them change.
-A scheduler job adds the counts up into Daily Activity. So no figure ever counts a big table.
+A fold only inserts, into Activity Count and Daily Learner: if all folds changed one row, they would wait for
+each other. A scheduler job adds the counts up into Daily Activity. So no figure ever counts a big table.
 """
 
 from collections import defaultdict
@@ -66,7 +66,7 @@ DUE_UNTIL_SQL = """
 
 
 class Counts(NamedTuple):
-	"""Sums of ActivityCounts."""
+	"""Sums of ActivityCounts: answers, reviews, and recalled reviews."""
 
 	answers: int = 0
 	reviews: int = 0
@@ -74,16 +74,16 @@ class Counts(NamedTuple):
 
 	@property
 	def retention_percent(self) -> float | None:
-		"""True retention: how many reviews of a hundred were recalled; None without any."""
+		"""True retention: how many reviews of a hundred were recalled; None without any review."""
 		return round(100 * self.recalled / self.reviews, 1) if self.reviews else None
 
 	def plus(self, more: Iterable[int]) -> "Counts":
-		"""Returns the sums of three figures each."""
+		"""Returns the sums with three more figures, in the order of the fields."""
 		return Counts(*map(sum, zip(self, more, strict=True)))
 
 
 class Day(NamedTuple):
-	"""A season's learning day."""
+	"""The figures of one learning day of a season."""
 
 	day: date
 	season: str
@@ -96,7 +96,7 @@ Sums = dict[Key, dict[str, Counts]]  # by subject
 
 
 def sum_counts(counted: Iterable[tuple[str, ActivityCount]]) -> Sums:
-	"""Returns the sums of pairs (season, count), by season, learning day and subject."""
+	"""Returns the sums of pairs (season, count) by season and learning day, and in each by subject."""
 	sums: Sums = defaultdict(lambda: defaultdict(Counts))
 	for season, (day, subject, *counts) in counted:
 		of_day = sums[season, date.fromisoformat(str(day))]
@@ -108,7 +108,7 @@ def sum_counts(counted: Iterable[tuple[str, ActivityCount]]) -> Sums:
 
 
 def insert_counts(sums: Sums, now: datetime) -> None:
-	"""Adds counts that a fold has brought; the caller commits."""
+	"""Adds the counts that a fold brings. The caller commits."""
 	rows = [
 		(uuid4().hex, day, season, subject, *counts, now)
 		for (season, day), of_day in sums.items()
@@ -118,9 +118,10 @@ def insert_counts(sums: Sums, now: datetime) -> None:
 
 
 def insert_learners(learners: Iterable[tuple[str, str, str]], now: datetime) -> None:
-	"""Notes who answered: (season, learning day as ISO text, learner); the caller commits.
+	"""Notes which learners answered: (season, learning day as ISO text, learner). The caller commits.
 
-	All folds insert in one order. Folds that have a learner in common wait for each other here.
+	Folds that have a learner in common wait for each other here. All folds insert in one order, so none
+	deadlock.
 	"""
 	rows = [(_learner_row_name(*key), key[1], key[0], key[2], now) for key in learners]
 	database.insert(LEARNER_SQL, sorted(rows), LEARNER_TAIL_SQL)
@@ -138,20 +139,20 @@ def _day_prefix(day: date | str) -> str:
 
 
 def take_counts(limit: int) -> tuple[list[str], Sums]:
-	"""Returns the names of Activity Counts that are there, at most so many, and their sums."""
+	"""Returns the names of at most `limit` Activity Counts, and their sums. Deletes none."""
 	rows = frappe.db.sql(TAKE_SQL, {"limit": limit})
 	sums = sum_counts((season, ActivityCount(*counted)) for _name, season, *counted in rows)
 	return [name for name, *_counted in rows], sums
 
 
 def delete_counts(names: list[str]) -> None:
-	"""Deletes Activity Counts; the caller commits."""
+	"""Deletes Activity Counts by name. The caller commits."""
 	if names:
 		frappe.db.sql(TAKEN_SQL, {"names": names})
 
 
 def add_to_days(sums: Sums, learners: dict[Key, int], now: datetime) -> None:
-	"""Adds to Daily Activity; the caller holds activity.LOCK and commits."""
+	"""Adds sums to Daily Activity. The caller holds the lock figures/activity.LOCK, and commits."""
 	days, subjects = [], []
 	for (season, day), of_day in sums.items():
 		name = f"{day}-{digest(season)}"
@@ -167,30 +168,33 @@ def add_to_days(sums: Sums, learners: dict[Key, int], now: datetime) -> None:
 
 
 def count_learners(day: date, season: str | None = None) -> int:
-	"""Returns how many learners answered on one of the last days, in one season or in all."""
+	"""Returns how many learners answered on a learning day, in one season or in all.
+
+	Only the days that clear_learners has not deleted can be counted.
+	"""
 	prefix = _day_prefix(day) + (digest(season) if season else "")
 	return frappe.db.sql(LEARNERS_SQL, {"first": prefix, "last": prefix + "g"})[0][0]
 
 
 def clear_learners(first: date) -> None:
-	"""Deletes at most CLEAR_ROWS rows of Daily Learner from before a day; the caller commits."""
+	"""Deletes at most CLEAR_ROWS rows of Daily Learner from before a day. The caller commits."""
 	frappe.db.sql(CLEAR_SQL, {"first": _day_prefix(first)})
 
 
 def get_waiting_counts(season: str) -> list[ActivityCount]:
-	"""Returns what will still be added to a season's days: counts in the outbox and in Activity Count."""
+	"""Returns the counts that wait to be added to a season's days: in the outbox and in Activity Count."""
 	rows = frappe.db.sql(WAITING_SQL, {"season": season})
 	return [count for (counted,) in rows for count in unpack_activity(counted)]
 
 
 def forget_days(season: str, today: date) -> None:
-	"""Deletes a season's days before a learning day; the caller commits."""
+	"""Deletes the Daily Activity of a season from before a learning day. The caller commits."""
 	frappe.db.sql(FORGET_SUBJECTS_SQL, {"season": season, "today": today})
 	frappe.db.sql(FORGET_DAYS_SQL, {"season": season, "today": today})
 
 
 def forget_season(season: str) -> None:
-	"""Deletes all that was counted of a season; the caller commits."""
+	"""Deletes all counts of a season: Daily Activity, Activity Count, Daily Learner. The caller commits."""
 	days = frappe.get_all("Daily Activity", filters={"season": season}, pluck="name")
 	frappe.db.delete("Daily Activity Subject", {"parent": ("in", ["", *days])})
 	for doctype in ("Daily Activity", "Activity Count", "Daily Learner"):
@@ -206,17 +210,17 @@ def count_answers_of_day(day: date) -> int:
 
 
 def get_days(season: str, first: date, last: date) -> list[Day]:
-	"""Returns a season's days on which anything was answered, in order."""
+	"""Returns the days of a season, from `first` to `last`, on which anything was answered, in order."""
 	rows = frappe.db.sql(BY_DAY_SQL, {"season": season, "first": first, "last": last})
 	return [Day(day, season, learners, Counts(*counts)) for day, season, learners, *counts in rows]
 
 
 def get_days_by_subject(season: str, first: date, last: date) -> dict[str, Counts]:
-	"""Returns a season's counts from one day to another, by subject in order of their names."""
+	"""Returns {subject: counts} of a season from `first` to `last`, in the order of the subjects' names."""
 	rows = frappe.db.sql(BY_SUBJECT_SQL, {"season": season, "first": first, "last": last})
 	return {subject or "": Counts(*counts) for subject, *counts in rows}
 
 
 def get_due_until(season: str, day: date) -> int:
-	"""Returns how many questions the season's forecast has on its days up to a learning day."""
+	"""Returns how many records fall due up to a learning day, as the season's forecast has it."""
 	return frappe.db.sql(DUE_UNTIL_SQL, {"season": season, "day": day})[0][0]

@@ -1,6 +1,6 @@
 """The table of Safe Mode Incidents.
 
-What is written here is written on a connection of its own: the transaction of the caller is not ours to commit.
+Every write here goes over a connection of its own, because it must not commit the caller's transaction.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from pymysql.cursors import Cursor
 
 from memora.services.store import database
 
-LOCK_WAIT_SECONDS = 1  # for others who write the same down; a learner waits for it
+LOCK_WAIT_SECONDS = 1  # for a process that notes the same outage; a learner waits meanwhile
 REASON_LENGTH = 140
 
 LOCK_SQL = "SELECT GET_LOCK(CONCAT('memora:incident:', MD5(DATABASE())), %s)"
@@ -43,7 +43,8 @@ TOTALS_SQL = """
 
 OPENING_IS_TO_TELL = "opening_told = 0"
 CLOSING_IS_TO_TELL = "closing_told = 0 AND ended_at < %(over_since)s"
-# First a look that locks nothing, since other processes count and close meanwhile; then the one row.
+# The first statement locks nothing, since other processes count and close meanwhile. The second locks one
+# row.
 TO_TELL_SQL = "SELECT name FROM `tabSafe Mode Incident` WHERE {condition} ORDER BY started_at"
 CLAIM_SQL = """
 	SELECT name, started_at, duration, reason, requests_served, requests_limited
@@ -51,15 +52,15 @@ CLAIM_SQL = """
 
 
 def open_incident(reason: str, now: datetime, flap_seconds: int) -> None:
-	"""Notes an outage, unless one is noted already; goes on with one that ended less than `flap_seconds` ago.
+	"""Notes an outage, unless an open incident notes it already. Raises the driver's errors.
 
-	Raises the driver's errors, like every function here that writes.
+	An incident that ended less than `flap_seconds` ago is opened again.
 	"""
 	with _cursor() as cursor:
-		cursor.execute(LOCK_SQL, (LOCK_WAIT_SECONDS,))  # it goes with the connection
+		cursor.execute(LOCK_SQL, (LOCK_WAIT_SECONDS,))  # it ends with the connection
 		((is_mine,),) = cursor.fetchall()
 		if not is_mine:
-			return  # somebody else is writing the outage down
+			return  # another process is noting the outage
 		cursor.execute(LATEST_SQL)
 		name, ended_at = cursor.fetchone() or (None, None)
 		if name and not ended_at:
@@ -72,13 +73,13 @@ def open_incident(reason: str, now: datetime, flap_seconds: int) -> None:
 
 
 def close_incidents(now: datetime) -> None:
-	"""Notes that all outages are over."""
+	"""Notes that all outages are over. Raises the driver's errors."""
 	with _cursor() as cursor:
 		cursor.execute(CLOSE_SQL, {"now": now})
 
 
 def add_counts(counts: dict[str, int]) -> None:
-	"""Adds {served, limited} to the latest incident."""
+	"""Adds {served, limited} to the latest incident. Raises the driver's errors."""
 	with _cursor() as cursor:
 		cursor.execute(COUNT_SQL, counts)
 
@@ -96,7 +97,7 @@ def is_open() -> bool:
 
 
 def get_open() -> frappe._dict | None:
-	"""Returns {name, started_at, reason} of the incident that is open."""
+	"""Returns {name, started_at, reason} of the incident that is open; None if there is none."""
 	rows = frappe.db.sql(GET_OPEN_SQL, as_dict=True)
 	return rows[0] if rows else None
 
@@ -108,8 +109,9 @@ def get_totals() -> dict[str, int]:
 
 
 def claim_untold(condition: str, **values: Any) -> Iterator[frappe._dict]:
-	"""Yields the incidents that meet one of the two conditions above, each locked until the caller commits.
+	"""Yields the incidents that managers have not been told of, each locked until the caller commits.
 
+	`condition` is OPENING_IS_TO_TELL or CLOSING_IS_TO_TELL; `values` are the values that the condition needs.
 	Incidents that another process is telling of are left out.
 	"""
 	for (name,) in frappe.db.sql(TO_TELL_SQL.format(condition=condition), values):

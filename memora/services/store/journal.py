@@ -1,4 +1,7 @@
-"""The journal: every answer with the memory it led to. Rows are added and never changed; the journal is the truth."""
+"""The journal: every answer, with the state of the record that it led to.
+
+Rows are added and never changed. The journal is the truth: records can be computed again from the journal.
+"""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -10,7 +13,7 @@ from memora.services.store import database, row_names
 from memora.services.store.records import JOURNAL_COLUMNS, JournalEntry, StoredAnswer, values_of
 from memora.services.store.row_names import NAME_LENGTH
 
-PAGE_ROWS = 5000  # of a walk through a table, some MB
+PAGE_ROWS = 5000  # read at a time, some MB
 INSERT_SQL = f"""
 	INSERT INTO `tabPlayer Review Log` (name, player, season, submission_id, creation, {JOURNAL_COLUMNS}) VALUES """
 PAGE_SQL = f"""
@@ -31,7 +34,7 @@ IS_JOURNALLED_SQL = "SELECT 1 FROM `tabPlayer Review Log` WHERE name BETWEEN %(f
 def insert(
 	key: str, learner: str, season: str, submission_id: str, entries: Iterable[JournalEntry], now: datetime
 ) -> None:
-	"""Adds a submission's answers, in one statement; `key` is the submission's key."""
+	"""Adds a submission's answers in one statement. `key` is the submission's key. The caller commits."""
 	rows = [
 		(key + row_names.digest(entry.question_id), learner, season, submission_id, now, *values_of(entry))
 		for entry in entries
@@ -40,31 +43,36 @@ def insert(
 
 
 def get_submission(learner: str, season: str, submission_id: str) -> dict[str, StoredAnswer]:
-	"""What the journal holds of a submission, by question_id; one query."""
+	"""Returns {question_id: answer} of a submission's answers in the journal; one query."""
 	values = {"season": season, **row_names.bounds(row_names.submission_key(learner, season, submission_id))}
 	rows = frappe.db.sql(OF_SUBMISSION_SQL, values)
 	return {q: StoredAnswer(quality, bool(is_practice), due) for q, quality, is_practice, due in rows}
 
 
 def get_history(learner: str, season: str, question_id: str, limit: int) -> list[tuple[str, JournalEntry]]:
-	"""(name, answer) of a learner's last answers to one question, the newest first; reads her part of the
-	journal's primary key."""
+	"""Returns (name, answer) of a learner's last answers to one question, the newest first.
+
+	Reads all of her rows in the season, by the journal's primary key.
+	"""
 	values = row_names.of_learner(learner, season, question_id=question_id, limit=limit)
 	return [(name, JournalEntry(*fields_)) for name, *fields_ in frappe.db.sql(HISTORY_SQL, values)]
 
 
 def count_answers(learner: str, season: str, submission_id: str) -> int:
-	"""How many answers of a submission are in the journal."""
+	"""Returns how many answers of a submission are in the journal."""
 	values = {"season": season, **row_names.bounds(row_names.submission_key(learner, season, submission_id))}
 	return frappe.db.sql(COUNT_ANSWERS_SQL, values)[0][0]
 
 
 def iterate_journal(season: str, learner: str | None = None) -> Iterator[tuple[str, JournalEntry]]:
-	"""(player, answer) of a season, or of one learner in it; each learner's answers in one run, unsorted."""
+	"""Yields (learner, answer) of a season. `learner` limits this to one learner.
+
+	The answers of a learner come one after the other, in no order of time.
+	"""
 	first = row_names.digest(learner) if learner else ""
 	after, last = first, (first or "f" * NAME_LENGTH) + "g"
 	while True:
-		database.new_snapshot()  # a long one would keep partitions from being made
+		database.new_snapshot()  # a long transaction would keep partitions from being made
 		values = {"season": season, "after": after, "last": last, "limit": PAGE_ROWS}
 		rows = frappe.db.sql(PAGE_SQL, values)
 		yield from ((learner_of_row, JournalEntry(*fields_)) for _name, learner_of_row, *fields_ in rows)
@@ -74,12 +82,15 @@ def iterate_journal(season: str, learner: str | None = None) -> Iterator[tuple[s
 
 
 def is_journalled(key: str) -> bool:
-	"""Whether there is a submission of this key; costs one lookup in each partition."""
+	"""Says whether the journal holds a submission of this key. Costs one lookup in each partition."""
 	return bool(frappe.db.sql(IS_JOURNALLED_SQL, row_names.bounds(key)))
 
 
 def journal_by_learner(season: str, learner: str | None = None) -> Iterator[tuple[str, list[JournalEntry]]]:
-	"""Each learner's answers of a season, unsorted."""
+	"""Yields (learner, her answers in a season), in no order of time.
+
+	`learner` limits this to one learner.
+	"""
 	rows = iterate_journal(season, learner)
 	for name, group in groupby(rows, key=lambda row: row[0]):
 		yield name, [entry for _learner, entry in group]

@@ -1,4 +1,7 @@
-"""The layout of the big tables: primary key, partitions, indexes. Brings tables that Frappe has made into it."""
+"""The layout of the big tables: primary key, partitions, indexes.
+
+Frappe makes the tables without the layout; this module brings them into it.
+"""
 
 from collections.abc import Iterable
 from functools import partial
@@ -6,19 +9,19 @@ from functools import partial
 from memora.services.store import ddl, partitions, tables
 from memora.services.store.tables import INDEXES
 
-# `modified` is Frappe's own. `archived_at` is the same for all rows of a season: an index of it finds nothing that the
-# partition does not, and takes longer to build than all the rest of archiving.
+# Frappe makes both. `archived_at` is equal for all rows of a season: its index finds nothing that the
+# partition does not find, and takes longer to build than all the rest of archiving.
 USELESS_INDEXES = {"modified", "archived_at"}
 
 OUTBOX = "tabReview Outbox"
-OUTBOX_INDEXES = {"creation": ["creation"]}  # a drain takes the oldest first
+OUTBOX_INDEXES = {"creation": ["creation"]}  # a drain takes the oldest submissions first
 
 
 def ensure_layout() -> list[str]:
-	"""Gives the big tables their primary key, partitions and indexes; does nothing where they have them.
+	"""Gives the big tables their primary key, partitions and indexes, unless they have them.
 
-	Returns the DocTypes of tables with rows but without partitions. Those tables stay as they are, because their rows may
-	contradict the layout; patches/v1_0/setup_partitioning brings them over.
+	Returns the DocTypes whose table has rows but no partitions. Such a table stays as it is, because its rows
+	may contradict the layout; patches/v1_0/setup_partitioning converts the table.
 	"""
 	unpartitioned = [doctype for doctype in INDEXES if is_unpartitioned(doctype)]
 	for doctype in INDEXES:
@@ -30,14 +33,14 @@ def ensure_layout() -> list[str]:
 
 
 def is_unpartitioned(doctype: str) -> bool:
-	"""Says whether a table holds rows and has no partitions for them."""
+	"""Says whether a DocType's table holds rows and has no partitions."""
 	return not tables.list_partitions(doctype) and tables.table_has_rows(tables.table_of(doctype))
 
 
 def create_twin(doctype: str, twin: str, seasons: Iterable[str]) -> None:
-	"""Makes an empty table with the columns of one of the three, in the layout, with partitions for these seasons.
+	"""Makes an empty table in the layout: the columns of a DocType's table, and partitions for these seasons.
 
-	A table that has the twin's name is dropped.
+	An older table of the twin's name is dropped.
 	"""
 	ddl.drop(twin)
 	ddl.create_like(twin, tables.table_of(doctype))

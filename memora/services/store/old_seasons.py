@@ -1,4 +1,4 @@
-"""The seasons of rows from before the tables were partitioned: what they are called, and their documents."""
+"""Seasons of rows from before the tables had partitions: gives each season one name, and a document."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,7 +9,7 @@ from memora.services.store import seasons
 from memora.services.store.database import query
 from memora.services.store.tables import INDEXES, list_partitions
 
-DEFAULT_SEASON = "SEASON-DEFAULT"  # of rows without one
+DEFAULT_SEASON = "SEASON-DEFAULT"  # for rows without a season
 
 WEIGHT_SQL = "SELECT HEX(WEIGHT_STRING(CONVERT(%s USING utf8mb4) COLLATE utf8mb4_unicode_ci))"
 SPAN_SQL = """
@@ -22,8 +22,11 @@ LAST_DATES = {
 
 
 def settle(tables: Iterable[str]) -> dict[str | None, str]:
-	"""What each spelling of a season in these tables becomes: one name for all that MariaDB takes for the
-	same. That of a season's document, else of a partition, else the most frequent."""
+	"""Returns {spelling: season} for each spelling of a season in the tables, and for each season's document.
+
+	Spellings that MariaDB takes for equal become one season. Its name is that of a season's document, else
+	that of a partition, else the most frequent spelling.
+	"""
 	counts = [
 		row
 		for t in tables
@@ -44,13 +47,13 @@ def _canonical(spelling: str | None) -> str:
 
 
 def _weight(name: str) -> str:
-	"""The same for names that are one to MariaDB."""
+	"""Returns MariaDB's sort key of a name: names that MariaDB takes for equal have one sort key."""
 	((weight,),) = query(WEIGHT_SQL, (name,))
 	return weight
 
 
 def make_documents(found: list[str]) -> None:
-	"""Gives the seasons of rows that have no document one, so that they can be listed and archived."""
+	"""Makes the documents that seasons with rows lack, so that the seasons can be listed and archived."""
 	for name in found:
 		if frappe.db.exists("Game Subscription Season", name) or not (span := _span(name)):
 			continue
@@ -64,7 +67,10 @@ def make_documents(found: list[str]) -> None:
 
 
 def _span(season: str) -> tuple[Any, ...] | None:
-	"""The days from the first answer of a season's rows to the last review that is due."""
+	"""Returns the first and the last day of a season's rows; None without rows.
+
+	The days reach from the first answer to the last review that is due.
+	"""
 	spans = [query(SPAN_SQL.format(last, doctype), (season,))[0] for doctype, last in LAST_DATES.items()]
 	moments = [moment for span in spans for moment in span if moment]
 	return (min(moments).date(), max(moments).date()) if moments else None

@@ -1,4 +1,4 @@
-"""The outbox: submissions that are journalled and committed, and not folded into the tracker yet."""
+"""The outbox: submissions that are journalled and committed, but not folded into the tracker yet."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -19,8 +19,8 @@ from memora.services.store.records import (
 	unpack_records,
 )
 
-# The row exists only if the season still takes answers: an archive run that closes the season
-# waits for this lock or is seen by it.
+# Inserts the row only if the season still takes answers. An archive run that closes the season either waits
+# for the lock of this statement, or is seen by the statement.
 INSERT_SQL = """
 	INSERT INTO `tabReview Outbox` (name, player, season, payload, activity, creation, modified)
 	SELECT %(name)s, %(player)s, name, %(payload)s, %(activity)s, %(now)s, %(now)s
@@ -28,7 +28,7 @@ INSERT_SQL = """
 OLDEST_SQL = """
 	SELECT name FROM `tabReview Outbox` WHERE creation <= %(before)s AND parked_at IS NULL
 	ORDER BY creation LIMIT %(limit)s"""
-# By primary key: to lock in the order of creation would lock every row on the way, and keep out new ones.
+# By primary key: locking in the order of creation would lock every row on the way, and would block inserts.
 TAKE_SQL = """
 	SELECT name, player, season, activity, payload FROM `tabReview Outbox`
 	WHERE name IN %(names)s FOR UPDATE SKIP LOCKED"""
@@ -59,7 +59,10 @@ def insert(
 	activity: Sequence[ActivityCount],
 	now: datetime,
 ) -> None:
-	"""Adds a submission. Raises SeasonStateError if the season takes no answers; then the caller must roll back."""
+	"""Adds a submission.
+
+	Raises SeasonStateError if the season takes no answers; then the caller must roll back.
+	"""
 	values = {"name": key, "player": learner, "season": season, "activity": json.dumps(activity), "now": now}
 	frappe.db.sql(INSERT_SQL, {**values, "payload": pack_records(records)})
 	if frappe.db._cursor.rowcount != 1:
@@ -67,9 +70,9 @@ def insert(
 
 
 def take(names: list[str]) -> list[OutboxRow]:
-	"""Locks outbox rows until the transaction ends, but for those that are gone or locked already.
+	"""Locks outbox rows until the transaction ends, and returns them; not the rows that are gone or locked.
 
-	Raises ValueError or TypeError where a payload can't be read.
+	Raises what records.unpack_records raises if a payload can't be read.
 	"""
 	if not names:
 		return []
@@ -87,55 +90,55 @@ def delete(rows: Sequence[OutboxRow]) -> None:
 
 
 def park(name: str, error: str, now: datetime) -> None:
-	"""Takes a row out of the sweeper's way, with the reason it could not be folded."""
+	"""Takes a row out of the sweeper's way, and notes why it could not be folded. The caller commits."""
 	frappe.db.sql(PARK_SQL, {"name": name, "error": error, "now": now})
 
 
 def get_parked(limit: int) -> list[str]:
-	"""Names of parked rows."""
+	"""Returns the names of at most `limit` parked rows."""
 	return [n for (n,) in frappe.db.sql(PARKED_SQL, {"limit": limit})]
 
 
 def unpark() -> int:
-	"""Puts all parked rows back; how many there were."""
+	"""Puts all parked rows back among those that wait, and returns how many. The caller commits."""
 	frappe.db.sql(UNPARK_SQL)
 	return frappe.db._cursor.rowcount
 
 
 def get_waiting_status(key: str) -> Literal["queued", "parked"] | None:
-	"""`queued` or `parked` while a submission waits to be folded, else None."""
+	"""Returns `queued` or `parked` while a submission is in the outbox; else None."""
 	rows = frappe.db.sql(STATUS_SQL, {"name": key})
 	return rows[0][0] if rows else None
 
 
 def get_backlog() -> Backlog:
-	"""What waits in the outbox."""
+	"""Returns the counts of the whole outbox."""
 	return Backlog(*frappe.db.sql(BACKLOG_SQL)[0])
 
 
 def count_of_season(season: str) -> tuple[int, int]:
-	"""Returns (submissions of a season in the outbox, those of them that are parked)."""
+	"""Returns (submissions of a season in the outbox, how many of them are parked)."""
 	return frappe.db.sql(COUNT_OF_SEASON_SQL, {"season": season})[0]
 
 
 def get_oldest(before: datetime, limit: int) -> list[str]:
-	"""Names of the rows created at or before a naive site time, oldest first, parked ones left out."""
+	"""Returns the names of rows that are not parked, created up to a naive site time, oldest first."""
 	return [n for (n,) in frappe.db.sql(OLDEST_SQL, {"before": before, "limit": limit})]
 
 
 def get_of_season(season: str, limit: int) -> list[str]:
-	"""Names of a season's rows, oldest first, parked ones left out."""
+	"""Returns the names of a season's rows that are not parked, oldest first."""
 	return [n for (n,) in frappe.db.sql(OF_SEASON_SQL, {"season": season, "limit": limit})]
 
 
 def get_page(parked: bool, start: int, limit: int) -> list[str]:
-	"""Names of the parked rows, or of the others, oldest first."""
+	"""Returns a page of the names of the parked rows, or of the rows that are not parked, oldest first."""
 	values = {"parked": parked, "start": start, "limit": limit}
 	return [n for (n,) in frappe.db.sql(PAGE_SQL, values)]
 
 
 def get_entries(names: list[str]) -> dict[str, OutboxEntry]:
-	"""Those of these rows that are there, by name."""
+	"""Returns {name: entry} of the rows that exist."""
 	if not names:
 		return {}
 	rows = frappe.db.sql(ENTRIES_SQL, {"names": names})

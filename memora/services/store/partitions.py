@@ -1,4 +1,7 @@
-"""A season's partitions in tracker, journal and archive: made before its first answer, dropped when no row is left."""
+"""The partitions of a season in tracker, journal and archive.
+
+They are made before the season's first answer, and dropped when no row of the season is left.
+"""
 
 from collections.abc import Callable
 
@@ -10,13 +13,13 @@ from memora.exceptions import PartitionError, SeasonStateError
 from memora.services.store import database, ddl, tables
 from memora.services.store.tables import INDEXES
 
-# Another process has made or dropped the same partition first.
+# Another process was first to make, or to drop, the partition.
 DONE_MEANWHILE = {1517, 1507}  # ER_SAME_NAME_PARTITION, ER_DROP_PARTITION_NON_EXISTENT
 NOT_PARTITIONED = 1505
 SAME_VALUE_TWICE = 1495  # ER_MULTIPLE_DEF_CONST_IN_LIST_PART
 
-# These keep `partition_created` true. BINARY: MariaDB's collation takes names for equal that are not. The active season
-# keeps its partitions.
+# These statements keep `partition_created` true. BINARY, because MariaDB's collation takes some different
+# names for equal. The active season keeps its partitions.
 MARK_SQL = "UPDATE `tabGame Subscription Season` SET partition_created = %s WHERE BINARY name = %s"
 UNMARK_SQL = """
 	UPDATE `tabGame Subscription Season` SET partition_created = 0 WHERE BINARY name = %s AND is_active = 0"""
@@ -27,8 +30,8 @@ CREATED_SQL = "SELECT name, partition_created FROM `tabGame Subscription Season`
 def create_partition(season: str) -> None:
 	"""Makes the season's partitions in tracker, journal and archive. Partitions that exist stay as they are.
 
-	Raises PartitionError when a table stays locked for ddl.DEADLINE_SECONDS, or when MariaDB takes the season's name for
-	another name that has a partition.
+	Raises PartitionError when a table stays locked for ddl.DEADLINE_SECONDS, or when MariaDB takes the names
+	of this season and of another season that has a partition for equal.
 	"""
 	for doctype in INDEXES:
 		if season not in _seasons(doctype):
@@ -38,7 +41,8 @@ def create_partition(season: str) -> None:
 def heal_partitions() -> list[str]:
 	"""Makes the partitions that seasons lack, and brings `partition_created` in line with the tables.
 
-	Returns the names of the seasons that changed. Commits. Runs hourly. Raises PartitionError as create_partition does.
+	Returns the names of the seasons that lacked something. Commits. Runs hourly. Raises PartitionError for
+	the reasons of create_partition.
 	"""
 	healed = []
 	for name, created in frappe.db.sql(CREATED_SQL):
@@ -50,12 +54,15 @@ def heal_partitions() -> list[str]:
 
 
 def find_wrong_seasons() -> list[str]:
-	"""Returns the seasons whose `partition_created` does not say what is true. Changes nothing."""
+	"""Returns the seasons whose `partition_created` contradicts the tables. Changes nothing."""
 	return [name for name, created in frappe.db.sql(CREATED_SQL) if bool(created) != has_partitions(name)]
 
 
 def heal_season(season: str) -> None:
-	"""Makes the partitions that a season lacks, and has `partition_created` say so. Commits."""
+	"""Makes the partitions that a season lacks, and brings its `partition_created` in line. Commits.
+
+	Raises PartitionError for the reasons of create_partition.
+	"""
 	_mark(season)
 	try:
 		create_partition(season)
@@ -74,7 +81,7 @@ def drop_partition(season: str) -> None:
 	Raises SeasonStateError while the season is active or has a row, PartitionError when a table stays locked.
 	"""
 	with database.transaction():
-		frappe.db.sql(UNMARK_SQL, (season,))  # from here on it can't become active
+		frappe.db.sql(UNMARK_SQL, (season,))  # from here on the season can't become active
 	try:
 		_refuse_to_drop(season)
 		for doctype in INDEXES:
@@ -86,10 +93,7 @@ def drop_partition(season: str) -> None:
 
 def _refuse_to_drop(season: str) -> None:
 	if database.query(IS_ACTIVE_SQL, (season,)):
-		frappe.throw(
-			_("Season {0} is active, so its partitions stay.").format(season),
-			SeasonStateError,
-		)
+		frappe.throw(_("Season {0} is active, so its partitions stay.").format(season), SeasonStateError)
 	for doctype in INDEXES:
 		if tables.partition_has_rows(tables.table_of(doctype), season):
 			frappe.throw(
@@ -127,7 +131,11 @@ def _add(doctype: str, season: str) -> None:
 
 
 def change(doctype: str, action: Callable[[str], None]) -> None:
-	"""Runs an action of ddl on one of the three tables. Does nothing where another process has done it meanwhile."""
+	"""Runs an action of ddl on one of the three tables.
+
+	It is no error if another process has done the action first. Raises PartitionError if the table has no
+	partitions.
+	"""
 	try:
 		action(tables.table_of(doctype))
 	except pymysql.err.MySQLError as error:
@@ -141,5 +149,5 @@ def change(doctype: str, action: Callable[[str], None]) -> None:
 
 
 def how_to_partition() -> str:
-	"""Returns the command that an operator runs where the patch has failed or was skipped."""
+	"""Returns the command that an operator runs if the patch has failed or was skipped."""
 	return f"bench --site {frappe.local.site} run-patch --force memora.patches.v1_0.setup_partitioning"

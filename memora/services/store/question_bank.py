@@ -5,7 +5,7 @@ from typing import Any
 
 import frappe
 
-# One row a question, its options as JSON: the driver's cost grows with rows, not with bytes.
+# One row for each question, its options as JSON: the driver's cost grows with rows, not with bytes.
 QUESTIONS_SQL = """
 	SELECT q.name, q.subject, q.topic, q.question, q.answer, q.explanation,
 		(SELECT JSON_ARRAYAGG(JSON_ARRAY(o.option_text, o.is_correct) ORDER BY o.idx)
@@ -23,12 +23,16 @@ LAST_POSITION_SQL = "SELECT COALESCE(MAX(position), 0) FROM `tabGame Question` W
 
 
 class QuestionBank:
-	"""Game Question and its options. Content: question, answer, explanation (HTML or None) and options
-	(list of {option, is_correct}, empty where the learner reveals and grades herself)."""
+	"""The question source that Memora brings along: Game Question and its options.
+
+	The content of a question is {subject, topic, question, answer, explanation, options}. Question, answer
+	and explanation are HTML, the explanation may be None. Options are a list of {option, is_correct}; the
+	list is empty if the learner reveals the answer and grades herself.
+	"""
 
 	@staticmethod
 	def get_questions(question_ids: list[str]) -> dict[str, dict[str, Any]]:
-		"""One query for all of them."""
+		"""Returns {question_id: content} of the questions that exist; one query."""
 		if not question_ids:
 			return {}
 		rows = frappe.db.sql(QUESTIONS_SQL, {"names": question_ids})
@@ -36,11 +40,13 @@ class QuestionBank:
 
 	@staticmethod
 	def find_questions(subject: str | None, topic: str | None, offset: int, limit: int) -> list[str]:
+		"""Returns a page of the enabled questions' ids, in the order of teaching."""
 		values = {"subject": subject, "topic": topic, "offset": offset, "limit": limit}
 		return [name for (name,) in frappe.db.sql(FIND_SQL, values)]
 
 	@staticmethod
 	def get_subjects() -> list[str]:
+		"""Returns all subjects, in the order of their names."""
 		return [name for (name,) in frappe.db.sql(SUBJECTS_SQL)]
 
 

@@ -1,8 +1,9 @@
-"""What the four big tables hold, as values, and the payload in which records travel through the outbox.
+"""The rows of the four big tables as values, and the payload in which records travel through the outbox.
 
-A payload is JSON: `{"version": 1, "fields": [names], "records": [[values], …]}`, datetimes as ISO texts. It names its
-fields, so a record that gains a field can still read what an earlier version wrote. Rows from before payloads had a
-version are a bare list of records, whose fields are UNVERSIONED_FIELDS.
+A payload is JSON: `{"version": 1, "fields": [names], "records": [[values], …]}`, datetimes as ISO texts. A
+payload names its fields. So a field with a default can be added to the record, and payloads of earlier
+versions can still be read. A payload from before there were versions is a bare list of records, each with the
+values of UNVERSIONED_FIELDS.
 """
 
 import json
@@ -14,7 +15,10 @@ from typing import Any, NamedTuple
 
 @dataclass(frozen=True)
 class MemoryRecord:
-	"""A tracker row without its keys. Datetimes are naive site time; `creation` is the first answer."""
+	"""A tracker row without learner and season.
+
+	Datetimes are naive site time; `creation` is the first answer's.
+	"""
 
 	question_id: str
 	subject: str | None
@@ -30,15 +34,21 @@ class MemoryRecord:
 
 	@property
 	def age(self) -> tuple[int, datetime]:
-		"""Orders the records of one question: the newest answer wins. Each that moves the memory adds one
-		repetition under the learner's lock, so that no clock that is set back can confuse the order."""
+		"""Orders the records of one question: the record of the newest answer is the greatest.
+
+		Each answer that moves the memory adds one repetition, under the learner's lock. So a clock that is
+		set back does not confuse the order.
+		"""
 		return self.reps, self.last_review_date
 
 
 @dataclass(frozen=True)
 class JournalEntry:
-	"""One answer. Datetimes are naive site time. Frappe's number columns hold no NULL: at a question's
-	first sight (kind Learn) stability, difficulty and recall before it are 0; an unmeasured time is 0."""
+	"""An answer in the journal. Datetimes are naive site time.
+
+	Frappe's number columns hold no NULL. So at the first sight of a question (kind Learn) the stability,
+	difficulty and predicted recall from before the answer are 0; a response time that was not measured is 0.
+	"""
 
 	question_id: str
 	kind: str
@@ -57,8 +67,12 @@ class JournalEntry:
 
 
 class ActivityCount(NamedTuple):
-	"""A submission's answers of one subject ("" where the question has none). `day` is the learning day as ISO
-	text. Reviews are answers to what had been learnt before (kind Review), `recalled` those not forgotten."""
+	"""Counts of a submission's answers in one subject on one learning day.
+
+	`subject` is "" for questions without a subject. `day` is the learning day as ISO text. `reviews` counts
+	answers of kind Review: to questions learnt before. `recalled` counts the reviews whose question the
+	learner had not forgotten.
+	"""
 
 	day: str
 	subject: str
@@ -69,7 +83,7 @@ class ActivityCount(NamedTuple):
 
 @dataclass(frozen=True)
 class OutboxRow:
-	"""A submission waiting to be folded, the records it led to, and what it adds to the figures of its day."""
+	"""A submission that waits to be folded: the records it led to, and the counts it adds to the figures."""
 
 	name: str
 	player: str
@@ -79,7 +93,7 @@ class OutboxRow:
 
 
 class StoredAnswer(NamedTuple):
-	"""What the journal knows of an answer. `due` is naive site time."""
+	"""An answer as the journal has it. `due` is the question's next review date, naive site time."""
 
 	quality: int
 	is_practice: bool
@@ -87,7 +101,7 @@ class StoredAnswer(NamedTuple):
 
 
 class OutboxEntry(NamedTuple):
-	"""A submission waiting to be folded, without what it holds. Datetimes are naive site time."""
+	"""A submission that waits to be folded, without its records and counts. Datetimes are naive site time."""
 
 	name: str
 	player: str
@@ -98,7 +112,10 @@ class OutboxEntry(NamedTuple):
 
 
 class Backlog(NamedTuple):
-	"""Submissions that wait to be folded, those parked, and since when (naive site time) the oldest waits."""
+	"""Counts of the outbox: submissions that wait to be folded, and parked submissions.
+
+	`oldest` is the naive site time at which the oldest waiting submission was accepted.
+	"""
 
 	waiting: int
 	parked: int
@@ -127,7 +144,7 @@ def pack_records(records: Iterable[MemoryRecord]) -> str:
 def unpack_records(payload: str) -> list[MemoryRecord]:
 	"""Returns the records of an outbox payload, or of the tracker's rows as tracker.RECORDS_JSON gives them.
 
-	Raises ValueError or TypeError for a payload that this version can't read.
+	Raises ValueError, TypeError, AttributeError or KeyError for a payload that this version can't read.
 	"""
 	content = json.loads(payload)
 	if isinstance(content, list):
@@ -141,7 +158,10 @@ def unpack_records(payload: str) -> list[MemoryRecord]:
 
 
 def _record(names: Sequence[str], values: Sequence[Any]) -> MemoryRecord:
-	"""Returns a record; raises TypeError if a field is missing or unknown."""
+	"""Returns a record.
+
+	Raises TypeError if a field is missing or unknown, ValueError if there are too many values.
+	"""
 	if len(values) > len(names):
 		raise ValueError(f"a record has {len(values)} values for {len(names)} fields")
 	by_name = dict(zip(names, values, strict=False))
@@ -151,9 +171,9 @@ def _record(names: Sequence[str], values: Sequence[Any]) -> MemoryRecord:
 
 
 def unpack_readable(payload: str) -> list[MemoryRecord]:
-	"""Returns the records of a payload, none if it can't be read.
+	"""Returns the records of a payload; none if the payload can't be read.
 
-	A fold parks a payload that can't be read; the payload must not stop a learner's reads meanwhile.
+	A fold parks a payload that can't be read. Meanwhile the payload must not stop the learner's reads.
 	"""
 	try:
 		return unpack_records(payload)
@@ -162,7 +182,10 @@ def unpack_readable(payload: str) -> list[MemoryRecord]:
 
 
 def overlay(rows: Iterable[tuple[str | None]]) -> dict[str, MemoryRecord]:
-	"""Merges payloads, one a row, into {question_id: record}; of several records of a question the newest wins."""
+	"""Merges the payloads of rows into {question_id: record}.
+
+	Of several records of a question the newest wins.
+	"""
 	records: dict[str, MemoryRecord] = {}
 	for (payload,) in rows:
 		for record in unpack_readable(payload or "[]"):
@@ -173,10 +196,10 @@ def overlay(rows: Iterable[tuple[str | None]]) -> dict[str, MemoryRecord]:
 
 
 def unpack_activity(activity: str | None) -> list[ActivityCount]:
-	"""Returns what an outbox row adds to the figures; nothing for a row that an earlier version has written."""
+	"""Returns the counts that an outbox row adds to the figures; none if an earlier version wrote the row."""
 	return [ActivityCount(*values) for values in json.loads(activity or "[]")]
 
 
 def values_of(record: MemoryRecord | JournalEntry) -> tuple[Any, ...]:
 	"""Returns the values of a record's fields, in order."""
-	return tuple(vars(record).values())  # dataclasses.astuple copies each value
+	return tuple(vars(record).values())  # dataclasses.astuple would copy each value

@@ -18,23 +18,29 @@ CLEAR_SQL = f"""
 
 
 def find_resumable_rebuild(season: str, since: datetime) -> str | None:
-	"""Returns the season's last Cache Rebuild, if it did not complete and went on after a naive site time."""
+	"""Returns the name of the season's last Cache Rebuild, if it is to be resumed; else None.
+
+	A rebuild is to be resumed if it did not complete, and still ran after `since` (naive site time).
+	"""
 	rows = frappe.db.sql(RESUMABLE_SQL, {"season": season, "since": since})
 	return rows[0][0] if rows else None
 
 
 def get_last(doctype: str, fields: str, season: str) -> frappe._dict | None:
-	"""Returns fields of the season's last run; None if there was none. Both texts are the program's own."""
+	"""Returns fields of the season's last run; None if there was none.
+
+	`doctype` and `fields` become part of the statement: they must be the program's own texts.
+	"""
 	rows = frappe.db.sql(LAST_SQL.format(fields=fields, doctype=doctype), (season,), as_dict=True)
 	return rows[0] if rows else None
 
 
 def get_last_discrepancy_rate() -> float | None:
-	"""Returns which share of the records was wrong at the last reconciliation; None if there was none."""
+	"""Returns the share (0 to 1) of records that the last reconciliation found wrong; None without one."""
 	rows = frappe.db.sql(LAST_RATE_SQL)
 	return rows[0][0] if rows else None
 
 
 def clear_old_reconciliations() -> None:
-	"""Deletes some of the reconciliations older than KEPT_DAYS; the caller commits."""
+	"""Deletes at most 1000 of the reconciliations older than KEPT_DAYS. The caller commits."""
 	frappe.db.sql(CLEAR_SQL)

@@ -1,12 +1,14 @@
-"""TODO"""
+"""Scans of a season's tracker, for figures: what is due on each day, leeches, an overview of each learner.
+
+A scan reads one share of the learners, as row_names.shares parts them. The scan of what is due can also read
+all learners, from an index alone.
+"""
 
 from datetime import date, datetime
 from typing import Any
 
 import frappe
 
-# Scans of a season: each statement goes through a share of its learners, since names begin with a hash of the
-# learner. Or, of an index alone, through all of them.
 DUE_DAY = """LEAST(GREATEST(
 	DATEDIFF(next_review_date - INTERVAL %(day_start_hour)s HOUR, %(today)s), -1), %(days)s)"""
 DUE_BY_DAY_SQL = f"""
@@ -34,10 +36,11 @@ LEARNERS_OVERVIEW_SQL = """
 def get_due_by_day(
 	season: str, today: date, days: int, day_start_hour: int, share: dict[str, str] | None = None
 ) -> dict[int, int]:
-	"""How many records of a season, or of a share of its learners, fall due how many days after `today`: {day: records}.
+	"""Returns {day: number of records due}, in days after `today`, of a season or of a share of its learners.
 
-	-1 stands for all that was due before, `days` for all from then on. Without a share it is one scan of an
-	index, which takes about 0.5 s a million records; what waits in the outbox counts as it was before.
+	Day -1 counts all records due before `today`, day `days` all records due from that day on. Without a
+	share, one scan of an index takes about 0.5 s for a million records. A record in the outbox counts with
+	its date from before the answer.
 	"""
 	values = {"season": season, "today": today, "days": days, "day_start_hour": day_start_hour}
 	statement = DUE_BY_DAY_OF_SHARE_SQL if share else DUE_BY_DAY_SQL
@@ -47,17 +50,17 @@ def get_due_by_day(
 def get_leeches(
 	season: str, share: dict[str, str], lapses: int, subject: str | None, limit: int
 ) -> list[tuple[Any, ...]]:
-	"""Rows of LEECHES_SQL: the questions of a share of the learners that were forgotten most often."""
+	"""Returns rows of LEECHES_SQL: the records of a share of the learners with the most lapses."""
 	values = {"season": season, **share, "lapses": lapses, "subject": subject, "limit": limit}
 	return list(frappe.db.sql(LEECHES_SQL, values))
 
 
 def count_leeches(season: str, share: dict[str, str], lapses: int, subject: str | None) -> dict[str, int]:
-	"""How many such questions there are, by subject."""
+	"""Returns {subject: number of records with at least so many lapses} of a share of the learners."""
 	values = {"season": season, **share, "lapses": lapses, "subject": subject}
 	return dict(frappe.db.sql(LEECH_COUNTS_SQL, values))
 
 
 def get_learner_overviews(season: str, share: dict[str, str], now: datetime) -> list[tuple[Any, ...]]:
-	"""Rows of LEARNERS_OVERVIEW_SQL: what each of a share of the learners knows."""
+	"""Returns rows of LEARNERS_OVERVIEW_SQL, one for each learner of a share."""
 	return list(frappe.db.sql(LEARNERS_OVERVIEW_SQL, {"season": season, **share, "now": now}))

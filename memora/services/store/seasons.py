@@ -1,4 +1,4 @@
-"""Which season learners play in, and why none is when none is."""
+"""Finds seasons: the active season, a season by name, seasons to archive. Says why no season is active."""
 
 import json
 import unicodedata
@@ -29,19 +29,21 @@ LATEST_SQL = """
 
 @dataclass(frozen=True)
 class Season:
+	"""A season, as far as answers and schedules need to know it."""
+
 	name: str
 	end_date: date
 	enable_redis: bool
 
 
 def get_active_season() -> Season | None:
-	"""The season that learners play in; one query, never cached."""
+	"""Returns the season that learners learn in; None if there is none. One query, never cached."""
 	rows = frappe.db.sql(ACTIVE_SQL)
 	return _season(rows[0]) if rows else None
 
 
 def require_active_season() -> Season:
-	"""As get_active, but raises NoActiveSeason, saying why there is none."""
+	"""Returns the active season. Raises NoActiveSeason, whose message says why there is none."""
 	season = get_active_season()
 	if not season:
 		frappe.throw(why_none_is_active(), NoActiveSeason)
@@ -49,7 +51,7 @@ def require_active_season() -> Season:
 
 
 def get_season(name: str) -> Season:
-	"""A season by name; raises UnknownSeason."""
+	"""Returns a season by name. Raises UnknownSeason."""
 	rows = frappe.db.sql(BY_NAME_SQL, (name,))
 	if not rows:
 		frappe.throw(_("There is no season {0}.").format(frappe.utils.escape_html(name)), UnknownSeason)
@@ -62,7 +64,7 @@ def _season(row: tuple[Any, ...]) -> Season:
 
 
 def get_document(name: str, for_update: bool = False) -> Document:
-	"""A season's document; raises UnknownSeason."""
+	"""Returns a season's document, locked if `for_update`. Raises UnknownSeason."""
 	get_season(name)
 	return frappe.get_doc("Game Subscription Season", name, for_update=for_update)
 
@@ -74,17 +76,21 @@ def note_job(name: str, kind: str, job_id: str) -> None:
 
 
 def get_jobs(season: Document) -> dict[str, str]:
-	"""The last job of each kind that was started for a season, {kind: job_id}."""
+	"""Returns {kind: job_id}: the last job of each kind that was started for a season."""
 	return json.loads(season.jobs or "{}")
 
 
 def get_seasons_to_archive(today: date) -> list[str]:
-	"""The seasons to be archived on their own: over, not active, not archived yet; and those half archived."""
+	"""Returns the seasons that the scheduler archives: they are neither active nor archived.
+
+	Their end date has passed and they have auto_archive set, or their archiving has begun and must be
+	finished.
+	"""
 	return [name for (name,) in frappe.db.sql(TO_ARCHIVE_SQL, (today,))]
 
 
 def get_latest_season() -> str | None:
-	"""The active season, or else the one that ends last; None where there is none."""
+	"""Returns the active season, or else the season that ends last; None if there is no season."""
 	if active := get_active_season():
 		return active.name
 	rows = frappe.db.sql(LATEST_SQL)
@@ -92,7 +98,7 @@ def get_latest_season() -> str | None:
 
 
 def why_none_is_active() -> str:
-	"""What a learner reads when there is nothing to play in."""
+	"""Returns what a learner reads when no season is active."""
 	rows = frappe.db.sql(LATEST_SQL)
 	if not rows:
 		return _("No season has been set up yet.")
@@ -103,9 +109,9 @@ def why_none_is_active() -> str:
 
 
 def canonical_name(name: str | None) -> str:
-	"""One spelling for names that MariaDB's collation would put into one partition.
+	"""Returns one spelling for names that look alike: MariaDB would put them into one partition.
 
-	NFC, runs of white space as one blank, none at the ends. Letter case is kept: names that differ
-	in it alone clash on the primary key.
+	The spelling is NFC, with each run of white space as one blank, and no blank at the ends. Letter case is
+	kept: names that differ in letter case alone clash on the primary key.
 	"""
 	return " ".join(unicodedata.normalize("NFC", name or "").split())

@@ -1,4 +1,4 @@
-"""Where an answer becomes durable: journal rows and outbox row of a submission, in the caller's one transaction."""
+"""Makes answers durable: a submission's journal rows and outbox row are written in one transaction."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,8 +18,8 @@ def write_submission(
 ) -> str:
 	"""Writes an accepted submission, in two statements, and returns its key: the name of its outbox row.
 
-	The caller commits; from the commit on nothing loses the answers. Raises SeasonStateError if the season takes no
-	answers any more; then the transaction must be rolled back.
+	The caller commits. From the commit on nothing loses the answers. Raises SeasonStateError if the season
+	takes no answers any more; then the caller must roll back.
 	"""
 	key = row_names.submission_key(learner, season, submission_id)
 	journal.insert(key, learner, season, submission_id, entries, now)

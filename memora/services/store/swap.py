@@ -1,8 +1,8 @@
 """Moves a season's rows from tracker to archive by swapping partitions; operations/archiving lists the steps.
 
-Between tracker and archive a table of the season's own, the staging table, holds the rows. The staging table and its rows
-say what has been done: no other note is kept, so no note can be wrong. Nothing here drops a table that holds a row, even
-if another run is working on the same season.
+Between tracker and archive a table of the season's own, the staging table, holds the rows. The staging table
+and its rows say what has been done: no other note is kept, so no note can be wrong. Nothing here drops a
+table that holds a row, even if another run is working on the season.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from memora.services.store.partitions import create_partition
 from memora.services.store.tables import partition_name
 
 TRACKER, ARCHIVE = "tabPlayer Memory Tracker", "tabArchived Memory Tracker"
-COPY_ROWS = 5000  # in one transaction, where the tables' columns have drifted apart
+COPY_ROWS = 5000  # in one transaction, if rows must be copied because the tables' columns have drifted apart
 # ER_PARTITION_EXCHANGE_DIFFERENT_OPTION, ER_TABLES_DIFFERENT_METADATA, ER_PARTITION_EXCHANGE_FOREIGN_KEY
 TABLES_DIFFER = {1731, 1736, 1740}
 
@@ -35,7 +35,7 @@ def take_out(season: str) -> None:
 	if tables.table_has_rows(staging) or not tables.partition_has_rows(TRACKER, season):
 		return
 	_refuse_what_the_archive_lacks(TRACKER)
-	ddl.drop_empty(staging)  # of a run that died before, and maybe outdated
+	ddl.drop_empty(staging)  # left by a run that died; its columns may be outdated
 	ddl.create_like(staging, TRACKER)
 	ddl.remove_partitioning(staging)
 	ddl.exchange_partition(TRACKER, season, staging)
@@ -44,7 +44,8 @@ def take_out(season: str) -> None:
 def put_in(season: str, archived_at: datetime, on_copied: Callable[[int], None]) -> None:
 	"""Moves the rows of a season's staging table, if it has any, into the archive, and drops the table.
 
-	`on_copied` is called with the number of rows after each chunk where they have to be copied.
+	If the partitions can't be swapped, the rows are copied in chunks; after each chunk `on_copied` is called
+	with the number of rows copied so far.
 	"""
 	staging = staging_table(season)
 	if tables.table_has_rows(staging):
@@ -77,7 +78,7 @@ def _add_archive_columns(staging: str, archived_at: datetime) -> None:
 
 
 def _move_into_archive(season: str, on_copied: Callable[[int], None]) -> None:
-	if not tables.partition_has_rows(ARCHIVE, season):  # an earlier run's; swapped, those would come back
+	if not tables.partition_has_rows(ARCHIVE, season):  # a swap would bring an earlier run's rows back
 		try:
 			return ddl.exchange_partition(ARCHIVE, season, staging_table(season))
 		except pymysql.err.MySQLError as error:
@@ -88,7 +89,10 @@ def _move_into_archive(season: str, on_copied: Callable[[int], None]) -> None:
 
 
 def _copy_into_archive(season: str, on_copied: Callable[[int], None]) -> None:
-	"""Moves the rows in chunks, each in one transaction that compares what it has copied."""
+	"""Moves the rows in chunks.
+
+	Each chunk is one transaction, which fails unless every row was copied right.
+	"""
 	staging = staging_table(season)
 	_refuse_what_the_archive_lacks(staging)
 	columns, total = list(tables.columns_of(staging)), 0
@@ -100,7 +104,10 @@ def _copy_into_archive(season: str, on_copied: Callable[[int], None]) -> None:
 
 
 def _move_chunk(cursor: pymysql.cursors.Cursor, staging: str, columns: list[str]) -> int:
-	"""Moves the first COPY_ROWS rows and returns how many there were. They replace the archive's rows of the same name."""
+	"""Moves the first COPY_ROWS rows into the archive, and returns how many rows it moved.
+
+	A row replaces the archive's row of its name. Raises PartitionError if a row was not copied right.
+	"""
 	cursor.execute(f"SELECT name FROM `{staging}` ORDER BY name LIMIT {COPY_ROWS}")
 	names = [name for (name,) in cursor.fetchall()]
 	if not names:

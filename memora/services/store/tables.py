@@ -1,4 +1,7 @@
-"""The big tables as MariaDB's catalogue describes them: partitions, columns, indexes, estimates. Changes nothing."""
+"""The big tables as MariaDB's catalogue describes them: partitions, columns, indexes, estimates.
+
+This module changes nothing.
+"""
 
 import re
 from hashlib import blake2b
@@ -11,7 +14,8 @@ from memora.exceptions import PartitionError
 from memora.services import site_time
 from memora.services.store.database import query
 
-# The secondary indexes of the three partitioned tables. The primary key (name, season) keeps one learner's rows together.
+# The secondary indexes of the three partitioned tables. The primary key (name, season) keeps one learner's
+# rows together.
 SCHEDULE_INDEX: dict[str, tuple[str, ...]] = {"schedule": ("player", "season", "next_review_date")}
 INDEXES: dict[str, dict[str, tuple[str, ...]]] = {
 	"Player Memory Tracker": SCHEDULE_INDEX,
@@ -44,7 +48,7 @@ ANY_ROW_SQL = {
 
 
 class Partition(TypedDict):
-	"""`rows` and `bytes` (data and indexes) are InnoDB's estimates."""
+	"""A partition of a table. `rows` and `bytes` (data and indexes) are InnoDB's estimates."""
 
 	name: str
 	season: str
@@ -56,12 +60,12 @@ class Partition(TypedDict):
 
 
 def list_partitions(doctype: str) -> list[Partition]:
-	"""Returns the partitions of one of the three partitioned tables, in their order; none if it has none."""
+	"""Returns the partitions of one of the three DocTypes' tables, in their order; [] if there are none."""
 	return partitions_of(table_of(doctype))
 
 
 def partitions_of(table: str) -> list[Partition]:
-	"""Returns the partitions of a table, in their order; none if it has none."""
+	"""Returns the partitions of a table, in their order; [] if there are none."""
 	rows = frappe.db.sql(PARTITIONS_SQL, (table,))
 	return [
 		Partition(name=name, season=_unquote(values), rows=rows, bytes=size)
@@ -75,9 +79,10 @@ def estimate_rows(doctype: str, season: str) -> int:
 
 
 def describe_season(season: str) -> dict[str, dict[str, Any] | None]:
-	"""Returns {rows, bytes, created_at} of the season's partition in each of the three tables; None where it has none.
+	"""Returns {doctype: {rows, bytes, created_at}} of a season's partitions; None for a missing partition.
 
-	Rows and bytes are InnoDB's estimates. `created_at` is naive site time; a swap renews it. One query.
+	Rows and bytes are InnoDB's estimates. `created_at` is naive site time; a swap renews `created_at`. One
+	query.
 	"""
 	values = {"tables": [table_of(doctype) for doctype in INDEXES], "partition": partition_name(season)}
 	found = {
@@ -88,7 +93,7 @@ def describe_season(season: str) -> dict[str, dict[str, Any] | None]:
 
 
 def partition_name(season: str) -> str:
-	"""Returns `p_`, the letters and digits of the season's name, and a hash that tells similar names apart."""
+	"""Returns `p_`, the letters and digits of the season's name, and a hash that parts similar names."""
 	readable = re.sub(r"[^a-z0-9]+", "_", season.lower()).strip("_")[:40]
 	return f"p_{readable}_{blake2b(season.encode(), digest_size=4).hexdigest()}"
 
@@ -101,7 +106,10 @@ def table_of(doctype: str) -> str:
 
 
 def _unquote(literal: str) -> str:
-	"""Returns the value of the one SQL string that describes a partition. MariaDB shows non-Latin names in hex."""
+	"""Returns the value of the one SQL string that describes a partition.
+
+	MariaDB shows non-Latin names in hex.
+	"""
 	if literal.startswith("_utf8mb4 0x"):
 		return bytes.fromhex(literal.removeprefix("_utf8mb4 0x")).decode()
 	return re.sub(r"\\(.)|''", lambda m: m[1] or "'", literal[1:-1])
@@ -111,12 +119,12 @@ def _unquote(literal: str) -> str:
 
 
 def columns_of(table: str) -> dict[str, str]:
-	"""Returns {column: type} in the order of the table; empty if there is no such table."""
+	"""Returns {column: type} in the order of the table; empty if the table does not exist."""
 	return dict(query(COLUMN_TYPES_SQL, (table,)))
 
 
 def indexes_of(table: str) -> dict[str, str]:
-	"""Returns {index: its columns, with commas between}, PRIMARY included."""
+	"""Returns {index: its columns, joined by commas}, PRIMARY included."""
 	return dict(query(INDEXES_SQL, (table,)))
 
 
@@ -125,12 +133,12 @@ def has_table(table: str) -> bool:
 
 
 def table_has_rows(table: str) -> bool:
-	"""Says whether there is such a table, and a row in it."""
+	"""Says whether the table exists and holds a row."""
 	return has_table(table) and bool(query(f"SELECT 1 FROM `{table}` LIMIT 1"))
 
 
 def partition_has_rows(table: str, season: str) -> bool:
-	"""Says whether a table that is there has a row of the season."""
+	"""Says whether the table, which must exist, has a row of the season."""
 	return bool(query(f"SELECT 1 FROM `{table}` WHERE season = %s LIMIT 1", (season,)))
 
 

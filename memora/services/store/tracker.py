@@ -1,8 +1,8 @@
 """The tracker: one row for each learner's record of each question she has answered in a season.
 
-A record lives in the outbox from the moment its answer is journalled until the answer is folded into the tracker. So
-every read here overlays the tracker with the learner's outbox, in one snapshot: a fold moves a record from the one to the
-other in a single transaction.
+A record lives in the outbox from the moment its answer is journalled until the answer is folded into the
+tracker. So reads of a learner's records overlay the tracker with her outbox, in one snapshot: a fold moves a
+record from outbox to tracker in a single transaction.
 """
 
 from collections.abc import Iterable
@@ -24,16 +24,17 @@ from memora.services.store.records import (
 
 UPSERT_ROWS = 1000  # a statement of about 300 KB, far below any max_allowed_packet
 KEEPS = "IF(VALUES(reps) > reps OR (VALUES(reps) = reps AND VALUES(last_review_date) >= last_review_date)"
-# A learner's records of a few questions, and her outbox, in one statement. All records make one row, since the driver's
-# cost grows with rows and columns, not with bytes. The tracker's rows have the form of an outbox payload.
-FEW_RECORDS = 200  # far less than group_concat_max_len, 1 MiB, where the server would cut the row
+# A learner's records of a few questions, and her outbox, in one statement. All records make one row, since
+# the driver's cost grows with rows and columns, not with bytes. The tracker's rows have the form of an outbox
+# payload.
+FEW_RECORDS = 200  # far below group_concat_max_len (1 MiB), where MariaDB would cut the row
 RECORDS_JSON = f"""CONCAT('{{"records":', JSON_ARRAYAGG(JSON_ARRAY({RECORD_COLUMNS})), '}}')"""
 RECORDS_BY_NAME_SQL = f"""
 	SELECT {RECORDS_JSON} FROM `tabPlayer Memory Tracker`
 	WHERE season = %(season)s AND name IN %(names)s
 	UNION ALL SELECT payload FROM `tabReview Outbox`
 	WHERE name BETWEEN %(first)s AND %(last)s AND season = %(season)s"""
-# A learner's records of any number of questions, or of all of a season: one row a record.
+# A learner's records of any number of questions, or all her records of a season: one row for each record.
 RECORDS_BY_MANY_NAMES_SQL = RECORDS_BY_NAME_SQL.replace("JSON_ARRAYAGG", "JSON_ARRAY")
 RECORDS_OF_LEARNER_SQL = RECORDS_BY_MANY_NAMES_SQL.replace(
 	"name IN %(names)s", "name BETWEEN %(first)s AND %(last)s"
@@ -63,7 +64,8 @@ DUE_SQL = f"""
 	ORDER BY due_date, CAST(question_id AS BINARY) LIMIT %(limit)s"""
 DUE_COUNT_SQL = f"SELECT COUNT(*) {DUE_WHERE}"
 NEXT_DUE_SQL = f"SELECT MIN(next_review_date) {DUE_WHERE.replace('<=', '>')}"
-# The newest answer wins, as MemoryRecord.age has it; what decides that is assigned last.
+# The newest answer wins, by MemoryRecord.age. MariaDB assigns from left to right, so the columns that decide
+# come last.
 UPSERT_HEAD_SQL = f"""
 	INSERT INTO `tabPlayer Memory Tracker`
 	(name, player, season, {RECORD_COLUMNS}) VALUES """
@@ -77,9 +79,10 @@ UPSERT_TAIL_SQL = " ON DUPLICATE KEY UPDATE " + ", ".join(
 OVERWRITE_TAIL_SQL = " ON DUPLICATE KEY UPDATE " + ", ".join(
 	f"{column} = VALUES({column})" for column in RECORD_COLUMNS.split(", ")
 )
-# What a form of the desk shows of one memory, live or archived, and of the answers that led to it.
+# One record, from the tracker or from the archive, as the desk's form shows it.
 MEMORY_SQL = f"SELECT player, season, {RECORD_COLUMNS} FROM `tab{{doctype}}` WHERE name = %s"
-# For writers of the tracker that have no outbox row: an archive run waits for the lock, or is seen here.
+# For writers of the tracker that have no outbox row. An archive run either waits for this lock, or is seen
+# here.
 TAKES_RECORDS_SQL = """
 	SELECT 1 FROM `tabGame Subscription Season`
 	WHERE name = %(season)s AND archive_started_at IS NULL LOCK IN SHARE MODE"""
@@ -87,9 +90,9 @@ HAS_ANSWERS_SQL = "SELECT 1 FROM `tabPlayer Memory Tracker` LIMIT 1"
 
 
 def get_records(learner: str, season: str, question_ids: Iterable[str]) -> dict[str, MemoryRecord]:
-	"""A learner's records of these questions by question_id, tracker overlaid with outbox; one query.
+	"""Returns {question_id: record} of a learner's records, tracker overlaid with outbox; one query.
 
-	Records of her outbox come along whether asked for or not.
+	The result also holds all records of her outbox, whether asked for or not.
 	"""
 	names = [row_names.tracker_name(learner, season, q) for q in question_ids] or [""]
 	statement = RECORDS_BY_NAME_SQL if len(names) <= FEW_RECORDS else RECORDS_BY_MANY_NAMES_SQL
@@ -97,16 +100,17 @@ def get_records(learner: str, season: str, question_ids: Iterable[str]) -> dict[
 
 
 def get_all_records(learner: str, season: str) -> dict[str, MemoryRecord]:
-	"""All of a learner's records in a season by question_id, tracker overlaid with outbox; one query."""
+	"""Returns {question_id: record} of all of a learner's records in a season, with her outbox; one query."""
 	return overlay(frappe.db.sql(RECORDS_OF_LEARNER_SQL, row_names.of_learner(learner, season)))
 
 
 def get_due(
 	learner: str, season: str, now: datetime, limit: int, subject: str | None = None
 ) -> tuple[list[MemoryRecord], int]:
-	"""The records due at `now` (naive site time), and how many there are in all.
+	"""Returns at most `limit` records due at `now`, oldest first, and how many are due in all.
 
-	The records come oldest first, and those of one date by question_id, as a schedule in Redis has them.
+	Records of one date come by question_id, in the order of a schedule in Redis. `now` is naive site time; `subject`
+	None means all subjects.
 	"""
 	pending = get_pending(learner, season)
 	names = [row_names.tracker_name(learner, season, q) for q in pending] or [""]
@@ -119,7 +123,7 @@ def get_due(
 
 
 def get_next_due(learner: str, season: str, now: datetime, subject: str | None = None) -> datetime | None:
-	"""When (naive site time) the first of the records that are not due yet falls due; None where there is none."""
+	"""Returns when (naive site time) the next record falls due after `now`; None if none does."""
 	pending = get_pending(learner, season)
 	names = [row_names.tracker_name(learner, season, q) for q in pending] or [""]
 	values = row_names.of_learner(learner, season, now=now, subject=subject, pending=names)
@@ -133,27 +137,27 @@ def get_next_due(learner: str, season: str, now: datetime, subject: str | None =
 
 
 def get_first_seen(learner: str, season: str) -> dict[str, datetime]:
-	"""When (naive site time) a learner first answered each question of a season she has seen."""
+	"""Returns {question_id: naive site time of her first answer} of a learner's questions in a season."""
 	stored = dict(frappe.db.sql(FIRST_SEEN_SQL, row_names.of_learner(learner, season)))
 	return {**{q: record.creation for q, record in get_pending(learner, season).items()}, **stored}
 
 
 def get_pending(learner: str, season: str) -> dict[str, MemoryRecord]:
-	"""The records in a learner's outbox."""
+	"""Returns {question_id: record} of the records in a learner's outbox."""
 	rows = frappe.db.sql(PENDING_SQL, row_names.of_learner(learner, season))
 	return overlay(rows)
 
 
 def get_memory(doctype: str, name: str) -> tuple[str, str, MemoryRecord] | None:
-	"""(player, season, record) of a row of the tracker or of the archive."""
+	"""Returns (learner, season, record) of a row of the tracker or of the archive; None without this row."""
 	rows = frappe.db.sql(MEMORY_SQL.format(doctype=doctype), (name,))
 	return (*rows[0][:2], MemoryRecord(*rows[0][2:])) if rows else None
 
 
 def keep_from_archive(season: str) -> None:
-	"""Has an archive run of the season wait for the end of this transaction, in which records are written.
+	"""Makes an archive run of the season wait until this transaction, which writes records, ends.
 
-	Raises SeasonStateError where one has begun.
+	Raises SeasonStateError if an archive run has begun.
 	"""
 	if not frappe.db.sql(TAKES_RECORDS_SQL, {"season": season}):
 		frappe.throw(
@@ -162,17 +166,17 @@ def keep_from_archive(season: str) -> None:
 
 
 def upsert_records(learner: str, season: str, records: Iterable[MemoryRecord]) -> None:
-	"""Writes a learner's records to the tracker, each unless a newer one is there."""
+	"""Writes a learner's records to the tracker. A newer record that is there stays."""
 	_upsert([(learner, season, record) for record in records])
 
 
 def overwrite_records(learner: str, season: str, records: Iterable[MemoryRecord]) -> None:
-	"""Writes a learner's records to the tracker whatever is there; for repairs."""
+	"""Writes a learner's records to the tracker, whatever is there. Only for repairs."""
 	_upsert([(learner, season, record) for record in records], OVERWRITE_TAIL_SQL)
 
 
 def upsert_submissions(rows: Iterable[OutboxRow]) -> None:
-	"""Writes the records of submissions to the tracker, each unless a newer one is there."""
+	"""Writes the records of submissions to the tracker. A newer record that is there stays."""
 	_upsert([(row.player, row.season, record) for row in rows for record in row.records])
 
 
@@ -187,5 +191,5 @@ def _upsert(records: list[tuple[str, str, MemoryRecord]], tail: str = UPSERT_TAI
 
 
 def has_answers() -> bool:
-	"""Whether anybody has learnt anything that is not archived."""
+	"""Says whether the tracker holds any record."""
 	return bool(frappe.db.sql(HAS_ANSWERS_SQL))

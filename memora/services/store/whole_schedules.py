@@ -1,4 +1,4 @@
-"""TODO"""
+"""Reads the whole schedules of many learners from MariaDB, and the learners of a season."""
 
 import json
 import random
@@ -9,7 +9,6 @@ import frappe
 
 from memora.services.store import row_names, tracker
 
-# Whole schedules of several learners, a row a learner.
 LEARNERS_SQL = """
 	SELECT player, COUNT(*) FROM `tabPlayer Memory Tracker`
 	WHERE season = %(season)s AND player > %(after)s GROUP BY player ORDER BY player LIMIT %(limit)s"""
@@ -17,7 +16,8 @@ LEARNER_AT_SQL = """
 	SELECT COALESCE(
 		(SELECT player FROM `tabPlayer Memory Tracker` WHERE season = %s AND name >= %s ORDER BY name LIMIT 1),
 		(SELECT player FROM `tabPlayer Memory Tracker` WHERE season = %s ORDER BY name LIMIT 1))"""
-MANY_RECORDS = 2000  # of one learner: group_concat_max_len would cut more
+MANY_RECORDS = 2000  # of one learner: more would reach group_concat_max_len, where MariaDB would cut the row
+# One row for each learner; NULL in place of too many records.
 SCHEDULE_SQL = f"""
 	SELECT %s, IF(COUNT(*) > {MANY_RECORDS}, NULL, JSON_ARRAYAGG(JSON_ARRAY(question_id, next_review_date)))
 	FROM `tabPlayer Memory Tracker` WHERE season = %s AND name BETWEEN %s AND %s"""
@@ -25,15 +25,19 @@ WAITING_LEARNERS_SQL = "SELECT DISTINCT player FROM `tabReview Outbox` WHERE sea
 
 
 def get_learners(season: str, after: str = "", limit: int = 1000) -> list[tuple[str, int]]:
-	"""The next learners of a season by name, and how many records each has in the tracker; an index scan."""
+	"""Returns (learner, number of records) of the next learners after `after`, in alphabetical order.
+
+	Counts the tracker's records, in a scan of an index.
+	"""
 	values = {"season": season, "after": after, "limit": limit}
 	return list(frappe.db.sql(LEARNERS_SQL, values))
 
 
 def pick_learners(season: str, how_many: int) -> set[str]:
-	"""At most so many learners of a season, drawn at random; each costs one lookup in the primary key.
+	"""Returns at most `how_many` learners of a season, drawn at random.
 
-	Names begin with a hash of the learner, so a random place in the key is a random learner.
+	Each learner costs one lookup in the primary key. Names begin with a hash of the learner, so a random
+	place in the key is a random learner.
 	"""
 	places = [v for _ in range(how_many) for v in (season, f"{random.getrandbits(64):016x}", season)]
 	rows = frappe.db.sql(" UNION ALL ".join([LEARNER_AT_SQL] * how_many), places)
@@ -41,9 +45,10 @@ def pick_learners(season: str, how_many: int) -> set[str]:
 
 
 def get_schedules(season: str, learners: Sequence[str]) -> dict[str, dict[str, str]]:
-	"""Whole schedules, {learner: {question_id: next_review_date as ISO text}}, tracker overlaid with outbox.
+	"""Returns whole schedules, {learner: {question_id: next_review_date as ISO text}}, outboxes included.
 
-	Two queries, and one for each learner of whom answers wait to be folded.
+	Takes two queries, and one more for each learner whose answers wait to be folded or who has more than MANY_RECORDS
+	records.
 	"""
 	if not learners:
 		return {}
