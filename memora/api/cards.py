@@ -1,4 +1,4 @@
-"""What the workspace's number cards ask for: no part of the API. For System and Memora Managers."""
+"""The figures on the workspace's number cards, for System and Memora Managers. Not part of the API."""
 
 from typing import Any
 
@@ -17,21 +17,21 @@ ACTIVITY_REPORT, FORECAST_REPORT = ["query-report", "Activity by Day"], ["query-
 
 @frappe.whitelist(methods=["GET", "POST"])
 def learners_today(filters: Any = None) -> dict[str, Any]:
-	"""How many learners answered on the present learning day: {value, fieldtype, route}, as a number card takes it."""
+	"""Returns how many learners answered on the present learning day: {value, fieldtype, route} for a number card."""
 	require_manager()
 	return _number(activity.learners_of_day(site_time.learning_day()), ACTIVITY_REPORT)
 
 
 @frappe.whitelist(methods=["GET", "POST"])
 def answers_today(filters: Any = None) -> dict[str, Any]:
-	"""How many answers of the present learning day are folded; as learners_today."""
+	"""Returns how many answers of the present learning day are folded: {value, fieldtype, route} for a number card."""
 	require_manager()
 	return _number(activity.answers_of_day(site_time.learning_day()), ACTIVITY_REPORT)
 
 
 @frappe.whitelist(methods=["GET", "POST"])
 def due_today(filters: Any = None) -> dict[str, Any]:
-	"""How many questions of the active season were due today when the day began; as learners_today."""
+	"""Returns how many questions are due today by the active season's forecast: {value, fieldtype, route}."""
 	require_manager()
 	season = seasons.get_active_season()
 	due = due_forecast.due_until(season.name, site_time.learning_day()) if season else 0
@@ -40,7 +40,7 @@ def due_today(filters: Any = None) -> dict[str, Any]:
 
 @frappe.whitelist(methods=["GET", "POST"])
 def oldest_unfolded_answer(filters: Any = None) -> str:
-	"""For how long the oldest answer has been waiting to be folded; a text."""
+	"""Says in a text how long the oldest answer has been waiting to be folded."""
 	require_manager()
 	oldest = outbox.get_backlog().oldest
 	if not oldest:
@@ -51,7 +51,7 @@ def oldest_unfolded_answer(filters: Any = None) -> str:
 
 @frappe.whitelist(methods=["GET", "POST"])
 def safe_mode(filters: Any = None) -> str:
-	"""Whether Safe Mode is on, and since when; a text."""
+	"""Says in a text since when Safe Mode has been on, or that it is off."""
 	require_manager()
 	incident = incidents.get_open()
 	if not incident:

@@ -1,4 +1,7 @@
-"""What the desk's own forms ask for, and may change with them: no part of the API. For System and Memora Managers."""
+"""The endpoints of the desk's forms, for System and Memora Managers.
+
+These endpoints are not part of the API: they may change with the forms.
+"""
 
 from typing import Any, cast
 
@@ -17,29 +20,38 @@ from memora.services.store import seasons
 
 @frappe.whitelist(methods=["GET", "POST"])
 def get_season_state(season: str | None = None) -> dict[str, Any]:
-	"""Where a season stands, and what may be done with it; see season_state.get. Errors: UnknownSeason 404."""
+	"""Returns where a season stands, and what may be done with it; see season_state.get_season_state.
+
+	Errors: InvalidFilter 400, UnknownSeason 404.
+	"""
 	require_manager()
 	return season_state.get_season_state(parse_name("season", season))
 
 
 @frappe.whitelist(methods=["POST"])
 def archive_season(season: str | None = None, typed_name: str | None = None) -> StartedJob:
-	"""As srs.archive_season, confirmed by the season's name, typed again. Errors: also NotConfirmed 400."""
+	"""Starts a job that archives a season. `typed_name` confirms: it must be the season's name.
+
+	Errors: InvalidFilter, NotConfirmed 400, UnknownSeason 404, SeasonStateError 409, QueueUnavailable 503.
+	"""
 	require_manager()
-	# confirmed, it is no preview
+	# a confirmed call starts a job and returns no preview
 	return cast(StartedJob, srs.archive_season(_confirmed(season, typed_name), confirm=True))
 
 
 @frappe.whitelist(methods=["POST"])
 def delete_eligible_records(season: str | None = None, typed_name: str | None = None) -> StartedJob:
-	"""As srs.delete_eligible_records of one season, confirmed by its name. Errors: also NotConfirmed 400."""
+	"""Starts a job that deletes a season's flagged records. `typed_name` confirms: it must be the season's name.
+
+	Errors: InvalidFilter, NotConfirmed 400, UnknownSeason 404, QueueUnavailable 503.
+	"""
 	require_manager()
 	return cast(StartedJob, srs.delete_eligible_records(_confirmed(season, typed_name), confirm=True))
 
 
 @frappe.whitelist(methods=["GET", "POST"])
 def get_memory(doctype: str | None = None, name: str | None = None) -> dict[str, Any]:
-	"""Forgetting curve and answers of a Player Memory Tracker or Archived Memory Tracker; see memory_view.get.
+	"""Returns the forgetting curve and the answers of a record in tracker or archive; see memory_view.get_memory_view.
 
 	Errors: InvalidFilter 400, UnknownMemory 404.
 	"""
@@ -48,7 +60,7 @@ def get_memory(doctype: str | None = None, name: str | None = None) -> dict[str,
 
 
 def _confirmed(season: Any, typed_name: Any) -> str:
-	"""The stored name of a season, if it is what was typed; raises NotConfirmed."""
+	"""Returns the stored name of a season. Raises UnknownSeason, or NotConfirmed if another name was typed."""
 	name = seasons.get_season(parse_name("season", season)).name
 	if parse_filter("typed_name", typed_name) != name:
 		frappe.throw(

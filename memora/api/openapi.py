@@ -1,11 +1,11 @@
-"""The OpenAPI document of the endpoints in this package, made from their signatures, types and docstrings.
+"""Makes the OpenAPI document of the endpoints in this package from their signatures, types and docstrings.
 
-methods              of frappe.whitelist
-parameters, bodies   annotations and defaults; see parsing.Sent
-replies              return annotations: TypedDicts, or a werkzeug Response for what is not JSON, with its
-                     media types, as in `Annotated[Response, "text/plain"]`
-errors               the names after "Errors:", the last paragraph of a docstring, and what Frappe itself refuses
-role                 which of GUARDS the endpoint calls
+methods              from frappe.whitelist
+parameters, bodies   from annotations and defaults; see parsing.Sent
+replies              from return annotations: a TypedDict, or for a reply that is not JSON a werkzeug Response with its
+                     media types, such as `Annotated[Response, "text/plain"]`
+errors               from the names after "Errors:", the last paragraph of a docstring; and Frappe's own errors
+role                 from the function of GUARDS that the endpoint calls
 """
 
 import inspect
@@ -32,15 +32,13 @@ Endpoint = Callable[..., Any]
 
 COMMAND = "./dev bench memora openapi"
 LEARNER, MANAGER, MONITOR = "learner", "manager", "monitor"
-DESK_ALONE = {
-	"memora.api.desk",
-	"memora.api.cards",
-}  # part of the desk, and may change with it: not documented
+# Only the desk calls these. They may change with the desk, so the document leaves them out.
+DESK_ALONE = {"memora.api.desk", "memora.api.cards"}
 GUARDS = {"require_manager": MANAGER, "require_monitor": MONITOR}
 
-# What Frappe refuses before an endpoint is reached. Of CSRF tokens it does not ask readers.
+# The errors with which Frappe refuses a call before an endpoint is reached. For CSRF tokens see _errors: GET needs none.
 FRAPPE_ERRORS = (frappe.AuthenticationError, frappe.PermissionError)
-Refusal = type[Any]  # an exception with http_status_code, which Frappe looks at
+Refusal = type[Any]  # an exception with http_status_code, from which Frappe takes the status of the reply
 
 FRAPPE_MEANS = {
 	frappe.AuthenticationError: "The token is wrong.",
@@ -49,15 +47,16 @@ FRAPPE_MEANS = {
 }
 
 DESCRIPTION = """\
-The memory engine of a school-learning platform: what is due for a learner, her answers, and what administrators do.
+The spaced-repetition engine of a school-learning platform: questions that are due for a learner, her answers, and the
+work of managers.
 
-Arguments go into the query, into a JSON body, or into a form. What an endpoint returns comes under `message`.
-Datetimes are in the site's time zone. Errors carry a name in `exc_type` and change nothing. Send
-`Accept: application/json`: to a client that prefers HTML, errors are pages. A body that is no JSON object is refused
-before it reaches an endpoint, with whatever status Frappe has for it. Guide with examples: docs/api.md."""
+Arguments go into the query, into a JSON body, or into a form. A reply has the endpoint's result under `message`.
+Datetimes are in the site's time zone. An error carries its name in `exc_type`, and changes nothing. Send
+`Accept: application/json`: a client that prefers HTML gets errors as pages. Frappe refuses a body that is no JSON object
+before it reaches an endpoint, with a status of Frappe's own. Guide with examples: docs/api.md."""
 
 ROLES = {
-	LEARNER: "Any signed-in user, for her own data alone.",
+	LEARNER: "Any signed-in user, for her own data only.",
 	MANAGER: f"Users with the role {' or '.join(MANAGER_ROLES)}.",
 	MONITOR: f"Users with the role {' or '.join((*MANAGER_ROLES, MONITOR_ROLE))}.",
 }
@@ -79,13 +78,13 @@ SECURITY_SCHEMES = {
 		"type": "apiKey",
 		"in": "header",
 		"name": "X-Frappe-CSRF-Token",
-		"description": "With a cookie whose session has one, as those of desk pages do (`frappe.csrf_token`); for POST.",
+		"description": "For a POST with a cookie, if the session has a token, as on desk pages (`frappe.csrf_token`).",
 	},
 }
 
 ERROR = {
 	"type": "object",
-	"description": "`_server_messages` is a JSON list of JSON objects whose `message` is for people to read.",
+	"description": "`_server_messages` is a JSON list of JSON objects. Their `message` is for people to read.",
 	"properties": {
 		"exc_type": {"type": "string"},
 		"exception": {"type": "string"},
@@ -96,13 +95,13 @@ ERROR = {
 }
 
 RETRY_AFTER = {
-	"description": "Seconds until it may be tried again.",
+	"description": "Seconds until the client may try again.",
 	"schema": {"type": "integer", "minimum": 1},
 }
 
 
 def find_endpoints() -> dict[str, Endpoint]:
-	"""Returns the whitelisted functions of this package by dotted path, without those for the desk alone."""
+	"""Returns the whitelisted functions of this package by dotted path, without those of DESK_ALONE."""
 	found = {}
 	modules = {module.name for module in pkgutil.iter_modules(api.__path__, f"{api.__name__}.")}
 	for module in modules - DESK_ALONE:
@@ -114,7 +113,7 @@ def find_endpoints() -> dict[str, Endpoint]:
 
 
 def generate() -> Schema:
-	"""The whole document. Raises ValueError where a docstring is missing or names an error that there is not."""
+	"""Returns the whole document. Raises ValueError if a docstring is missing or names an unknown error."""
 	found: dict[str, Schema] = {"Error": ERROR}
 	paths = {f"/api/method/{path}": path_item(endpoint, found) for path, endpoint in find_endpoints().items()}
 	return {
@@ -134,17 +133,17 @@ def generate() -> Schema:
 
 
 def dumps() -> str:
-	"""As it is committed."""
+	"""Returns the document as the text that is committed."""
 	return json.dumps(generate(), indent=1, ensure_ascii=False) + "\n"
 
 
 def committed() -> Path:
-	"""Where the document is, in a checkout of this repository."""
+	"""Returns the path of the document in a checkout of this repository."""
 	return Path(frappe.get_app_path("memora")).parent / "docs" / "openapi.json"
 
 
 def path_item(endpoint: Endpoint, found: dict[str, Schema]) -> Schema:
-	"""An endpoint's operations by method. Schemas that they refer to are added to `found`."""
+	"""Returns an endpoint's operations by method. Adds the schemas that the operations refer to to `found`."""
 	methods = frappe.allowed_http_methods_for_whitelisted_func[endpoint]
 	return {method.lower(): _operation(endpoint, method, found) for method in methods}
 
@@ -168,7 +167,7 @@ def _operation(endpoint: Endpoint, method: str, found: dict[str, Schema]) -> Sch
 
 
 def _texts(endpoint: Endpoint) -> tuple[str, str]:
-	"""The first paragraph of the docstring, and the others without the errors."""
+	"""Returns the first paragraph of the docstring, and the other paragraphs without the errors."""
 	text = _doc(endpoint).partition("Errors:")[0]
 	summary, *others = (" ".join(part.split()) for part in text.strip().split("\n\n"))
 	return summary, "\n\n".join(others)
@@ -181,7 +180,7 @@ def _doc(endpoint: Endpoint) -> str:
 
 
 def role_of(endpoint: Endpoint) -> str:
-	"""Who may call it: LEARNER, MANAGER or MONITOR."""
+	"""Returns who may call an endpoint: LEARNER, MANAGER or MONITOR."""
 	called = inspect.unwrap(endpoint).__code__.co_names
 	return next((role for guard, role in GUARDS.items() if guard in called), LEARNER)
 
@@ -190,8 +189,11 @@ def role_of(endpoint: Endpoint) -> str:
 
 
 def _arguments(endpoint: Endpoint, found: dict[str, Schema]) -> Iterator[tuple[str, Schema, bool]]:
-	"""(name, schema, whether it is required). A default of None that the schema does not allow is there for the
-	endpoint to say what is missing."""
+	"""Yields (name, schema, whether the argument is required).
+
+	An argument whose default is None is required if the schema does not allow null: then the endpoint itself says what is
+	missing.
+	"""
 	hints = get_type_hints(inspect.unwrap(endpoint), include_extras=True)
 	for name, parameter in inspect.signature(endpoint).parameters.items():
 		schema = schemas.add(hints[name], found)
@@ -239,7 +241,7 @@ def _reply(endpoint: Endpoint, found: dict[str, Schema]) -> Schema:
 
 
 def _media_types(answer: Any) -> tuple[str, ...]:
-	"""Those of an endpoint that makes its response itself."""
+	"""Returns the media types of an endpoint that makes its own response; none for other endpoints."""
 	if get_origin(answer) is Annotated and get_args(answer)[0] is Response:
 		return get_args(answer)[1:]
 	return ("text/plain",) if answer is Response else ()
@@ -251,7 +253,10 @@ def _without_none(answer: Any) -> Any:
 
 
 def named_errors(endpoint: Endpoint) -> list[tuple[Refusal, int]]:
-	"""What a docstring says under "Errors:", in its order: names, and after one or more of them their status."""
+	"""Returns (error, status) in the order in which a docstring names them after "Errors:".
+
+	One or more names are followed by their status. Raises ValueError for an unknown name or a missing status.
+	"""
 	text = _doc(endpoint).partition("Errors:")[2]
 	found, names = [], []
 	for name, status in re.findall(r"([A-Z]\w+)|(\d+)", text):

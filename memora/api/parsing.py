@@ -1,4 +1,4 @@
-"""What clients send, checked before anything is touched. Every error names the item and the field."""
+"""Checks what clients send, before anything is read or written. Every error names the item and the field."""
 
 import json
 from dataclasses import dataclass
@@ -12,16 +12,18 @@ from memora.services.learning.answers import Response
 
 MAX_LIMIT = 50
 MAX_RESPONSES = 50
-MAX_QUESTION_ID_LENGTH = MAX_NAME_LENGTH = 140  # of the columns
-MAX_SUBMISSION_ID_LENGTH = 64  # of the column
-MAX_RESPONSE_TIME_MS = 24 * 60 * 60 * 1000  # longer is a broken clock
-QUALITY_RIGHT, QUALITY_WRONG = 4, 1  # what `is_correct` stands for
+MAX_QUESTION_ID_LENGTH = MAX_NAME_LENGTH = 140  # the width of the columns
+MAX_SUBMISSION_ID_LENGTH = 64  # the width of the column
+MAX_RESPONSE_TIME_MS = 24 * 60 * 60 * 1000  # a longer time comes from a broken clock
+QUALITY_RIGHT, QUALITY_WRONG = 4, 1  # the qualities that `is_correct` stands for
 
 
-@dataclass(frozen=True, eq=False)  # by identity: Frappe keeps annotations in a dictionary
+@dataclass(frozen=True, eq=False)  # compared by identity: Frappe keeps annotations as keys of a dictionary
 class Sent:
-	"""What a client should send, as a JSON schema. To Frappe such an argument is Any: what is wrong with it, the
-	functions below say, by name."""
+	"""The JSON schema of an argument that a client sends.
+
+	For Frappe such an argument is Any. The functions below check it, so that errors name the item and the field.
+	"""
 
 	schema: dict[str, Any]
 
@@ -30,7 +32,7 @@ class Sent:
 
 
 def whole_number(maximum: int) -> Sent:
-	"""What stands beside Any in the annotation of an argument for parse_number."""
+	"""Returns the schema of an argument that parse_number checks: a whole number from 1."""
 	return Sent({"type": "integer", "minimum": 1, "maximum": maximum})
 
 
@@ -51,7 +53,7 @@ _ANSWER = {
 		"response_time_ms": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_RESPONSE_TIME_MS},
 		"practice": {
 			"type": ["boolean", "null"],
-			"description": "Repeats a question beside its schedule: journalled, and nothing moves.",
+			"description": "Repeats a question outside its schedule. Practice is journalled and moves no date.",
 		},
 	},
 	"required": ["question_id"],
@@ -71,12 +73,12 @@ Responses = Annotated[
 
 
 def parse_limit(value: Any, maximum: int = MAX_LIMIT) -> int:
-	"""A whole number from 1 to the maximum, also as text; raises InvalidLimit."""
+	"""Returns a limit: a whole number from 1 to the maximum, which may be sent as text. Raises InvalidLimit."""
 	return parse_number("limit", value, maximum)
 
 
 def parse_number(field: str, value: Any, maximum: int) -> int:
-	"""As parse_limit, of another argument."""
+	"""Returns a whole number from 1 to the maximum, which may be sent as text. Raises InvalidLimit."""
 	try:
 		number = int(value) if isinstance(value, str | int) and not isinstance(value, bool) else 0
 	except ValueError:
@@ -90,14 +92,14 @@ def parse_number(field: str, value: Any, maximum: int) -> int:
 
 
 def parse_name(field: str, value: Any) -> str:
-	"""The name of a season, user or job; raises InvalidFilter."""
+	"""Returns the name of a season, user or job. Raises InvalidFilter if it is missing or malformed."""
 	if name := parse_filter(field, value):
 		return name
 	frappe.throw(_("{0} is missing.").format(field), InvalidFilter)
 
 
 def parse_flag(field: str, value: Any) -> bool:
-	"""true or false, also as 1 or 0 and as texts of these; raises InvalidFilter."""
+	"""Returns a flag, which may be sent as true, false, 1 or 0, or as one of these in text. Raises InvalidFilter."""
 	flags = {"true": True, "1": True, "false": False, "0": False, "": False}
 	if (text := str(value).strip().lower()) not in flags:
 		frappe.throw(_("{0} must be true or false, not {1}.").format(field, _shown(value)), InvalidFilter)
@@ -105,7 +107,7 @@ def parse_flag(field: str, value: Any) -> bool:
 
 
 def parse_filter(field: str, value: Any) -> str | None:
-	"""A subject's or topic's name, None where the client names none; raises InvalidFilter."""
+	"""Returns the name of a subject or topic, or None if the client names none. Raises InvalidFilter."""
 	if value in (None, ""):
 		return None
 	if not _is_text(value, MAX_NAME_LENGTH):
@@ -119,7 +121,7 @@ def parse_filter(field: str, value: Any) -> str | None:
 
 
 def parse_submission_id(value: Any) -> str | None:
-	"""A text of 1 to 64 characters, or None where the client names none; raises InvalidSubmissionId."""
+	"""Returns a text of 1 to 64 characters, or None if the client sends none. Raises InvalidSubmissionId."""
 	if value is None:
 		return None
 	if not _is_text(value, MAX_SUBMISSION_ID_LENGTH):
@@ -133,7 +135,7 @@ def parse_submission_id(value: Any) -> str | None:
 
 
 def parse_responses(value: Any) -> list[Response]:
-	"""1 to 50 answers, each to another question, from a list or its JSON text; raises InvalidResponses."""
+	"""Returns 1 to 50 answers, each to another question, from a list or its JSON text. Raises InvalidResponses."""
 	items = _from_json(value)
 	if not isinstance(items, list):
 		_refuse(_("responses must be a list, not {0}.").format(_shown(items)))
@@ -204,8 +206,10 @@ def _parse_practice(index: int, value: Any) -> bool:
 
 
 def _is_text(value: Any, max_length: int) -> TypeGuard[str]:
-	"""Whether it is a text that a database can hold: no NUL, and none of the halves of a character that
-	JSON's escapes can write."""
+	"""Says whether a value is a text that a database can hold.
+
+	Such a text has no NUL and no surrogates, the halves of a character that JSON's escapes can write.
+	"""
 	if not isinstance(value, str) or not 1 <= len(value) <= max_length:
 		return False
 	return "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
@@ -225,6 +229,6 @@ def _refuse(message: str) -> NoReturn:
 
 
 def _shown(value: Any) -> str:
-	"""The value as the client wrote it, short, and harmless where the message is shown as HTML."""
+	"""Returns the value as the client wrote it, but short, and harmless in a message that is shown as HTML."""
 	text = json.dumps(value, default=str, ensure_ascii=False)[:80]
 	return frappe.utils.escape_html(text.encode("utf-8", "backslashreplace").decode())

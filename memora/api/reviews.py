@@ -1,4 +1,4 @@
-"""Reviews: what is due for me, here are my answers."""
+"""Reviews: a learner asks for the questions that are due, and sends her answers."""
 
 from typing import Annotated, Any
 
@@ -32,11 +32,11 @@ from memora.services.store import row_names, seasons
 
 @frappe.whitelist(methods=["GET", "POST"])
 def get_review_session(subject: Filter = None, limit: Limit = 20, preview: Flag = False) -> ReviewSession:
-	"""The questions due for the signed-in learner in the active season, oldest due first.
+	"""Returns the questions due for the signed-in learner in the active season, the oldest due date first.
 
-	`subject` narrows to one subject. `preview` shows what an answer now would lead to. `message` says why there is
-	no active season, `next_due` when the next question falls due where none is. While Redis is not there
-	`is_degraded` is true and at most 10 are shown, to each learner once in 30 seconds.
+	`subject` narrows to one subject. `preview` shows what an answer now would lead to. Without an active season,
+	`message` says so. If no question is due, `next_due` says when the next one falls due. While Redis can't be reached,
+	`is_degraded` is true: then a learner gets at most 10 questions, and only once in 30 seconds.
 
 	Errors: InvalidLimit, InvalidFilter 400, RateLimitExceeded 429.
 	"""
@@ -56,9 +56,9 @@ def get_reviews_safe_mode(
 	subject: Filter = None,
 	limit: Annotated[Any, whole_number(SAFE_MODE_LIMIT)] = SAFE_MODE_LIMIT,
 ) -> ReviewSession:
-	"""What get_review_session answers while Redis is not there, whether it is or not.
+	"""Returns a learner's due questions as get_review_session does in Safe Mode, even if Redis can be reached.
 
-	For the learner herself and for managers, within the limits of Safe Mode.
+	The limits of Safe Mode apply. For the learner herself and for managers.
 
 	Errors: InvalidLimit, InvalidFilter 400, PermissionError 403, UnknownSeason, UnknownLearner 404,
 	RateLimitExceeded 429.
@@ -83,12 +83,11 @@ def _require_manager_of(user: str) -> None:
 def submit_review_session(
 	responses: Responses = None, submission_id: SubmissionId = None
 ) -> SubmissionResult:
-	"""Stores 1 to 50 answers, each to another question. What is answered with 200 is stored for good.
+	"""Stores 1 to 50 answers, each to another question. After a reply of 200 the answers are stored for good.
 
-	Answers to questions that do not exist, and practice of what was not learnt before, come back under `rejected`,
-	the others are processed. Practice is journalled and moves nothing. A repeated
-	`submission_id` answers the first result with the status `already_processed` and changes nothing. With any
-	error nothing is stored.
+	`rejected` names answers to questions that do not exist, and practice of questions that were not learnt before; the
+	other answers are processed. Practice is journalled and moves no date. A repeated `submission_id` changes nothing: the
+	reply is the first result, with the status `already_processed`. After an error nothing is stored.
 
 	Errors: InvalidResponses, InvalidSubmissionId 400, NoActiveSeason, SeasonStateError, SubmissionConflict 409,
 	JournalUnavailable 503.
@@ -99,7 +98,7 @@ def submit_review_session(
 
 @frappe.whitelist(methods=["GET", "POST"])
 def get_persistence_status(job_id: Name = None) -> PersistenceStatus:
-	"""Whether a submission, named by its `persistence_job_id`, has reached the tracker.
+	"""Says whether a submission, named by its `persistence_job_id`, has reached the tracker.
 
 	For the learner herself and for managers.
 

@@ -1,4 +1,4 @@
-"""Types as JSON schemas, for openapi.py."""
+"""Turns types into JSON schemas, for openapi.py."""
 
 import inspect
 from typing import Any
@@ -14,7 +14,7 @@ PREFIX = "#/components/schemas/"
 
 
 class _Schemas(GenerateJsonSchema):
-	"""As Frappe writes values in JSON, and the same under every version of pydantic that a Frappe brings."""
+	"""Describes values as Frappe writes them in JSON. The schemas do not depend on the version of pydantic."""
 
 	def datetime_schema(self, schema: Any) -> Schema:
 		return {"type": "string", "pattern": site_time.TEXT_PATTERN}
@@ -24,15 +24,15 @@ class _Schemas(GenerateJsonSchema):
 
 
 def add(annotation: Any, schemas: dict[str, Schema]) -> Schema:
-	"""The schema of a type. Those of the TypedDicts in it are added to `schemas`, and referred to under PREFIX."""
-	listed = TypeAdapter(list[annotation])  # on its own a TypedDict would not be referred to
+	"""Returns the schema of a type. Adds the schemas of its TypedDicts to `schemas`, and refers to them under PREFIX."""
+	listed = TypeAdapter(list[annotation])  # pydantic does not refer to a TypedDict that is on its own
 	found = _tidy(listed.json_schema(ref_template=f"{PREFIX}{{model}}", schema_generator=_Schemas))
 	schemas |= found.pop("$defs", {})
 	return found["items"]
 
 
 def _tidy(schema: Any) -> Any:
-	"""Without titles, which repeat names, and what only some versions of pydantic write."""
+	"""Returns a schema without titles, which only repeat names, and without what only some versions of pydantic write."""
 	if isinstance(schema, list):
 		return [_tidy(part) for part in schema]
 	if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""Lessons: questions the learner has not seen yet."""
+"""Lessons: questions that the learner has not seen yet."""
 
 import frappe
 
@@ -23,10 +23,10 @@ from memora.services.learning.submissions import SubmissionResult
 def get_lesson_session(
 	topic: Filter = None, subject: Filter = None, limit: Limit = 10, preview: Flag = False
 ) -> LessonSession:
-	"""Questions that the signed-in learner has never seen in the active season, in order of teaching.
+	"""Returns questions that the signed-in learner has never seen in the active season, in the order of teaching.
 
-	No more than are left of `new_per_day` (Memora Settings) on this learning day. `preview` shows what a first
-	answer would lead to.
+	Returns no more questions than are left of `new_per_day` (Memora Settings) on this learning day. `preview` shows what a
+	first answer would lead to.
 
 	Errors: InvalidLimit, InvalidFilter 400.
 	"""
@@ -40,10 +40,10 @@ def get_lesson_session(
 def submit_lesson_session(
 	responses: Responses = None, submission_id: SubmissionId = None
 ) -> SubmissionResult:
-	"""Records the first sight of questions, which enrols them for review.
+	"""Stores a learner's first answers to questions. From then on the questions come up for review.
 
-	The same call as submit_review_session, with the same answer and errors: what a question had been before
-	decides whether its answer is journalled as Learn or Review.
+	This does what submit_review_session does, with equal replies and errors. An answer is journalled as Learn if it is the
+	learner's first to the question, and else as Review.
 
 	Errors: InvalidResponses, InvalidSubmissionId 400, NoActiveSeason, SeasonStateError, SubmissionConflict 409,
 	JournalUnavailable 503.

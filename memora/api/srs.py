@@ -1,4 +1,4 @@
-"""What administrators do: caches, archives, retention, and how it all is. For System and Memora Managers."""
+"""The endpoints of System and Memora Managers: caches, archives, retention, jobs and health."""
 
 from typing import Annotated, Any, Literal
 
@@ -30,25 +30,25 @@ from memora.services.store.tables import estimate_rows
 
 
 class StartedRebuild(StartedJob):
-	"""A job that waits for a worker, and about how many records it will load."""
+	"""A job that waits for a worker. `estimated_records` says how many records it will load, about."""
 
 	estimated_records: int
 
 
 class Cancellation(TypedDict):
-	"""Whether there was something to cancel."""
+	"""`cancelled` is true if there was something to cancel."""
 
 	cancelled: bool
 
 
 class ArchivePreview(ArchiveStatus):
-	"""What an archive run would move: the `active_records`."""
+	"""A season's records, counted. An archive run would move the `active_records`."""
 
 	status: Literal["dry_run"]
 
 
 class DeletionPreview(TypedDict):
-	"""How many records of each season would be deleted."""
+	"""`seasons` says how many records of each season would be deleted."""
 
 	status: Literal["dry_run"]
 	seasons: dict[str, int]
@@ -72,7 +72,7 @@ def rebuild_season_cache(season: Name = None) -> StartedRebuild:
 
 @frappe.whitelist(methods=["POST"])
 def cancel_rebuild(season: Name = None) -> Cancellation:
-	"""Has the rebuild of a season stop within seconds.
+	"""Stops the rebuild of a season within seconds.
 
 	Errors: InvalidFilter 400, UnknownSeason 404.
 	"""
@@ -82,7 +82,7 @@ def cancel_rebuild(season: Name = None) -> Cancellation:
 
 @frappe.whitelist(methods=["GET", "POST"])
 def get_cache_status() -> CacheStatus:
-	"""How the schedules' Redis is, and what it holds. Figures are null while it is not there."""
+	"""Says how the schedules' Redis is, and what it holds. Figures are null while this Redis can't be reached."""
 	require_manager()
 	return status.get_cache_status()
 
@@ -91,9 +91,9 @@ def get_cache_status() -> CacheStatus:
 def trigger_reconciliation(
 	sample_size: Annotated[Any, whole_number(MAX_SAMPLE_SIZE)] = SAMPLE_SIZE, season: Filter = None
 ) -> StartedJob:
-	"""Starts a job that compares Redis with MariaDB and mends it; get_job_status gives the report.
+	"""Starts a job that compares Redis with MariaDB and corrects Redis; get_job_status returns the report.
 
-	`sample_size` is in records; the season is the active one if none is given.
+	`sample_size` is in records. `season` is by default the active season.
 
 	Errors: InvalidLimit, InvalidFilter 400, UnknownSeason 404, QueueUnavailable 503.
 	"""
@@ -106,7 +106,7 @@ def trigger_reconciliation(
 
 @frappe.whitelist(methods=["POST"])
 def compute_due_forecast(season: Name = None) -> StartedJob:
-	"""Starts a job that counts anew what falls due in a season on each of the next days.
+	"""Starts a job that counts again how many questions fall due in a season on each of the next days.
 
 	Errors: InvalidFilter 400, UnknownSeason 404, QueueUnavailable 503.
 	"""
@@ -119,7 +119,7 @@ def compute_due_forecast(season: Name = None) -> StartedJob:
 
 @frappe.whitelist(methods=["POST"])
 def archive_season(season: Name = None, confirm: Flag = False) -> StartedJob | ArchivePreview:
-	"""Starts a job that archives a season; without `confirm`, says what it would move.
+	"""Starts a job that archives a season. Without `confirm` starts none, and says what the job would move.
 
 	Errors: InvalidFilter 400, UnknownSeason 404, SeasonStateError 409, QueueUnavailable 503.
 	"""
@@ -136,7 +136,7 @@ def archive_season(season: Name = None, confirm: Flag = False) -> StartedJob | A
 
 @frappe.whitelist(methods=["GET", "POST"])
 def get_archive_status(season: Name = None) -> ArchiveStatus:
-	"""Counts of a season's records, which takes seconds where there are millions.
+	"""Counts a season's records, which takes seconds if there are millions.
 
 	Errors: InvalidFilter 400, UnknownSeason 404.
 	"""
@@ -146,7 +146,9 @@ def get_archive_status(season: Name = None) -> ArchiveStatus:
 
 @frappe.whitelist(methods=["POST"])
 def delete_eligible_records(season: Filter = None, confirm: Flag = False) -> StartedJob | DeletionPreview:
-	"""Starts a job that deletes archived records past retention; without `confirm`, says how many of which season.
+	"""Starts a job that deletes archived records that are flagged as past retention.
+
+	`season` is by default all seasons. Without `confirm` starts no job, and says how many records of each season would go.
 
 	Errors: InvalidFilter 400, UnknownSeason 404, QueueUnavailable 503.
 	"""
@@ -160,7 +162,7 @@ def delete_eligible_records(season: Filter = None, confirm: Flag = False) -> Sta
 
 @frappe.whitelist(methods=["GET", "POST"])
 def get_job_status(job_id: Name = None) -> JobState:
-	"""How far a job is that one of these endpoints has started.
+	"""Says how far a job is that a manager has started.
 
 	Errors: InvalidFilter 400, UnknownJob 404, QueueUnavailable 503.
 	"""
@@ -172,8 +174,8 @@ def get_job_status(job_id: Name = None) -> JobState:
 def retry_write_job(name: Name = None) -> StartedJob:
 	"""Has a worker fold a submission again, or do a failed job again.
 
-	`name` is that of an SRS Write Job. Errors: InvalidFilter 400, UnknownJob 404 for one that is gone, JobStateError
-	409 for one that is queued, under way or done, QueueUnavailable 503.
+	`name` is the name of an SRS Write Job. Errors: InvalidFilter 400, UnknownJob 404 if the job is gone, JobStateError 409
+	if the job is queued, under way or done, QueueUnavailable 503.
 	"""
 	require_manager()
 	return write_queue.retry_write_job(parse_name("name", name))
@@ -181,14 +183,14 @@ def retry_write_job(name: Name = None) -> StartedJob:
 
 @frappe.whitelist(methods=["GET", "POST"])
 def get_health() -> HealthReport:
-	"""How the system is, in one word and check by check. For Memora Monitor, too."""
+	"""Says how the system is, in one word and check by check. For Memora Monitor, too."""
 	require_monitor()
 	return health.get_health()
 
 
 @frappe.whitelist(methods=["GET"])
 def get_metrics() -> Annotated[Response, "text/plain", "application/openmetrics-text"]:
-	"""What Prometheus scrapes, in its text format: times of requests on this host, and figures of this site.
+	"""Returns metrics in the text format of Prometheus: times of requests on this host, and figures of this site.
 
 	For Memora Monitor, too. docs/monitoring.md names the metrics.
 	"""
@@ -198,6 +200,6 @@ def get_metrics() -> Annotated[Response, "text/plain", "application/openmetrics-
 
 
 def _parse_season(value: Any) -> str | None:
-	"""The stored name of a season that need not be given; raises InvalidFilter and UnknownSeason."""
+	"""Returns the stored name of a season, or None if the client names none. Raises InvalidFilter, UnknownSeason."""
 	name = parse_filter("season", value)
 	return seasons.get_season(name).name if name else None

@@ -1,4 +1,4 @@
-"""What the endpoints share."""
+"""Shared by the endpoints: who calls, who may call, and Frappe's hooks around a request."""
 
 import time
 from collections.abc import Iterator
@@ -23,13 +23,13 @@ MONITOR_ROLE = "Memora Monitor"
 
 
 def get_active_season() -> str | None:
-	"""The name of the season that learners play in."""
+	"""Returns the name of the active season, or None if no season is active."""
 	season = seasons.get_active_season()
 	return season.name if season else None
 
 
 def current_learner() -> str:
-	"""The signed-in user: whoever that is learns for herself alone."""
+	"""Returns the signed-in user, who learns only for herself. Raises PermissionError for a guest."""
 	if frappe.session.user == "Guest":
 		frappe.throw(_("Log in to learn."), frappe.PermissionError)
 	_require_learner_meant(frappe.session.user)
@@ -37,7 +37,10 @@ def current_learner() -> str:
 
 
 def _require_learner_meant(user: str) -> None:
-	"""A page that was opened for one learner names her: in another tab someone else may have signed in since."""
+	"""Raises PermissionError if a page was opened for another learner, whom its requests name.
+
+	Somebody else may have signed in since, in another tab.
+	"""
 	request = getattr(frappe.local, "request", None)
 	meant = unquote(request.headers.get(LEARNER_HEADER, "")) if request else ""
 	if meant not in ("", user):
@@ -45,12 +48,12 @@ def _require_learner_meant(user: str) -> None:
 
 
 def is_manager() -> bool:
-	"""Whether the signed-in user administers Memora."""
+	"""Says whether the signed-in user is a manager."""
 	return bool({*MANAGER_ROLES} & {*frappe.get_roles()})
 
 
 def require_manager() -> None:
-	"""For the endpoints of administrators; raises PermissionError."""
+	"""Raises PermissionError unless the signed-in user is a manager."""
 	if not is_manager():
 		frappe.throw(
 			_("This is for {0} and {1} only.").format(*map(_, MANAGER_ROLES)),
@@ -59,19 +62,19 @@ def require_manager() -> None:
 
 
 def require_monitor() -> None:
-	"""For what only looks: managers, and the account of a monitoring system. Raises PermissionError."""
+	"""Raises PermissionError unless the user is a manager or the account of a monitoring system."""
 	if MONITOR_ROLE not in frappe.get_roles():
 		require_manager()
 
 
 def check_rate_limit(user: str) -> bool:
-	"""Whether a user may read now in Safe Mode; if so, the reading is counted."""
+	"""Says whether a user may read now in Safe Mode. If so, counts the reading."""
 	return SafeModeManager().check_rate_limit(user)
 
 
 @contextmanager
 def refusals_in_html() -> Iterator[None]:
-	"""For a client that asks for HTML, of which Frappe has none for this status."""
+	"""Refuses a client that asks for HTML with werkzeug's page for status 429: Frappe has no such page."""
 	try:
 		yield
 	except RateLimitExceeded as error:
@@ -81,7 +84,7 @@ def refusals_in_html() -> Iterator[None]:
 
 
 def _gets_json() -> bool:
-	"""Whether Frappe answers this request's errors in JSON: its own rule; so do calls that are no request."""
+	"""Says whether Frappe answers this request's errors in JSON, by Frappe's own rule. True outside of requests."""
 	request = getattr(frappe.local, "request", None)
 	if not request:
 		return True
@@ -92,7 +95,7 @@ def _gets_json() -> bool:
 
 
 def start_clock() -> None:
-	"""Frappe's hook before_request."""
+	"""Frappe's hook before_request: notes when the request began."""
 	frappe.flags.memora_began = time.perf_counter()
 
 
@@ -105,20 +108,20 @@ def observe_latency(response: Response | None, request: Request) -> None:
 
 
 def set_retry_after(response: Response | None, request: Request) -> None:
-	"""Frappe's hook after_request: tells a client that was put off when to come back, in seconds."""
+	"""Frappe's hook after_request: tells a refused client in how many seconds to come back."""
 	if response and (seconds := frappe.flags.retry_after_seconds):
 		response.headers["Retry-After"] = str(seconds)
 
 
 def tell_of_incident(response: Response | None, request: Request) -> None:
-	"""Frappe's hook after_request: if this request has found Redis gone, managers shall know."""
+	"""Frappe's hook after_request: tells managers if this request has found that Redis is down."""
 	if frappe.flags.memora_incident_noted:
-		frappe.db.rollback()  # what is to be kept is committed by now
+		frappe.db.rollback()  # everything to be kept is committed by now
 		incidents.tell()
 
 
 @frappe.whitelist(methods=["GET", "POST"])
 def get_safe_mode() -> OpenIncident | None:
-	"""The Safe Mode Incident that is going on; without one the reply has no `message`."""
+	"""Returns the Safe Mode Incident that is going on. Without an incident the reply has no `message`."""
 	require_manager()
 	return incidents.get_open()
