@@ -57,9 +57,8 @@ class Client:
 	def _request(self, verb: str, path: str, **how: Any) -> requests.Response:
 		response = self._send(verb, self.url + path, **how)
 		if response.status_code != 200:
-			raise Failure(
-				f"{verb} {path} of {self.user} answered {response.status_code}: {response.text[:500]}"
-			)
+			status, text = response.status_code, response.text[:500]
+			raise Failure(f"{verb} {path} of {self.user} was answered {status}: {text}")
 		return response
 
 	def _send(self, verb: str, url: str, **how: Any) -> requests.Response:

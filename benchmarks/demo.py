@@ -227,9 +227,8 @@ def _requests_table(groups: list[Group]) -> str:
 		timings = group.timings
 		for method, ms in sorted(timings.items()):
 			name = f"{method.rpartition('.')[2]}, {group.title}"
-			rows.append(
-				[name, number(len(ms)), number(percentile(ms, 0.5), 1), number(percentile(ms, 0.99), 1)]
-			)
+			p50, p99 = (number(percentile(ms, share), 1) for share in (0.5, 0.99))
+			rows.append([name, number(len(ms)), p50, p99])
 		requests = sum(map(len, timings.values()))
 		rows.append([f"requests/s, {group.title}", number(requests / group.seconds), "", ""])
 	return f"{table(rows)}\n\n{AT_A_TIME} learners worked at a time. The replay sent up to 50 answers in a submission."
@@ -249,19 +248,18 @@ def _verdict(found: list[str]) -> int:
 def _say_where() -> None:
 	"""Tells a newcomer how to run the site, which pages to open, and how to sign in."""
 	url, teacher, learner = site.url(), "learner01@example.com", "learner02@example.com"
+	password, last = demo_users.PASSWORD, f"learner{demo_users.LEARNERS}"
 	say("Look for yourself:")
 	say("  ./dev start   runs the site, if it is not running; Ctrl-C stops it")
 	say(f"  {url}/review   the page on which learners answer")
-	say(
-		f"    Sign in as {learner}, password {demo_users.PASSWORD} (or learner03 to learner{demo_users.LEARNERS})."
-	)
+	say(f"    Sign in as {learner}, password {password} (or as learner03 to {last}).")
 	say(f"  {url}/app/memora   how many answers were given, and what falls due")
-	say(f"    Sign in as {teacher}, password {demo_users.PASSWORD}, who may look at the lists.")
+	say(f"    Sign in as {teacher}, password {password}, who may look at the lists.")
 	say(f"  {url}/app/player-memory-tracker   every learner's schedule")
 	say(f"  {url}/app/player-review-log       every answer")
 	say(f"  {url}/app/game-question           the questions")
 	say("How an app asks what is due:")
-	say(f"  curl -c jar -d 'usr={learner}&pwd={demo_users.PASSWORD}' {url}/api/method/login")
+	say(f"  curl -c jar -d 'usr={learner}&pwd={password}' {url}/api/method/login")
 	say(f"  curl -b jar {url}/api/method/memora.api.reviews.get_review_session")
 
 

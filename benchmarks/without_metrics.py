@@ -13,11 +13,9 @@ _get_hooks = frappe.get_hooks
 
 def _without_timing(hook: str | None = None, *args: Any, **options: Any) -> Any:
 	hooks = _get_hooks(hook, *args, **options)
-	return (
-		[name for name in hooks if name not in TIMING]
-		if hook in ("before_request", "after_request")
-		else hooks
-	)
+	if hook not in ("before_request", "after_request"):
+		return hooks
+	return [name for name in hooks if name not in TIMING]
 
 
 frappe.get_hooks = _without_timing

@@ -60,17 +60,15 @@ def _build(bench: Bench) -> None:
 	path = {"PATH": os.pathsep.join((str(bench.root / "node" / "node_modules" / ".bin"), shell.SEARCH_PATH))}
 	with step("Installing the desk's Node packages"):
 		shell.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", bench.root / "node", YARN], log)
-		shell.run(
-			["yarn", "install", "--ignore-scripts", "--non-interactive"], log, cwd=bench.frappe, env=path
-		)
+		install = ["yarn", "install", "--ignore-scripts", "--non-interactive"]
+		shell.run(install, log, cwd=bench.frappe, env=path)
 	modules = bench.frappe / "frappe" / "public" / "node_modules"
 	if not modules.is_symlink():
 		modules.symlink_to("../../node_modules")
 	with step("Building the desk's assets"):
 		apps = ["frappe", "memora"] if _bundles() else ["frappe"]
-		shell.run(
-			["node", "esbuild", "--production", "--apps", ",".join(apps)], log, cwd=bench.frappe, env=path
-		)
+		build = ["node", "esbuild", "--production", "--apps", ",".join(apps)]
+		shell.run(build, log, cwd=bench.frappe, env=path)
 
 
 def _bundles() -> list[Path]:

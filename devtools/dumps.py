@@ -50,6 +50,5 @@ def _files(directory: Path) -> Iterator[Path]:
 
 
 def _mariadb_version() -> str:
-	return subprocess.run(
-		[mariadb.program("mariadbd"), "--version"], capture_output=True, text=True, check=True
-	).stdout
+	command = [mariadb.program("mariadbd"), "--version"]
+	return subprocess.run(command, capture_output=True, text=True, check=True).stdout

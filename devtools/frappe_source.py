@@ -116,9 +116,8 @@ def _copy(bench: Bench, source: Source, part: Path) -> None:
 	"""Copies the working tree as it is, uncommitted changes included. The checkout itself stays untouched."""
 	if not (Path(source.where) / "frappe" / "__init__.py").is_file():
 		raise Failure(f"{source.where} is not a checkout of Frappe")
-	shutil.copytree(
-		source.where, part, symlinks=True, ignore=shutil.ignore_patterns(".git", "node_modules", "*.pyc")
-	)
+	ignore = shutil.ignore_patterns(".git", "node_modules", "*.pyc")
+	shutil.copytree(source.where, part, symlinks=True, ignore=ignore)
 
 
 def _clone(bench: Bench, source: Source, part: Path) -> None:
@@ -141,17 +140,10 @@ def _unpack(bench: Bench, source: Source, part: Path) -> None:
 	download.mkdir()
 	requirement = download / "requirements.txt"
 	requirement.write_text(f"{source.where} --hash=sha256:{COPY_SHA256}\n")
-	pip: shell.Arguments = [
-		bench.python,
-		"-m",
-		"pip",
-		"download",
-		"--no-deps",
-		"--no-binary",
-		"criscostack",
-		"--require-hashes",
-	]
-	shell.run([*pip, "-d", download, "-r", requirement], bench.log("frappe"))
+	options = ["--no-deps", "--no-binary", "criscostack", "--require-hashes"]
+	where: shell.Arguments = ["-d", download, "-r", requirement]
+	pip: shell.Arguments = [bench.python, "-m", "pip", "download", *options, *where]
+	shell.run(pip, bench.log("frappe"))
 	with tarfile.open(next(download.glob("*.tar.gz"))) as archive:
 		archive.extractall(download)
 	tree = next(path for path in download.iterdir() if path.is_dir())

@@ -126,7 +126,6 @@ def write_resolved(bench: Bench) -> Path:
 	tools.write_text("\n".join(BUILD_TOOLS))
 	with step(f"Resolving the packages of {path.stem}"), tools.open("rb") as stdin:
 		shell.run(args, bench.log("pip"), stdin=stdin)
-	path.write_text(
-		f"# Written by ./dev lock: what Frappe and memora require, for Python 3.10 and later.\n{part.read_text()}"
-	)
+	head = "# Written by ./dev lock: what Frappe and memora require, for Python 3.10 and later.\n"
+	path.write_text(head + part.read_text())
 	return path

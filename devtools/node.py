@@ -18,10 +18,8 @@ def ensure(bench: Bench) -> None:
 		return
 	npm = ensure_npm(bench, bench.python)
 	with step(f"Installing {SDK}"):
-		options = ["--no-audit", "--no-fund", "--ignore-scripts"]
-		shell.run(
-			[*npm, "install", *options, "--prefix", folder(bench), f"{SDK}@{SDK_VERSION}"], bench.log("node")
-		)
+		options: shell.Arguments = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder(bench)]
+		shell.run([*npm, "install", *options, f"{SDK}@{SDK_VERSION}"], bench.log("node"))
 
 
 def ensure_npm(bench: Bench, python: Path) -> list[str | Path]:

@@ -36,10 +36,10 @@ UPDATE `{name}`.tabSingles SET value = '1' WHERE doctype = 'System Settings' AND
 
 
 def ready(bench: Bench) -> bool:
+	"""Says whether both sites exist, with memora's schema up to date."""
+	stamps = [_stamp(bench, name) for name in NAMES]
 	fingerprint = _fingerprint()
-	return all(
-		_stamp(bench, name).is_file() and _stamp(bench, name).read_text() == fingerprint for name in NAMES
-	)
+	return all(stamp.is_file() and stamp.read_text() == fingerprint for stamp in stamps)
 
 
 def made(bench: Bench) -> bool:
