@@ -31,7 +31,7 @@ permission_query_conditions = {
 	"Archived Memory Tracker": "memora.memora.bounded_lists.of_archived",
 }
 
-# Figures of a season, which go with it
+# Figures of a season: they are deleted with their season
 ignore_links_on_delete = ["Daily Activity", "Activity Count", "Daily Learner", "Due Forecast"]
 
 scheduler_events = {

@@ -14,6 +14,8 @@ SETTINGS_SQL = """
 
 @dataclass(frozen=True)
 class Settings:
+	"""The fields of Memora Settings, and the site's time zone. A field that is not set has its default."""
+
 	day_start_hour: int = 4
 	desired_retention: float = 0.9
 	new_per_day: int = 20

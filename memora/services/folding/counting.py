@@ -1,7 +1,7 @@
-"""Counts answers as they are folded: figures that never count a big table.
+"""Counts answers while they are folded, so that no figure ever has to count a big table.
 
-A submission brings its counts along to the outbox. The fold that takes the submission from there inserts its counts in the
-same transaction, so each answer is counted once, whatever dies or is repeated.
+A submission brings its counts along to the outbox. The fold that takes the submission out of the outbox
+inserts the counts in its one transaction. So each answer is counted once, whatever dies or is repeated.
 """
 
 from collections import defaultdict
@@ -14,7 +14,10 @@ from memora.services.store.records import ActivityCount, JournalEntry, OutboxRow
 
 
 def count_entries(entries: Iterable[JournalEntry], subjects: dict[str, str | None]) -> list[ActivityCount]:
-	"""Returns what answers add to the figures of their days; `subjects` by question_id."""
+	"""Returns the counts that answers add to the figures of their days.
+
+	`subjects` is {question_id: subject}.
+	"""
 	sums: dict[tuple[str, str], Counts] = defaultdict(Counts)
 	for entry in entries:
 		key = site_time.learning_day(entry.reviewed_at).isoformat(), subjects.get(entry.question_id) or ""
@@ -24,12 +27,15 @@ def count_entries(entries: Iterable[JournalEntry], subjects: dict[str, str | Non
 
 
 def count_folded(rows: list[OutboxRow]) -> None:
-	"""Counts rows that are being folded; the caller's transaction makes it one step with the fold."""
+	"""Counts the answers of submissions that are being folded.
+
+	The caller's transaction commits fold and counts.
+	"""
 	sums = figure_tables.sum_counts((row.season, counted) for row in rows for counted in row.activity)
 	if not sums:
 		return
 	now = site_time.naive_now()
 	figure_tables.insert_counts(sums, now)
-	# last of the fold: from here on, folds that have a learner in common wait for each other
+	# last in the fold: from here to the commit, folds that have a learner in common wait for each other
 	learners = {(row.season, counted.day, row.player) for row in rows for counted in row.activity}
 	figure_tables.insert_learners(learners, now)

@@ -1,8 +1,9 @@
 """Folds: moves submissions from the outbox into the tracker, outside the learner's request.
 
-A fold is one transaction: it locks outbox rows, upserts their records, counts their answers, and deletes the rows. In the
-upsert the newest answer wins, so a fold that is repeated or comes late changes nothing. A submission that can't be folded
-for a reason that waiting does not mend is parked: it keeps its row and the reason, and does not hold up the others.
+A fold is one transaction: it locks outbox rows, upserts their records, counts their answers, and deletes the
+rows. In the upsert the newest answer wins, so a fold that is repeated or comes late changes nothing. If a
+submission can't be folded and waiting does not help, it is parked: its row stays, with the reason, and does
+not hold up other submissions.
 """
 
 import time
@@ -24,7 +25,7 @@ from memora.services.store.records import MemoryRecord, OutboxRow
 T = TypeVar("T")
 
 FOLD_SUBMISSIONS = 250  # in one transaction: some 5,000 answers, a few tenths of a second
-DRAIN_SECONDS = 60  # of one job or sweep; a job may take 300
+DRAIN_SECONDS = 60  # in one job or sweep; a job may take 300
 SWEEP_AFTER_SECONDS = 60  # by then a worker has had its chance
 
 MAX_RETRIES = 3  # of a transaction that met a deadlock or a lock wait
@@ -33,7 +34,10 @@ RETRY_DELAY_MAX = 60  # seconds
 
 
 class Folded(NamedTuple):
-	"""A submission that reached the tracker: its name in the outbox, and how many answers it held."""
+	"""A submission that reached the tracker.
+
+	`name` is its name in the outbox; `answers` counts its records.
+	"""
 
 	name: str
 	season: str
@@ -54,8 +58,9 @@ def drain(
 ) -> list[Folded]:
 	"""Folds the submissions accepted up to a naive site time, oldest first, and returns them.
 
-	Stops when every submission that is left is being folded by another process, or after so many seconds. A submission
-	that can't be folded is parked. `progress`, if given, is called with how many are folded.
+	Stops after so many seconds, or when none is left that no other process is folding. A submission that
+	can't be folded is parked. `progress`, if given, is called after each transaction with how many
+	submissions are folded so far.
 	"""
 	return _drain(lambda: outbox.get_oldest(before, FOLD_SUBMISSIONS), seconds, progress)
 
@@ -83,28 +88,32 @@ def _drain(
 
 
 def sweep_outbox() -> int:
-	"""Folds the submissions that no worker has folded within SWEEP_AFTER_SECONDS; returns how many. Runs every minute."""
-	Schedules().is_available()  # notices the end of an outage that no request has noticed
+	"""Folds the submissions that no worker has folded within SWEEP_AFTER_SECONDS; returns how many.
+
+	Runs every minute.
+	"""
+	Schedules().is_available()  # notices the end of an outage, even when no request comes
 	return len(drain(site_time.naive_now() - timedelta(seconds=SWEEP_AFTER_SECONDS)))
 
 
 def unpark() -> int:
-	"""Puts parked submissions back among those that wait; returns how many. Commits."""
+	"""Puts parked submissions back among the waiting submissions; returns how many. Commits."""
 	with database.transaction():
 		return outbox.unpark()
 
 
 def fold_or_park(names: list[str], attempt: int = 0) -> list[OutboxRow]:
-	"""Folds submissions in one transaction, and returns those that were folded.
+	"""Folds submissions in one transaction, and returns the submissions that were folded.
 
-	If the transaction fails for good, each submission is folded by itself, and each that still fails is parked.
-	Raises what may succeed later: lock waits, a lost connection, the end of the job's time.
+	If the transaction fails for good, each submission is folded by itself, and a submission that still fails
+	is parked. Raises the errors that may pass (lock waits, a lost connection), and JobTimeoutException when
+	the job's time is over. `attempt` counts the tries that have failed already, as in with_retries.
 	"""
 	try:
 		return with_retries(lambda: _fold(names), attempt)
 	except JobTimeoutException:
-		raise  # the job has had its time, whatever it did when it was over
-	except Exception as error:  # whatever one of them holds must not stop the others
+		raise  # the job's time is over; the submission at hand is not to blame
+	except Exception as error:  # any error: one bad submission must not stop the others
 		if database.is_transient(error):
 			raise
 		if len(names) == 1:
@@ -126,7 +135,7 @@ def _fold(names: list[str]) -> list[OutboxRow]:
 def _check_cache(rows: list[OutboxRow]) -> None:
 	"""Drops the schedule of a learner if Redis lacks the dates of her folded answers.
 
-	A web process can die between its commit and its Redis update; then Redis never learns of these dates.
+	A web process can die between its commit and its Redis update; then nobody tells Redis of the new dates.
 	"""
 	schedules, zone = Schedules(), site_time.site_zone()
 
@@ -139,16 +148,17 @@ def _check_cache(rows: list[OutboxRow]) -> None:
 
 	for row in rows:
 		if not schedules.drop_outdated(row.player, row.season, scores(row.records), partial(present, row)):
-			return  # Redis does not answer: when it comes back, its schedules are not believed
+			return  # Redis does not answer. When it does again, no schedule from before is believed
 
 
 @alerts.in_site_language()
 def _park(name: str, error: Exception) -> None:
+	"""Parks a submission with its error. Tells managers if no other submission is parked. Commits."""
 	reason = f"{type(error).__name__}: {error}"
 	with database.transaction():
 		outbox.park(name, reason, site_time.naive_now())
 	frappe.logger("memora").error(f"parked {name}: {reason}")
-	if outbox.get_parked(limit=2) == [name]:  # the first of what may be many
+	if outbox.get_parked(limit=2) == [name]:  # the only one: managers are told once, not for each of many
 		alerts.tell_managers(
 			_("Answers could not be processed"),
 			_("Submission {0} is parked in Review Outbox: {1}").format(name, reason),
@@ -157,9 +167,10 @@ def _park(name: str, error: Exception) -> None:
 
 
 def with_retries(action: Callable[[], T], attempt: int = 0) -> T:
-	"""Runs a transaction again after a deadlock or a lock wait, up to MAX_RETRIES times, then raises.
+	"""Runs a transaction, and runs it again after a deadlock or a lock wait, up to MAX_RETRIES times.
 
-	Frappe's own retry of jobs does not work: it misses the errors that its database layer raises.
+	Then raises the error. `attempt` counts the tries that have failed already. Frappe's own retry of jobs
+	does not work: it misses the errors that Frappe's database layer raises.
 	"""
 	while True:
 		try:

@@ -1,4 +1,7 @@
-"""Gets committed submissions folded: queues a job, folds inline where there is no queue, and says how far one is."""
+"""Gets committed submissions folded: queues a job, or folds inline without a queue.
+
+Tells a submission's status.
+"""
 
 import threading
 import time
@@ -19,25 +22,25 @@ from memora.services.folding import folds
 from memora.services.store import database, journal, outbox
 
 QUEUE = "srs_write"
-FALLBACK_QUEUE = "short"  # where the bench's `workers` do not list QUEUE
-# The seeds name this function. Queued jobs hold its path, so the path must outlive every deployment.
+FALLBACK_QUEUE = "short"  # if the bench's `workers` do not list QUEUE
+# The seeds name this function. Queued jobs hold its path, so the path must stay through every deployment.
 JOB = "memora.services.srs_persistence.persist_review_batch"
-JOB_WAITS_SECONDS = 5  # how long a queued job may keep others from being queued, should it get lost
+JOB_WAITS_SECONDS = 5  # how long a queued job that got lost keeps other jobs from being queued
 TOLD: dict[JobStatus, Literal["started", "failed"]] = {
 	JobStatus.STARTED: "started",
 	JobStatus.FAILED: "failed",
 }
-INLINE_SHARE = 0.2  # of a web process's time, for folding while there is no queue; the rest is the sweeper's
+INLINE_SHARE = 0.2  # of a web process's time, for folds while there is no queue; the sweeper folds the rest
 
 _queue_breaker = CircuitBreaker(failures=(RedisError, OSError))
 
 
 class PersistenceStatus(TypedDict):
-	"""How far a submission is.
+	"""The status of a submission.
 
-	`finished`: its answers are in the tracker. `parked`: they can't be folded until an operator has mended the reason.
-	The others: its answers wait in the outbox. A submission whose job has failed still leaves the outbox with a later
-	fold.
+	`finished`: its answers are in the tracker. `parked`: its answers can't be folded until an operator has
+	removed the reason. `queued`, `started`, `failed`: its answers wait in the outbox; its own job, if any,
+	has not run yet, is running or has failed. After a failed job, a later fold still takes the submission.
 	"""
 
 	job_id: str
@@ -48,10 +51,10 @@ class PersistenceStatus(TypedDict):
 
 
 def enqueue_fold(key: str, learner: str, season: str) -> str | None:
-	"""Has a worker fold a committed submission. Returns the job's id, or None if the queue can't be reached.
+	"""Has a worker fold a committed submission. Returns its job id; None if the queue can't be reached.
 
-	Without a queue the submission is folded here and now, unless this process is folding another one. Never raises: what
-	is not folded now is left to the sweeper.
+	Without a queue this process folds the submission at once, if its turn to fold inline has come. Never
+	raises because of Redis or MariaDB: the sweeper folds a submission that is not folded now.
 	"""
 	try:
 		with _queue_breaker.guard():
@@ -67,7 +70,7 @@ def enqueue_fold(key: str, learner: str, season: str) -> str | None:
 
 def _fold_inline(key: str) -> None:
 	try:
-		folds.fold_or_park([key], folds.MAX_RETRIES)  # at once or not at all: a learner waits
+		folds.fold_or_park([key], folds.MAX_RETRIES)  # one try only: a learner waits
 	except database.DATABASE_FAILURES as error:
 		frappe.logger("memora").warning(f"left {key} to the sweeper: {error}")
 
@@ -75,7 +78,7 @@ def _fold_inline(key: str) -> None:
 class _InlineFolds:
 	"""Keeps a storm of submissions from becoming a storm of folds.
 
-	A process folds one submission at a time, and spends INLINE_SHARE of its time on folding.
+	A process folds one submission at a time, and spends at most INLINE_SHARE of its time on folds.
 	"""
 
 	def __init__(self) -> None:
@@ -103,14 +106,14 @@ _inline = _InlineFolds()
 
 
 def _enqueue(key: str, learner: str, season: str) -> None:
-	"""Queues a job unless one waits already: a job folds all that waits, this submission included."""
+	"""Queues a job, unless a job waits already: a job folds all submissions that wait. Raises RedisError."""
 	reach_queue()
 	if background_jobs.get_redis_conn().set(_job_waits_key(), key, nx=True, ex=JOB_WAITS_SECONDS):
 		enqueue_job(key, learner, season)
 
 
 def enqueue_job(key: str, learner: str, season: str) -> None:
-	"""Queues a submission's own job, also while another job waits. Raises RedisError."""
+	"""Queues a submission's own job, even while another job waits. Raises RedisError."""
 	frappe.enqueue(
 		JOB, queue=get_queue(), job_id=key, responses=[], user=learner, season=season, submission=key
 	)
@@ -123,7 +126,7 @@ def reach_queue() -> None:
 
 
 def get_queue() -> str:
-	"""Returns the queue that folds go to, as the bench's configuration has it."""
+	"""Returns the queue for folds: QUEUE if the bench's configuration has it, else FALLBACK_QUEUE."""
 	return QUEUE if QUEUE in background_jobs.get_queues_timeout() else FALLBACK_QUEUE
 
 
@@ -135,8 +138,8 @@ def _job_waits_key() -> str:
 
 
 def run_job(key: str) -> int:
-	"""Folds one submission and then all others that wait; returns how many answers."""
-	# from here on, a request that commits a submission queues another job: this job may have looked already
+	"""Folds one submission, then all others that wait. Returns how many answers were folded."""
+	# first, because this job may miss a submission committed from here on: its request then queues a new job
 	background_jobs.get_redis_conn().delete(_job_waits_key())
 	own = folds.fold(key)
 	others = folds.drain(site_time.naive_now())
@@ -147,12 +150,15 @@ def run_job(key: str) -> int:
 
 
 def job_id_of(key: str) -> str:
-	"""Returns the id under which get_status knows a submission. If the submission has a job, RQ uses the same id."""
+	"""Returns the job id of a submission, for get_status.
+
+	If the submission has a job of its own, RQ has that id.
+	"""
 	return background_jobs.create_job_id(key)
 
 
 def key_of(job_id: str) -> str:
-	"""Returns the submission's key that a job id stands for."""
+	"""Returns the key of the submission that a job id stands for."""
 	return job_id.rpartition("::")[2]
 
 
@@ -171,7 +177,10 @@ def get_status(job_id: str) -> PersistenceStatus | None:
 
 
 def _job_status(key: str) -> Literal["started", "failed"] | None:
-	"""Says whether a submission's own job has started or failed; None if neither, it has no job, or RQ can't be asked."""
+	"""Returns `started` or `failed` if a submission's own job has done so.
+
+	Returns None if the job has done neither, if the submission has no job, or if RQ can't be asked.
+	"""
 	try:
 		with _queue_breaker.guard():
 			job = background_jobs.get_job(key)

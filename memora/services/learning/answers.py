@@ -1,4 +1,4 @@
-"""TODO"""
+"""An answer and its effect: from the client's response to the stored record and the journal's entry."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,8 +11,10 @@ from memora.services.store.records import JournalEntry, MemoryRecord
 
 @dataclass(frozen=True)
 class Response:
-	"""One answer as the learner's client sends it, validated. Quality is 0 to 5. Practice is journalled and
-	moves nothing."""
+	"""An answer as the learner's client sends it, validated. Quality is 0 to 5.
+
+	Practice is journalled, but moves neither the record nor the schedule.
+	"""
 
 	question_id: str
 	quality: int
@@ -22,7 +24,10 @@ class Response:
 
 @dataclass(frozen=True)
 class Step:
-	"""One answer and what it did: the record before (None at first sight), after, and the model's view."""
+	"""An answer with its effect: the record before, the record after, and the model's outcome.
+
+	`before` is None at the first sight of a question. `answered_at` is naive site time.
+	"""
 
 	response: Response
 	before: MemoryRecord | None
@@ -33,7 +38,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Origin:
-	"""Where a record comes from when there was none before."""
+	"""The fields of a new record that do not come from the model. `creation` is naive site time."""
 
 	question_id: str
 	subject: str | None
@@ -42,13 +47,16 @@ class Origin:
 
 	@classmethod
 	def of(cls, question_id: str, content: dict[str, dict[str, Any]], now: datetime) -> "Origin":
-		"""Of a question that the source knows, first answered now (naive site time)."""
+		"""Returns the origin of a question first answered `now` (naive site time).
+
+		`content` must know the question.
+		"""
 		known = content[question_id]
 		return cls(question_id, known.get("subject"), known.get("topic"), now)
 
 
 def record_after(origin: MemoryRecord | Origin, memory: scheduling.Memory) -> MemoryRecord:
-	"""What is stored of a question once an answer has led to this memory."""
+	"""Returns the record to store once an answer has led to the model's state `memory`."""
 	return MemoryRecord(
 		question_id=origin.question_id,
 		subject=origin.subject,
@@ -65,7 +73,7 @@ def record_after(origin: MemoryRecord | Origin, memory: scheduling.Memory) -> Me
 
 
 def journal_entry(step: Step, source: str) -> JournalEntry:
-	"""The journal's row of it; `source` as Player Review Log names them."""
+	"""Returns the journal's entry for an answer. `source` is an option of that field in Player Review Log."""
 	before, after = step.before, step.after
 	return JournalEntry(
 		question_id=after.question_id,
@@ -92,7 +100,10 @@ def _kind(step: Step) -> str:
 
 
 def origins(question_ids: list[str], records: dict[str, MemoryRecord]) -> dict[str, dict[str, Any]]:
-	"""Subject and topic: as they were, or as the question's source has them."""
+	"""Returns {question_id: {subject, topic}} from the records; for new questions, from the question source.
+
+	A question that neither knows is left out.
+	"""
 	content = get_source().get_questions([q for q in question_ids if q not in records])
 	known = {q: {"subject": r.subject, "topic": r.topic} for q, r in records.items()}
 	return known | {q: {"subject": c.get("subject"), "topic": c.get("topic")} for q, c in content.items()}

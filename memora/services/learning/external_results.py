@@ -1,7 +1,7 @@
-"""Stores the results of callers that schedule on their own: the seeds' persist_review_batch.
+"""Stores the results of callers that schedule on their own, for the seeds' persist_review_batch.
 
-These results reach the tracker without the outbox and without a journal row. They use the same upsert as a fold, in which
-the newest answer wins.
+Such results reach the tracker without the outbox and without a journal row. They go through the upsert of a
+fold: the newest answer wins.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ IDEMPOTENCY_WINDOW_SECONDS = 300
 
 
 class PersistResult(TypedDict):
-	"""How many results were stored, how many could not be read, and why."""
+	"""Counts of the results that were stored and that failed, and the reasons why they failed."""
 
 	success: bool
 	processed_count: int
@@ -35,12 +35,15 @@ class PersistResult(TypedDict):
 def persist(
 	responses: list[dict[str, Any]], learner: str, season: str, retry_count: int = 0
 ) -> PersistResult:
-	"""Stores results {question_id, new_stability (days), new_next_review_date (naive site time), subject?, topic?}.
+	"""Stores the results of a caller's own scheduling. Commits.
 
-	A result that can't be read is counted and named in `errors`; the others are stored. A result that repeats what was
-	stored in the last IDEMPOTENCY_WINDOW_SECONDS changes nothing. If the learner or the season does not exist, or the
-	season is being archived, nothing is stored and `success` is false. Commits. Raises after a deadlock or a lock wait
-	that did not end within folds.MAX_RETRIES further tries.
+	A result is {question_id, new_stability (days), new_next_review_date (naive site time), subject?, topic?}.
+	A result that can't be read is counted and named in `errors`; the other results are stored. A result that
+	repeats a result stored in the last IDEMPOTENCY_WINDOW_SECONDS changes nothing. If the learner or the
+	season does not exist, or the season is being archived or is archived, nothing is stored and `success` is
+	false. After a deadlock or a lock wait the transaction is run again, up to folds.MAX_RETRIES times less
+	`retry_count`; then the error is raised. Raises JournalUnavailable if
+	another request holds the learner's lock.
 	"""
 	problem = _why_refused(learner, season)
 	if problem:
@@ -53,7 +56,7 @@ def persist(
 
 
 def persisted(count: int, errors: list[str] | None = None) -> PersistResult:
-	"""Returns the result of a run that has stored so many."""
+	"""Returns the PersistResult of a run that has stored `count` results."""
 	errors = errors or []
 	return PersistResult(success=not errors, processed_count=count, failed_count=len(errors), errors=errors)
 
@@ -136,7 +139,7 @@ def _store(results: list[_Result], learner: str, season: str) -> None:
 
 
 def _new_records(results: list[_Result], learner: str, season: str) -> list[MemoryRecord]:
-	"""Returns the records that results lead to, without the results that repeat a stored one."""
+	"""Returns the records that results lead to. Leaves out results that repeat a stored record."""
 	stored = tracker.get_records(learner, season, [r.question_id for r in results])
 	now = site_time.naive_now()
 	window_start = now - timedelta(seconds=IDEMPOTENCY_WINDOW_SECONDS)

@@ -1,4 +1,4 @@
-"""The use case of a lesson: questions a learner has never seen in this season."""
+"""Gives a learner a lesson: questions that she has never seen in the active season."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -13,13 +13,13 @@ from memora.services.learning.season_scheduler import Preview, SeasonScheduler
 from memora.services.settings import get_settings
 from memora.services.store import seasons, tracker
 
-PAGE_ROWS = 200  # ids asked of the question source at a time
+PAGE_ROWS = 200  # ids that the question source is asked for at a time
 
 
 class NewQuestion(TypedDict):
-	"""A question never seen before, and its content, whatever keys the question source gives it."""
+	"""A question that the learner has never seen, with its content under the question source's keys."""
 
-	# pydantic's way to say it, which is no field
+	# not a field: tells pydantic that there may be further keys
 	__pydantic_config__ = {"extra": "allow"}  # type: ignore[misc]  # noqa: RUF012
 
 	question_id: str
@@ -27,7 +27,7 @@ class NewQuestion(TypedDict):
 
 
 class LessonSession(TypedDict):
-	"""New questions in order of teaching. `message` says why there is no season."""
+	"""New questions in the order of teaching. `message` says why there is no season, if there is none."""
 
 	questions: list[NewQuestion]
 	new_left_today: int
@@ -38,7 +38,7 @@ class LessonSession(TypedDict):
 def read_lesson(
 	learner: str, topic: str | None, subject: str | None, limit: int, preview: bool = False
 ) -> LessonSession:
-	"""New questions with content; see api.sessions.get_lesson_session."""
+	"""Returns new questions with their content; see api.sessions.get_lesson_session."""
 	season = seasons.get_active_season()
 	if not season:
 		return {
@@ -62,7 +62,7 @@ def read_lesson(
 
 def _question(question_id: str, content: dict[str, Any]) -> NewQuestion:
 	question = {**content, "question_id": question_id}
-	return cast(NewQuestion, question)  # a TypedDict can't name the source's own keys
+	return cast(NewQuestion, question)  # a TypedDict can't name the question source's own keys
 
 
 def _unseen(seen: dict[str, datetime], subject: str | None, topic: str | None, limit: int) -> Iterator[str]:
@@ -79,6 +79,6 @@ def _unseen(seen: dict[str, datetime], subject: str | None, topic: str | None, l
 
 
 def _start_of_today() -> datetime:
-	"""Naive site time at which the present learning day began."""
+	"""Returns when (naive site time) the present learning day began."""
 	calendar = LearningCalendar(site_time.site_zone(), get_settings().day_start_hour)
 	return site_time.to_naive(calendar.start_of(calendar.day_of(site_time.now())))

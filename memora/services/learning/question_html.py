@@ -1,4 +1,4 @@
-"""Which HTML the texts of a question may hold."""
+"""The HTML that a question's texts may hold."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -6,7 +6,7 @@ from typing import overload
 
 import nh3
 
-# What nh3 allows of itself, what the desk's editor and right-to-left texts need, and what is to be heard.
+# What nh3 allows by default, what the desk's editor and right-to-left texts need, and audio.
 TAGS = nh3.ALLOWED_TAGS | {"audio"}
 ATTRIBUTES = deepcopy(nh3.ALLOWED_ATTRIBUTES) | {
 	"*": {"class", "dir", "lang"},
@@ -25,8 +25,9 @@ def clean(html: None, rewrite: Rewrite | None = None) -> None: ...
 
 
 def clean(html: str | None, rewrite: Rewrite | None = None) -> str | None:
-	"""HTML that can do no harm on a learner's page, whoever wrote it.
+	"""Returns the HTML without anything that could do harm on a learner's page.
 
-	`rewrite`, if given, is called with tag, attribute and value, and returns the new value, None for none.
+	`rewrite`, if given, is called with tag, attribute and value. It returns the new value, or None to drop
+	the attribute.
 	"""
 	return html and nh3.clean(html, tags=TAGS, attributes=ATTRIBUTES, attribute_filter=rewrite)

@@ -1,7 +1,7 @@
-"""Where the content of questions comes from.
+"""The source of the content of questions.
 
-A host app with questions of its own names, under the hook `memora_question_source`, a dotted path to an
-object with the two functions of QuestionSource. Without one, Memora's own question bank serves.
+A host app that has questions of its own sets the hook `memora_question_source`: the dotted path of an object
+that has the two functions of QuestionSource. Without the hook, Memora's own question bank serves.
 """
 
 from typing import Any, Protocol
@@ -12,28 +12,30 @@ from memora.services.store.question_bank import QuestionBank
 
 
 class QuestionSource(Protocol):
-	"""What a host app's source of questions provides. Content is any JSON-able dictionary; its keys
-	`subject` and `topic` (texts or None) are stored with the schedule. The learner's page shows `question`,
-	`answer`, `explanation` and `options` as those of QuestionBank.
+	"""The interface of a host app's source of questions.
 
-	A source may also have `get_subjects() -> list[str]`, what a learner may choose between; without it the
-	page lets her choose none.
+	Content is any JSON-able dictionary. Its keys `subject` and `topic` (texts or None) are stored with the
+	record. The learner's page shows its keys `question`, `answer`, `explanation` and `options`, which mean
+	what they mean in QuestionBank.
+
+	A source may also have `get_subjects() -> list[str]`: the subjects that a learner may choose between.
+	Without this function the page offers her no choice.
 	"""
 
 	def get_questions(self, question_ids: list[str]) -> dict[str, dict[str, Any]]:
-		"""Content by question id; ids it does not know are left out."""
+		"""Returns {question_id: content}. Leaves out ids that the source does not know."""
 
 	def find_questions(self, subject: str | None, topic: str | None, offset: int, limit: int) -> list[str]:
-		"""A page of the ids that may be taught as new, in the order of teaching."""
+		"""Returns a page of the ids that may be taught as new, in the order of teaching."""
 
 
 def get_source() -> QuestionSource:
-	"""The source of this site: the last app to name one wins."""
+	"""Returns the question source of this site: that of the last app whose hook names one."""
 	paths = frappe.get_hooks("memora_question_source")
 	return frappe.get_attr(paths[-1]) if paths else QuestionBank
 
 
 def get_subjects() -> list[str]:
-	"""The subjects of this site's source, in the order they are shown; none where it does not tell."""
+	"""Returns the subjects of this site's source, in the order to show them; [] if the source has no list."""
 	names = getattr(get_source(), "get_subjects", list)
 	return names()

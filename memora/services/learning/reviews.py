@@ -1,4 +1,4 @@
-"""TODO"""
+"""Reads the questions due for a learner: from Redis, from MariaDB, or within the limits of Safe Mode."""
 
 from contextlib import suppress
 from typing import Any, NamedTuple, cast
@@ -20,9 +20,9 @@ SAFE_MODE_LIMIT = 10  # questions of one reading
 
 
 class DueQuestion(TypedDict):
-	"""A question of the learner's schedule, and its content, whatever keys the question source gives it."""
+	"""A question that is due, with its content under the question source's keys."""
 
-	# pydantic's way to say it, which is no field
+	# not a field: tells pydantic that there may be further keys
 	__pydantic_config__ = {"extra": "allow"}  # type: ignore[misc]  # noqa: RUF012
 
 	question_id: str
@@ -34,8 +34,11 @@ class DueQuestion(TypedDict):
 
 
 class ReviewSession(TypedDict):
-	"""What is due, oldest first; where nothing is, `next_due` says when something will be. `message` says why there is
-	no season."""
+	"""The questions that are due, oldest first.
+
+	If no question is due, `next_due` says when the next one falls due. `message` says why there is no season,
+	if there is none.
+	"""
 
 	questions: list[DueQuestion]
 	total_due: int
@@ -46,7 +49,7 @@ class ReviewSession(TypedDict):
 
 
 class _Due(NamedTuple):
-	"""What is due, oldest first and as much of it as was asked for, and how many there are in all."""
+	"""The due records, oldest first, up to the limit asked for; and how many are due in all."""
 
 	records: list[MemoryRecord]
 	total: int
@@ -55,7 +58,7 @@ class _Due(NamedTuple):
 def read_reviews(
 	learner: str, subject: str | None = None, limit: int = 20, preview: bool = False
 ) -> ReviewSession:
-	"""The questions due for a learner, oldest first, with content; see api.reviews.get_review_session."""
+	"""Returns the questions due for a learner, oldest first; see api.reviews.get_review_session."""
 	season = seasons.get_active_season()
 	if not season:
 		return {**_session(_Due([], 0), None), "message": seasons.why_none_is_active()}
@@ -71,8 +74,8 @@ def read_reviews(
 
 
 def _read(learner: str, season: Season, subject: str | None, limit: int) -> tuple[_Due, bool]:
-	"""(what is due, whether Redis is not there)."""
-	# a filter by subject needs the rows of all that is due
+	"""Returns (what is due, whether Redis is missing)."""
+	# Redis does not know subjects: a filter by subject reads MariaDB, even while Redis is there
 	if not season.enable_redis or (subject and Schedules().is_available()):
 		return _due_in_database(learner, season.name, subject, limit), False
 	if not subject:
@@ -82,7 +85,10 @@ def _read(learner: str, season: Season, subject: str | None, limit: int) -> tupl
 
 
 def read_in_safe_mode(learner: str, season: str, subject: str | None, limit: int) -> ReviewSession:
-	"""As read, without Redis: at most SAFE_MODE_LIMIT questions, `is_degraded`. Raises RateLimitExceeded."""
+	"""Returns a session of at most SAFE_MODE_LIMIT questions, read without Redis.
+
+	Raises RateLimitExceeded.
+	"""
 	return _session(_due_in_safe_mode(learner, season, subject, limit), season, is_degraded=True)
 
 
@@ -105,7 +111,7 @@ def _due_in_redis(learner: str, season: Season, limit: int) -> _Due:
 	wanted = [records[q] for q in due["question_ids"] if q in records]
 	if len(wanted) == len(due["question_ids"]) and all(record.next_review_date <= now for record in wanted):
 		return _Due(wanted, due["total_due"])
-	# Redis shows what MariaDB knows is not due, so a write of its schedule was lost: MariaDB is right
+	# Redis shows a question that is not due by MariaDB, so Redis has missed a write: MariaDB is right
 	schedules.clear_learner(learner, season.name)
 	return _due_in_database(learner, season.name, None, limit)
 
@@ -134,7 +140,7 @@ def _question(record: MemoryRecord, content: dict[str, Any]) -> DueQuestion:
 		"stability": record.stability,
 		"next_review_date": str(record.next_review_date),
 	}
-	return cast(DueQuestion, question)  # a TypedDict can't name the source's own keys
+	return cast(DueQuestion, question)  # a TypedDict can't name the question source's own keys
 
 
 def _with_previews(session: ReviewSession, due: _Due, scheduler: SeasonScheduler) -> ReviewSession:

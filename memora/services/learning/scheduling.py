@@ -1,9 +1,9 @@
-"""When a question comes back: FSRS-6 on learning days.
+"""Decides when a question comes back: FSRS-6 on learning days.
 
-Pure: no frappe, no redis, no clock. The model is that of the `fsrs` package, with its default
-parameters (Jarrett Ye and others, https://github.com/open-spaced-repetition/py-fsrs). It is fed whole
-learning days instead of 24-hour periods: a learner who answers at 20:00 and again at 07:00 has slept
-in between, and on real data that halves the log loss of the prediction.
+This module is pure: no frappe, no redis, no clock. The model is that of the `fsrs` package, with its default
+parameters (Jarrett Ye and others, https://github.com/open-spaced-repetition/py-fsrs). The model is fed whole
+learning days instead of 24-hour periods: a learner who answers at 20:00 and again at 07:00 has slept in
+between. On real data whole days halve the log loss of the prediction.
 """
 
 from collections.abc import Iterable
@@ -16,11 +16,12 @@ from zoneinfo import ZoneInfo
 
 from fsrs import Card, Rating, Scheduler, State
 
-DECIMALS = 6  # what every store of a state keeps, so that a replay gives the same figures
+DECIMALS = 6  # to which every figure is rounded before it is stored, so that a replay gives equal figures
 FUZZ_FROM_DAYS = 3  # shorter intervals are left as they are
 
-# Spread of an interval, as a share of the part of it that lies in each range of days: the ranges
-# that Anki and FSRS use (rslib/src/scheduler/states/fuzz.rs). The result is whole days to either side.
+# (from day, to day, share): an interval's spread is the sum of the shares of its parts in each range of days.
+# Anki and FSRS use the same ranges (rslib/src/scheduler/states/fuzz.rs). The spread is rounded to whole days
+# to either side.
 FUZZ_RANGES = ((2.5, 7.0, 0.15), (7.0, 20.0, 0.1), (20.0, float("inf"), 0.05))
 
 
@@ -47,24 +48,24 @@ RATINGS = {
 
 @dataclass(frozen=True)
 class LearningCalendar:
-	"""Learning days: they start at `day_start_hour`, wall-clock time of `zone`."""
+	"""The learning days of a site. A day starts at `day_start_hour`, by the wall clock of `zone`."""
 
 	zone: ZoneInfo
 	day_start_hour: int = 4
 
 	def day_of(self, moment: datetime) -> date:
-		"""The learning day that an aware moment falls in."""
+		"""Returns the learning day that an aware moment falls in."""
 		wall_clock = moment.astimezone(self.zone).replace(tzinfo=None)
 		return (wall_clock - timedelta(hours=self.day_start_hour)).date()
 
 	def start_of(self, day: date) -> datetime:
-		"""The aware moment at which a learning day starts."""
+		"""Returns the aware moment at which a learning day starts."""
 		return datetime.combine(day, time(self.day_start_hour), tzinfo=self.zone)
 
 
 @dataclass(frozen=True)
 class Memory:
-	"""What the model knows of one learner and one question. Stability in days, difficulty 1 to 10."""
+	"""The model's state for one learner and one question. Stability is in days, difficulty from 1 to 10."""
 
 	stability: float
 	difficulty: float
@@ -77,9 +78,12 @@ class Memory:
 
 @dataclass(frozen=True)
 class Outcome:
-	"""An answer's effect. `predicted_recall` (0 to 1) is None at the first sight of a question;
-	`memory` is the one from before where the answer did not move it (`moved` false): it came too late, or
-	was practice."""
+	"""An answer's effect. `predicted_recall` is 0 to 1.
+
+	`moved` is false if the answer was given before the last review, or was practice: then `memory` is the
+	state from before, and `predicted_recall` is None. `predicted_recall` is None, too, at the first sight of
+	a question.
+	"""
 
 	memory: Memory
 	rating: Rating
@@ -99,14 +103,15 @@ def review(
 ) -> Outcome:
 	"""Schedules one question after an answer of quality 0 to 5.
 
-	`reviewed_at` is aware; a naive one raises ValueError. The next review falls due at the start of a
-	learning day, not past `season_end`. `seed` names the learner and question: with the number of
-	repetitions it settles the fuzz, so that a replay gives the same date.
+	`reviewed_at` must be aware, or ValueError is raised. The next review falls due at the start of a learning
+	day: not past `season_end`, but never today (see due_day). `seed` names learner and question. Seed and
+	number of repetitions settle the fuzz, so that a replay gives the same date. An answer given before the
+	last review moves nothing.
 	"""
 	if reviewed_at.tzinfo is None:
 		raise ValueError(f"reviewed_at must be aware, not {reviewed_at!r}")
 	rating = RATINGS[Quality(quality)]
-	# by epoch: within one zone Python compares wall clocks, which an autumn clock change sets back
+	# compare epochs: within one zone Python compares wall clocks, which an autumn clock change sets back
 	if before and reviewed_at.timestamp() < before.last_review.timestamp():
 		return Outcome(before, rating, None, moved=False)
 	today = calendar.day_of(reviewed_at)
@@ -130,30 +135,29 @@ def review(
 
 
 def recall(memory: Memory, days: Iterable[date], calendar: LearningCalendar) -> list[float]:
-	"""The probability (0 to 1) of a right answer on each of these learning days, should none be given before.
+	"""Returns the probability (0 to 1) of a right answer on each of these learning days.
 
-	It is 1 on the day of the last review, and on days before it.
+	The figures hold as long as no other answer is given before. The probability is 1 on the day of the last
+	review, and on days before.
 	"""
-	scheduler, card = (
-		_scheduler(0.9),
-		_card(memory, calendar),
-	)  # the curve does not depend on what is aimed at
+	card = _card(memory, calendar)
+	scheduler = _scheduler(0.9)  # any retention: the curve does not depend on it
 	return [round(scheduler.get_card_retrievability(card, _midnight(day)), DECIMALS) for day in days]
 
 
 def practise(before: Memory, quality: int) -> Outcome:
-	"""An answer of quality 0 to 5 in practice, beside the schedule: it is rated and moves nothing."""
+	"""Rates an answer of quality 0 to 5 in practice, beside the schedule. Moves nothing."""
 	return Outcome(before, RATINGS[Quality(quality)], None, moved=False)
 
 
 def initial_difficulty() -> float:
-	"""The difficulty of a question first answered Good."""
+	"""Returns the difficulty (1 to 10) of a question whose first answer was Good."""
 	_stability, difficulty = _figures(_first_answered_good())
 	return difficulty
 
 
 def initial_stability() -> float:
-	"""The stability, in days, of a question first answered Good."""
+	"""Returns the stability, in days, of a question whose first answer was Good."""
 	stability, _difficulty = _figures(_first_answered_good())
 	return stability
 
@@ -165,17 +169,19 @@ def _first_answered_good() -> Card:
 
 
 def due_day(today: date, interval_days: int, season_end: date) -> date:
-	"""The learning day of the next review: within the season, but never today again.
+	"""Returns the learning day of the next review: within the season, but never today.
 
-	On the season's last day that is the moment the season ends; in one kept active beyond its end,
-	tomorrow.
+	On the season's last day this is tomorrow, whose start is the moment the season ends. In a season that is
+	kept active beyond its end, this is tomorrow, too.
 	"""
 	return min(today + timedelta(days=interval_days), max(season_end, today + timedelta(days=1)))
 
 
 def fuzzed(interval_days: int, seed: str) -> int:
-	"""The interval moved by a few days, evenly to both sides, so that what was learnt together does
-	not stay together. The same seed gives the same days."""
+	"""Returns the interval moved by a few days, evenly to both sides; equal seeds move it equally.
+
+	So questions that were learnt together do not stay together.
+	"""
 	if interval_days < FUZZ_FROM_DAYS:
 		return interval_days
 	spread = sum(share * max(0.0, min(interval_days, high) - low) for low, high, share in FUZZ_RANGES)
@@ -193,7 +199,7 @@ def _scheduler(desired_retention: float) -> Scheduler:
 
 def _figures(card: Card) -> tuple[float, float]:
 	"""Returns a card's stability and difficulty as they are stored."""
-	assert card.stability is not None and card.difficulty is not None  # it has both from its first answer on
+	assert card.stability is not None and card.difficulty is not None  # both are set by the first answer
 	return round(card.stability, DECIMALS), round(card.difficulty, DECIMALS)
 
 
@@ -213,9 +219,9 @@ def _card(before: Memory, calendar: LearningCalendar) -> Card:
 
 
 def _midnight(day: date) -> datetime:
-	"""A learning day as the library takes it: midnight, in datetime.timezone.utc and no other."""
+	"""Returns a learning day as the library takes it: midnight, in datetime.timezone.utc and no other."""
 	return datetime(day.year, day.month, day.day, tzinfo=timezone.utc)
 
 
 _EPOCH = _midnight(date(1970, 1, 1))
-_CARD_ID = 1  # left out, the library sleeps a millisecond to make one up
+_CARD_ID = 1  # without an id, the library sleeps a millisecond to make one up

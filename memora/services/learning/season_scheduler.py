@@ -1,4 +1,4 @@
-"""Scheduling as a site has settled it: with its zone, its learning days, its settings, and a season's end."""
+"""Scheduling with a site's settings: time zone, learning days, desired retention, and the season's end."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -13,12 +13,15 @@ from memora.services.store import row_names
 from memora.services.store.records import MemoryRecord
 from memora.services.store.seasons import Season
 
-# The answers a learner chooses between when she grades herself, by the rating that each stands for.
+# The grades a learner chooses between when she grades herself: {rating: the quality that stands for it}.
 GRADES = {"Again": Quality.WRONG, "Hard": Quality.HARD, "Good": Quality.GOOD, "Easy": Quality.PERFECT}
 
 
 class GradePreview(TypedDict):
-	"""What an answer would lead to: `quality` is what to send, `interval_days` counts learning days."""
+	"""The effect that a grade would have.
+
+	`quality` is the value to send; `interval_days` counts learning days.
+	"""
 
 	quality: int
 	interval_days: int
@@ -26,7 +29,7 @@ class GradePreview(TypedDict):
 
 
 class Preview(TypedDict):
-	"""What each grade would lead to."""
+	"""The effect that each grade would have."""
 
 	Again: GradePreview
 	Hard: GradePreview
@@ -35,7 +38,10 @@ class Preview(TypedDict):
 
 
 class SeasonScheduler:
-	"""What answers of one learner in one season lead to, given at the aware moment `now`. Reads settings alone."""
+	"""Schedules the answers of one learner in one season, given at the aware moment `now`.
+
+	Reads Memora Settings and nothing else.
+	"""
 
 	def __init__(self, learner: str, season: Season, now: datetime) -> None:
 		settings = get_settings()
@@ -44,7 +50,10 @@ class SeasonScheduler:
 		self.calendar = LearningCalendar(site_time.site_zone(), settings.day_start_hour)
 
 	def review(self, question_id: str, before: MemoryRecord | None, quality: int) -> Outcome:
-		"""See scheduling.review; `before` is None at the first sight of a question."""
+		"""Schedules a question after an answer; `before` is None at its first sight.
+
+		See scheduling.review.
+		"""
 		return scheduling.review(
 			memory_of(before, self.calendar.zone) if before else None,
 			quality,
@@ -56,11 +65,11 @@ class SeasonScheduler:
 		)
 
 	def practise(self, before: MemoryRecord, quality: int) -> Outcome:
-		"""See scheduling.practise."""
+		"""Rates an answer in practice, which moves nothing; see scheduling.practise."""
 		return scheduling.practise(memory_of(before, self.calendar.zone), quality)
 
 	def preview(self, question_id: str, before: MemoryRecord | None) -> Preview:
-		"""What each grade would lead to."""
+		"""Returns the effect that each grade would have."""
 
 		def step(quality: Quality) -> GradePreview:
 			return self._step(self.review(question_id, before, quality), quality)
@@ -83,7 +92,7 @@ class SeasonScheduler:
 
 
 def memory_of(record: MemoryRecord, zone: ZoneInfo) -> Memory:
-	"""A stored record as the model takes it."""
+	"""Returns a record as the model takes it."""
 	return Memory(
 		stability=record.stability,
 		difficulty=record.difficulty,

@@ -1,4 +1,7 @@
-"""TODO"""
+"""Takes a learner's answers: schedules their questions, journals them, and gets them folded.
+
+This is the way of an answer from the request to the commit, and on to Redis and the queue.
+"""
 
 from datetime import datetime
 from typing import Literal
@@ -22,15 +25,18 @@ from memora.services.store.submissions import write_submission
 
 
 class Rejection(TypedDict):
-	"""A question that does not exist, neither in the learner's schedule nor in the question source; or that was to be
-	practised and is not in her schedule."""
+	"""A question whose answer was not taken, and the reason.
+
+	Either neither the learner's records nor the question source know the question, or the answer was practice
+	and she has no record of the question.
+	"""
 
 	question_id: str
 	reason: str
 
 
 class SubmissionResult(TypedDict):
-	"""What became of answers. `schedule` gives each question's next review."""
+	"""The outcome of a submission. `schedule` gives the next review of each question that was accepted."""
 
 	status: Literal["success", "already_processed"]
 	processed: int
@@ -45,7 +51,7 @@ class SubmissionResult(TypedDict):
 def submit(learner: str, responses: list[Response], submission_id: str | None = None) -> SubmissionResult:
 	"""Stores a learner's answers and schedules their questions; see api.reviews.submit_review_session.
 
-	Commits. Raises NoActiveSeason, SubmissionConflict, or JournalUnavailable when nothing was stored.
+	Commits. Raises NoActiveSeason, SubmissionConflict or JournalUnavailable, and then stores nothing.
 	"""
 	season = seasons.require_active_season()
 	is_new, submission_id = not submission_id, submission_id or uuid4().hex
@@ -70,7 +76,10 @@ def _repeated(
 	submission_id: str,
 	season: Season,
 ) -> SubmissionResult:
-	"""The answer to a submission that was stored before; raises SubmissionConflict if it was another one."""
+	"""Returns the result of a submission that was stored before.
+
+	Raises SubmissionConflict if the stored submission held other answers.
+	"""
 	new = [r.question_id for r in responses if r.question_id not in stored and not r.practice]
 	known = get_source().get_questions(new)
 	for response in responses:
@@ -80,7 +89,7 @@ def _repeated(
 			_refuse_conflict(submission_id, response.question_id)
 	if missing := stored.keys() - {r.question_id for r in responses}:
 		_refuse_conflict(submission_id, min(missing))
-	Schedules().clear_learner(learner, season.name)  # the first time may have died before this
+	Schedules().clear_learner(learner, season.name)  # the first request may have died before it told Redis
 	rejected = [_rejection(r) for r in responses if r.question_id not in stored]
 	schedule = {question_id: answer.due for question_id, answer in stored.items()}
 	result = _result("already_processed", submission_id, season, schedule, rejected)
@@ -92,7 +101,10 @@ def _repeated(
 def _accept(
 	learner: str, season: Season, responses: list[Response], submission_id: str
 ) -> tuple[SubmissionResult, str | None]:
-	"""Schedules, journals, commits, updates the cache. The key is None where nothing was accepted."""
+	"""Schedules, journals, commits, and updates Redis.
+
+	Returns (result, submission's key or None if none was accepted).
+	"""
 	now = site_time.now()
 	steps, rejected = _schedule(learner, season, responses, now)
 	if not steps:
@@ -119,7 +131,10 @@ def _accept(
 def _schedule(
 	learner: str, season: Season, responses: list[Response], now: datetime
 ) -> tuple[list[Step], list[Rejection]]:
-	"""(steps, rejected) of all answers. Known is what the learner's schedule or the source knows."""
+	"""Returns (steps, rejections).
+
+	Answers to questions that neither the learner's records nor the source know are rejected.
+	"""
 	records = tracker.get_records(learner, season.name, [r.question_id for r in responses])
 	new = [r.question_id for r in responses if r.question_id not in records and not r.practice]
 	content = get_source().get_questions(new)
