@@ -13,8 +13,8 @@ from tests.faults.classroom import Classroom
 from tests.faults.stage import Stage
 from tests.integration.waiting import wait_until
 
-SEASONS = 20  # more than there are faults
-WARM_UP_ANSWERED, WARM_UP_SECONDS = 100, 30
+SEASONS = 16  # more than there are faults
+WARM_UP_ANSWERED, WARM_UP_SECONDS = 48, 30  # two submissions of each device
 ACTIVATE_SQL = "UPDATE `tabGame Subscription Season` SET is_active = (name = %s)"
 
 
@@ -27,6 +27,7 @@ def stage() -> Iterator[Stage]:
 		stage.furniture = stage.python("tests.faults.furnish", str(SEASONS))
 		stage.start_web()
 		stage.start_worker()
+		stage.start_commands()
 		yield stage
 
 

@@ -13,12 +13,14 @@ from typing import Any
 import pymysql
 import redis
 
-from devtools import fault_bench, ports, processes, services, sites
+from devtools import fault_bench, ports, processes, services
 from devtools import redis as redis_servers
 from devtools.paths import MAIN_SITE, PROJECT, Bench
 from devtools.processes import Handle
+from tests.faults.commands import Commands
 
-COMMAND_SECONDS = 60
+MODULE_SECONDS = 60
+OPEN_SECONDS = 1  # for which a process leaves a Redis alone that has failed; see served.py
 
 
 class Stage:
@@ -31,6 +33,7 @@ class Stage:
 		self.furniture: dict[str, Any] = {}  # what furnish has made
 		self.web: Handle | None = None
 		self.worker: Handle | None = None
+		self.commands: Commands | None = None
 
 	# Starting
 
@@ -54,11 +57,17 @@ class Stage:
 
 	def start_web(self) -> None:
 		with self.being_current():
-			self.web = self.stack.enter_context(processes.web(self.site, env=self.env))
+			env = {**self.env, "OPEN_SECONDS": str(OPEN_SECONDS)}
+			web = processes.web(self.site, env=env, app="tests.faults.served:application")
+			self.web = self.stack.enter_context(web)
 
 	def start_worker(self) -> None:
 		with self.being_current():
 			self.worker = self.stack.enter_context(processes.worker(env=self.env))
+
+	def start_commands(self) -> None:
+		self.commands = Commands(self.bench, self.env)
+		self.stack.callback(self.commands.stop)
 
 	@property
 	def env(self) -> dict[str, str]:
@@ -130,18 +139,20 @@ class Stage:
 
 	def bench_command(self, *args: str) -> dict[str, Any]:
 		"""The JSON that a bench command on the site prints."""
-		return self._run(sites.bench_command(self.bench, "--site", self.site, *args, "--json"))
+		return self.commands.run("--site", self.site, *args, "--json")
 
 	def python(self, module: str, *args: str) -> dict[str, Any]:
 		"""The JSON that a module of this project prints, run with the site's configuration."""
-		return self._run([self.bench.python, "-m", module, *args])
-
-	def _run(self, args: list[str | Path]) -> dict[str, Any]:
 		env = {**os.environ, **self.env, "PYTHONPATH": str(PROJECT)}
 		done = subprocess.run(
-			args, cwd=self.bench.sites, env=env, capture_output=True, text=True, timeout=COMMAND_SECONDS
+			[self.bench.python, "-m", module, *args],
+			cwd=self.bench.sites,
+			env=env,
+			capture_output=True,
+			text=True,
+			timeout=MODULE_SECONDS,
 		)
-		assert done.returncode == 0, f"{args} exited with {done.returncode}:\n{done.stdout}{done.stderr}"
+		assert done.returncode == 0, f"{module} exited with {done.returncode}:\n{done.stdout}{done.stderr}"
 		return json.loads(done.stdout.splitlines()[-1])
 
 

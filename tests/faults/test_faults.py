@@ -9,13 +9,12 @@ import requests
 
 from tests.faults.classroom import API
 from tests.faults.proxy import ReplyLosingProxy
-from tests.faults.stage import Stage, children, kill_process
+from tests.faults.stage import OPEN_SECONDS, Stage, children, kill_process
 from tests.integration.waiting import wait_until
 
 LOAD_SECONDS = 2.0  # with the fault, where it is one that lasts
 AFTER = 60  # submissions acknowledged when the fault is over
-HANG_SECONDS = 5
-OPEN_SECONDS = 5  # for which a process leaves a Redis alone that has failed
+HANG_SECONDS = 3 * OPEN_SECONDS  # long enough to be asked again
 FLAPS = 3
 # Without its cache Frappe makes for each request what it would have kept: a tenth of a second of computing
 FEW_DEVICES, FEW, UNCACHED_SECONDS = 4, 12, 60

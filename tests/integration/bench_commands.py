@@ -12,9 +12,10 @@ def run(*args: str, input: str = "") -> Result:
 	"""What `bench <args>` does: its exit code, stdout and stderr. `input` is what somebody types."""
 	runner = CliRunner(mix_stderr=False)
 	with ThreadPoolExecutor(1) as threads:
-		return threads.submit(runner.invoke, _frappe(), args, input=input, obj={}).result()
+		return threads.submit(runner.invoke, group(), args, input=input, obj={}).result()
 
 
 @lru_cache
-def _frappe() -> click.Group:
+def group() -> click.Group:
+	"""All commands of the bench's apps."""
 	return get_app_groups()["frappe"]

@@ -205,7 +205,7 @@ def test_safe_mode_while_it_lasts_and_right_answers_afterwards(mood, server, clo
 		case.answer(is_degraded=True)
 		case.look(is_degraded=True, subject="Bank Geography")
 		assert not SRSRedisManager().is_available()
-		(incident,) = state.rows("Safe Mode Incident", ended_at=("is", "not set"))
+		(incident,) = state.rows("Safe Mode Incident", ended_at=None)
 		assert incident.reason.startswith(mood.reason)
 		assert case.player not in incident.reason
 	finally:
