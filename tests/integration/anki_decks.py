@@ -14,8 +14,12 @@ from typing import Any
 import frappe
 import genanki
 
+from memora.services.anki import importer
 from tests.integration.factories import make_topic
 
+DOCTYPE = "Anki Import"
+REVERSED = genanki.BASIC_AND_REVERSED_CARD_MODEL
+CLOZE = genanki.CLOZE_MODEL
 EXPORTED_BY_ANKI = Path(__file__).parents[1] / "data" / "anki-26.09.apkg"
 SUBJECT = "Anki Subject"
 TABLES = """
@@ -97,3 +101,31 @@ def make_import(path: Path, **values: Any):
 	doc = frappe.get_doc({"doctype": "Anki Import", "subject": SUBJECT, "file": url, **values}).insert()
 	frappe.db.commit()
 	return doc
+
+
+def imported() -> list:
+	return frappe.get_all(
+		"Game Question",
+		filters={"name": ("like", "anki-%")},
+		fields=["name", "question", "answer", "topic", "subject", "position", "_user_tags"],
+		order_by="position, name",
+	)
+
+
+def files() -> list:
+	return frappe.get_all(
+		"File",
+		filters={"attached_to_doctype": "Game Question"},
+		fields=["file_url", "attached_to_name", "is_private"],
+	)
+
+
+def fresh(doc):
+	return frappe.get_doc(DOCTYPE, doc.name)
+
+
+def run(path: Path, **values):
+	"""The Anki Import after its job, done here."""
+	doc = make_import(path, **values)
+	importer.run_import(doc.name)
+	return fresh(doc)

@@ -7,10 +7,13 @@ from typing import Any
 import frappe
 from frappe.utils import add_days, getdate
 
+from memora.services.srs_archiver import SRSArchiver
 from memora.services.store import swap
+from memora.services.store.records import MemoryRecord
 from tests.integration.connections import raw_connection
-from tests.integration.factories import make_records, make_season
+from tests.integration.factories import make_records, make_season, make_waiting_submission
 
+DOCTYPE = "Game Subscription Season"
 TRACKER, ARCHIVE = "tabPlayer Memory Tracker", "tabArchived Memory Tracker"
 PLAYERS = 4
 WHAT_STAYS = (
@@ -97,3 +100,27 @@ def drifted_columns() -> Iterator[None]:
 		frappe.db.sql_ddl(
 			f"ALTER TABLE `{ARCHIVE}` MODIFY COLUMN archived_at datetime(6) AFTER last_review_date"
 		)
+
+
+def deactivate(season: str) -> None:
+	frappe.db.commit()
+	document = frappe.get_doc(DOCTYPE, season)
+	document.is_active = 0
+	document.save()
+	frappe.db.commit()
+
+
+def make_late_submission(season: str, *records: MemoryRecord) -> str:
+	"""An outbox row of a season that is over: written while it was active, and not folded since."""
+	frappe.db.set_value(DOCTYPE, season, "is_active", 1)
+	name = make_waiting_submission("player0@past.example", season, *records)
+	frappe.db.set_value(DOCTYPE, season, "is_active", 0)
+	frappe.db.commit()
+	return name
+
+
+def refusal(archiver: SRSArchiver, season: str) -> str:
+	result = archiver.archive_season(season)
+	error = result.pop("error")
+	assert result == {"success": False, "archived_count": 0, "season": season}
+	return error

@@ -5,6 +5,7 @@ Whatever else a test makes goes when it ends; see cleaning.py.
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import frappe
 import pytest
@@ -15,12 +16,15 @@ from devtools.sites import ADMIN_PASSWORD
 from memora.services.alerts import MANAGER_ROLES
 from memora.services.cache.breaker import CircuitBreaker
 from memora.services.folding import queueing
+from memora.services.srs_archiver import SRSArchiver
 from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import cleaning, factories, redis_cluster
+from tests.integration.anki_decks import CLOZE, REVERSED, note, png, write_deck
 from tests.integration.client import Client
 from tests.integration.connections import exclusive_run
 from tests.integration.factories import Learner
 from tests.integration.fleet import Fleet
+from tests.integration.old_tables import TRACKER, old_layout
 from tests.integration.redis_cluster import RedisCluster
 from tests.integration.redis_proxy import RedisProxy
 
@@ -170,3 +174,29 @@ def each_manager(request, web) -> Client:
 def client(web, learner) -> Client:
 	"""The learner's, by token."""
 	return Client(web.url, learner.token)
+
+
+@pytest.fixture
+def deck(tmp_path) -> Path:
+	"""Six questions of four notes, a picture shown by two of them, one sound, and a file that nothing shows."""
+	return write_deck(
+		tmp_path / "geo.apkg",
+		note(
+			'France <img src="a%20map.png">', "Paris<br>[sound:paris.mp3]", guid="fr", tags=("geo", "leech")
+		),
+		note("Italy", 'Rome <img src="a map.png">', guid="it", model=REVERSED),
+		note("{{c1::Berlin::city}} is in {{c2::Germany}}", "since 1990", guid="de", model=CLOZE),
+		note("<p dir='rtl'>فرنسا</p>", "باريس", guid="ar"),
+		media={"a map.png": png(1), "paris.mp3": b"ID3 sound", "unused.png": png(2)},
+	)
+
+
+@pytest.fixture
+def archiver() -> SRSArchiver:
+	return SRSArchiver()
+
+
+@pytest.fixture
+def old_tracker() -> Iterator[None]:
+	with old_layout(TRACKER):
+		yield

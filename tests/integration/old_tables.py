@@ -1,16 +1,21 @@
 """Puts tables in the place of the three big ones as they were before they were partitioned."""
 
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import frappe
 
-from memora.services.store import database, tables
+from memora.patches.v1_0 import setup_partitioning
+from memora.services.store import database, row_names, tables
 from tests.integration.factories import STANDING_SEASON
 
-DOCTYPES = tuple(tables.INDEXES)
+DOCTYPES = TRACKER, JOURNAL, ARCHIVE = tuple(tables.INDEXES)
+BENCH = (sys.executable, "-m", "frappe.utils.bench_helper", "frappe")
+PATCH = "memora.patches.v1_0.setup_partitioning"
+REVIEWED = datetime(2025, 10, 1, 9)
 ADDED_BY_FRAPPE = ("difficulty", "state", "reps", "lapses")  # columns that the first tracker did not have
 START = datetime(2025, 9, 1, 8)
 
@@ -24,8 +29,10 @@ SPELLINGS = {
 	"season-2026 ": (3, STANDING_SEASON),
 	"season-default": (2, "SEASON-DEFAULT"),
 }
+SEASONS = {name for _share, name in SPELLINGS.values()}
 
 Row = dict
+Key = tuple[str, str, str]
 
 
 @contextmanager
@@ -137,3 +144,63 @@ def multiply(doctype: str, rows: list[Row], times: int) -> None:
 			f"-{number}",
 			f"{number}-",
 		)
+
+
+def run_patch() -> None:
+	"""As Frappe's patch handler does."""
+	setup_partitioning.execute()
+	frappe.db.commit()
+
+
+def old_row(**overrides) -> dict:
+	return {
+		"name": "0123456789",
+		"player": "old@example.com",
+		"season": None,
+		"question_id": "q-1",
+		"last_review_date": REVIEWED,
+		"next_review_date": REVIEWED + timedelta(days=4),
+		"stability": 4.5,
+		"creation": REVIEWED - timedelta(days=9),
+		"modified": REVIEWED,
+		**overrides,
+	}
+
+
+def newest(rows: list[dict]) -> dict[Key, tuple[datetime, datetime]]:
+	"""(last review, first answer) of each key that shall be in the tracker."""
+	found: dict[Key, tuple[datetime, datetime]] = {}
+	for row in rows:
+		key = (row["player"], SPELLINGS[row["season"]][1], row["question_id"])
+		last, first = found.get(key, (datetime.min, datetime.max))
+		found[key] = max(last, row["last_review_date"]), min(first, row["creation"])
+	return found
+
+
+def memory(where: str = "") -> dict[Key, tuple[datetime, datetime]]:
+	rows = database.query(
+		f"SELECT player, season, question_id, last_review_date, creation, name FROM `tab{TRACKER}` {where}"
+	)
+	assert all(name == row_names.tracker_name(*key) for *key, _last, _first, name in rows)
+	assert len({row[:3] for row in rows}) == len(rows)
+	return {tuple(key): (last, first) for *key, last, first, _name in rows}
+
+
+def create_statement(table: str) -> str:
+	return database.query(f"SHOW CREATE TABLE `{table}`")[0][1]
+
+
+def layouts() -> dict[str, str]:
+	return {doctype: create_statement(f"tab{doctype}") for doctype in DOCTYPES}
+
+
+def checksums() -> dict[str, int]:
+	return {d: database.query(f"CHECKSUM TABLE `tab{d}`")[0][1] for d in DOCTYPES}
+
+
+def seasons_of(doctype: str) -> set[str]:
+	return {p["season"] for p in tables.list_partitions(doctype)}
+
+
+def columns_and_indexes(table: str) -> str:
+	return create_statement(table).partition("(")[2].partition("PARTITION BY")[0]

@@ -11,13 +11,7 @@ from memora.services.settings import Settings, get_settings
 from memora.services.store import row_names
 from tests.integration import state
 from tests.integration.client import Client
-from tests.integration.factories import (
-	STANDING_SEASON,
-	make_learner,
-	make_records,
-	make_season,
-	site_now,
-)
+from tests.integration.factories import STANDING_SEASON, make_learner, make_records, make_season, site_now
 from tests.integration.submitting import answers, submit
 
 WRITTEN_BY_ANSWERS = (

@@ -10,49 +10,18 @@ from types import SimpleNamespace
 import frappe
 import pytest
 from frappe.database.database import Database
-from frappe.utils import background_jobs
 
 from memora.services import srs_persistence
-from memora.services.folding import folds, queueing
+from memora.services.folding import folds
 from memora.services.folding.folds import FOLD_SUBMISSIONS
-from memora.services.srs_persistence import SRSPersistenceService
 from memora.services.store import row_names
 from memora.services.store import tracker as tracker_store
-from memora.services.store.records import MemoryRecord, pack_records
+from memora.services.store.records import MemoryRecord
 from tests.integration import factories
-from tests.integration.client import Client, message
 from tests.integration.connections import in_other_connection, raw_connection
+from tests.integration.folding import POISON, drain, put, put_many, put_poison, record
 from tests.integration.state import outbox, rows, tracker
 from tests.integration.waiting import wait_until
-
-STATUS = "memora.api.reviews.get_persistence_status"
-SUBMIT = "memora.api.reviews.submit_review_session"
-OUTBOX_SQL = """
-	INSERT INTO `tabReview Outbox` (name, player, season, payload, creation, modified)
-	VALUES (%s, %s, %s, %s, %s, %s)"""
-
-
-def put(player: str, season: str, submission: str, records: list[MemoryRecord], payload: str = "") -> str:
-	"""A submission in the outbox as store/outbox writes it, or with a payload of its own; its key."""
-	key = row_names.submission_key(player, season, submission)
-	payload = payload or pack_records(records)
-	now = factories.site_now()
-	frappe.db.sql(OUTBOX_SQL, (key, player, season, payload, now, now))
-	frappe.db.commit()
-	return key
-
-
-def put_many(season: str, how_many: int, answers: int = 3) -> None:
-	for number in range(how_many):
-		put(f"player{number}", season, "a", [record(f"q{n}") for n in range(answers)])
-
-
-def record(question: str, **overrides) -> MemoryRecord:
-	return factories.make_record(question, **overrides)
-
-
-def drain() -> int:
-	return len(folds.drain(factories.site_now()))
 
 
 @contextmanager
@@ -157,20 +126,6 @@ def answered(n: int) -> MemoryRecord:
 def assert_is(row, expected: MemoryRecord) -> None:
 	fields = ("stability", "difficulty", "reps", "lapses", "last_review_date", "next_review_date", "creation")
 	assert {f: row[f] for f in fields} == {f: getattr(expected, f) for f in fields}
-
-
-# What can't be folded
-
-POISON = "[1]"
-
-
-def put_poison(season: str, good: int = 3) -> tuple[str, str]:
-	"""Two submissions that can't be folded, between good ones; a season that has no partition, a payload."""
-	put_many(season, good)
-	no_partition = put("lost", "Nowhere", "a", [record("q1")])
-	unreadable = put("garbled", season, "a", [], POISON)
-	put("last", season, "a", [record("q1")])
-	return no_partition, unreadable
 
 
 def test_poison_is_parked_with_its_error_and_does_not_stop_the_others(season):
@@ -325,73 +280,3 @@ def newer(stored: MemoryRecord) -> MemoryRecord:
 	return factories.make_record(
 		stored.question_id, reps=stored.reps + 1, last_review_date=factories.site_now()
 	)
-
-
-# What became of a submission
-
-
-def status(job_id: str) -> str | None:
-	found = SRSPersistenceService().get_persistence_status(job_id)
-	frappe.db.rollback()
-	assert found is None or found["job_id"] == job_id
-	return found and found["status"]
-
-
-def submitted(client: Client, submission: str = "a") -> str:
-	answer = {"question_id": factories.bank_questions()[0], "quality": 4}
-	return message(client.post(SUBMIT, responses=[answer], submission_id=submission))["persistence_job_id"]
-
-
-def test_status_of_a_submission_on_its_way(client, learner):
-	job_id = submitted(client)
-	assert status(job_id) == "queued"
-	assert background_jobs.get_job(job_id.rpartition("::")[2])
-	drain()
-	assert status(job_id) == "finished"
-
-
-def test_status_of_a_submission_whose_job_rq_has_forgotten(client):
-	job_id = submitted(client)
-	background_jobs.get_job(job_id.rpartition("::")[2]).delete()
-	assert status(job_id) == "queued"
-	drain()
-	assert status(job_id) == "finished"
-
-
-def test_status_of_a_submission_that_another_ones_job_folds(client):
-	submitted(client)
-	job_id = submitted(client, "b")  # one job waits already
-	assert status(job_id) == "queued"
-	drain()
-	assert status(job_id) == "finished"
-
-
-def test_status_of_a_parked_submission(client, player):
-	job_id = submitted(client)
-	frappe.db.sql("UPDATE `tabReview Outbox` SET payload = %s WHERE player = %s", (POISON, player))
-	frappe.db.commit()
-	drain()
-	assert status(job_id) == "parked"
-	assert message(client.get(STATUS, job_id=job_id))["status"] == "parked"
-
-
-@pytest.mark.parametrize("job_id", ["", "nothing", "::", "test.memora.localhost::0123456789abcdef"])
-def test_status_of_what_never_was(job_id):
-	assert status(job_id) is None
-
-
-def test_a_learner_may_ask_after_her_own_submissions_only(client, guest, web):
-	job_id = submitted(client)
-	stranger = Client(web.url, factories.make_learner().token)
-	manager = Client(web.url, factories.make_learner(roles=["Memora Manager"]).token)
-	assert message(client.get(STATUS, job_id=job_id))["job_id"] == job_id
-	assert message(manager.get(STATUS, job_id=job_id))["job_id"] == job_id
-	for other in (stranger, guest):
-		assert other.get(STATUS, job_id=job_id).status_code == 403
-
-
-def test_a_submission_of_her_own_that_never_was_is_not_found(client, player, season):
-	job_id = queueing.job_id_of(row_names.submission_key(player, season, "never sent"))
-	reply = client.get(STATUS, job_id=job_id)
-	assert reply.status_code == 404
-	assert reply.json()["exc_type"] == "UnknownSubmission"

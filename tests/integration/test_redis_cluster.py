@@ -11,9 +11,9 @@ from tests.integration import redis_cluster, state
 from tests.integration.client import Client, message
 from tests.integration.factories import bank_questions, make_learner, make_records, set_limits
 from tests.integration.redis_cluster import RedisCluster
+from tests.integration.redis_moods import OPEN_SECONDS, Case, Clock
 from tests.integration.redis_server import RedisServer
 from tests.integration.submitting import answers, as_sent, ids, read, submit
-from tests.integration.test_redis_moods import OPEN_SECONDS, Case, Clock
 from tests.integration.waiting import wait_until
 
 LEARNERS = 12

@@ -10,10 +10,10 @@ from memora.services.operations import doctor
 from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import state
 from tests.integration.factories import make_records, set_limits
+from tests.integration.redis_moods import OPEN_SECONDS, Case, Clock
 from tests.integration.redis_sentinels import PASSWORD, SERVICE, RedisSentinels
 from tests.integration.site_config import site_config
 from tests.integration.submitting import read
-from tests.integration.test_redis_moods import OPEN_SECONDS, Case, Clock
 from tests.integration.waiting import wait_until
 
 HERE = "127.0.0.1:26379"

@@ -11,10 +11,7 @@ from devtools import ports, processes
 from memora.services.cache import incidents
 from tests.integration import state
 from tests.integration.client import Client, message
-from tests.integration.factories import (
-	make_learner,
-	make_records,
-)
+from tests.integration.factories import make_learner, make_records
 from tests.integration.site_config import site_config
 from tests.integration.submitting import answers, as_sent, ids
 from tests.integration.waiting import wait_until

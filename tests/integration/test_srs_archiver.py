@@ -1,74 +1,38 @@
 """SRSArchiver.archive_season and process_auto_archive: what they do, refuse and leave behind."""
 
 import json
-from contextlib import nullcontext, suppress
 from datetime import timedelta
 
 import frappe
-import pymysql
 import pytest
-from frappe.utils import add_days, background_jobs, getdate
+from frappe.utils import add_days, getdate
 
 from memora import hooks
-from memora.exceptions import MemoraError, NoActiveSeason, PartitionError, SeasonStateError, UnknownSeason
+from memora.exceptions import NoActiveSeason, UnknownSeason
 from memora.services import srs_archiver
 from memora.services.cache import loading
-from memora.services.operations import archiving, replay
 from memora.services.srs_archiver import SRSArchiver
-from memora.services.srs_persistence import SRSPersistenceService
 from memora.services.srs_redis_manager import SRSRedisManager
-from memora.services.store import database, ddl, swap, tables, tracker
-from memora.services.store.records import MemoryRecord
-from memora.services.store.submissions import write_submission
+from memora.services.store import swap, tables
 from tests.integration import state
 from tests.integration.archiving import (
 	ARCHIVE,
+	DOCTYPE,
 	TRACKER,
 	all_rows,
+	deactivate,
 	drifted_columns,
 	make_ended_season,
+	make_late_submission,
 	make_rows,
-	put_back,
 	rows_by_table,
 	stored,
 )
 from tests.integration.cleaning import queue_redis
-from tests.integration.connections import at_once, in_other_connection, raw_connection
-from tests.integration.factories import (
-	make_learner,
-	make_record,
-	make_records,
-	make_waiting_submission,
-	site_now,
-)
-from tests.integration.redis_proxy import RedisProxy
+from tests.integration.connections import in_other_connection, raw_connection
+from tests.integration.factories import make_learner, make_record, make_records, site_now
 from tests.integration.submitting import answers, read, submit
 from tests.integration.waiting import wait_until
-
-DOCTYPE = "Game Subscription Season"
-
-
-@pytest.fixture
-def archiver() -> SRSArchiver:
-	return SRSArchiver()
-
-
-def deactivate(season: str) -> None:
-	frappe.db.commit()
-	document = frappe.get_doc(DOCTYPE, season)
-	document.is_active = 0
-	document.save()
-	frappe.db.commit()
-
-
-def make_late_submission(season: str, *records: MemoryRecord) -> str:
-	"""An outbox row of a season that is over: written while it was active, and not folded since."""
-	frappe.db.set_value(DOCTYPE, season, "is_active", 1)
-	name = make_waiting_submission("player0@past.example", season, *records)
-	frappe.db.set_value(DOCTYPE, season, "is_active", 0)
-	frappe.db.commit()
-	return name
-
 
 # What it does
 
@@ -195,263 +159,6 @@ def test_a_column_that_the_archive_lacks_is_named_and_nothing_moves(archiver):
 	finally:
 		frappe.db.sql_ddl(f"ALTER TABLE `{TRACKER}` DROP COLUMN custom_mood")
 	assert archiver.archive_season(ended)["archived_count"] == 50
-
-
-# Refusals
-
-
-def refusal(archiver: SRSArchiver, season: str) -> str:
-	result = archiver.archive_season(season)
-	error = result.pop("error")
-	assert result == {"success": False, "archived_count": 0, "season": season}
-	return error
-
-
-def test_what_would_be_refused_can_be_known_before(archiver, season):
-	ended = make_ended_season(0)
-	archiving.require_archivable(ended)
-	archiver.archive_season(ended)
-	for name, error in ((ended, SeasonStateError), (season, SeasonStateError), ("nowhere", UnknownSeason)):
-		with pytest.raises(error) as caught:
-			archiving.require_archivable(name)
-		assert str(caught.value) == refusal(archiver, name)
-
-
-def test_an_unknown_season(archiver):
-	assert refusal(archiver, "nowhere") == "There is no season nowhere."
-
-
-def test_the_active_season(archiver, season, player):
-	make_records(player)
-	with state.nothing_changes():
-		assert refusal(archiver, season) == f"Season {season} is active. Deactivate it before archiving it."
-	assert submit(player, answers())["status"] == "success"
-
-
-def test_a_season_archived_already(archiver):
-	ended = make_ended_season()
-	archiver.archive_season(ended)
-	with state.nothing_changes():
-		assert refusal(archiver, ended) == f"Season {ended} is archived already."
-
-
-def test_only_one_runs_at_a_time(archiver):
-	one, other = make_ended_season(), make_ended_season()
-	with raw_connection() as reader, reader.cursor() as cursor:
-		cursor.execute(f"SELECT COUNT(*) FROM `{TRACKER}`")  # keeps the first run waiting
-		first = in_other_connection(lambda: SRSArchiver().archive_season(one))
-		wait_until(
-			lambda: stored(one).archive_status == "Removing the rows from the tracker", "the first run"
-		)
-		for season in (one, other):
-			assert refusal(archiver, season) == "Another archive or retention run is going on."
-		assert "going on" in archiver.delete_eligible_records(confirm=True)["error"]
-		assert stored(one).archive_status == "Removing the rows from the tracker"
-		reader.rollback()
-		assert first.result(30)["success"]
-	assert archiver.archive_season(other)["success"]
-
-
-def test_runs_at_the_same_moment(archiver):
-	ended = make_ended_season()
-	results = at_once(*[lambda: SRSArchiver().archive_season(ended)] * 3)
-	assert sorted(result["success"] for result in results) == [False, False, True]
-	assert rows_by_table(ended).keys() == {ARCHIVE}
-
-
-@pytest.mark.parametrize("order", [nullcontext, drifted_columns], ids=["swapped", "copied"])
-def test_even_two_runs_at_one_season_lose_nothing(archiver, monkeypatch, order):
-	"""As when the connection that holds the lock of the first is gone, and a second one has begun."""
-	monkeypatch.setattr(swap, "COPY_ROWS", 10)
-	ended = make_ended_season()
-	before = all_rows(ended)
-
-	def move() -> None:
-		with suppress(MemoraError, pymysql.err.MySQLError):
-			swap.take_out(ended)
-			swap.put_in(ended, site_now(), on_copied=lambda rows: None)
-
-	with order():
-		for _round in range(3):
-			at_once(move, move)
-			assert all_rows(ended) == before
-			assert archiver.archive_season(ended)["archived_count"] == 50
-			assert rows_by_table(ended) == {ARCHIVE: before}
-			put_back(ended)
-
-
-def test_a_staging_table_with_rows_is_never_dropped():
-	ended = make_ended_season()
-	swap.take_out(ended)
-	staging = swap.staging_table(ended)
-	with pytest.raises(PartitionError, match=f"{staging} holds rows"):
-		ddl.drop_empty(staging)
-	assert len(rows_by_table(ended)[staging]) == 50
-
-
-def test_parked_answers_stop_it_and_the_message_says_what_to_do(archiver):
-	ended = make_ended_season()
-	name = make_late_submission(ended)
-	frappe.db.set_value("Review Outbox", name, "payload", '["not a record"]')
-	frappe.db.commit()
-	error = refusal(archiver, ended)
-	assert "still wait in Review Outbox: 1, of them parked: 1." in error and "drain --parked" in error
-	assert stored(ended).archive_status == f"Stopped: {error}"
-	assert len(rows_by_table(ended)[TRACKER]) == 50
-	frappe.db.set_value("Review Outbox", name, {"payload": "[]", "parked_at": None})
-	frappe.db.commit()
-	assert archiver.archive_season(ended)["archived_count"] == 50
-	assert stored(ended).archive_status == "Archived"
-
-
-# Those who write meanwhile
-
-
-def test_an_answer_being_written_is_archived_or_refused(archiver, season):
-	"""Learners answer without a pause while the season is deactivated and archived."""
-	players = [make_learner().name for _ in range(3)]
-
-	def play(player: str) -> int:
-		accepted = 0
-		while True:
-			try:
-				submit(player, answers(2))
-			except (NoActiveSeason, SeasonStateError):
-				return accepted
-			accepted += 1
-
-	playing = [in_other_connection(lambda p=p: play(p)) for p in players]
-	wait_until(lambda: all(state.journal(player) for player in players), "the first answers")
-	deactivate(season)
-	assert SRSArchiver().archive_season(season)["archived_count"] == 2 * len(players)
-	accepted = [future.result(30) for future in playing]
-	assert rows_by_table(season).keys() == {ARCHIVE}
-	archived = state.rows("Archived Memory Tracker")
-	for player, count in zip(players, accepted, strict=True):
-		assert len(state.journal(player)) == 2 * count
-		assert {r.reps for r in archived if r.player == player} == {count}
-	assert state.rows("Review Outbox") == []
-
-
-def test_a_submission_not_committed_yet_keeps_the_season_from_being_deactivated(season, player):
-	with database.learner_lock(player):
-		name = write_submission(player, season, "s-1", [], [make_record("q")], site_now())
-		ending = in_other_connection(lambda: deactivate(season))
-		wait_until(lambda: _waits_for_row(), "the deactivation to wait")
-		frappe.db.commit()
-	ending.result(30)
-	assert SRSArchiver().archive_season(season)["archived_count"] == 1
-	assert name not in {row.name for row in state.rows("Review Outbox")}
-
-
-def _waits_for_row() -> bool:
-	with raw_connection() as connection, connection.cursor() as cursor:
-		return bool(
-			cursor.execute(
-				"SELECT 1 FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND STATE = 'Statistics' "
-				"AND INFO LIKE '%%Game Subscription Season%%FOR UPDATE%%' AND ID != CONNECTION_ID()"
-			)
-		)
-
-
-def test_results_of_other_schedulers_are_refused_from_its_begin_on(archiver, player):
-	ended = make_ended_season()
-	with database.transaction():
-		tracker.keep_from_archive(ended)
-		tracker.upsert_records(player, ended, [make_record("late")])
-		run = in_other_connection(lambda: SRSArchiver().archive_season(ended))
-		wait_until(_waits_for_row, "the run to wait for the season")
-	assert run.result(30)["archived_count"] == 51
-	with pytest.raises(SeasonStateError, match="archived"):
-		tracker.keep_from_archive(ended)
-	response = {"question_id": "later", "new_stability": 2.0, "new_next_review_date": site_now()}
-	result = SRSPersistenceService().persist_review_batch([response], player, ended)
-	assert (result["success"], result["failed_count"]) == (False, 1)
-	assert len(all_rows(ended)) == 51
-
-
-def test_a_replay_does_not_fill_the_tracker_of_an_archived_season_again(archiver, season, player):
-	submit(player, answers(3))
-	deactivate(season)
-	archiver.archive_season(season)
-	with pytest.raises(SeasonStateError, match="archived"):
-		replay.replay_season(season, repair=True)
-	assert rows_by_table(season).keys() == {ARCHIVE}
-
-
-def test_a_transaction_that_began_before_it_reads_another_season_after_it(archiver, season, player):
-	make_records(player, 3)
-	ended = make_ended_season()
-	with raw_connection() as reader, reader.cursor() as cursor:
-		cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
-		assert archiver.archive_season(ended)["success"]
-		cursor.execute(f"SELECT COUNT(*) FROM `{TRACKER}` WHERE season = %s", (season,))
-		assert cursor.fetchone() == (3,)
-
-
-# Failures
-
-
-@pytest.fixture
-def impatience(monkeypatch) -> None:
-	monkeypatch.setattr(ddl, "DEADLINE_SECONDS", 0)
-	monkeypatch.setattr(database, "METADATA_LOCK_WAIT_SECONDS", 0)
-
-
-@pytest.mark.parametrize("table", [TRACKER, ARCHIVE])
-def test_a_lock_that_is_not_to_be_had_is_named_and_the_next_run_completes(archiver, impatience, table):
-	ended = make_ended_season()
-	before = all_rows(ended)
-	with raw_connection() as holder, holder.cursor() as cursor:
-		cursor.execute(f"SELECT COUNT(*) FROM `{table}`")
-		error = refusal(archiver, ended)
-		assert f"connection {holder.thread_id()}, " in error and "EXCHANGE" in error
-	assert stored(ended).archive_status == f"Stopped: {error}"
-	assert all_rows(ended) == before
-	assert archiver.archive_season(ended)["archived_count"] == 50
-	assert rows_by_table(ended) == {ARCHIVE: before}
-
-
-def test_a_full_disk_in_the_middle_of_copying(archiver, monkeypatch):
-	"""The error comes from a trigger: on a disk that is full indeed, MariaDB may end as well."""
-	monkeypatch.setattr(swap, "COPY_ROWS", 10)
-	ended = make_ended_season()
-	before = all_rows(ended)
-	frappe.db.commit()
-	frappe.db.sql_ddl(
-		f"""CREATE TRIGGER stubborn BEFORE INSERT ON `{ARCHIVE}` FOR EACH ROW
-		IF NEW.name = '{before[24][0]}' THEN
-			SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1021, MESSAGE_TEXT = 'Disk full';
-		END IF"""
-	)
-	with drifted_columns():
-		try:
-			assert "Disk full" in refusal(archiver, ended)
-		finally:
-			frappe.db.sql_ddl("DROP TRIGGER stubborn")
-		assert [len(rows) for rows in rows_by_table(ended).values()] == [20, 30]
-		assert all_rows(ended) == before
-		assert archiver.archive_season(ended)["archived_count"] == 50
-	assert rows_by_table(ended) == {ARCHIVE: before}
-
-
-def test_without_redis_it_is_archived_and_says_what_stays(archiver, proxy, player):
-	ended = make_ended_season(0)
-	make_records(player, 2, season=ended)
-	loading.rehydrate(SRSRedisManager().schedules, player, ended)
-	proxy.stop()
-	assert archiver.archive_season(ended)["success"]
-	assert stored(ended).archive_status.startswith("Archived. Redis did not answer")
-	assert read(player)["is_degraded"]
-
-
-def test_without_the_redis_of_the_desk_it_is_archived_all_the_same(archiver, monkeypatch):
-	queue = RedisProxy(frappe.conf.redis_queue)
-	frappe.local.conf.redis_queue = queue.url
-	monkeypatch.setattr(background_jobs, "_redis_queue_conn", None)
-	background_jobs.get_redis_connection_without_auth().ping()  # as a worker has; without, each try takes 4 s
-	queue.stop()
-	assert archiver.archive_season(make_ended_season())["success"]
 
 
 # Progress
