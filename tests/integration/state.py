@@ -15,6 +15,12 @@ from memora.services.store.figure_tables import Counts
 from memora.services.store.records import unpack_activity
 from tests.integration.cleaning import ANSWER_TABLES, FIGURES, queue_redis, srs_keys, srs_redis
 
+ACTIVITY_SQL = """
+	SELECT CAST(d.day AS char), s.subject, s.answers, s.reviews, s.recalled
+	FROM `tabDaily Activity Subject` s LEFT JOIN `tabDaily Activity` d ON d.name = s.parent
+	UNION ALL SELECT CAST(day AS char), subject, answers, reviews, recalled FROM `tabActivity Count`"""
+WAITING_ACTIVITY_SQL = "SELECT activity FROM `tabReview Outbox`"
+
 Figures = dict[tuple[str, str], Counts]  # by learning day as ISO text, and subject
 
 
@@ -43,15 +49,11 @@ def tracker(player: str) -> dict[str, frappe._dict]:
 
 def activity(with_outbox: bool = False) -> Figures:
 	"""What Daily Activity and the folds since its last sum say; or also what is not folded yet."""
-	subjects = {row.name: row for row in rows("Daily Activity Subject")}
-	days = {row.name: row for row in rows("Daily Activity")}
-	assert {row.parent for row in subjects.values()} <= days.keys()
-	found = [
-		(str(days[r.parent].day), r.subject, r.answers, r.reviews, r.recalled) for r in subjects.values()
-	]
-	found += [(str(r.day), r.subject, r.answers, r.reviews, r.recalled) for r in rows("Activity Count")]
+	frappe.db.rollback()
+	found = list(frappe.db.sql(ACTIVITY_SQL))
+	assert None not in {day for day, *_figures in found}, "a row of a subject belongs to no day"
 	if with_outbox:
-		found += [c for row in rows("Review Outbox") for c in unpack_activity(row.activity)]
+		found += [c for (packed,) in frappe.db.sql(WAITING_ACTIVITY_SQL) for c in unpack_activity(packed)]
 	return _added(found)
 
 

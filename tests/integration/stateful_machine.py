@@ -42,6 +42,8 @@ LIMIT = 50
 
 who = st.integers(0, 1)
 some_answers = st.dictionaries(st.integers(0, QUESTIONS - 1), st.integers(0, 5), min_size=1, max_size=3)
+JOURNAL_SQL = """
+	SELECT player, submission_id, question_id, quality FROM `tabPlayer Review Log` WHERE player IN %(players)s"""
 
 
 class Machine(RuleBasedStateMachine):
@@ -253,9 +255,9 @@ class Machine(RuleBasedStateMachine):
 	@invariant()
 	def check_journal(self):
 		frappe.db.rollback()
-		for player in self.players:
-			sql = "SELECT submission_id, question_id, quality FROM `tabPlayer Review Log` WHERE player = %s"
-			assert Counter(frappe.db.sql(sql, (player.name,))) == player.journal
+		found = frappe.db.sql(JOURNAL_SQL, {"players": [player.name for player in self.players]})
+		expected = {(p.name, *answer): times for p in self.players for answer, times in p.journal.items()}
+		assert Counter(found) == expected
 
 	@invariant()
 	def check_figures(self):
