@@ -6,15 +6,14 @@ Prints them as JSON. In every season each learner has answered SEEN questions a 
 import json
 import os
 import sys
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import frappe
 from frappe.utils.password import set_encrypted_password, update_password
 
 from memora.services import site_time
-from memora.services.folding import folds
+from memora.services.store import journal, row_names, tracker
 from memora.services.store.records import JournalEntry, MemoryRecord
-from memora.services.store.submissions import write_submission
 from tests.integration import cleaning, factories
 
 LEARNERS = 20
@@ -32,8 +31,9 @@ def main(seasons: int) -> None:
 	questions = factories.make_questions(QUESTIONS, prefix="question")
 	learners = dict(_make_learner() for _ in range(LEARNERS))
 	names = [factories.make_season(season_name=f"Faults-{n}").name for n in range(1, seasons + 1)]
+	records = _records(questions[:SEEN])
 	for name in names:
-		_seed(name, list(learners), questions[:SEEN])
+		_seed(name, list(learners), records)
 	by_password = factories.make_learner().name, frappe.generate_hash(length=16)
 	update_password(*by_password)
 	frappe.db.commit()
@@ -56,20 +56,18 @@ def _furniture(learners: dict[str, str], questions: list[str], seasons: list[str
 	}
 
 
-def _seed(season: str, players: list[str], questions: list[str]) -> None:
-	frappe.db.set_value("Game Subscription Season", season, "is_active", 1)
-	now = factories.site_now()
-	for player in players:
-		records = _records(questions, now)
-		entries = [_entry(record) for record in records]
-		write_submission(player, season, SEED_SUBMISSION, entries, records, now)
-	frappe.db.set_value("Game Subscription Season", season, "is_active", 0)
+def _seed(season: str, learners: list[str], records: list[MemoryRecord]) -> None:
+	"""Journal and tracker as a submission and its fold leave them."""
+	entries = [_entry(record) for record in records]
+	for learner in learners:
+		key = row_names.submission_key(learner, season, SEED_SUBMISSION)
+		journal.insert(key, learner, season, SEED_SUBMISSION, entries, factories.site_now())
+		tracker.upsert_records(learner, season, records)
 	frappe.db.commit()
-	folds.drain(now)
 
 
-def _records(questions: list[str], now: datetime) -> list[MemoryRecord]:
-	then = now - timedelta(days=29)
+def _records(questions: list[str]) -> list[MemoryRecord]:
+	then = factories.site_now() - timedelta(days=29)
 	dates = {"last_review_date": then, "creation": then}
 	return [factories.make_record(q, i, len(questions), **dates) for i, q in enumerate(questions)]
 

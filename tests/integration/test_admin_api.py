@@ -29,11 +29,8 @@ from tests.integration.waiting import wait_until
 
 API = "memora.api.srs."
 STARTS_OR_CHANGES = (
-	"rebuild_season_cache",
-	"cancel_rebuild",
-	"trigger_reconciliation",
-	"archive_season",
-	"delete_eligible_records",
+	*("rebuild_season_cache", "cancel_rebuild", "trigger_reconciliation"),
+	*("archive_season", "delete_eligible_records"),
 )
 LOOKS = ("get_cache_status", "get_archive_status", "get_job_status", "get_health")
 CONNECTS_A_TRY = 2  # of redis-py, to a server that hangs up; Frappe alone would try five times

@@ -45,17 +45,10 @@ def managers() -> list[str]:
 @pytest.fixture
 def mail_account():
 	"""The site sends mail, though nobody sends what waits."""
-	account = frappe.get_doc(
-		{
-			"doctype": "Email Account",
-			"name": "Tests",
-			"email_account_name": "Tests",
-			"email_id": "memora@learners.example",
-			"enable_outgoing": 1,
-			"default_outgoing": 1,
-			"smtp_server": "127.0.0.1",
-		}
-	)
+	names = dict.fromkeys(("name", "email_account_name"), "Tests")
+	sending = {"enable_outgoing": 1, "default_outgoing": 1, "smtp_server": "127.0.0.1"}
+	values = {"doctype": "Email Account", "email_id": "memora@learners.example", **names, **sending}
+	account = frappe.get_doc(values)
 	account.db_insert()
 	frappe.db.commit()
 	yield
