@@ -1,4 +1,4 @@
-"""What must hold after every fault, read with plain SQL and Redis commands."""
+"""Checks what must hold after every fault, with plain SQL and Redis commands."""
 
 from collections import defaultdict
 from datetime import datetime
@@ -37,7 +37,7 @@ class Audit:
 			self.check_cache(device)
 
 	def drain(self) -> None:
-		"""What the sweeper does, which runs every minute. Again while a worker holds rows that it skips."""
+		"""Folds everything, as the sweeper does every minute. Tries again while a worker holds rows."""
 
 		def is_empty() -> bool:
 			self.stage.bench_command("memora", "drain")
@@ -69,7 +69,7 @@ class Audit:
 		}
 
 	def check_tracker(self) -> None:
-		"""As many repetitions as journal rows, and the state that the last of these led to."""
+		"""The tracker counts as many repetitions as the journal has rows, and has the state of the last row."""
 		journal = defaultdict(list)
 		for player, _submission, question, _quality, *after in self.stage.sql(JOURNAL_SQL, self.season):
 			journal[player, question].append(after)

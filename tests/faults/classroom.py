@@ -32,7 +32,7 @@ class Learner:
 
 @dataclass
 class Ledger:
-	"""What was sent, what came back. Appending to lists and setting keys is safe between threads."""
+	"""Notes what was sent and what came back. Threads may append to its lists and set keys at the same time."""
 
 	sent: dict[str, tuple[str, dict[str, int]]] = field(default_factory=dict)
 	acknowledged: list[str] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Ledger:
 
 	@property
 	def server_errors(self) -> list[str]:
-		"""Of the failures, those that the server answered with."""
+		"""Returns the failures that the server itself answered with."""
 		return [failure for failure in self.failures if failure.startswith(HTTP_ERROR)]
 
 
@@ -79,7 +79,7 @@ class Classroom:
 
 	@property
 	def in_safe_mode(self) -> int:
-		"""How many replies have come from it."""
+		"""Counts the replies that Safe Mode has given so far."""
 		return len(self.ledger.degraded) + len(self.ledger.put_off)
 
 

@@ -1,7 +1,7 @@
-"""What gunicorn serves on the fault bench: Memora whose processes soon ask a Redis again that has failed.
+"""Gunicorn serves this module on the fault bench: a process asks a Redis that has failed again after OPEN_SECONDS.
 
-OPEN_SECONDS says how soon. A fault is over sooner so, and a process meets a server that is still dead more often. The
-five seconds of every other server are tried in tests/integration/test_incidents.py.
+Everywhere else a process waits five seconds; tests/integration/test_incidents.py tries them. With fewer seconds a
+fault is over sooner, and a process more often meets a server that is still dead.
 """
 
 import os

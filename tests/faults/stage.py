@@ -50,7 +50,7 @@ class Stage:
 		self.servers[name] = fault_bench.daemon(self.bench, name).start()
 
 	def stop(self, name: str) -> None:
-		"""Also one that is stopped by SIGSTOP."""
+		"""Stops a server, even one that SIGSTOP holds."""
 		if self.servers[name].poll() is None:
 			self.servers[name].send_signal(signal.SIGCONT)
 		fault_bench.daemon(self.bench, name).stop(self.servers[name])
@@ -106,7 +106,7 @@ class Stage:
 		assert self.worker.process.wait() == -signal.SIGKILL
 
 	def ensure_worker(self) -> None:
-		"""What supervisor or systemd does for a worker that has died of its Redis."""
+		"""Starts a new worker if the worker has died of its Redis, as supervisor or systemd would."""
 		if not self.worker.alive():
 			self.start_worker()
 

@@ -64,7 +64,7 @@ def _move_rows(season: str, source: str, target: str) -> None:
 
 
 def rows_by_table(season: str) -> dict[str, list[Row]]:
-	"""What the tracker, the staging table and the archive hold of a season; only those that hold something."""
+	"""Returns a season's rows in tracker, staging table and archive. A table without rows is left out."""
 	staging = swap.staging_table(season)
 	with raw_connection() as connection, connection.cursor() as cursor:
 		tables = [TRACKER, ARCHIVE]
@@ -78,7 +78,7 @@ def rows_by_table(season: str) -> dict[str, list[Row]]:
 
 
 def all_rows(season: str) -> list[Row]:
-	"""The same in one list, by name: one that is in two tables is in it twice."""
+	"""Returns a season's rows of all three tables, by name. A row that is in two tables is returned twice."""
 	return sorted(row for rows in rows_by_table(season).values() for row in rows)
 
 

@@ -34,7 +34,7 @@ def _told(call: ast.Call) -> Iterator[ast.expr]:
 
 
 def _is_bare(node: ast.expr) -> bool:
-	"""Whether words stand in it that are not told by way of `_`; of what it calls, only a text's own methods count."""
+	"""Says whether the code holds words that do not pass `_`. Of its calls, only a text's own methods count."""
 	match node:
 		case ast.Constant(value=str(text)):
 			return bool(re.search(r"\w \w", text))

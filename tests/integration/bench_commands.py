@@ -9,7 +9,7 @@ from frappe.utils.bench_helper import get_app_groups
 
 
 def run(*args: str, input: str = "") -> Result:
-	"""What `bench <args>` does: its exit code, stdout and stderr. `input` is what somebody types."""
+	"""Runs `bench <args>`; returns exit code, stdout and stderr. `input` is what somebody types."""
 	runner = CliRunner(mix_stderr=False)
 	with ThreadPoolExecutor(1) as threads:
 		return threads.submit(runner.invoke, group(), args, input=input, obj={}).result()

@@ -83,7 +83,7 @@ def _client(url: str, is_cluster: bool) -> redis.Redis:
 
 
 def srs_keys(pattern: str = "*") -> set[str]:
-	"""Of all its nodes. (KEYS and DBSIZE ask a cluster's first one alone.)"""
+	"""Returns the keys of all nodes. (KEYS and DBSIZE ask only the first node of a cluster.)"""
 	return set(srs_redis().scan_iter(match=pattern, count=1000))
 
 
@@ -114,7 +114,7 @@ def remove_what_a_test_made() -> None:
 
 
 def empty_site() -> None:
-	"""Also what an earlier run left behind that was killed."""
+	"""Empties the site, even of what a killed run of the tests has left behind."""
 	begin()
 	_delete_rows()
 	for doctype in ("Game Question Option", "Game Question", "Game Topic", "Game Subject"):

@@ -33,6 +33,6 @@ class Client:
 
 
 def message(response: requests.Response) -> Any:
-	"""What an endpoint returned, after a look at the status."""
+	"""Returns what an endpoint has returned. Fails unless the status is 200."""
 	assert response.status_code == 200, response.text
 	return response.json()["message"]

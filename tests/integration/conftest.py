@@ -95,14 +95,16 @@ def in_cluster(cluster, clean) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def each_redis(clean, request) -> None:
-	"""Where this run of a test has its schedules, if there are two; see pytest_generate_tests."""
+	"""Has a test use the server or the cluster, if it runs with both; see pytest_generate_tests."""
 	if getattr(request, "param", "server") == "cluster":
 		request.getfixturevalue("in_cluster")
 
 
 def pytest_generate_tests(metafunc) -> None:
-	"""What is marked `each_redis` runs twice: with the bench's own server and with a cluster. Not what needs the
-	proxy, or no Redis."""
+	"""Has a test marked `each_redis` run twice: with the bench's own server, and with a cluster.
+
+	A test that needs the proxy, or no Redis, runs once.
+	"""
 	is_marked = metafunc.definition.get_closest_marker("each_redis")
 	if is_marked and not {"proxy", "no_redis"} & set(metafunc.fixturenames):
 		metafunc.parametrize("each_redis", ["server", "cluster"], indirect=True)

@@ -48,7 +48,7 @@ def _check(operation: dict[str, Any], response: requests.Response) -> None:
 
 
 def errors(schema: dict[str, Any], instance: Any) -> list[str]:
-	"""What of an instance is not as a schema of the document, or one that refers to the document, wants it."""
+	"""Returns what is wrong with an instance by a schema, which may refer to schemas of the document."""
 	return [error.message for error in _validator(json.dumps(schema)).iter_errors(instance)]
 
 

@@ -134,7 +134,7 @@ def make_waiting_submission(player: str, season: str, *records: MemoryRecord) ->
 
 
 def make_standing_data() -> None:
-	"""What conftest makes once for all tests."""
+	"""Makes the season and the questions that all tests share."""
 	make_season(season_name=STANDING_SEASON, is_active=1)
 	for subject, topics in BANK.items():
 		for topic in topics:

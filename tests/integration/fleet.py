@@ -79,7 +79,7 @@ def admit(player: str) -> bool:
 
 
 def read(player: str) -> bool | None:
-	"""Whether her schedule came degraded; None when she was put off."""
+	"""Says whether the learner's schedule came degraded; None if she was put off."""
 	try:
 		return reviews.read_reviews(player)["is_degraded"]
 	except RateLimitExceeded:

@@ -1,4 +1,4 @@
-"""How many rows MariaDB touched: what a timing can't tell on a small table."""
+"""Counts the rows that MariaDB touches: a timing can't tell them on a small table."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

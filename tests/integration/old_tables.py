@@ -147,7 +147,7 @@ def multiply(doctype: str, rows: list[Row], times: int) -> None:
 
 
 def run_patch() -> None:
-	"""As Frappe's patch handler does."""
+	"""Runs the patch and commits, as Frappe's patch handler does."""
 	setup_partitioning.execute()
 	frappe.db.commit()
 

@@ -92,7 +92,7 @@ class RedisCluster:
 		node.start(*OPTIONS)
 
 	def wait(self) -> None:
-		"""Until all nodes know each other and all slots are served."""
+		"""Waits until all nodes know each other and all slots are served."""
 		wait_until(lambda: all(map(self._is_complete, self.nodes)), "a cluster")
 
 	def _is_complete(self, node: RedisServer) -> bool:
@@ -123,7 +123,7 @@ def schedules_in(cluster: RedisCluster) -> Iterator[None]:
 
 @contextmanager
 def monitored(cluster: RedisCluster) -> Iterator[list[list[str]]]:
-	"""What the nodes did during a block, that of scripts included, command by command."""
+	"""Lists the commands that the nodes run during a block, those of scripts included."""
 	done: list[list[str]] = []
 	with ExitStack() as stack:
 		clients = [redis.Redis(port=node.port, decode_responses=True) for node in cluster.nodes]
@@ -136,7 +136,7 @@ def monitored(cluster: RedisCluster) -> Iterator[list[list[str]]]:
 
 
 def slots_of(cluster: RedisCluster, command: list[str]) -> set[int]:
-	"""Of the keys of a command; its keys as the server sees them."""
+	"""Returns the slots of a command's keys, as the server sees the keys."""
 	try:
 		keys = cluster.nodes[0].admin.execute_command("COMMAND GETKEYS", *command)
 	except redis.ResponseError:  # it has none

@@ -51,7 +51,7 @@ def out_of_memory(server: RedisServer) -> Callable[[], None]:
 
 
 def out_of_disk(server: RedisServer) -> Callable[[], None]:
-	"""Where the dump shall go, there is a directory."""
+	"""Redis can't write its dump: a directory stands in its place."""
 	(server.directory / "dump.rdb" / "taken").mkdir(parents=True)
 	server.admin.config_set("save", "3600 1")
 	server.admin.bgsave()

@@ -46,7 +46,7 @@ class RedisProxy:
 		self._forwards.set()
 
 	def strand(self) -> None:
-		"""As stop(), but nobody resets the open connections: they are silent from now on, also after start()."""
+		"""Refuses new connections and leaves the open ones silent: nobody resets them, not even after start()."""
 		for conversation in self._conversations:
 			conversation.is_stranded = True
 		self._sockets.clear()

@@ -64,7 +64,7 @@ class RedisSentinels:
 		)
 
 	def agree(self) -> bool:
-		"""Whether all that live name the replica as the master."""
+		"""Says whether every living Sentinel names the replica as the master."""
 		living = zip(self.sentinels, self._processes, strict=True)
 		states = [sentinel.sentinel_master(SERVICE) for sentinel, process in living if process.poll() is None]
 		return {(state["port"], state["is_master"]) for state in states} == {(self.replica.port, True)}
@@ -75,7 +75,7 @@ class RedisSentinels:
 
 	@property
 	def config(self) -> dict:
-		"""What a site's configuration says of them."""
+		"""Returns the setting by which a site finds these Sentinels."""
 		return {"hosts": self.hosts, "service": SERVICE, "password": PASSWORD}
 
 	def kill_sentinel(self) -> None:

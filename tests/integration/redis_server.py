@@ -23,7 +23,7 @@ class RedisServer:
 		self.process: subprocess.Popen[bytes] | None = None
 
 	def start(self, *options: str) -> None:
-		"""Until it takes connections, which is before it has loaded its data."""
+		"""Starts the server and waits until it takes connections. It may still be loading its data then."""
 		where = ("--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.directory))
 		daemon = Daemon(
 			name="redis-server",
@@ -36,7 +36,7 @@ class RedisServer:
 		self.admin = redis.Redis(port=self.port, single_connection_client=True, decode_responses=True)
 
 	def kill(self) -> None:
-		"""Also one that hangs."""
+		"""Kills the server, even if it hangs."""
 		self.process.kill()
 		self.process.wait()
 

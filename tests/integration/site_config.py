@@ -18,7 +18,7 @@ def site_config(**values: Any) -> Iterator[None]:
 
 @contextmanager
 def changed(path: Path, **values: Any) -> Iterator[None]:
-	"""The same of any file of settings; what others write there meanwhile is undone, too."""
+	"""Changes a file of settings for a block. What others write there meanwhile is undone, too."""
 	before = path.read_text()
 	_replace(path, json.dumps({**json.loads(before), **values}, indent=1, sort_keys=True))
 	try:

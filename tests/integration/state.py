@@ -48,7 +48,7 @@ def tracker(player: str) -> dict[str, frappe._dict]:
 
 
 def activity(with_outbox: bool = False) -> Figures:
-	"""What Daily Activity and the folds since its last sum say; or also what is not folded yet."""
+	"""Returns the figures of Daily Activity and of the folds since its last sum, and of the outbox if asked to."""
 	frappe.db.rollback()
 	found = list(frappe.db.sql(ACTIVITY_SQL))
 	assert None not in {day for day, *_figures in found}, "a row of a subject belongs to no day"
@@ -58,7 +58,7 @@ def activity(with_outbox: bool = False) -> Figures:
 
 
 def journalled_activity() -> Figures:
-	"""What they should say: the journal, answer by answer."""
+	"""Returns the figures that the journal leads to, answer by answer."""
 	hour = timedelta(hours=get_settings().day_start_hour)
 	subjects = dict(frappe.get_all("Game Question", fields=["name", "subject"], as_list=True))
 	return _added(
@@ -87,7 +87,7 @@ def cached(player: str, season: str) -> dict[str, float]:
 
 
 def is_loaded(player: str, season: str) -> bool:
-	"""Whether the schedule in Redis has its marker."""
+	"""Says whether the schedule in Redis has its marker."""
 	return bool(srs_redis().exists(marker_key(player, season)))
 
 
@@ -96,7 +96,7 @@ def marker_key(player: str, season: str) -> str:
 
 
 def scores(player: str, season: str) -> dict[str, float]:
-	"""What MariaDB and the outbox say of a schedule, as Redis would hold it."""
+	"""Returns a schedule by MariaDB and the outbox, as Redis would hold it."""
 	frappe.db.rollback()
 	records = tracker_store.get_all_records(player, season)
 	return {q: site_time.to_epoch(record.next_review_date) for q, record in records.items()}
@@ -143,7 +143,7 @@ def assert_agreement(player: str, season: str) -> None:
 
 
 def generation() -> str:
-	"""What the marker of a schedule holds that is to be believed now."""
+	"""Returns what the marker of a schedule must hold for the schedule to be believed now."""
 	client = srs_redis()
 	history = client.info("replication")["master_replid"][:12]
 	return f"{history}.{history}.{client.get('srs:generation') or 0}"

@@ -81,7 +81,7 @@ class Machine(RuleBasedStateMachine):
 	@precondition(lambda self: any(p.memory for p in self.players))
 	@rule(who=who, quality=st.integers(0, 5), data=st.data())
 	def practise(self, who, quality, data):
-		"""What is known already: journalled, and all else as before."""
+		"""The learner answers for practice: the answer is journalled, and nothing else changes."""
 		player = self.players[who]
 		if not player.memory:
 			return
@@ -152,7 +152,7 @@ class Machine(RuleBasedStateMachine):
 
 	@rule(who=who, answers=some_answers, after_rows=st.booleans())
 	def submit_while_the_schedule_is_loaded(self, who, answers, after_rows):
-		"""Between the claim of a load and its end: another process answers, before or after the rows are read."""
+		"""Another process answers while a schedule is being loaded, before or after the rows are read."""
 		player, answers = self.players[who], self.named(answers)
 		SRSRedisManager().clear_user_cache(player.name, SEASON)
 		results: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""What the model of the stateful test knows of learners, and how it breaks what the app stands on."""
+"""The model of the stateful test: what learners know, and how to break what the app stands on."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ QUESTIONS = 6  # few, so that answers meet
 
 
 class Memory:
-	"""What the model knows of one learner's question."""
+	"""One learner's question, as the model knows it."""
 
 	def __init__(self, reps: int, due: datetime) -> None:
 		self.reps, self.due = reps, due

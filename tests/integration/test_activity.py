@@ -1,4 +1,4 @@
-"""What is answered on each day: each answer counted once, whatever happens to the fold; and as the journal has it."""
+"""Each day's figures count each answer once, whatever happens to its fold, and agree with the journal."""
 
 import os
 import signal

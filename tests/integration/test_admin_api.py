@@ -233,19 +233,14 @@ def test_a_deletion_is_counted_before_it_is_confirmed(long_worker, manager):
 
 @pytest.mark.slow
 def test_without_a_queue_nothing_is_started(site, manager, season):
-	url = f"redis://127.0.0.1:{ports.any_free()}/0"
+	url, gone = f"redis://127.0.0.1:{ports.any_free()}/0", "The Redis for the queue can't be reached"
 	with processes.web(site, env={"FRAPPE_REDIS_QUEUE": url}) as web:
 		manager.url = web.url
 		for endpoint, arguments in (
 			("rebuild_season_cache", {"season": season}),
 			("get_job_status", {"job_id": "memora-rebuild-1"}),
 		):
-			refused(
-				manager.post(API + endpoint, **arguments),
-				503,
-				"QueueUnavailable",
-				"The Redis for the queue can't be reached",
-			)
+			refused(manager.post(API + endpoint, **arguments), 503, "QueueUnavailable", gone)
 		health = call(manager, "get_health")
 	assert (health["status"], health["checks"]["queue_depth"]["status"]) == ("critical", "critical")
 

@@ -36,7 +36,7 @@ def interpreter(language: str) -> list[Any]:
 
 
 class Examples:
-	"""Those of one language, as one program, for a learner with one question due."""
+	"""The examples of one language, as one program, for a learner with one question due."""
 
 	def __init__(self, language: str, site: str, manager_token: str) -> None:
 		learner = make_learner()

@@ -86,7 +86,7 @@ def test_an_archive_run_that_dies_after_any_statement(dying, order, swaps, chunk
 
 
 def complete(season: str, is_done: bool) -> None:
-	"""What the scheduler or an administrator does next."""
+	"""Archives the season again, as the scheduler or an administrator does next."""
 	with database.named_lock("archive", DEATH_SECONDS) as is_mine:
 		assert is_mine, "a dead run's lock is still held"
 	result = SRSArchiver().archive_season(season)

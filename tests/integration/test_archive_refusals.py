@@ -83,7 +83,7 @@ def test_runs_at_the_same_moment(archiver):
 
 @pytest.mark.parametrize("order", [nullcontext, drifted_columns], ids=["swapped", "copied"])
 def test_even_two_runs_at_one_season_lose_nothing(archiver, monkeypatch, order):
-	"""As when the connection that holds the lock of the first is gone, and a second one has begun."""
+	"""The first run's lock can be lost with its connection. Then a second run begins while the first goes on."""
 	monkeypatch.setattr(swap, "COPY_ROWS", 10)
 	ended = make_ended_season()
 	before = all_rows(ended)

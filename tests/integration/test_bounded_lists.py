@@ -29,7 +29,7 @@ OTHER_READS = 40  # Frappe's own, of permissions and the like, and a lookup in e
 
 @pytest.fixture
 def tables(season) -> list[str]:
-	"""The same rows of some learners in each of the three tables."""
+	"""Puts rows of some learners into each of the three tables, and returns the learners."""
 	players = [make_learner().name for _ in range(LEARNERS)]
 	ids = [f"q-{number:03}" for number in range(HOW_MANY)]
 	for player in players:
@@ -50,7 +50,7 @@ def tables(season) -> list[str]:
 
 @contextmanager
 def request(method: str, **arguments):
-	"""As if the desk had asked."""
+	"""Makes the block's calls look like those of a request from the desk."""
 	frappe.local.request = Request(EnvironBuilder(path=f"/api/method/{method}").get_environ())
 	frappe.local.form_dict = frappe._dict(arguments)
 	try:
@@ -61,7 +61,7 @@ def request(method: str, **arguments):
 
 
 def ask(doctype: str, filters=(), order_by: str = "name", **more) -> list:
-	"""What a list of the desk gets."""
+	"""Returns the rows that a list of the desk gets."""
 	fields = [f"`tab{doctype}`.`{field}`" for field in ("name", "player", "season", "question_id")]
 	arguments = {
 		"doctype": doctype,

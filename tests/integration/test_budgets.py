@@ -1,4 +1,4 @@
-"""How many queries, commits and Redis round trips a read and a submission may cost."""
+"""A read and a submission cost no more queries, commits and Redis round trips than they may."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from tests.integration.submitting import answers, ids, submit
 
 
 class Queries:
-	"""What the server counted on this connection."""
+	"""Returns what the server has counted on this connection."""
 
 	total = 0
 	commits = 0

@@ -58,7 +58,7 @@ def example(name: str) -> str:
 
 
 def warnings(content: str) -> str:
-	"""What the preview shows."""
+	"""Returns what the preview shows."""
 	preview = upload("Game Question", content).get_preview_from_template()
 	return " ".join(warning["message"] for warning in preview.warnings)
 

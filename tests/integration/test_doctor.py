@@ -47,7 +47,7 @@ def set_system(field: str, value: Any) -> None:
 
 
 def look() -> list[Finding]:
-	"""As a new process would."""
+	"""Returns the findings of the doctor as a new process would see them."""
 	frappe.db.rollback()
 	frappe.db.value_cache.clear()
 	get_queues_timeout.cache_clear()

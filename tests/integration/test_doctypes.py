@@ -1,4 +1,4 @@
-"""Who may see and change the app's documents, over the desk's own HTTP interface."""
+"""Each role sees and changes only what it may of the app's documents, over the desk's HTTP interface."""
 
 from urllib.parse import quote
 

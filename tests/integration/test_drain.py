@@ -109,7 +109,7 @@ def test_folding_again_changes_nothing(season, player):
 
 
 def answered(n: int) -> MemoryRecord:
-	"""What the nth answer to one question led to."""
+	"""Returns the record that the nth answer to one question led to."""
 	moment = factories.site_now().replace(microsecond=0, second=0, minute=0) - timedelta(hours=10 - n)
 	return record(
 		"q1",

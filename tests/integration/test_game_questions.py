@@ -125,7 +125,7 @@ def test_a_question_needs_question_answer_and_topic(field):
 
 
 class HostQuestions:
-	"""What a host app may name under the hook memora_question_source."""
+	"""A question source that a host app may name under the hook memora_question_source."""
 
 	CONTENT: ClassVar = {
 		f"host-{i}": {"subject": "Host", "topic": "Own", "text": f"Host question {i}", "media": ["a.png"]}

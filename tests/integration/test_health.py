@@ -17,7 +17,7 @@ from tests.integration.factories import make_learner, make_waiting_submission, s
 
 @pytest.fixture
 def told():
-	"""What a manager has been told, oldest first."""
+	"""Returns the subjects that a manager was notified of, oldest first."""
 	manager = make_learner(["Memora Manager"]).name
 
 	def subjects() -> list[str]:

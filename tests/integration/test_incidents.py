@@ -1,4 +1,4 @@
-"""What is noted and told of an outage, once, whoever meets it; and how things go back to normal."""
+"""An outage is noted once and told once, whoever meets it, and everything goes back to normal after it."""
 
 import threading
 from datetime import timedelta
@@ -63,7 +63,7 @@ def the_incident() -> frappe._dict:
 
 
 def make_incident(**values) -> None:
-	"""As if it had begun ten minutes ago."""
+	"""Makes an incident that began ten minutes ago."""
 	started = site_now() - timedelta(minutes=10)
 	frappe.get_doc({"doctype": INCIDENT, "started_at": started, "reason": "gone", **values}).db_insert()
 	frappe.db.commit()
@@ -76,7 +76,7 @@ def make_over(seconds: int) -> None:
 
 
 def told(subject: str) -> list[str]:
-	"""Who was told, each as often as she was."""
+	"""Returns the users who were told, each as often as she was told."""
 	return sorted(row.for_user for row in state.rows("Notification Log", subject=subject))
 
 
@@ -302,7 +302,7 @@ def test_with_the_breaker_as_it_is_a_read_is_whole_again_within_ten_seconds(prox
 
 
 def test_connections_that_died_in_silence_do_not_open_the_breaker_one_after_the_other(proxy):
-	"""As after a failover, when nobody resets the old connections."""
+	"""After a failover nobody resets the old connections."""
 	manager = SRSRedisManager()
 	pool = manager.schedules.gateway.server.client.connection_pool
 	for connection in [pool.get_connection("PING") for _ in range(4)]:
@@ -317,7 +317,7 @@ def test_connections_that_died_in_silence_do_not_open_the_breaker_one_after_the_
 
 
 def test_of_many_who_read_one_schedule_after_an_outage_one_loads_it(proxy, impatient, player, monkeypatch):
-	"""And the others are answered while she does."""
+	"""The others are answered while one learner's process loads it."""
 	make_records(player, 5)
 	read(player)
 	proxy.stop()

@@ -1,4 +1,4 @@
-"""What installation and migration do besides the tables' layout."""
+"""Installation and migration do more than lay out the tables."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the forms of tracker, archive and journal show: the model's own curve, and the journal's answers."""
+"""The forms of tracker, archive and journal show the model's own curve and the journal's answers."""
 
 from datetime import date, timedelta
 

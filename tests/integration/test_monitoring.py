@@ -1,4 +1,4 @@
-"""What Prometheus sees of a running bench, and that the files of docs/monitoring can be used as they are."""
+"""Prometheus scrapes a running bench, and the files of docs/monitoring can be used as they are."""
 
 import json
 import subprocess
@@ -29,7 +29,7 @@ METRICS = "memora.api.srs.get_metrics"
 
 @pytest.fixture
 def monitor(web) -> Client:
-	"""What Prometheus signs in as."""
+	"""A client that is signed in as Prometheus is."""
 	return Client(web.url, make_learner(["Memora Monitor"]).token)
 
 
@@ -181,7 +181,7 @@ def dev_start(tmp_path, monkeypatch) -> Iterator[str]:
 
 class Prometheus:
 	def __init__(self, tmp_path: Path, target: str, token: str) -> None:
-		"""As docs/monitoring/prometheus.yml says, but for the target, the token and the pace."""
+		"""Returns docs/monitoring/prometheus.yml with another target, token and pace."""
 		config = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
 		(job,) = config["scrape_configs"]
 		job["authorization"]["credentials"] = token.removeprefix("token ")

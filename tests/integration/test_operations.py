@@ -38,7 +38,7 @@ def commands() -> list[str]:
 
 @pytest.fixture
 def places(web, manager) -> Iterator[dict[str, str]]:
-	"""What stands in the page for a production bench, and what it is here."""
+	"""Replaces what the page says for a production bench by what it is here."""
 	learner, monitor = make_learner(), make_learner(["Memora Monitor"])
 	make_records(learner.name, 3)
 	bench = current_bench()

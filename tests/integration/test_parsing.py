@@ -1,4 +1,4 @@
-"""What clients may not send. Each error names the item, the field and the value."""
+"""Bad requests are refused, and each error names the item, the field and the value."""
 
 import json
 

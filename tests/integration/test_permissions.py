@@ -1,4 +1,4 @@
-"""Who may do what: each kind of user with each DocType, endpoint, report and page, by every way in.
+"""Each kind of user may do what she may with each DocType, endpoint, report and page, by every way in.
 
 The tables say what is allowed. All else is tried as well, is refused with 403, and changes nothing.
 """
@@ -188,7 +188,7 @@ def content(doctype: str) -> Any:
 
 
 def new_values(doctype: str) -> dict[str, Any]:
-	"""Of a document that may be made, or could be if it were anybody's to make."""
+	"""Returns the values of a document that can be made, or could be if anybody were allowed to."""
 	number = next(_serial)
 	subject, (topic, *_) = next(iter(BANK.items()))
 	return {
@@ -221,7 +221,7 @@ def make_document(doctype: str) -> str:
 
 
 def methods_of(doctype: str) -> list[str]:
-	"""What a form may have a document do."""
+	"""Returns the methods that a form may call on a document."""
 	functions = inspect.getmembers(get_controller(doctype), inspect.isfunction)
 	return [name for name, function in functions if function in frappe.whitelisted and is_own(function)]
 
@@ -231,7 +231,7 @@ def is_own(function: Callable) -> bool:
 
 
 def test_what_forms_may_have_done(caller, user):
-	"""Those who may not see a document may not have it do anything either."""
+	"""A user who may not see a document may not call its methods."""
 	tried = 0
 	for doctype in DOCTYPES:
 		for method in methods_of(doctype):
@@ -264,7 +264,7 @@ def whitelisted() -> set[str]:
 
 
 def test_endpoints(caller, user):
-	"""Who may call one gets past the role: to an answer, or to a refusal of missing arguments."""
+	"""A user who may call an endpoint gets past the role: to an answer, or to a refusal of missing arguments."""
 	allowed = {
 		"guest": set(),
 		"learner": FOR_LEARNERS,

@@ -1,4 +1,4 @@
-"""What Redis says of schedules, compared with MariaDB and mended: each kind of discrepancy made by hand."""
+"""Schedules in Redis are compared with MariaDB and mended. The tests make each kind of discrepancy by hand."""
 
 import frappe
 import pytest

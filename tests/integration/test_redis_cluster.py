@@ -1,4 +1,4 @@
-"""What only a cluster can do: spread schedules, lose a node, hand slots over; with a real one."""
+"""A real Redis Cluster spreads schedules over nodes, loses a node, and hands slots over."""
 
 import frappe
 import pytest
@@ -87,7 +87,7 @@ def test_the_fullest_node_counts(cluster):
 
 
 def test_nothing_spans_slots(cluster, players, season):
-	"""Of all that is done with schedules, scripts included."""
+	"""No command on schedules has keys in two slots, nor has a script."""
 	manager = SRSRedisManager()
 	with redis_cluster.monitored(cluster) as commands:
 		rebuild_season_cache(season)
@@ -197,7 +197,7 @@ def test_answers_while_a_node_is_gone(cluster, season, clock):
 
 
 def offset_of(node: RedisServer) -> int:
-	"""How much of the master's history it has. (WAIT would wait for what its own connection has written.)"""
+	"""Returns how far a node follows the master. (WAIT would wait for its own connection's writes.)"""
 	found = node.admin.info("replication")
 	return found["master_repl_offset" if found["role"] == "master" else "slave_repl_offset"]
 
@@ -219,7 +219,7 @@ def test_a_replica_that_takes_over_is_used_and_not_believed(cluster, season, clo
 
 
 def test_all_nodes_hanging_cost_one_timeout(cluster, season, clock, monkeypatch):
-	"""Whoever waits in vain for one, asks no other."""
+	"""A process that has waited in vain for one node asks no other node."""
 	case = make_case(season, cluster)
 	waited: list[redis.TimeoutError] = []
 	read_response = redis.Connection.read_response

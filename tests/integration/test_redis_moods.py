@@ -146,7 +146,7 @@ def test_a_hanging_redis_is_asked_once_in_five_seconds(server, proxy, clock, cas
 
 @pytest.mark.parametrize("replies", [0, 1, 2])
 def test_a_hang_at_any_moment_costs_one_timeout(server, proxy, case, replies):
-	"""Also amid the greeting of a new connection: who calls does not go on to the next command."""
+	"""Redis may hang amid the greeting of a new connection. The caller does not go on to the next command."""
 	frappe.local.conf.srs_redis_cache = proxy.url.replace("/0", "/1")  # whose greeting has two commands
 	proxy.hang_after(replies)
 	connections = proxy.connections

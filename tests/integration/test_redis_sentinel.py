@@ -60,7 +60,7 @@ def test_writes_go_on_at_the_promoted_replica(sentinels, player, season):
 
 
 def unsafe_servers() -> set[int]:
-	"""Those of the schedules that the doctor finds to forget."""
+	"""Returns the settings that the doctor says the schedules' Redis would forget."""
 	found = [f for f in doctor.examine() if f.check == "redis_persists"]
 	assert PASSWORD not in str(found)
 	return {int(f.problem.rpartition("127.0.0.1:")[2].partition("/")[0]) for f in found}

@@ -1,4 +1,4 @@
-"""How schedules get from MariaDB into Redis, and when what is there is believed."""
+"""Schedules get from MariaDB into Redis, and are believed there only while they are whole."""
 
 from datetime import timedelta
 

@@ -33,7 +33,7 @@ TODAY_AND_DAYS = due_forecast.DAYS + 1
 
 
 def run(report: str, **filters: Any) -> dict[str, Any]:
-	"""As the desk runs it, without a job."""
+	"""Runs a report as the desk does, without a job."""
 	return query_report.run(report, filters=filters, ignore_prepared_report=True)
 
 

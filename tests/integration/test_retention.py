@@ -1,4 +1,4 @@
-"""What was archived more than RETENTION_DAYS ago is flagged, and deleted when somebody confirms it."""
+"""Records archived more than RETENTION_DAYS ago are flagged, and deleted when somebody confirms it."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Who may read while Redis is not there: the limits, and what it costs to hold them."""
+"""Safe Mode limits reads while Redis is gone: for each learner and for all together, at a bounded cost."""
 
 import frappe
 import pytest

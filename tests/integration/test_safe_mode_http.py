@@ -161,7 +161,7 @@ def test_answers_are_taken_however_often(client, player):
 
 @pytest.mark.slow
 def test_without_any_redis_learners_go_on(site, learner, season):
-	"""Not even Frappe's own. It keeps what it knows of DocTypes there, so such a request takes it long."""
+	"""Frappe's own Redis is gone, too. Frappe keeps DocTypes there, so such a request takes long."""
 	make_records(learner.name, 3)
 	dead = f"redis://127.0.0.1:{ports.any_free()}/0"
 	environment = {"FRAPPE_REDIS_CACHE": dead, "FRAPPE_REDIS_QUEUE": dead}

@@ -1,4 +1,4 @@
-"""What the season's form asks and does: over HTTP, with a real worker, and what it costs."""
+"""The season's form asks before it acts; over HTTP, with a real worker, and at a bounded cost."""
 
 import json
 

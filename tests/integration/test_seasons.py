@@ -39,7 +39,7 @@ def test_the_timeline_of_a_season_tells_only_of_changes_that_were_made():
 
 
 def versions(season: str) -> list[dict]:
-	"""What the form's timeline shows, oldest first."""
+	"""Returns the entries of the form's timeline, oldest first."""
 	filters = {"ref_doctype": DOCTYPE, "docname": season}
 	rows = frappe.get_all("Version", filters, pluck="data", order_by="creation")
 	return [frappe.parse_json(data) for data in rows]

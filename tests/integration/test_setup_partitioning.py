@@ -147,7 +147,7 @@ def test_seasons_without_a_document_get_one_and_can_be_archived(old_tracker, cap
 
 @pytest.mark.parametrize("document", ["Été 2025", "Été  2025"])
 def test_a_season_keeps_the_spelling_of_its_document(old_tracker, document):
-	"""Also one that a season would not get today."""
+	"""A document keeps its name even if no season could get that name today."""
 	make_season_of_old_site(document)
 	spellings = ("ete 2025 ", "ÉTÉ 2025", document)
 	rows = [old_row(name=f"a{n}", question_id=f"q-{n}", season=s) for n, s in enumerate(spellings)]
@@ -165,7 +165,7 @@ def make_season_of_old_site(name: str) -> None:
 
 
 def test_learners_go_on_with_what_they_knew(old_tracker, player, season):
-	"""Also one whose schedule was loaded while the app could not find her rows."""
+	"""Her schedule was loaded while the app could not find her rows; it is loaded again."""
 	question = bank_questions()[0]
 	insert(TRACKER, [old_row(player=player, season=season, question_id=question)])
 	assert reviews.read_reviews(player)["questions"] == []

@@ -105,7 +105,7 @@ def test_rows_written_while_the_copy_takes_its_place_are_not_lost(old_tracker, m
 
 
 def test_a_run_that_died_between_the_renaming_and_the_end_is_finished(old_tracker, monkeypatch):
-	"""Also when rows were written at the last moment, and newer ones since."""
+	"""Rows were written at the last moment, and newer ones since: the newer ones stay."""
 	insert(TRACKER, [old_row(), old_row(name="a", question_id="q-2")])
 
 	def answer() -> None:

@@ -82,7 +82,7 @@ def test_making_the_layout_again_changes_nothing():
 
 
 def test_an_empty_table_that_was_never_partitioned_gets_the_layout():
-	"""As installation finds it."""
+	"""Brings the table to the state in which installation finds it."""
 	before = create_statements()
 	frappe.db.sql_ddl("ALTER TABLE `tabPlayer Memory Tracker` REMOVE PARTITIONING")
 	frappe.db.sql_ddl(

@@ -1,4 +1,4 @@
-"""The same submission again, and several at the same moment."""
+"""A submission is sent again, or several times at the same moment: its answers count once."""
 
 import frappe
 import pytest
@@ -17,7 +17,7 @@ DEVICES = 6
 
 
 def stored() -> dict:
-	"""What a repeat must leave alone: rows and jobs; the cache may be dropped and loaded again."""
+	"""Returns the rows and jobs that a repeat must leave alone. The cache may be dropped and loaded again."""
 	return {key: value for key, value in state.everything().items() if key != "srs"}
 
 

@@ -1,4 +1,4 @@
-"""What a learner's device is told about what became of a submission."""
+"""A learner's device asks what became of her submission, and of no other learner's."""
 
 import frappe
 import pytest

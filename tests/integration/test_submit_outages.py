@@ -38,7 +38,7 @@ def test_a_season_that_closes_while_answers_are_stored_takes_none_of_them(player
 
 
 def submit_and_commit(player: str) -> None:
-	"""As a caller who goes on after the error: what it left in the transaction would be stored now."""
+	"""Submits and goes on after an error: a commit would now store what the error left in the transaction."""
 	try:
 		submit(player, answers(2))
 	finally:

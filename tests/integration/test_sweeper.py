@@ -1,4 +1,4 @@
-"""What folds answers when no worker does: the sweeper, and the submission itself where there is no queue."""
+"""Without a worker the sweeper folds answers; without a queue the submission itself does."""
 
 import time
 from functools import partial
@@ -88,7 +88,7 @@ def test_the_sweeper_leaves_what_is_younger_to_the_workers(player, season):
 
 
 def test_the_sweeper_drops_the_schedule_that_an_answer_did_not_reach(player, season):
-	"""As when a process dies between COMMIT and Redis. Right ones, and other learners', stay."""
+	"""A process can die between COMMIT and Redis. The outdated schedule goes; all right ones stay."""
 	other, third = make_learner().name, make_learner().name
 	for one in (player, other, third):
 		read(one)

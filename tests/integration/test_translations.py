@@ -52,7 +52,7 @@ def test_no_line_overwrites_frappes_own(frappes):
 
 
 def test_placeholders_are_kept():
-	"""Also tags: both are what stands between words and is no word."""
+	"""Returns the placeholders and tags of a text: what stands between words and is no word."""
 
 	def kept(text: str) -> Counter:
 		return Counter(PLACEHOLDER.findall(text))

@@ -1,4 +1,4 @@
-"""What managers see first in the desk: the workspace, its cards and charts; also where there is nothing to see."""
+"""Managers first see the workspace with its cards and charts, even if there is nothing to show."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ PAGE = "frappe.desk.desktop.get_desktop_page"
 
 
 def show(card: str):
-	"""What a card's endpoint answers, in this process."""
+	"""Returns what a card's endpoint answers, in this process."""
 	frappe.db.rollback()
 	return frappe.call(f"memora.api.cards.{card}")
 

@@ -1,4 +1,4 @@
-"""What the app says to people, as Frappe's own extractors find it, and what there is of it in another language."""
+"""The app's texts for people, as Frappe's own extractors find them, and their translations."""
 
 import csv
 import json
@@ -39,7 +39,7 @@ def of_app() -> set[Text]:
 
 
 def _text(message: tuple) -> Text:
-	"""Of (place, source), (place, source, context) or (place, source, context, line)."""
+	"""Returns the source of (place, source), (place, source, context) or (place, source, context, line)."""
 	place, source, *more = message
 	if place and place.startswith(DOCTYPE):
 		return Text(source, place.removeprefix(DOCTYPE))
@@ -47,7 +47,7 @@ def _text(message: tuple) -> Text:
 
 
 def _of_desk() -> Iterator[Text]:
-	"""Of workspaces, cards and charts, which get_messages_for_app leaves out."""
+	"""Returns the texts of workspaces, cards and charts, which get_messages_for_app leaves out."""
 	for kind in DESK_RECORDS:
 		for path in (PACKAGE / "memora" / kind).glob("*/*.json"):
 			yield from map(Text, _labels(json.loads(path.read_text())))
@@ -64,13 +64,13 @@ def _labels(record: dict[str, Any]) -> Iterator[str]:
 
 
 def rows(language: str) -> list[tuple[Text, str]]:
-	"""What the app has in a language, as it stands in the file."""
+	"""Returns the app's translations into a language, as they stand in the file."""
 	with open(PACKAGE / "translations" / f"{language}.csv", newline="") as file:
 		return [(Text(source, *context), text) for source, text, *context in csv.reader(file)]
 
 
 def of_frappe(language: str) -> set[Text]:
-	"""What Frappe itself has in a language: 15.0 in a CSV file, later ones in a catalog."""
+	"""Returns Frappe's own translations: 15.0 keeps them in a CSV file, later versions in a catalog."""
 	catalog = Path(frappe.get_app_path("frappe", "locale", f"{language}.po"))
 	if catalog.exists():
 		with open(catalog, "rb") as file:

@@ -1,4 +1,4 @@
-"""What the tests of the scheduling core share: calendars, and a learner who answers when she is asked."""
+"""Calendars, and a learner who answers when she is asked: for the tests of the scheduling core."""
 
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
@@ -33,7 +33,7 @@ def interval_days(outcome: Outcome, answered_at: datetime, calendar: LearningCal
 
 @dataclass
 class Run:
-	"""What came of a row of answers, each given some hours after the question fell due."""
+	"""Returns what came of a row of answers, each given some hours after the question fell due."""
 
 	intervals: list[int] = field(default_factory=list)
 	outcomes: list[Outcome] = field(default_factory=list)

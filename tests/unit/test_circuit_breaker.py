@@ -29,7 +29,7 @@ def fail(breaker: CircuitBreaker, error: Exception | None = None) -> None:
 
 
 def runs(breaker: CircuitBreaker) -> bool:
-	"""Whether the block behind the breaker is entered."""
+	"""Says whether the block behind the breaker is entered."""
 	entered = False
 	try:
 		with breaker.guard():

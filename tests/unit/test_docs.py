@@ -49,7 +49,7 @@ def targets(document: Path) -> set[Path]:
 
 @cache
 def anchors(document: Path) -> set[str]:
-	"""Of its headings, as GitHub makes them: a second heading of the same words gets -1."""
+	"""Returns the anchors of headings, as GitHub makes them: a second one of the same words gets -1."""
 	found: list[str] = []
 	for title in HEADING.findall(prose(document)):
 		words = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", title)

@@ -106,7 +106,7 @@ CLOCK_CHANGES = [
 @pytest.mark.parametrize("day_start_hour", [0, 1, 2, 3, 4])
 @pytest.mark.parametrize(("zone", "change"), CLOCK_CHANGES)
 def test_days_follow_each_other_without_gap_or_overlap_around_a_clock_change(zone, change, day_start_hour):
-	"""Also where the day would start at an hour that the clock skips or repeats."""
+	"""A day can start at an hour that the clock skips or repeats."""
 	days = LearningCalendar(ZoneInfo(zone), day_start_hour)
 	for offset in (-1, 0, 1):
 		day = change + timedelta(days=offset)

@@ -107,7 +107,7 @@ def test_a_record_survives_the_outbox():
 
 
 def test_a_payload_from_before_payloads_had_a_version_is_read():
-	"""As the outbox of a site holds it that was updated while answers waited."""
+	"""A site that is updated while answers wait has such rows in its outbox."""
 	values = [
 		*("q-1", "Géographie", None, 2.3065, 2.118104, "Review", 3, 1),
 		*("2025-03-30T04:00:00", "2025-03-28T12:00:00.123456", "2025-03-01T09:30:00"),

@@ -1,4 +1,4 @@
-"""What the patch makes of rows from before the tables were partitioned."""
+"""The patch makes good rows of those from before the tables were partitioned."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""What holds for every row of answers, in every zone."""
+"""Properties that hold for every row of answers, in every zone."""
 
 from datetime import date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo

@@ -96,7 +96,7 @@ def test_a_reply_that_is_lost(pupil, questions):
 
 
 def test_a_session_that_was_read_before_the_answer_was_stored(pupil, questions):
-	"""As when a page is loaded while the one before it still sends."""
+	"""A page is loaded while the page before it still sends."""
 	pupil.open()
 	before = pupil.page.request.get(f"/api/method/{READ}?preview=1").text()
 	assert questions[0] in before

@@ -1,4 +1,4 @@
-"""What an administrator does in the desk, in a browser, with a real worker."""
+"""An administrator works in the desk, in a browser, with a real worker."""
 
 import threading
 
