@@ -20,8 +20,10 @@ class InvalidLimit(MemoraError):
 
 
 class InvalidFilter(MemoraError):
-	"""A name (of a subject, topic, season, user or job) is missing or is not a text of at most 140 characters, or a flag is
-	neither true nor false."""
+	"""A name is missing or is not a text of at most 140 characters, or a flag is neither true nor false.
+
+	The name is that of a subject, topic, season, user or job.
+	"""
 
 
 class InvalidResponses(MemoraError):
@@ -37,7 +39,10 @@ class InvalidQuestion(MemoraError):
 
 
 class InvalidAnkiPackage(MemoraError):
-	"""A file is not a deck that Anki has exported. The message says what is wrong, or what to tick in Anki."""
+	"""A file is not a deck that Anki has exported.
+
+	The message says what is wrong, or what to tick in Anki.
+	"""
 
 
 class InvalidAnkiImport(MemoraError):
@@ -75,7 +80,10 @@ class UnknownSubmission(MemoraError):
 
 
 class UnknownJob(MemoraError):
-	"""No such job was started here, or the job is forgotten. A finished job is forgotten after ten minutes."""
+	"""No such job was started here, or the job is forgotten.
+
+	A finished job is forgotten after ten minutes.
+	"""
 
 	http_status_code = 404
 

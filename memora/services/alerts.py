@@ -16,9 +16,10 @@ SENDS_MAIL = {"enable_outgoing": 1, "default_outgoing": 1}
 
 @contextmanager
 def in_site_language() -> Iterator[None]:
-	"""Switches to the site's language, as a context or a decorator, for texts that are kept or told to all managers.
+	"""Switches to the site's language, as a context or a decorator.
 
-	Otherwise a job speaks English, and a learner's request speaks the learner's language.
+	Texts that are kept, or told to all managers, must be in the site's language. Otherwise a job speaks
+	English, and a learner's request speaks the learner's language.
 	"""
 	before, frappe.local.lang = frappe.local.lang, frappe.db.get_default("lang") or "en"
 	try:
@@ -39,9 +40,10 @@ def tell_managers(
 	is_error: bool = True,
 	by_mail: bool = False,
 ) -> None:
-	"""Writes a Notification Log for each manager. With `is_error` writes an Error Log, with `by_mail` sends a mail.
+	"""Writes a Notification Log for each manager.
 
-	No mail goes out from a site without a default outgoing account. `about` is (doctype, name). Commits.
+	With `is_error` also writes an Error Log, with `by_mail` also sends a mail. No mail goes out from a site
+	without a default outgoing account. `about` is (doctype, name). Commits.
 	"""
 	doctype, name = about or (None, None)
 	if is_error:

@@ -1,7 +1,7 @@
 """Converts between naive site time, which tables hold, and Unix epochs, which are the scores in Redis.
 
-Only this module converts: `.timestamp()` on a naive value would take the value for a time of the host's zone, not of the
-site's.
+Only this module converts: `.timestamp()` on a naive value would take the value for a time of the host's zone,
+not of the site's.
 """
 
 from datetime import date, datetime, timedelta
@@ -41,8 +41,9 @@ def learning_day(site_datetime: datetime | None = None) -> date:
 def to_epoch(site_datetime: datetime, zone: ZoneInfo | None = None) -> float:
 	"""Returns the Unix epoch, in seconds, of a naive site time.
 
-	In autumn, when clocks are set back, a reading occurs twice: this returns the first moment. In spring, when clocks are
-	set forward, some readings do not occur: they count as if the clock had not been moved yet.
+	In autumn, when clocks are set back, a reading occurs twice: this returns the first moment. In spring,
+	when clocks are set forward, some readings do not occur: they count as if the clock had not been moved
+	yet.
 	"""
 	return site_datetime.replace(tzinfo=zone or site_zone()).timestamp()
 

@@ -43,7 +43,7 @@ class InvalidConfiguration(Exception):
 
 FAILURES = (RedisError, RedisClusterException, OSError, InvalidConfiguration)
 # A cluster's client renews its map of the slots in one thread while other threads read the map. A thread that
-# meets a half-made map raises these, too.
+# meets a half-made map raises these errors, too.
 CLUSTER_FAILURES = (*FAILURES, RuntimeError, LookupError, AttributeError)
 
 TIMED_OUT = "it does not answer in time"
@@ -191,9 +191,9 @@ def primaries(client: redis.Redis) -> list[redis.Redis]:
 
 
 def a_key_on_each(client: redis.Redis, key: str) -> list[str]:
-	"""Returns keys, one on each primary of a cluster: `key` with a number after it. Else only `key`.
+	"""Returns keys `key:number`, one on each primary of a cluster; without a cluster, only `key`.
 
-	A primary is left out if it has so few slots that none of PROBE_KEYS keys falls into them.
+	A primary with so few slots that none of PROBE_KEYS keys falls into its slots is left out.
 	"""
 	if not isinstance(client, redis.RedisCluster):
 		return [key]

@@ -102,7 +102,7 @@ class Gateway:
 			self._declare_stale(client)
 
 	def _declare_stale(self, client: redis.Redis) -> None:
-		"""Counts an outage: from now on no schedule from before it is believed."""
+		"""Counts an outage: from now on no schedule from before the outage is believed."""
 		self.server.has_missed_writes = False  # first: what another thread misses meanwhile stays noted
 		try:
 			count = scripts.run_script(client, scripts.DECLARE_STALE, [self.keys.generation])

@@ -95,13 +95,7 @@ def reconcile(
 	Settings. `progress`, if given, is called with the report after each batch. Raises UnknownSeason and
 	InvalidLimit. Commits. Runs daily.
 	"""
-	if sample_size is not None and not _is_size(sample_size):
-		frappe.throw(
-			_("sample_size must be a whole number from 1 to {0}, not {1}.").format(
-				MAX_SAMPLE_SIZE, sample_size
-			),
-			InvalidLimit,
-		)
+	_check_size(sample_size)
 	found = seasons.get_season(season) if season else seasons.get_active_season()
 	if found and sample_size and sample_size >= tables.estimate_rows(TRACKER, found.name):
 		sample_size = None
@@ -125,8 +119,15 @@ def reconcile(
 	return report.as_dict()
 
 
-def _is_size(value: Any) -> bool:
-	return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_SAMPLE_SIZE
+def _check_size(sample_size: Any) -> None:
+	"""Raises InvalidLimit for a value that is neither None nor a whole number from 1 to MAX_SAMPLE_SIZE."""
+	is_number = isinstance(sample_size, int) and not isinstance(sample_size, bool)
+	if sample_size is None or (is_number and 1 <= sample_size <= MAX_SAMPLE_SIZE):
+		return
+	frappe.throw(
+		_("sample_size must be a whole number from 1 to {0}, not {1}.").format(MAX_SAMPLE_SIZE, sample_size),
+		InvalidLimit,
+	)
 
 
 def _reconcile(

@@ -95,7 +95,7 @@ class Schedules:
 		"""Drops a learner's schedule if it lacks one of these dates, {question_id: next_review_ts}.
 
 		A newer answer may have replaced the dates meanwhile. So if a date is missing, `truth` is asked for
-		the present dates, and the schedule is dropped only if it lacks a present date.
+		the present dates. The schedule is dropped only if a present date is missing.
 		"""
 		keys = self.keys.pair(learner, season)
 

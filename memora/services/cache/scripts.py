@@ -95,7 +95,7 @@ return {{history, type(marker) == 'string' and marker or '', items.err and {{}} 
 """)
 
 # Claims the loading of a schedule. Deletes a ZSET that is left from another generation.
-# A ZSET without a marker stays: the load adds its dates to it, unless it is forced.
+# A ZSET without a marker stays, unless the load is forced: the load then adds its dates to that ZSET.
 # KEYS: zset, marker. ARGV: epoch, token, seconds until the claim lapses, 1 to force the load.
 # Returns the generation if the caller is to load; '' if the schedule is whole or another process loads it,
 # and the load is not forced.
@@ -138,8 +138,8 @@ redis.call('EXPIRE', KEYS[1], ARGV[1])
 return 1
 """)
 
-# Applies an answer's new dates to a whole schedule. Drops a schedule that is not whole: the next read loads
-# it. Drops the schedule, too, if ZADD fails, as it does when Redis has no memory left.
+# Applies an answer's new dates to a whole schedule. Drops a schedule that is not whole, and a schedule for
+# which ZADD fails because Redis has no memory left: the next read loads the schedule.
 # KEYS: zset, marker. ARGV: epoch, ttl seconds, then score and member of each item.
 # Returns 1 if applied, 0 if the schedule was not whole, or the error of ZADD.
 RESCHEDULE = Script(f"""{_GENERATION}

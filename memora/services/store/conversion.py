@@ -49,7 +49,7 @@ POSITION_SQL = "SELECT checksum, last_name, copied, started_at FROM memora_parti
 ADVANCE_SQL = """
 	UPDATE memora_partitioning SET last_name = %(last)s, copied = copied + %(rows)s WHERE name = %(name)s"""
 FORGET_SQL = "DELETE FROM memora_partitioning WHERE name = %(name)s"
-# Without both of these a row belongs to nobody, or to no question: no read could find the row.
+# Only rows with both are copied: no read could find a row without a learner or without a question.
 HAS_KEY = "player > '' AND question_id > ''"
 
 Row = dict[str, Any]
@@ -264,7 +264,7 @@ def _verify(conversion: Conversion, names: dict[str | None, str]) -> None:
 
 
 def _count_keys(conversion: Conversion, names: dict[str | None, str]) -> int:
-	"""Returns how many different keys the table has. Keys differ if their bytes do, as they do to the app."""
+	"""Returns how many different keys the table has. Keys with different bytes differ, as in the app."""
 	spelt = [spelling for spelling in names if spelling is not None]
 	marks = ", ".join(["%s"] * len(spelt))
 	key = ", ".join(f"BINARY {column}" for column in conversion.rules.key)
@@ -286,11 +286,8 @@ def _copy_what_came_late(conversion: Conversion, names: dict[str | None, str]) -
 
 
 def _report(conversion: Conversion) -> None:
-	before, with_key, after = (
-		_count(conversion.kept),
-		_count(conversion.kept, HAS_KEY),
-		_count(conversion.live),
-	)
+	before, with_key = _count(conversion.kept), _count(conversion.kept, HAS_KEY)
+	after = _count(conversion.live)
 	print(
 		f"{conversion.doctype}: {before} rows became {after}: {with_key - after} older ones of a question were "
 		f"merged, {before - with_key} without player or question left out.\n"

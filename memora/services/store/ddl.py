@@ -1,9 +1,10 @@
 """All DDL of the app: every statement that makes, changes or drops a table.
 
-A DDL statement commits the transaction it runs in. It waits for every reader of the table, and all new
-readers queue behind it. So it runs on a connection of its own, waits METADATA_LOCK_WAIT_SECONDS for its lock,
-and is tried again until DEADLINE_SECONDS have passed. Every function that changes a table raises
-PartitionError when the table stays locked for so long, and the driver's error for any other failure.
+A DDL statement commits the transaction it runs in. The statement waits for every reader of the table, and all
+new readers queue behind the statement. So each statement runs on a connection of its own, waits
+METADATA_LOCK_WAIT_SECONDS for its lock, and is tried again until DEADLINE_SECONDS have passed. Every function
+that changes a table raises PartitionError when the table stays locked for so long, and the driver's error for
+any other failure.
 """
 
 import time

@@ -18,7 +18,7 @@ OUTBOX_INDEXES = {"creation": ["creation"]}  # a drain takes the oldest submissi
 
 
 def ensure_layout() -> list[str]:
-	"""Gives the big tables their primary key, partitions and indexes, unless they have them.
+	"""Gives the big tables the primary key, partitions and indexes that they lack.
 
 	Returns the DocTypes whose table has rows but no partitions. Such a table stays as it is, because its rows
 	may contradict the layout; patches/v1_0/setup_partitioning converts the table.

@@ -41,7 +41,7 @@ def create_partition(season: str) -> None:
 def heal_partitions() -> list[str]:
 	"""Makes the partitions that seasons lack, and brings `partition_created` in line with the tables.
 
-	Returns the names of the seasons that lacked something. Commits. Runs hourly. Raises PartitionError for
+	Returns the names of the seasons that were not in order. Commits. Runs hourly. Raises PartitionError for
 	the reasons of create_partition.
 	"""
 	healed = []

@@ -49,9 +49,10 @@ DUE_WHERE = """
 	FROM `tabPlayer Memory Tracker`
 	WHERE player = %(player)s AND season = %(season)s AND next_review_date <= %(now)s
 	AND name NOT IN %(pending)s AND (%(subject)s IS NULL OR subject = %(subject)s)"""
-# The dates of the first due records come in the order of the index. Only the records of these dates are sorted, by date
-# and then by the bytes of question_id, as Redis sorts equal scores. To sort all that is due would cost a learner's whole
-# backlog, and the index does not hold question_id. Equal dates are common: most of a day falls due at the day's start.
+# The dates of the first due records come in the order of the index. Only the records of these dates are
+# sorted, by date and then by the bytes of question_id, as Redis sorts equal scores. To sort all that is due
+# would cost a learner's whole backlog, and the index does not hold question_id. Equal dates are common: most
+# of a day falls due at the day's start.
 DUE_SQL = f"""
 	SELECT {RECORDS_JSON.replace("JSON_ARRAYAGG", "JSON_ARRAY")} FROM (
 		SELECT DISTINCT next_review_date AS due_date FROM (
@@ -109,8 +110,8 @@ def get_due(
 ) -> tuple[list[MemoryRecord], int]:
 	"""Returns at most `limit` records due at `now`, oldest first, and how many are due in all.
 
-	Records of one date come by question_id, in the order of a schedule in Redis. `now` is naive site time; `subject`
-	None means all subjects.
+	Records of one date come by question_id, in the order of a schedule in Redis. `now` is naive site time;
+	`subject` None means all subjects.
 	"""
 	pending = get_pending(learner, season)
 	names = [row_names.tracker_name(learner, season, q) for q in pending] or [""]

@@ -47,8 +47,8 @@ def pick_learners(season: str, how_many: int) -> set[str]:
 def get_schedules(season: str, learners: Sequence[str]) -> dict[str, dict[str, str]]:
 	"""Returns whole schedules, {learner: {question_id: next_review_date as ISO text}}, outboxes included.
 
-	Takes two queries, and one more for each learner whose answers wait to be folded or who has more than MANY_RECORDS
-	records.
+	Takes two queries, and one more for each learner whose answers wait to be folded or who has more than
+	MANY_RECORDS records.
 	"""
 	if not learners:
 		return {}
