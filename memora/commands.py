@@ -1,4 +1,4 @@
-"""bench --site <site> memora …: what operators do by hand."""
+"""The bench commands for operators: bench --site <site> memora <command>."""
 
 from dataclasses import asdict
 from functools import partial
@@ -73,7 +73,7 @@ def replay(season: str, learner: str | None, repair: bool) -> dict[str, Any]:
 @memora.command()
 @on_site
 def status() -> dict[str, Any]:
-	"""How the system is. Exits with 1 when something is critical."""
+	"""Show how the system is. Exits with 1 when a check is critical."""
 	from memora.services.cache import status
 	from memora.services.operations import health
 
@@ -92,7 +92,7 @@ def status() -> dict[str, Any]:
 
 
 def _show_findings(result: dict[str, Any]) -> None:
-	"""What is wrong, and below it how to mend it."""
+	"""Prints each fault, and below the fault how to mend it."""
 	for finding in result["findings"]:
 		click.echo(f"{finding['check']}: {finding['problem']}\n    {finding['mend']}\n")
 	count = len(result["findings"])
@@ -102,7 +102,7 @@ def _show_findings(result: dict[str, Any]) -> None:
 @memora.command()
 @partial(on_site, show=_show_findings)
 def doctor() -> dict[str, Any]:
-	"""Look for what is known to go wrong, and say how to mend it. Exits with 1 when something is found."""
+	"""Look for known faults, and say how to mend each fault. Exits with 1 when a fault is found."""
 	from memora.services.operations import doctor as service
 
 	findings = service.examine()

@@ -1,4 +1,4 @@
-"""How the bench commands run on a site, and how they show what they return."""
+"""Runs bench commands on a site, and shows what the commands return."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ from memora.exceptions import MemoraError
 def on_site(
 	command: Callable[..., Any], show: Callable[[dict[str, Any]], None] | None = None
 ) -> Callable[..., Any]:
-	"""Connects to the bench's --site; shows what the command returns, with --json as one JSON object.
+	"""Runs a command on the bench's --site, and shows what it returns; with --json as one JSON object.
 
 	What is refused is {error}, and the exit code 1.
 	"""
@@ -49,7 +49,7 @@ def on_site(
 
 
 def _show(result: dict[str, Any]) -> None:
-	"""One value a line; a list of objects as a table, after the rest."""
+	"""Prints one value a line. Lists of objects come last, as tables."""
 	tables = {name: value for name, value in result.items() if value and _is_table(value)}
 	values = {name: value for name, value in result.items() if value is not None and not _is_table(value)}
 	width = max(map(len, values), default=0)
@@ -81,7 +81,7 @@ def _text(value: Any) -> str:
 
 
 def _show_table(rows: list[dict[str, Any]]) -> None:
-	"""Numbers to the right, texts to the left."""
+	"""Prints a table. Numbers are aligned to the right, texts to the left."""
 	columns = [[name, *(_text(row[name]) for row in rows)] for name in rows[0]]
 	for column, value in zip(columns, rows[0].values(), strict=True):
 		width = max(map(len, column))
@@ -92,7 +92,7 @@ def _show_table(rows: list[dict[str, Any]]) -> None:
 
 
 def confirm(question: str) -> None:
-	"""Asks on stderr; click's own would write a blank to stdout. Raises Abort unless the answer is yes."""
+	"""Asks on stderr, and raises Abort unless the answer is yes. click's own question would write a blank to stdout."""
 	click.echo(f"{question} [y/N] ", nl=False, err=True)
 	if sys.stdin.readline().strip().lower() not in ("y", "yes"):
 		raise click.Abort
@@ -100,7 +100,7 @@ def confirm(question: str) -> None:
 
 @contextmanager
 def bar(length: int) -> Iterator[Callable[[int], None]]:
-	"""A progress bar on stderr, moved to absolute positions; nothing where stderr is no terminal."""
+	"""Shows a progress bar on stderr, if stderr is a terminal. Yields a function that moves the bar to a position."""
 	if not sys.stderr.isatty():
 		yield lambda position: None
 		return

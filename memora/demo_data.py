@@ -1,6 +1,6 @@
-"""The question set that comes with the app: the capitals of the world's countries.
+"""The questions that come with the app: the capitals of the world's countries.
 
-On any site: `bench memora seed-demo`.
+`bench memora seed-demo` makes these questions on any site.
 """
 
 import csv
@@ -22,7 +22,7 @@ WRONG_OPTIONS = 3
 
 @dataclass(frozen=True)
 class Capital:
-	"""One row of the file. `topic` is the continent, `note` is empty where there is nothing to explain."""
+	"""One row of the file. `topic` is the continent. `note` is empty if there is nothing to explain."""
 
 	question_id: str
 	topic: str
@@ -32,9 +32,9 @@ class Capital:
 
 
 def load_question_set() -> int:
-	"""Makes what is missing of the set and returns how many questions that were; the caller commits.
+	"""Makes the questions that are missing, with their topics and subject. The caller commits.
 
-	What is there stays as it is, also where somebody has edited it since.
+	Returns how many questions were made. Questions that exist stay as they are, even if somebody has edited them.
 	"""
 	by_topic: dict[str, list[Capital]] = {}
 	for row in read_capitals():
@@ -44,7 +44,7 @@ def load_question_set() -> int:
 
 
 def ensure_season() -> str:
-	"""The active season, made where there is none: a year from today; the caller commits."""
+	"""Returns the active season. If there is none, makes one that lasts a year from today. The caller commits."""
 	if active := seasons.get_active_season():
 		return active.name
 	begin = frappe.utils.getdate()
@@ -54,7 +54,7 @@ def ensure_season() -> str:
 
 
 def read_capitals() -> Iterator[Capital]:
-	"""The rows of the file, in order of teaching."""
+	"""Yields the rows of the file, in the order of teaching."""
 	with CAPITALS.open(encoding="utf-8", newline="") as file:
 		for row in csv.DictReader(file):
 			yield Capital(**row)
@@ -90,9 +90,9 @@ def _content(row: Capital, topic_rows: list[Capital]) -> dict[str, Any]:
 
 
 def _options(row: Capital, topic_rows: list[Capital]) -> list[str]:
-	"""The right capital among three of its neighbours, chosen and ordered the same way on every site.
+	"""Returns the right capital and three capitals of the same continent. Choice and order are equal on every site.
 
-	A capital named like its country would give itself away as a wrong option.
+	No wrong option has the name of the country that the question is about: such an option would give itself away.
 	"""
 	others = {r.capital for r in topic_rows if r.capital not in (row.capital, r.country)}
 	wrong = sorted(others, key=lambda capital: _draw(row, "choose", capital))[:WRONG_OPTIONS]
@@ -100,7 +100,7 @@ def _options(row: Capital, topic_rows: list[Capital]) -> list[str]:
 
 
 def _draw(row: Capital, purpose: str, capital: str) -> bytes:
-	"""A lot that the question's id settles; the global random would shuffle anew on every site."""
+	"""Draws a lot that depends on the question's id only. `random` would shuffle differently on every site."""
 	return blake2b(f"{row.question_id}\0{purpose}\0{capital}".encode(), digest_size=8).digest()
 
 

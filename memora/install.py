@@ -1,4 +1,4 @@
-"""What Memora needs of a site besides its DocTypes; runs after installation and after every migrate."""
+"""Sets up a site beyond the DocTypes. Runs after the installation, and in part after every migrate."""
 
 import frappe
 from frappe.installer import update_site_config
@@ -12,7 +12,7 @@ from memora.services.store import layout, partitions, tables
 
 SETTINGS = "Memora Settings"
 MANAGER = "Memora Manager"
-LIST_COLUMNS = {"SRS Write Job": "6"}  # else as many as the desk thinks fit, which are four on most screens
+LIST_COLUMNS = {"SRS Write Job": "6"}  # without a number the desk shows four columns on most screens
 
 
 def after_install() -> None:
@@ -23,7 +23,7 @@ def after_install() -> None:
 
 
 def let_managers_import() -> None:
-	"""Frappe's Data Import is for System Managers alone. Whoever uses it imports what she may create."""
+	"""Lets Memora Managers use Frappe's Data Import. They import only what they may create."""
 	for doctype, rights in (("Data Import", ("read", "write", "create")), ("Data Import Log", ("read",))):
 		for right in rights:
 			add_permission(doctype, MANAGER)
@@ -42,7 +42,7 @@ def after_migrate() -> None:
 
 
 def _keep_lists_light() -> None:
-	"""The desk counts a list's rows and refreshes it on its own, unless told not to: no use on big tables."""
+	"""Tells the desk not to count the rows of lists of big tables, and not to refresh these lists on its own."""
 	switches = ("disable_count", "disable_comment_count", "disable_sidebar_stats", "disable_auto_refresh")
 	for doctype in (*tables.INDEXES, "Review Outbox", "SRS Write Job"):
 		if not frappe.db.exists("List View Settings", doctype):
@@ -52,7 +52,10 @@ def _keep_lists_light() -> None:
 
 
 def _complete_settings() -> None:
-	"""A site that has saved its settings gets the defaults of what came since: without them it could not again."""
+	"""Stores the defaults of settings that are newer than a site's saved settings.
+
+	Without a value for each setting the site could not save its settings again.
+	"""
 	if stored := frappe.db.get_singles_dict(SETTINGS):
 		for field in frappe.get_meta(SETTINGS).fields:
 			if field.default and field.fieldname not in stored:
@@ -60,7 +63,7 @@ def _complete_settings() -> None:
 
 
 def _set_redis_namespace() -> None:
-	"""Keeps sites apart that share one Redis: each but the first puts its name before its keys."""
+	"""Keeps sites apart that share one Redis: each site but the first puts its name in front of its keys."""
 	if frappe.conf.get("srs_redis_namespace") is not None:
 		return
 	own = place(frappe.conf)

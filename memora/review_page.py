@@ -1,4 +1,4 @@
-"""What the learner's page is made of: its first session, its texts, the addresses of its files, its headers."""
+"""Makes the parts of the learner's page: its first session, its texts, the addresses of its files, its headers."""
 
 import json
 from base64 import b64encode
@@ -24,7 +24,10 @@ FIRST_SESSION = 20  # questions
 
 
 def page_data(learner: str, subject: str | None) -> dict[str, Any]:
-	"""What the page's scripts begin with. In Safe Mode `session` may be null and `retry_after` the seconds to wait."""
+	"""Returns the data that the page's scripts begin with.
+
+	In Safe Mode `session` may be null; then `retry_after` has the seconds to wait.
+	"""
 	subjects = get_subjects()
 	subject = subject if subject in subjects else None
 	return {
@@ -50,7 +53,7 @@ def _first_session(learner: str, subject: str | None) -> dict[str, Any]:
 
 
 def as_script_json(value: Any) -> str:
-	"""JSON that can stand in a script element, whatever it holds."""
+	"""Returns JSON that is safe in a script element, whatever the value holds."""
 	text = json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":"))
 	return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
@@ -59,9 +62,10 @@ def as_script_json(value: Any) -> str:
 
 
 def assets() -> dict[str, Any]:
-	"""Addresses of the page's files. Each names its content: servers let browsers keep /assets for a year.
+	"""Returns the addresses of the page's files. Each address has a digest of the file's content.
 
-	Modules import each other by plain names, which the import map turns into such addresses.
+	Servers let browsers keep /assets for a year, so a new content needs a new address. Modules import each other by plain
+	names, and the import map turns the names into addresses.
 	"""
 	modules = {url: versioned for url, versioned in _files() if url.endswith(".js")}
 	return {
@@ -88,7 +92,7 @@ def _files() -> tuple[tuple[str, str], ...]:
 
 
 def set_headers(response: Response | None, request: Request) -> None:
-	"""Frappe's hook after_request: of the learner's page alone."""
+	"""Frappe's hook after_request: sets the headers of the learner's page, and of no other reply."""
 	if not response or not frappe.flags.memora_page:
 		return
 	response.headers["Content-Security-Policy"] = _policy()
@@ -98,7 +102,10 @@ def set_headers(response: Response | None, request: Request) -> None:
 
 
 def _policy() -> str:
-	"""No script runs but the app's own, whatever a question holds; the import map is the one inline script."""
+	"""Returns a policy under which only the app's own scripts run, whatever a question holds.
+
+	The import map is the only inline script.
+	"""
 	import_map = b64encode(sha256(_import_map().encode()).digest()).decode()
 	rules = {
 		"default-src": "'none'",
@@ -118,8 +125,10 @@ def _policy() -> str:
 
 
 def texts() -> dict[str, str]:
-	"""In the language of the request. Numbers and dates are left to the browser. Short words have a context, or
-	their translations would be Frappe's and the other way round."""
+	"""Returns the page's texts in the language of the request. The browser writes numbers and dates.
+
+	Short words have a context: without one, they would share their translations with Frappe's words.
+	"""
 	return {
 		"title": _("Reviews", context="Learner"),
 		"saved": _("Saved", context="Learner"),

@@ -1,8 +1,8 @@
-"""Lists of the three big tables in the desk, kept from reading them whole.
+"""Keeps the desk's lists of tracker, journal and archive from reading whole tables.
 
-Frappe asks the hook permission_query_conditions for each list. A filter by player becomes a range of the primary
-key, in which her rows are neighbours. A list that neither key nor partition bounds is refused once the table
-is big, and the message says what would be right.
+Frappe calls the hook permission_query_conditions for each list. A filter by `player` becomes a range of the primary key:
+a learner's rows are neighbours there. If neither the primary key nor a partition bounds a list, and the table is big, the
+list is refused. The message says how to filter and sort instead.
 """
 
 import json
@@ -15,14 +15,11 @@ from frappe import _
 from memora.exceptions import UnboundedList
 from memora.services.store import row_names, tables
 
-SMALL_ROWS = 200_000  # that a list may read to the end: some tenths of a second
-READ_ALL = (
-	"get_count",
-	"get_group_by_count",
-	"export_query",
-)  # of the desk's requests, those that stop at no page
+SMALL_ROWS = 200_000  # a list may read so many rows, which takes some tenths of a second
+# Requests of the desk that read all rows, not a page of them
+READ_ALL = ("get_count", "get_group_by_count", "export_query")
 BY_NAME = re.compile(r"(`[^`]+`\.)?`?name`?( +(asc|desc))?", re.IGNORECASE)
-BOUNDED_FIELDS = {"season", "name"}  # with which rows come in the order of the primary key
+BOUNDED_FIELDS = {"season", "name"}  # filters under which rows come in the order of the primary key
 
 
 def of_trackers(user: str) -> str:
@@ -38,7 +35,7 @@ def of_archived(user: str) -> str:
 
 
 def _condition(doctype: str) -> str:
-	"""SQL for the list that this request of the desk asks for; empty for any other query. Raises UnboundedList."""
+	"""Returns SQL for the list that this request asks for; empty for other queries. Raises UnboundedList."""
 	request = frappe.form_dict
 	if not getattr(frappe.local, "request", None) or request.get("doctype") != doctype:
 		return ""
@@ -56,7 +53,7 @@ def _condition(doctype: str) -> str:
 
 
 def _is_bounded(request: frappe._dict, filters: list[tuple[str, str, Any]]) -> bool:
-	"""Whether the first rows in the order of the primary key are what is asked for."""
+	"""Says whether a list asks for the first rows in the order of the primary key."""
 	reads_all = frappe.request.path.endswith(READ_ALL)
 	in_order = BY_NAME.fullmatch((request.get("order_by") or "name").strip())
 	is_bounded = {field for field, _op, _value in filters} <= BOUNDED_FIELDS
@@ -64,7 +61,7 @@ def _is_bounded(request: frappe._dict, filters: list[tuple[str, str, Any]]) -> b
 
 
 def _filters(given: Any) -> list[tuple[str, str, Any]]:
-	"""(field, operator, value) of a list's filters, in each of the forms that Frappe takes."""
+	"""Returns (field, operator, value) of each filter, from any of the forms that Frappe accepts."""
 	given = json.loads(given) if isinstance(given, str) else given
 	if isinstance(given, dict):
 		pairs = given.items()

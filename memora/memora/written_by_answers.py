@@ -4,8 +4,11 @@ from frappe.model.document import Document
 
 
 class WrittenByAnswers(Document):
-	"""Rows that learners' answers write. No request creates, changes or deletes one, not even an
-	administrator's: journal, tracker and cache would no longer agree."""
+	"""Rows that only learners' answers write.
+
+	No request may create, change or delete such a row, not even a manager's request: journal, tracker and schedules would
+	no longer agree.
+	"""
 
 	def before_insert(self) -> None:
 		self._refuse_in_request()

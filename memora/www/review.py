@@ -1,4 +1,4 @@
-"""The learner's page, /review: the first session comes with it, the rest is memora/public/js/review."""
+"""The learner's page, /review. The page comes with its first session; its scripts are in memora/public/js/review."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from frappe.sessions import get_csrf_token
 from memora import review_page
 from memora.api.utils import current_learner
 
-no_cache = 1  # Frappe would keep one learner's page for the next
+no_cache = 1  # otherwise Frappe would show one learner's page to the next learner
 sitemap = 0
 
 LOGIN = "/login?redirect-to=/review"
 
 
 def get_context(context: frappe._dict) -> frappe._dict:
-	"""What review.html shows. Guests are sent to log in."""
+	"""Returns what review.html shows. Sends guests to the login page."""
 	if frappe.session.user == "Guest":
 		frappe.local.flags.redirect_location = LOGIN
 		raise frappe.Redirect(302)
@@ -33,5 +33,5 @@ def get_context(context: frappe._dict) -> frappe._dict:
 
 @frappe.whitelist(methods=["GET"])
 def renew_token() -> dict[str, Any]:
-	"""The page's, when its CSRF token is not the session's any more: {user, csrf_token}."""
+	"""Returns {user, csrf_token}, for a page whose CSRF token is no longer the session's."""
 	return {"user": current_learner(), "csrf_token": get_csrf_token()}

@@ -1,4 +1,4 @@
-"""What the reports have in common: filters, columns, charts."""
+"""Shared by the reports: filters, columns, charts."""
 
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -17,14 +17,14 @@ MAX_DAYS = 366  # of a period
 BLUE, GREEN, ORANGE, RED = "#449CF0", "#48BB74", "#ED8936", "#E24C4C"  # as in the workspace's charts
 
 
-Report = tuple[Any, ...]  # what Frappe takes: columns, rows, message, chart, figures above it
+Report = tuple[Any, ...]  # columns, rows, message, chart, and figures above the chart, as Frappe wants them
 Execute = Callable[[dict[str, Any] | None], Report]
 
 
 def refusing(execute: Execute) -> Execute:
-	"""For a report's `execute`: shows what is wrong with the filters beside an empty report.
+	"""Wraps a report's `execute`: an error in the filters is shown beside an empty report.
 
-	Frappe takes a report that raises for one that is slow, and makes it a background report for everybody.
+	Frappe takes a report that raises for a slow report, and makes it a background report for everybody.
 	"""
 
 	@wraps(execute)
@@ -38,7 +38,7 @@ def refusing(execute: Execute) -> Execute:
 
 
 class Period(NamedTuple):
-	"""A season, None where there is none at all, and the first and last of some learning days."""
+	"""A season, and the first and last of some learning days. The season is None if there is no season at all."""
 
 	season: str | None
 	first: date
@@ -50,13 +50,13 @@ class Period(NamedTuple):
 
 
 def get_season(filters: dict[str, Any] | None) -> str | None:
-	"""The filter `season`, by default the active or latest one; raises UnknownSeason."""
+	"""Returns the filter `season`, by default the active or latest season. Raises UnknownSeason."""
 	named = (filters or {}).get("season")
 	return seasons.get_season(named).name if named else seasons.get_latest_season()
 
 
 def get_period(filters: dict[str, Any] | None, days: int) -> Period:
-	"""The filters `season`, `from_date` and `to_date`, by default so many days until today.
+	"""Returns the filters `season`, `from_date` and `to_date`. The default is `days` days up to today.
 
 	Raises InvalidFilter, UnknownSeason.
 	"""
@@ -79,7 +79,7 @@ def _date(field: str, filters: dict[str, Any]) -> date | None:
 
 
 def get_number(field: str, filters: dict[str, Any] | None, default: int) -> int:
-	"""A filter that is a whole number from 1; raises InvalidFilter."""
+	"""Returns a filter that is a whole number from 1. Raises InvalidFilter."""
 	value = (filters or {}).get(field)
 	if value in (None, ""):
 		return default
@@ -91,14 +91,14 @@ def get_number(field: str, filters: dict[str, Any] | None, default: int) -> int:
 def column(
 	fieldname: str, label: str, fieldtype: str = "Int", width: int = 120, **more: Any
 ) -> dict[str, Any]:
-	"""`label` is translated already. A Link names its DocType under `options`."""
+	"""Returns a column. `label` is translated already. A Link names its DocType under `options`."""
 	return {"fieldname": fieldname, "label": label, "fieldtype": fieldtype, "width": width, **more}
 
 
 def chart(
 	kind: str, labels: list[str], datasets: dict[str, list[Any]], *colors: str, **more: Any
 ) -> dict[str, Any]:
-	"""A chart of values by name; without any value other than 0 an empty one, which the desk says is empty."""
+	"""Returns a chart of values by name. If all values are 0 the chart has no data, and the desk says so."""
 	if not any(value for values in datasets.values() for value in values):
 		return {"type": kind, "data": {}}
 	data = [{"name": name, "values": values} for name, values in datasets.items()]
@@ -106,5 +106,5 @@ def chart(
 
 
 def day_label(day: date) -> str:
-	"""Day and month, below a day or the Monday of a week."""
+	"""Returns the day and month that label a day, or the Monday of a week."""
 	return formatdate(day, "d MMM")

@@ -2,4 +2,4 @@ from frappe.model.document import Document
 
 
 class ActivityCount(Document):
-	"""What one fold has counted, until it is added to Daily Activity; see services.activity."""
+	"""Answers that one fold has counted and that are not added to Daily Activity yet; see figures/activity."""

@@ -30,18 +30,18 @@ class AnkiImport(Document):
 
 	@frappe.whitelist(methods=["POST"])
 	def preview(self) -> None:
-		"""Reads the file and notes down what importing it would do. Nothing else changes."""
+		"""Reads the file and notes what importing it would do. Nothing else changes."""
 		self.check_permission("write")
 		importer.preview_import(self)
 
 	@frappe.whitelist(methods=["POST"])
 	def start(self) -> StartedJob:
-		"""Starts the job that imports: {status: queued, job_id}. Raises JobStateError, QueueUnavailable."""
+		"""Starts the job that imports; returns {status: queued, job_id}. Raises JobStateError, QueueUnavailable."""
 		self.check_permission("write")
 		return importer.start_import(self)
 
 	@frappe.whitelist(methods=["POST"])
 	def cancel_import(self) -> None:
-		"""Has the job stop within seconds. What it has imported stays; the next start goes on."""
+		"""Stops the job within seconds. Imported questions stay, and the next start goes on. Raises JobStateError."""
 		self.check_permission("write")
 		importer.cancel_import(self)

@@ -2,4 +2,4 @@ from frappe.model.document import Document
 
 
 class DailyActivity(Document):
-	"""What was answered in a season on a learning day; written by services.activity."""
+	"""The answers of a season on one learning day, counted. Written by figures/activity."""

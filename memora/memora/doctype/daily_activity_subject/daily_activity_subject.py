@@ -2,4 +2,4 @@ from frappe.model.document import Document
 
 
 class DailyActivitySubject(Document):
-	"""The part of a Daily Activity that one subject has."""
+	"""One subject's part of a Daily Activity."""

@@ -2,4 +2,4 @@ from frappe.model.document import Document
 
 
 class DailyLearner(Document):
-	"""That a learner answered on a learning day; kept for some days. See services.activity."""
+	"""Notes that a learner answered on a learning day. Kept for some days; see figures/activity."""

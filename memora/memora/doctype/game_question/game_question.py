@@ -18,7 +18,7 @@ class GameQuestion(Document):
 			self._refuse_repetition()
 
 	def _sanitise(self) -> None:
-		"""Learners' pages show these as HTML; whatever could run there goes, whoever wrote it."""
+		"""Removes everything that could run: learners' pages show these fields as HTML, whoever wrote them."""
 		for field in ("question", "answer", "explanation"):
 			self.set(field, clean(self.get(field)))
 		for option in self.options:
@@ -39,9 +39,9 @@ class GameQuestion(Document):
 			)
 
 	def _refuse_repetition(self) -> None:
-		"""Of a file that is imported twice; in the desk two equal questions may be meant.
+		"""Refuses a question that a file brings a second time. In the desk two equal questions may be meant.
 
-		An ID that is taken would not stop it: Frappe then makes up another.
+		An ID that is taken does not stop the import: Frappe then makes up another ID.
 		"""
 		same = {"topic": self.topic, "question": self.question}
 		known = frappe.db.exists("Game Question", self.name) or frappe.db.get_value("Game Question", same)

@@ -7,10 +7,15 @@ from memora.services.figures import due_forecast
 from memora.services.store import figure_tables, partitions, swap, tables
 from memora.services.store.seasons import canonical_name
 
-# What services write, and nobody else
+# Only services write these fields
 SYSTEM_FIELDS = (
-	*("partition_created", "archive_started_at", "archive_status", "archive_step"),
-	*("archived_at", "archived_records", "jobs"),
+	"partition_created",
+	"archive_started_at",
+	"archive_status",
+	"archive_step",
+	"archived_at",
+	"archived_records",
+	"jobs",
 )
 
 
@@ -49,12 +54,12 @@ class GameSubscriptionSeason(Document):
 			)
 			return
 		self.partition_created = 1
-		# not db_set: it reads the new row as the state before, and the timeline tells of changes that nobody made
+		# db_set would take the new row for the state before, and the timeline would tell of changes that nobody made
 		frappe.db.set_value(self.doctype, self.name, "partition_created", 1, update_modified=False)
 
 	@frappe.whitelist()
 	def create_partitions(self) -> None:
-		"""The form's button for a season whose partitions could not be made; raises PartitionError."""
+		"""Makes the season's missing partitions, for a button of the form. Raises PartitionError."""
 		self.check_permission("write")
 		partitions.heal_season(self.name)
 
@@ -76,17 +81,19 @@ class GameSubscriptionSeason(Document):
 	def after_delete(self) -> None:
 		figure_tables.forget_season(self.name)
 		due_forecast.forget_forecast(self.name)
-		# this transaction has read the tables, so that a drop would wait for it
+		# after the commit, because this transaction has read the tables and a drop would wait for it
 		frappe.db.after_commit.add(self._drop_partitions)
 
 	def _drop_partitions(self) -> None:
 		try:
 			partitions.drop_partition(self.name)
-		except PartitionError as error:  # the season is gone; they are empty, and serve another of its name
+		except (
+			PartitionError
+		) as error:  # the partitions are empty, and a new season of this name will use them
 			frappe.logger("memora").error(f"the partitions of season {self.name} stay: {error}")
 
 	def _keep_system_fields(self) -> None:
-		"""Whatever the caller sent or had read before: as they are in the database, locked by now."""
+		"""Keeps SYSTEM_FIELDS as the database has them, whatever the caller sent or read. The row is locked by now."""
 		stored = self.get_doc_before_save()
 		for field in SYSTEM_FIELDS:
 			self.set(field, stored.get(field) if stored else None)

@@ -2,4 +2,4 @@ from frappe.model.document import Document
 
 
 class MemoraHealth(Document):
-	"""What managers were told last of how the system is. Written by services.health."""
+	"""The status of the system that managers were told last. Written by operations/health."""

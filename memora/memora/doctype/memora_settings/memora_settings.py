@@ -13,11 +13,16 @@ RANGES = {
 	"discrepancy_alert_percent": (0, 100),
 	"safe_mode_user_seconds": (0, 3600),
 	"safe_mode_requests_per_minute": (1, 100_000),
-	**dict.fromkeys(("read_p99_warning_ms", "read_p99_critical_ms"), (1, 60_000)),
-	**dict.fromkeys(("submit_p99_warning_ms", "submit_p99_critical_ms"), (1, 60_000)),
-	**dict.fromkeys(("queue_warning_jobs", "queue_critical_jobs"), (1, 1_000_000)),
-	**dict.fromkeys(("outbox_warning_seconds", "outbox_critical_seconds"), (1, 86_400)),
-	**dict.fromkeys(("redis_memory_warning_percent", "redis_memory_critical_percent"), (1, 100)),
+	"read_p99_warning_ms": (1, 60_000),
+	"read_p99_critical_ms": (1, 60_000),
+	"submit_p99_warning_ms": (1, 60_000),
+	"submit_p99_critical_ms": (1, 60_000),
+	"queue_warning_jobs": (1, 1_000_000),
+	"queue_critical_jobs": (1, 1_000_000),
+	"outbox_warning_seconds": (1, 86_400),
+	"outbox_critical_seconds": (1, 86_400),
+	"redis_memory_warning_percent": (1, 100),
+	"redis_memory_critical_percent": (1, 100),
 }
 
 

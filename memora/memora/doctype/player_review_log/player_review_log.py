@@ -8,7 +8,7 @@ class PlayerReviewLog(WrittenByAnswers):
 		self.name = row_names.journal_name(self.player, self.season, self.submission_id, self.question_id)
 
 	def onload(self) -> None:
-		"""What the form links to: {doctype, name} of the memory, and how many answers the submission has."""
+		"""Gives the form its links: {doctype, name} of the record, and how many answers the submission has."""
 		self.set_onload("memory", memory_view.find_memory(self.player, self.season, self.question_id))
 		answers = journal.count_answers(self.player, self.season, self.submission_id)
 		self.set_onload("submission_answers", answers)

@@ -2,4 +2,4 @@ from memora.memora.written_by_answers import WrittenByAnswers
 
 
 class SafeModeAdmission(WrittenByAnswers):
-	"""One reading admitted in Safe Mode; kept for as long as the limits look back."""
+	"""One reading that Safe Mode has admitted. Kept for as long as the limits look back."""

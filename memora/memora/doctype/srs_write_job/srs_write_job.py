@@ -19,7 +19,7 @@ def _is_like(value: Any, wanted: Any) -> bool:
 	return cstr(wanted).strip("%").lower() in cstr(value).lower()
 
 
-FIELDS = ("name", "status", "player", "season", "not_folded")  # to filter by
+FIELDS = ("name", "status", "player", "season", "not_folded")  # that a list can be filtered by
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 	"=": operator.eq,
 	"!=": operator.ne,
@@ -31,7 +31,7 @@ OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 class SRSWriteJob(Document):
-	"""A view of services.write_queue; nothing of it is stored, nor changed but by retry_write_job."""
+	"""A view of operations/write_queue. Nothing is stored here. Only retry_write_job changes what the view shows."""
 
 	def load_from_db(self) -> None:
 		try:
@@ -44,14 +44,14 @@ class SRSWriteJob(Document):
 
 	@staticmethod
 	def get_list(args: dict[str, Any]) -> list[frappe._dict]:
-		"""Rows with all fields, in write_queue's order whatever `order_by` says. Raises InvalidFilter."""
+		"""Returns rows with all fields, in write_queue's order even if `order_by` is given. Raises InvalidFilter."""
 		start = cint(args.get("start") or args.get("limit_start"))
 		limit = cint(args.get("page_length") or args.get("limit_page_length"))
 		return [_as_row(job) for job in _find(args, max(0, start), limit if limit > 0 else None)]
 
 	@staticmethod
 	def get_count(args: dict[str, Any]) -> int:
-		"""At most write_queue.LOOK_AT_MOST."""
+		"""Returns the number of rows that match, at most write_queue.LOOK_AT_MOST."""
 		return len(_find(args))
 
 	@staticmethod
@@ -88,13 +88,13 @@ def _find(args: dict[str, Any], start: int = 0, limit: int | None = None) -> lis
 
 
 def _require_permission() -> None:
-	"""The desk's list does not look, where a DocType is virtual."""
+	"""Raises PermissionError if the user may not read. Frappe's list does not check this for a virtual DocType."""
 	if not frappe.has_permission(DOCTYPE):
 		frappe.throw(_("No permission for {0}").format(_(DOCTYPE)), frappe.PermissionError)
 
 
 def _parse_filters(given: Any) -> dict[str, list[tuple[str, Any]]]:
-	"""Frappe's filters, as {field: [(operator, value)]}."""
+	"""Returns Frappe's filters as {field: [(operator, value)]}. Raises InvalidFilter."""
 	items = [{key: value} for key, value in given.items()] if isinstance(given, dict) else given
 	filters: dict[str, list[tuple[str, Any]]] = {}
 	for f in (get_filter(DOCTYPE, item) for item in items):
@@ -106,7 +106,7 @@ def _parse_filters(given: Any) -> dict[str, list[tuple[str, Any]]]:
 
 
 def _operand(field: str, operator_: str, value: Any) -> Any:
-	"""A list for `in`, also where the client wrote it with commas."""
+	"""Returns what a filter compares with: for `in` a list, even if the client sent a text with commas."""
 	read = cint if field == "not_folded" else cstr
 	if operator_ not in ("in", "not in"):
 		return read(value)
@@ -138,7 +138,7 @@ def _tell_what_is_missing(page: write_queue.Page) -> None:
 
 
 def _as_row(job: WriteJob) -> frappe._dict:
-	"""With what the desk expects of any document."""
+	"""Returns a job's fields, and the fields that the desk expects of every document."""
 	row = job.as_dict()
 	times = {
 		"creation": row["accepted_at"],

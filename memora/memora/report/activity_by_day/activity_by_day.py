@@ -1,4 +1,4 @@
-"""What learners answered on each day, from Daily Activity."""
+"""Report: how much learners answered on each day, from Daily Activity."""
 
 from typing import Any
 

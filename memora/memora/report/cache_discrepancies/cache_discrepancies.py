@@ -1,4 +1,4 @@
-"""How much of what was compared was wrong in Redis, run by run; from Cache Reconciliation."""
+"""Report: the share of compared records that were wrong in Redis, for each run of Cache Reconciliation."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,10 +20,10 @@ def execute(filters: dict[str, Any] | None = None) -> layout.Report:
 	period = layout.get_period(filters, DAYS)
 	rows = _rows(period, (filters or {}).get("season"))
 	labels = [layout.day_label(row.started_at.date()) for row in reversed(rows)]
-	# the desk rounds the numbers of an axis: of percents, of which these are hundredths, it would show zeros
+	# per 10,000 records: the desk rounds the numbers on an axis, and would round these hundredths of a percent to 0
 	values = [round(CHART_RECORDS * row.discrepancy_rate, 2) for row in reversed(rows)]
 	chart = {"type": "line", "data": {}}
-	if rows:  # a line along zero is what one hopes for
+	if rows:  # a chart even if all values are 0: a line along 0 is the good case
 		datasets = [{"name": _("Discrepancies per 10,000 Records"), "values": values}]
 		chart = {"type": "line", "data": {"labels": labels, "datasets": datasets}, "colors": [layout.RED]}
 	return _columns(), rows, None, chart

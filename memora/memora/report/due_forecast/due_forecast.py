@@ -1,4 +1,4 @@
-"""What falls due in a season on each of the next days, as last computed."""
+"""Report: how many questions fall due in a season on each of the next days, from the last forecast."""
 
 from itertools import accumulate
 from typing import Any

@@ -1,4 +1,4 @@
-"""What each learner of a season knows. Goes through the whole season, in the background."""
+"""Report: how much each learner of a season knows. Goes through the whole season, in the background."""
 
 from typing import Any
 

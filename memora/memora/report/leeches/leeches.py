@@ -1,4 +1,4 @@
-"""Questions that a learner forgets again and again. Goes through the whole season, in the background."""
+"""Report: the questions that learners forget again and again. Goes through the whole season, in the background."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""True retention: how many reviews of a hundred were recalled; by subject, and by week."""
+"""Report: true retention by subject and by week, which is how many reviews of a hundred were recalled."""
 
 from typing import Any
 
