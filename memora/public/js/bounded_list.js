@@ -1,4 +1,4 @@
-// Lists of the big tables show nothing that would have to be counted over all rows: see bounded_lists.py.
+// Lists of the big tables show no counts over all rows: see bounded_lists.py.
 
 for (const doctype of ["Player Memory Tracker", "Player Review Log", "Archived Memory Tracker"]) {
 	frappe.listview_settings[doctype] = {

@@ -1,4 +1,4 @@
-// One memory, live or archived: how it fades, and the answers that led to it.
+// One record, from tracker or archive: its forgetting curve, and the answers that led to it.
 frappe.provide("memora");
 
 {
@@ -10,14 +10,14 @@ frappe.provide("memora");
 
 	memora.show_memory = (frm) => {
 		const { doctype, name } = frm.doc;
-		// a second refresh that runs at once with the first adds none of its own
+		// Frappe may run two refreshes at the same time: the sections must not stand there twice
 		frm.dashboard.parent.find(".memora-curve, .memora-history").closest(".form-dashboard-section").remove();
 		const sections = {
 			curve: $(frm.dashboard.add_section(`<div class="memora-curve"></div>`, __("Forgetting Curve"))),
 			history: $(frm.dashboard.add_section(`<div class="memora-history"></div>`, __("Answers"))),
 		};
 		frm.dashboard.show();
-		// these rows have no owner, and Frappe would name whoever looks
+		// these rows have no owner, and Frappe would name the user who looks at the form
 		frm.page.sidebar.find(".created-by, .modified-by").hide();
 		frappe.call({ method: METHOD, args: { doctype, name }, type: "GET" }).then(({ message }) => {
 			if (frm.doc.name !== name || !sections.curve[0].isConnected) return;
@@ -28,7 +28,7 @@ frappe.provide("memora");
 
 	function draw_curve(parent, { days, recall, today, due, desired_retention }) {
 		const shares = recall.map(percent);
-		// a bar on the one day that is marked
+		// a bar on the marked day, and none on the others
 		const mark = (day) => days.map((other, i) => (other === day ? shares[i] : 0));
 		const datasets = [{ name: __("Recall"), chartType: "line", values: shares }];
 		const colors = ["blue"];
@@ -96,6 +96,6 @@ frappe.provide("memora");
 			<td>${format_number(answer.stability_after, null, 1)}</td></tr>`;
 	}
 
-	// short, so that neighbours on an axis do not overlap
+	// short, so that labels on an axis do not overlap
 	const axis_date = (text) => moment(text).format("D MMM");
 }

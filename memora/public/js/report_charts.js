@@ -1,15 +1,15 @@
-// Charts of Memora's reports. Frappe's report page writes 100 as "100.00" on an axis, and prints the label of each
-// day, one over the other.
+// Charts of Memora's reports. Frappe's report page writes 100 as "100.00" on an axis, and prints a label for each day, so
+// that labels overlap.
 frappe.provide("memora");
 
 {
 	const AXES = {
-		xIsSeries: 1, // leaves out the labels that there is no room for
+		xIsSeries: 1, // leaves out labels for which there is no room
 		shortenYAxisNumbers: 1,
 		numberFormatter: (value) => format_number(value, null, Number.isInteger(value) ? 0 : 1),
 	};
 
-	// For the `onload` of a report. The report page is the same object for all reports: others keep Frappe's axes.
+	// For the `onload` of a report. All reports share one page object: reports of other apps must keep Frappe's axes.
 	memora.draw_plain_axes = (report) => {
 		report.render_chart = function (options) {
 			const is_ours = this.report_doc.module === "Memora";

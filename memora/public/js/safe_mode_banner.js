@@ -1,4 +1,4 @@
-// Tells managers in the desk while Redis is not there.
+// Tells managers in the desk while Redis can't be reached.
 frappe.provide("memora");
 
 memora.SAFE_MODE_POLL_MS = 30000;
@@ -24,7 +24,7 @@ memora.look_for_safe_mode = () => {
 	frappe
 		.xcall("memora.api.utils.get_safe_mode")
 		.then(memora.show_safe_mode)
-		.catch(() => {}); // the server may be going down, too; the next look will tell
+		.catch(() => {}); // the server may be down, too: the next look will tell
 };
 
 $(document).on("app_ready", () => {

@@ -21,7 +21,7 @@ frappe.ui.form.on("Anki Import", {
 	},
 
 	file(frm) {
-		// what was found is of another file
+		// the decks, problems and sample belong to another file
 		for (const table of ["decks", "problems"]) frm.clear_table(table);
 		frm.set_value("sample", "");
 		frm.refresh_fields();
@@ -34,7 +34,7 @@ function add_buttons(frm) {
 	if (is_busy) frm.add_custom_button(__("Cancel Import"), () => call(frm, "cancel_import"));
 	else frm.add_custom_button(__("Preview"), () => call(frm, "preview"));
 	if (frm.doc.status === "Queued") return;
-	// also while it runs, for one whose worker has died: the server knows
+	// also shown while an import runs, because its worker may have died: the server checks that
 	const start = frm.add_custom_button(is_busy ? __("Go On") : __("Start Import"), () => call(frm, "start"));
 	if (frm.doc.sample && !is_busy) start.removeClass("btn-default").addClass("btn-primary");
 }
@@ -45,7 +45,7 @@ async function call(frm, method) {
 	frm.reload_doc();
 }
 
-// Asks instead of being told, so that progress is seen without socket.io and after a reload.
+// Asks the server again and again, so that progress is seen without socket.io and after a reload.
 function watch(frm) {
 	frm.disable_save();
 	show_progress(frm, frm.doc);

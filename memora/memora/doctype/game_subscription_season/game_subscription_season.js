@@ -1,6 +1,6 @@
-// Where a season stands, and what may be done with it. The server says both, and decides again when it is done.
+// Shows where a season stands and what may be done with it. The server says both, and checks again before it does anything.
 
-const POLL_MS = 2000; // while something is going on, since realtime may not be there
+const POLL_MS = 2000; // between looks while something is going on, because realtime may not work
 
 const ACTIONS = {
 	create_partitions: { label: __("Create Partitions"), run: create_partitions },
@@ -22,10 +22,10 @@ frappe.ui.form.on("Game Subscription Season", {
 	refresh(frm) {
 		clearTimeout(frm.memora_timer);
 		if (frm.is_new()) return;
-		// after the first save Frappe runs two refreshes at once, and both get here
+		// after the first save Frappe runs two refreshes at the same time: the section must not stand there twice
 		frm.memora_section?.closest(".form-dashboard-section").remove();
 		frm.memora_section = $(frm.dashboard.add_section("", __("State")));
-		frm.memora_actions = null; // a refresh takes the buttons away
+		frm.memora_actions = null; // a refresh removes the buttons
 		look_again(frm, 0);
 	},
 });
@@ -44,7 +44,7 @@ function look(frm) {
 			if (frm.doc.name !== name) return;
 			show(frm, state);
 			if (state.is_busy) look_again(frm, POLL_MS);
-			// what services have written since: the form shows it, too
+			// services have written to the document meanwhile: the form must show that
 			else if (frm.memora_was_busy && !frm.is_dirty()) frm.reload_doc();
 			frm.memora_was_busy = state.is_busy;
 		});
@@ -80,7 +80,7 @@ const number = (value) => format_number(value || 0, null, 0);
 // {0} in `many` is the number
 const counted = (count, one, many) => (count === 1 ? one : many.replace("{0}", number(count)));
 const day = (value) => frappe.datetime.str_to_user(value.slice(0, 10));
-// read from left to right in every language
+// dates are read from left to right in every language
 const when = (value) => `<bdi dir="ltr">${frappe.datetime.str_to_user(value)}</bdi>`;
 const fact = (label, value) =>
 	`<div class="d-flex justify-content-between small mb-1" style="gap: 8px">
@@ -94,7 +94,7 @@ function bar(kind, { percent, is_running, error }, text) {
 		: error || percent < 100
 			? "bg-warning"
 			: "bg-success";
-	const width = Math.max(percent, 2); // so that there is something to be seen
+	const width = Math.max(percent, 2); // so that the bar can be seen at 0 %
 	return `<div class="memora-progress my-2" data-kind="${kind}">
 		<div class="progress"><div class="progress-bar ${style}" role="progressbar" style="width: ${width}%"
 			aria-valuenow="${Math.floor(percent)}" aria-valuemin="0" aria-valuemax="100"></div></div>
@@ -162,7 +162,7 @@ function running(job, label) {
 	return texts[job?.status] ? fact(label, texts[job.status]) : "";
 }
 
-// What may be done. Each shows first what it would do; a refusal is the server's, and shown as Frappe shows it.
+// The actions. Each action first shows what it would do. The server may refuse, and Frappe shows the refusal.
 
 function create_partitions(frm, { tables }) {
 	const missing = Object.keys(tables).filter((doctype) => !tables[doctype]);
@@ -241,7 +241,7 @@ const dry_run = (frm, method) =>
 
 function start(frm, method, values = {}) {
 	return frappe.call({ method: `memora.${method}`, args: { season: frm.doc.name, ...values } }).then(() => {
-		frm.memora_was_busy = true; // even if it should have ended before the next look
+		frm.memora_was_busy = true; // even if the job has ended before the next look
 		look_again(frm, 0);
 	});
 }

@@ -10,7 +10,7 @@ frappe.listview_settings["Game Subscription Season"] = {
 	],
 	hide_name_column: true,
 
-	// Also what stands beside the title of the form
+	// Frappe shows this beside the title of the form, too
 	get_indicator(doc) {
 		const today = frappe.datetime.get_today();
 		if (doc.archived_at) return [__("Archived", null, "Memora"), "gray", "archived_at,is,set"];

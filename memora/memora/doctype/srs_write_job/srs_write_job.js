@@ -1,7 +1,7 @@
 frappe.ui.form.on("SRS Write Job", {
 	refresh(frm) {
 		frm.disable_form();
-		frm.page.sidebar.hide(); // no table, so no tags, shares and assignments
+		frm.page.sidebar.hide(); // tags, shares and assignments need a table, and this DocType has none
 		if (["parked", "failed", "waiting"].includes(frm.doc.status)) {
 			frm.add_custom_button(__("Retry"), () => retry(frm));
 		}

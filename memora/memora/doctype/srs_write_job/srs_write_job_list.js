@@ -2,7 +2,7 @@ frappe.listview_settings["SRS Write Job"] = {
 	hide_name_column: true,
 
 	onload(listview) {
-		// its filters and the order are SQL's, and there is no table
+		// the sidebar's filters and the sort selector need SQL, and this DocType has no table
 		listview.page.sidebar.hide();
 		listview.sort_selector.wrapper.hide();
 		listview.page.add_actions_menu_item(__("Retry"), () => retry_checked(listview));
@@ -12,7 +12,7 @@ frappe.listview_settings["SRS Write Job"] = {
 async function retry_checked(listview) {
 	let queued = 0;
 	for (const name of listview.get_checked_items(true)) {
-		// what can't be retried says so itself, and does not stop the others
+		// if a job can't be retried, Frappe shows why; the other jobs are retried
 		await frappe.xcall("memora.api.srs.retry_write_job", { name }).then(
 			() => queued++,
 			() => {},

@@ -7,7 +7,7 @@ frappe.query_reports["Due Forecast"] = {
 	},
 };
 
-// A job does it, since it takes some seconds in a large season; then the report shows the new one.
+// Starts a job, because a forecast takes some seconds in a large season. Then the report shows the new forecast.
 async function compute(report) {
 	const season =
 		report.get_filter_value("season") ||

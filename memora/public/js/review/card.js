@@ -1,4 +1,4 @@
-// One question: choices, or reveal and grade oneself.
+// One question: the learner chooses an option, or reveals the answer and grades herself.
 
 import { el, icon } from "./dom.js";
 import { sanitised } from "./sanitise.js";
@@ -6,11 +6,11 @@ import { isRight } from "./sitting.js";
 import { days, t } from "./texts.js";
 
 const RIGHT = 4;
-const WRONG = 1; // what the server takes `is_correct` for
-const LONGEST_MS = 24 * 60 * 60 * 1000; // what the server takes
+const WRONG = 1; // RIGHT and WRONG are the qualities that the server takes `is_correct` for
+const LONGEST_MS = 24 * 60 * 60 * 1000; // the longest time that the server accepts
 
-// `onAnswer(quality, responseTimeMs)` is called once; `onNext()` when the learner is done with the card;
-// `say(text)` speaks to who can't see it.
+// Shows a card. Calls `onAnswer(quality, responseTimeMs)` once, and `onNext()` when the learner is done with the card.
+// `say(text)` speaks to learners who can't see the card.
 export function showCard(place, card, { isLesson, onAnswer, onNext, say }) {
 	const { question } = card;
 	const shownAt = performance.now();
@@ -103,7 +103,7 @@ function showReveal(body, card, took, handlers) {
 	body.replaceChildren(el("div", { class: "actions" }, button));
 }
 
-// In practice there is nothing to schedule: again, or good.
+// Practice moves no date, so it needs two grades only: again, or good.
 function gradeButtons({ question, practice }, answerTook, { onAnswer, onNext }) {
 	const grades =
 		practice || !question.preview ? { Again: { quality: WRONG }, Good: { quality: RIGHT } } : question.preview;

@@ -1,4 +1,4 @@
-// Elements without innerHTML. Texts become text nodes: only sanitise.js turns HTML into elements.
+// Makes elements without innerHTML. Texts become text nodes: only sanitise.js turns HTML into elements.
 
 export function el(name, attributes = {}, ...children) {
 	const element = document.createElement(name);
@@ -20,7 +20,7 @@ const PATHS = {
 	key: "M14 10a4 4 0 1 0-3.2 3.92L13 16h2v2h3v-3l-4.2-3.4A4 4 0 0 0 14 10z",
 };
 
-// A drawing of one line; decoration, so that screen readers pass over it.
+// Draws an icon. Icons are decoration, so screen readers leave them out.
 export function icon(name, className = "icon") {
 	const space = "http://www.w3.org/2000/svg";
 	const svg = document.createElementNS(space, "svg");

@@ -1,5 +1,5 @@
-// Space or Enter goes on, digits choose, arrows move between what can be chosen. By the keys' places, since an
-// Arabic keyboard writes other digits.
+// The keyboard: Space or Enter goes on, digits choose, arrows move between choices. Digits go by the place of the key,
+// because an Arabic keyboard writes other digits.
 
 export function listen() {
 	addEventListener("keydown", (event) => {

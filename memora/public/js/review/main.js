@@ -11,7 +11,7 @@ import { Sitting } from "./sitting.js";
 import { Store } from "./store.js";
 import { speak, t } from "./texts.js";
 
-const RETRY_MS = 10000; // to look for the network, besides the browser's own notice
+const RETRY_MS = 10000; // between tries to reach the server; the browser's `online` event also starts a try
 
 const byId = (id) => document.getElementById(id);
 const start = JSON.parse(byId("start").textContent);
@@ -27,7 +27,7 @@ let stopWaiting = () => {};
 
 function showReviews(session) {
 	if (!session.season) return showMessage(session.message);
-	if (session.season !== outbox.season) return location.reload(); // a new one has begun
+	if (session.season !== outbox.season) return location.reload(); // a new season has begun
 	byId("degraded").hidden = !session.is_degraded;
 	const questions = fresh(session.questions);
 	if (questions.length) return begin(questions, session.total_due - questions.length);
@@ -36,7 +36,7 @@ function showReviews(session) {
 	offerLesson();
 }
 
-// Without those that were answered before the server knew of it, and those that show nothing.
+// Leaves out questions that are answered, even if the server does not know yet, and questions that show nothing.
 function fresh(questions) {
 	const answered = outbox.answered();
 	return questions.filter((question) => !answered.has(question.question_id) && isShown(question.question));
@@ -49,7 +49,7 @@ async function load(read, show) {
 	sitting = null;
 	place.setAttribute("aria-busy", "true");
 	try {
-		await outbox.flush(); // what is not stored yet would be asked again
+		await outbox.flush(); // the server would ask a question again if its answer is not stored yet
 		const readFor = subject;
 		const session = await read();
 		if (readFor === subject) show(session);
@@ -68,7 +68,7 @@ async function offerLesson() {
 		if (!questions.length || shown !== place.firstElementChild) return;
 		offer(place, { text: t("learn_new"), onclick: () => begin(questions, 0, true) });
 	} catch {
-		// an offer, no more
+		// a lesson is only an offer: without it the screen stays as it is
 	}
 }
 
@@ -110,7 +110,7 @@ async function finish(more) {
 		else if (session.next_due) tell(place, nextReviews(session.next_due));
 		offerLesson();
 	} catch {
-		if (shown === place.firstElementChild) offer(place, goOn); // which will say what is in the way
+		if (shown === place.firstElementChild) offer(place, goOn); // going on will show what is in the way
 	}
 }
 

@@ -1,17 +1,17 @@
-// An answer is kept on the device first and goes to the server until that has acknowledged it. It carries its
-// submission_id from the beginning, so that however often it is sent, it counts once.
+// Keeps each answer on the device first, and sends the answer to the server until the server has acknowledged it. An answer
+// has its submission_id from the beginning, so an answer that is sent several times counts once.
 
 import { RateLimited, Refused, SignedOut, Unreachable } from "./server.js";
 
 const FIRST_PAUSE_MS = 2000;
 const LONGEST_PAUSE_MS = 60000;
-const JUST_SENT_MS = 60000; // a session may have been read before they were stored
+const JUST_SENT_MS = 60000; // the server may have read a session before it stored these answers
 const SEASON_CLOSED = new Set(["NoActiveSeason", "SeasonStateError"]);
 
 let serial = 0;
 
 export class Outbox {
-	// `onChange` is called whenever what waits, or why, has changed.
+	// `onChange` is called when the waiting answers change, or the reason why they wait.
 	constructor(server, store, season, onChange) {
 		Object.assign(this, { server, store, season, onChange });
 		this.trouble = ""; // "", "offline", "signed-out" or "closed"
@@ -24,13 +24,13 @@ export class Outbox {
 		document.addEventListener("visibilitychange", () => document.hidden || this.flush());
 	}
 
-	// Answers of this season that the server does not have yet; of all where there is no season to send them to.
+	// Returns the answers of this season that the server does not have yet. Without an active season, of all seasons.
 	waiting() {
 		const answers = this.store.all("answer");
 		return this.season ? answers.filter((answer) => answer.season === this.season) : answers;
 	}
 
-	// The questions whose answers wait, or have just been sent: no longer due, whatever a session says.
+	// Returns the questions whose answers wait or have just been sent. A session may still list them as due.
 	answered() {
 		const sent = this.store.all("sent");
 		for (const answer of sent) if (answer.at < Date.now() - JUST_SENT_MS) this.store.remove("sent", answer);
@@ -45,13 +45,13 @@ export class Outbox {
 		return answer;
 	}
 
-	// Those of seasons that are over: no endpoint takes them any more.
+	// Sets aside the answers of seasons that are over: no endpoint accepts these answers any more.
 	setOldAside() {
 		for (const answer of this.store.all("answer"))
 			if (this.season && answer.season !== this.season) this.setAside(answer, "");
 	}
 
-	// Sends what waits; resolves when all is sent or something is in the way. One run at a time.
+	// Sends the answers that wait. Resolves when all are sent, or when something is in the way. One run at a time.
 	flush() {
 		if (!this.season) return Promise.resolve();
 		if (this.running) {
@@ -97,7 +97,7 @@ export class Outbox {
 		this.store.remove("answer", answer);
 	}
 
-	// Whether the answers behind this one have to wait, too.
+	// Handles an error. Says whether the answers behind this answer have to wait, too.
 	stopsAt(error, answer) {
 		if (error instanceof SignedOut) this.trouble = "signed-out";
 		else if (error instanceof Refused && SEASON_CLOSED.has(error.type)) this.trouble = "closed";
@@ -114,15 +114,15 @@ export class Outbox {
 		this.pauseMs = Math.min(this.pauseMs * 2, LONGEST_PAUSE_MS);
 	}
 
-	// It can't be accepted: out of the way of the others, and the learner is told.
+	// Sets aside an answer that the server does not accept. The answers behind it can be sent, and the learner is told.
 	setAside(answer, reason) {
 		this.store.put("aside", { ...answer, reason });
 		this.store.remove("answer", answer);
 	}
 }
 
-// Of several tabs one sends. Without the lock (pages that are not served over HTTPS have none) two may send the
-// same answer, of which the server takes one.
+// Lets only one of several tabs send. Pages that are not served over HTTPS have no such lock: there two tabs may send one
+// answer, and the server counts it once.
 function alone(name, action) {
 	return navigator.locks ? navigator.locks.request(name, action) : action();
 }

@@ -1,5 +1,6 @@
-// Question content is HTML, and a host app may deliver any. It is parsed in a document of its own, where nothing
-// loads or runs, and rebuilt from what is listed here: an element that is not listed leaves its text behind.
+// Cleans the HTML of questions, because a host app may deliver any HTML. The HTML is parsed in a document of its own, where
+// nothing loads or runs, and rebuilt from the elements and attributes that are listed here. An element that is not listed
+// leaves its text behind.
 
 const TAGS = new Set(
 	(
@@ -8,7 +9,7 @@ const TAGS = new Set(
 		"tfoot th thead time tr tt u ul var wbr audio"
 	).split(" "),
 );
-// Their text is no text for readers.
+// These elements go with their text, which is not for readers.
 const DROPPED = new Set(
 	"script style template noscript iframe object embed svg math title head link meta base form textarea select".split(
 		" ",
@@ -24,7 +25,7 @@ export function sanitised(html) {
 	return fragment;
 }
 
-// Whether content shows anything at all.
+// Says whether HTML shows anything at all.
 export function isShown(html) {
 	const fragment = sanitised(html);
 	return Boolean(fragment.textContent.trim() || fragment.querySelector("img, audio"));

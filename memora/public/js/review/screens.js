@@ -1,9 +1,9 @@
-// What there is to see where no question is: the end of a sitting, nothing due, put off, no season, no network.
+// The screens without a question: the end of a sitting, nothing due, a wait in Safe Mode, no season, no network.
 
 import { el, icon } from "./dom.js";
 import { moment, number, t } from "./texts.js";
 
-// Replaces what is shown; actions are [{text, onclick} or {text, href}], the first one is the main one.
+// Shows a screen instead of what is shown. `actions` are [{text, onclick} or {text, href}]; the first is the main action.
 export function showScreen(place, { picture, title, lines = [], actions = [], extra = "", tone = "" }) {
 	const heading = el("h2", { tabindex: "-1" }, title);
 	const buttons = actions.map((action, index) => button(action, index === 0));
@@ -27,7 +27,7 @@ export function tell(place, line) {
 	place.querySelector(".screen .actions")?.before(el("p", { role: "status" }, line));
 }
 
-// Adds a choice to the screen that is shown, once it is known that there is one.
+// Adds an action to the screen that is shown, for actions that become known later.
 export function offer(place, action) {
 	const actions = place.querySelector(".screen .actions");
 	actions?.append(button(action, !actions.children.length));
@@ -68,7 +68,7 @@ export function showCaughtUp(place, nextDue) {
 	});
 }
 
-// Counts down and then calls back; returns what stops it.
+// Counts down and then calls `onEnd`. Returns a function that stops the countdown.
 export function showWait(place, seconds, onEnd) {
 	const count = el("p", { class: "countdown", role: "timer" });
 	showScreen(place, { picture: "pause", title: t("busy"), lines: [t("busy_more")], extra: count });

@@ -1,8 +1,8 @@
-// The server's endpoints. Whatever goes wrong becomes one of the errors below.
+// Calls the server's endpoints. Every failure becomes one of the errors below.
 
 const TIMEOUT_MS = 20000;
 
-// No answer, or none that can be relied upon: try again, after `retryAfter` seconds if that is set.
+// No reply, or no reply that can be trusted. Try again; if `retryAfter` is set, after so many seconds.
 export class Unreachable extends Error {
 	constructor(retryAfter = 0) {
 		super("unreachable");
@@ -10,7 +10,7 @@ export class Unreachable extends Error {
 	}
 }
 
-// Nobody is signed in, or somebody else.
+// Nobody is signed in, or somebody else is.
 export class SignedOut extends Error {}
 
 // Safe Mode: too many readers. Read again after `seconds`.
@@ -21,7 +21,7 @@ export class RateLimited extends Error {
 	}
 }
 
-// The server has understood, and says no: `type` is the name of its error.
+// The server has understood the call and refuses it. `type` is the name of the server's error.
 export class Refused extends Error {
 	constructor(type, message) {
 		super(message || type);
@@ -56,7 +56,7 @@ export class Server {
 		}
 	}
 
-	// The token goes with the session: whoever signs in again gets another one.
+	// Fetches the token of a new session: a learner who signs in again gets another token.
 	async renewToken() {
 		const { user, csrf_token } = await this.get("memora.www.review.renew_token", {});
 		if (user !== this.user) throw new SignedOut();
@@ -95,7 +95,7 @@ export class Server {
 			Accept: "application/json",
 			"Content-Type": "application/json",
 			"X-Frappe-CSRF-Token": this.token,
-			// should another tab have signed somebody else in, the server refuses to mix the two
+			// if somebody else has signed in, in another tab, the server refuses to mix the two learners
 			"X-Memora-Learner": encodeURIComponent(this.user),
 		};
 	}

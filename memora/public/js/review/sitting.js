@@ -1,4 +1,5 @@
-// One sitting: its questions in order. What was answered wrong comes again at the end, as practice, until it is right.
+// One sitting: its questions in order. A question that was answered wrong comes again at the end, as practice, until the
+// answer is right.
 
 export const isRight = (quality) => quality >= 3;
 
@@ -11,17 +12,17 @@ export class Sitting {
 		this.rightAtOnce = 0;
 	}
 
-	// The card to show, undefined at the end.
+	// Returns the card to show; undefined at the end.
 	get card() {
 		return this.cards[0];
 	}
 
-	// How many questions have been answered right in the end: never goes back.
+	// Returns how many questions are done, which means answered right in the end. This number never falls.
 	get done() {
 		return this.size - new Set(this.cards.map((card) => card.question.question_id)).size;
 	}
 
-	// The card that is shown has been answered.
+	// Takes the answer to the card that is shown.
 	answer(quality) {
 		const { question, practice } = this.cards.shift();
 		if (!practice) this.answered += 1;
@@ -29,7 +30,7 @@ export class Sitting {
 		if (!isRight(quality)) this.cards.push({ question, practice: true });
 	}
 
-	// Answered in another tab; the card that is shown stays.
+	// Drops a question that was answered in another tab. The card that is shown stays.
 	drop(questionId) {
 		const before = this.cards.length;
 		this.cards = this.cards.filter(

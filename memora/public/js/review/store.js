@@ -1,15 +1,15 @@
-// Answers on this device, one entry each, so that two tabs never write over each other's. An entry's key names
-// learner and season: nobody else's answers are ever looked at.
+// Answers on this device. Each answer has an entry of its own, so two tabs never overwrite each other's answers. An entry's
+// key names the learner and the season: the answers of other learners are never read.
 
 const PREFIX = "memora";
 
 export class Store {
 	constructor(user) {
 		this.user = user;
-		this.memory = new Map(); // where the browser gives no storage: then until the page is closed
+		this.memory = new Map(); // for a browser without storage: keeps answers until the page is closed
 	}
 
-	// Answers of a kind, "answer", "sent" or "aside", of all this learner's seasons, in the order given.
+	// Returns answers of a kind ("answer", "sent" or "aside") from all seasons of this learner, in the order of answering.
 	all(kind) {
 		const prefix = this.key(kind) + ":";
 		const entries = this.keys()
@@ -33,11 +33,11 @@ export class Store {
 		try {
 			localStorage.removeItem(key);
 		} catch {
-			// it was in memory
+			// the answer was in memory only
 		}
 	}
 
-	// Calls back with an answer that another tab has put there, or null where it changed something else of ours.
+	// Calls back when another tab changes this learner's answers: with an answer that the tab has added, or else with null.
 	watch(callback) {
 		addEventListener("storage", ({ key, newValue }) => {
 			if (!key?.startsWith(this.key("answer")) && !key?.startsWith(this.key("aside"))) return;

@@ -1,4 +1,4 @@
-// What a learner reads, in her language. The page brings the texts; Intl knows how numbers and days are said.
+// The texts that a learner reads, in her language. The page brings the texts; Intl writes numbers and days.
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
@@ -16,11 +16,11 @@ function known(code) {
 	try {
 		return Intl.NumberFormat.supportedLocalesOf(code)[0];
 	} catch {
-		return undefined; // then the browser's own
+		return undefined; // Intl then takes the browser's language
 	}
 }
 
-// The text of that name; {0}, {1} … are filled in, numbers as the language writes them.
+// Returns a text by its name. Fills in {0}, {1} …; numbers are written as the language writes them.
 export function t(name, ...values) {
 	return texts[name].replace(/\{(\d)\}/g, (_whole, index) => shown(values[index]));
 }
@@ -33,15 +33,15 @@ export function number(value) {
 	return new Intl.NumberFormat(language).format(value);
 }
 
-// Days as people say them: days up to two months, then months, then years.
+// Writes a number of days as people say it: in days up to two months, then in months, then in years.
 export function days(count) {
 	const [value, unit] = count < 60 ? [count, "day"] : count < 365 ? [count / 30.44, "month"] : [count / 365.25, "year"];
 	const digits = { maximumFractionDigits: unit === "day" ? 0 : 1 };
 	return new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "short", ...digits }).format(value);
 }
 
-// "2026-11-24 04:00:00" is the clock of the school, whatever zone the phone is set to: "tomorrow at 4:00 AM" or
-// "Tuesday, November 24 at 4:00 AM".
+// Writes "2026-11-24 04:00:00" as "tomorrow at 4:00 AM" or "Tuesday, November 24 at 4:00 AM". The time is that of the
+// school's clock, whatever time zone the phone is set to.
 export function moment(siteTime) {
 	const time = { hour: "numeric", minute: "2-digit" };
 	const day = nearDay(siteTime.slice(0, 10));
@@ -54,7 +54,7 @@ function clock(siteTime, parts) {
 	return new Intl.DateTimeFormat(language, { ...parts, timeZone: "UTC" }).format(date);
 }
 
-// "today" or "tomorrow"; null for any other day, or when the browser does not know the school's time zone.
+// Returns "today" or "tomorrow"; null for any other day, and if the browser does not know the school's time zone.
 function nearDay(day) {
 	try {
 		const today = new Intl.DateTimeFormat("sv-SE", { timeZone: schoolZone }).format(new Date()); // 2026-11-23
