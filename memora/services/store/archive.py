@@ -71,7 +71,8 @@ def flag_older(season: str, cutoff: datetime) -> int:
 def delete_flagged(season: str) -> int:
 	"""Deletes the flagged rows and returns how many.
 
-	If all rows of the season are flagged, deletes them at once.
+	If every row of the season is flagged, empties the partition at once; else deletes in bounded
+	transactions.
 	"""
 	_active, archived, eligible = count_records(season)
 	if eligible < archived:

@@ -52,9 +52,10 @@ def learner_lock(learner: str) -> Iterator[None]:
 
 @contextmanager
 def named_lock(name: str, wait_seconds: int) -> Iterator[bool]:
-	"""Takes a lock of which this site has one, across all hosts. Yields whether this connection got the lock.
+	"""Takes a lock that one connection of this site can hold at a time, across all hosts.
 
-	The lock ends with its connection, so a process that dies keeps no lock.
+	Yields whether this connection got the lock. The lock ends with its connection, so a process that dies
+	keeps no lock.
 	"""
 	key = _lock_key(name)
 	is_mine = bool(frappe.db.sql("SELECT GET_LOCK(%s, %s)", (key, wait_seconds))[0][0])

@@ -120,8 +120,8 @@ def insert_counts(sums: Sums, now: datetime) -> None:
 def insert_learners(learners: Iterable[tuple[str, str, str]], now: datetime) -> None:
 	"""Notes which learners answered: (season, learning day as ISO text, learner). The caller commits.
 
-	Folds that have a learner in common wait for each other here. All folds insert in one order, so none
-	deadlock.
+	Folds that have a learner in common wait for each other here. All folds insert in one order, so they
+	can't deadlock.
 	"""
 	rows = [(_learner_row_name(*key), key[1], key[0], key[2], now) for key in learners]
 	database.insert(LEARNER_SQL, sorted(rows), LEARNER_TAIL_SQL)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 class MemoryRecord:
 	"""A tracker row without learner and season.
 
-	Datetimes are naive site time; `creation` is the first answer's.
+	Datetimes are naive site time; `creation` is the time of the first answer.
 	"""
 
 	question_id: str

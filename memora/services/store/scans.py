@@ -50,13 +50,13 @@ def get_due_by_day(
 def get_leeches(
 	season: str, share: dict[str, str], lapses: int, subject: str | None, limit: int
 ) -> list[tuple[Any, ...]]:
-	"""Returns rows of LEECHES_SQL: the records of a share of the learners with the most lapses."""
+	"""Returns rows of LEECHES_SQL: the records with the most lapses, of a share of the learners."""
 	values = {"season": season, **share, "lapses": lapses, "subject": subject, "limit": limit}
 	return list(frappe.db.sql(LEECHES_SQL, values))
 
 
 def count_leeches(season: str, share: dict[str, str], lapses: int, subject: str | None) -> dict[str, int]:
-	"""Returns {subject: number of records with at least so many lapses} of a share of the learners."""
+	"""Returns {subject: number of records with at least `lapses` lapses} of a share of the learners."""
 	values = {"season": season, **share, "lapses": lapses, "subject": subject}
 	return dict(frappe.db.sql(LEECH_COUNTS_SQL, values))
 
