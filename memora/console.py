@@ -20,7 +20,7 @@ def on_site(
 ) -> Callable[..., Any]:
 	"""Runs a command on the bench's --site, and shows what it returns; with --json as one JSON object.
 
-	What is refused is {error}, and the exit code 1.
+	If the command is refused, the result is {error} and the exit code is 1.
 	"""
 
 	@wraps(command)

@@ -1,6 +1,6 @@
 """The questions that come with the app: the capitals of the world's countries.
 
-`bench memora seed-demo` makes these questions on any site.
+`bench memora seed-demo` makes the questions on any site.
 """
 
 import csv

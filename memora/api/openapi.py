@@ -32,7 +32,7 @@ Endpoint = Callable[..., Any]
 
 COMMAND = "./dev bench memora openapi"
 LEARNER, MANAGER, MONITOR = "learner", "manager", "monitor"
-# Only the desk calls these. They may change with the desk, so the document leaves them out.
+# Only the desk calls these modules. They may change with the desk, so the document leaves them out.
 DESK_ALONE = {"memora.api.desk", "memora.api.cards"}
 GUARDS = {"require_manager": MANAGER, "require_monitor": MONITOR}
 
@@ -185,7 +185,7 @@ def role_of(endpoint: Endpoint) -> str:
 	return next((role for guard, role in GUARDS.items() if guard in called), LEARNER)
 
 
-# What is sent
+# Arguments
 
 
 def _arguments(endpoint: Endpoint, found: dict[str, Schema]) -> Iterator[tuple[str, Schema, bool]]:
@@ -218,7 +218,7 @@ def _body(arguments: list[tuple[str, Schema, bool]]) -> Schema:
 	return {"required": bool(required), "content": {"application/json": {"schema": schema}}}
 
 
-# What is answered
+# Replies
 
 
 def _responses(endpoint: Endpoint, method: str, found: dict[str, Schema]) -> Schema:

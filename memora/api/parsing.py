@@ -22,7 +22,7 @@ QUALITY_RIGHT, QUALITY_WRONG = 4, 1  # the qualities that `is_correct` stands fo
 class Sent:
 	"""The JSON schema of an argument that a client sends.
 
-	For Frappe such an argument is Any. The functions below check it, so that errors name the item and the field.
+	For Frappe the argument is Any. The functions below check the argument, so that errors name the item and the field.
 	"""
 
 	schema: dict[str, Any]
@@ -92,7 +92,7 @@ def parse_number(field: str, value: Any, maximum: int) -> int:
 
 
 def parse_name(field: str, value: Any) -> str:
-	"""Returns the name of a season, user or job. Raises InvalidFilter if it is missing or malformed."""
+	"""Returns the name of a season, user or job. Raises InvalidFilter if the name is missing or malformed."""
 	if name := parse_filter(field, value):
 		return name
 	frappe.throw(_("{0} is missing.").format(field), InvalidFilter)
@@ -208,7 +208,7 @@ def _parse_practice(index: int, value: Any) -> bool:
 def _is_text(value: Any, max_length: int) -> TypeGuard[str]:
 	"""Says whether a value is a text that a database can hold.
 
-	Such a text has no NUL and no surrogates, the halves of a character that JSON's escapes can write.
+	A database holds no NUL and no surrogates. JSON's escapes can write both; a surrogate is one half of a character.
 	"""
 	if not isinstance(value, str) or not 1 <= len(value) <= max_length:
 		return False

@@ -42,8 +42,8 @@ def submit_lesson_session(
 ) -> SubmissionResult:
 	"""Stores a learner's first answers to questions. From then on the questions come up for review.
 
-	This does what submit_review_session does, with equal replies and errors. An answer is journalled as Learn if it is the
-	learner's first to the question, and else as Review.
+	Does what submit_review_session does, with equal replies and errors. The learner's first answer to a question is
+	journalled as Learn, each later answer as Review.
 
 	Errors: InvalidResponses, InvalidSubmissionId 400, NoActiveSeason, SeasonStateError, SubmissionConflict 409,
 	JournalUnavailable 503.

@@ -30,7 +30,7 @@ from memora.services.store.tables import estimate_rows
 
 
 class StartedRebuild(StartedJob):
-	"""A job that waits for a worker. `estimated_records` says how many records it will load, about."""
+	"""A job that waits for a worker. `estimated_records` is about how many records the job will load."""
 
 	estimated_records: int
 

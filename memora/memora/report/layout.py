@@ -13,7 +13,7 @@ from memora.exceptions import InvalidFilter, MemoraError
 from memora.services import site_time
 from memora.services.store import seasons
 
-MAX_DAYS = 366  # of a period
+MAX_DAYS = 366  # the longest period
 BLUE, GREEN, ORANGE, RED = "#449CF0", "#48BB74", "#ED8936", "#E24C4C"  # as in the workspace's charts
 
 

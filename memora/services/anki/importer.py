@@ -264,7 +264,7 @@ class _Run:
 			_tag(item)
 
 	def _update(self, item: Item, faces: dict[str, str]) -> None:
-		"""Updates the texts alone. Somebody may have chosen topic, position, options and `enabled`: these stay."""
+		"""Updates the texts alone. Topic, position, options and `enabled` stay, because somebody may have chosen them."""
 		question = frappe.get_doc(QUESTION, item.question_id)
 		# cleaned before comparing: Frappe spells some attributes differently on their way to the database
 		if all(clean(question.get(name)) == text for name, text in faces.items()):
@@ -311,7 +311,7 @@ def _planned(doc: Document) -> Iterator[tuple[AnkiPackage, Media, Plan]]:
 
 
 def _path(doc: Document) -> str:
-	"""Returns the path of an import's file. Raises InvalidAnkiImport if it is missing or the user may not read it."""
+	"""Returns the path of an import's file. Raises InvalidAnkiImport for a file that is missing or may not be read."""
 	for name in frappe.get_all("File", filters={"file_url": doc.file}, pluck="name"):
 		file = frappe.get_doc("File", name)
 		if not file.is_remote_file and file.has_permission("read") and file.exists_on_disk():

@@ -1,7 +1,7 @@
 """The pictures and sounds of an Anki deck, kept as public Files of the questions that show them.
 
-A File of a question is public, because learners may not read Game Question in the desk: they could not open a private
-File of it.
+The Files are public, because learners may not read Game Question in the desk: learners could not open a question's
+private Files.
 """
 
 from functools import cache
@@ -20,7 +20,7 @@ from memora.services.learning.question_html import clean
 DOCTYPE = "Game Question"
 MAX_FILES = 10_000
 MAX_TOTAL_BYTES = 1 << 30
-# What learners' pages show and play. SVG is left out: an SVG that is opened on its own may run scripts.
+# The kinds that learners' pages show and play. SVG is left out: an SVG that is opened on its own may run scripts.
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".bmp")
 SOUNDS = (".mp3", ".ogg", ".oga", ".opus", ".wav", ".m4a", ".aac", ".flac")
 

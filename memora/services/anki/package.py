@@ -31,7 +31,7 @@ MAX_COLLECTION_BYTES = 64 << 20  # some 100,000 notes
 MAX_MAP_BYTES = 8 << 20
 MAX_CARDS = 50_000
 MAX_NAME = 140  # characters in a field that holds a name
-READ_SECONDS = 60  # for all statements on one database: somebody else made it
+READ_SECONDS = 60  # for all statements on one database, which somebody else made
 ENCRYPTED = 0x1  # a bit in the flags of each file in a zip
 DECK_SEPARATOR = "::"
 # Kinds of revlog rows: learning, review, relearning. The other kinds are cramming and changes of settings.

@@ -11,7 +11,7 @@ from memora.services import site_time
 from memora.services.store import database, figure_tables
 from memora.services.store.figure_tables import Counts, Day
 
-LOCK, LOCK_WAIT_SECONDS = "activity", 60  # whatever changes Daily Activity holds this lock
+LOCK, LOCK_WAIT_SECONDS = "activity", 60  # held while Daily Activity is written
 SUM_ROWS = 5000  # counts in one transaction
 LEARNERS_KEPT_DAYS = 7  # for answers that are folded late; after that a day's learners are not counted again
 

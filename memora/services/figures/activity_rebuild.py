@@ -22,7 +22,7 @@ LOCK_WAIT_SECONDS = 600  # the figures are written after a long walk through the
 
 @dataclass
 class Rebuilt:
-	"""How many learners and answers a rebuild went through, and how many days it wrote."""
+	"""The counts of a rebuild: learners and answers that were read, and days that were written."""
 
 	season: str
 	learners: int = 0

@@ -19,7 +19,7 @@ from memora.services.settings import get_settings
 from memora.services.store import database, figure_tables, row_names, scans, seasons, tables
 
 DOCTYPE, TRACKER = "Due Forecast", "Player Memory Tracker"
-DAYS = 30  # after the present one
+DAYS = 30  # after the present learning day
 EXACT_ROWS = 3_000_000  # an index scan of some seconds; meanwhile no partition can be made
 SAMPLE_ROWS = 1_000_000  # that stand for a larger season
 

@@ -1,4 +1,4 @@
-"""Measures how long the learners' requests take, in a histogram of all processes of a host. No request waits for it.
+"""Measures how long the learners' requests take, in a histogram of all processes of a host. No request waits for that.
 
 This is prometheus_client's multiprocess mode: each process counts in a file that is mapped into its memory, and a reader
 adds the files up. Here a new process goes on with the file of a process that has ended. So there are never more files

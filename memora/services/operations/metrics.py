@@ -48,7 +48,7 @@ def render_metrics(accept: str = "") -> tuple[bytes, str]:
 
 
 class _Site:
-	"""A collector for prometheus_client. Reads the site's figures each time that it is asked."""
+	"""A collector for prometheus_client. Each collection reads the site's figures anew."""
 
 	def collect(self) -> Iterator[Metric]:
 		yield from latency.collect()

@@ -14,7 +14,7 @@ from memora.services.store import database, journal, tracker
 from memora.services.store.records import JournalEntry, MemoryRecord
 
 EXAMPLES = 10  # differences that a report spells out
-# What the journal settles. Subject and topic come from the question.
+# The journal settles these fields. Subject and topic come from the question.
 COMPARED = (
 	"stability",
 	"difficulty",

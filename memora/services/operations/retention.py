@@ -50,7 +50,7 @@ def _count_eligible(season_name: str | None) -> dict[str, int]:
 def _delete(season_name: str, eligible: int, deleted: dict[str, int]) -> None:
 	"""Deletes a season's flagged records. Notes in `deleted` how many were deleted, even if it fails halfway.
 
-	The comment comes first, so that no record is deleted without a name of who did it.
+	The comment comes first, so that the name of who deletes is stored before any record is gone.
 	"""
 	who = frappe.session.user
 	with database.transaction():

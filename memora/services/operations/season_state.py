@@ -1,4 +1,4 @@
-"""Where a season stands, as its form in the desk shows it.
+"""Says where a season stands, for the season's form in the desk.
 
 Costs a few queries and one look at each of the season's jobs, however large the season is.
 """

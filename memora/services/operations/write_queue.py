@@ -32,15 +32,7 @@ WAITING, PARKED = "waiting", "parked"  # a submission whose job, if any, does no
 QUEUED: Final = "queued"
 STARTED, FAILED, FINISHED = "started", "failed", "finished"
 OTHERS = ("deferred", "scheduled", "canceled")
-STATUSES = (
-	PARKED,
-	FAILED,
-	WAITING,
-	STARTED,
-	QUEUED,
-	*OTHERS,
-	FINISHED,
-)  # in the order in which a list has them
+STATUSES = (PARKED, FAILED, WAITING, STARTED, QUEUED, *OTHERS, FINISHED)  # in the order of lists
 OF_RQ = {JobStatus.STOPPED: FAILED}  # RQ tells the two apart
 
 CHUNK = 100  # names that are looked up in one round trip

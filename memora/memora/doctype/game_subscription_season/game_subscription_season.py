@@ -87,9 +87,8 @@ class GameSubscriptionSeason(Document):
 	def _drop_partitions(self) -> None:
 		try:
 			partitions.drop_partition(self.name)
-		except (
-			PartitionError
-		) as error:  # the partitions are empty, and a new season of this name will use them
+		except PartitionError as error:
+			# the partitions are empty, and a new season of this name will use them
 			frappe.logger("memora").error(f"the partitions of season {self.name} stay: {error}")
 
 	def _keep_system_fields(self) -> None:
