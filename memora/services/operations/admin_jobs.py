@@ -1,4 +1,4 @@
-"""Long jobs that administrators start. The jobs run on the queue `long` and have ids that begin with PREFIX."""
+"""Long jobs that managers start. The jobs run on the queue `long` and have ids that begin with PREFIX."""
 
 from collections.abc import Iterable
 from typing import Any, Literal, NoReturn, cast
