@@ -64,20 +64,14 @@ class Module:
 
 	def texts(self) -> Iterator[str]:
 		"""Yields the string constants, f-strings with {} for their values, without docstrings."""
-		docstrings = {
-			id(statement.value) for statement in ast.walk(self.tree) if isinstance(statement, ast.Expr)
-		}
-		parts = {
-			id(part)
-			for node in ast.walk(self.tree)
-			if isinstance(node, ast.JoinedStr)
-			for part in node.values
-		}
-		for node in ast.walk(self.tree):
+		nodes = list(ast.walk(self.tree))
+		skipped = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+		skipped |= {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
+		for node in nodes:
 			if isinstance(node, ast.JoinedStr):
 				yield "".join(str(p.value) if isinstance(p, ast.Constant) else "{}" for p in node.values)
 			elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-				if id(node) not in docstrings | parts:
+				if id(node) not in skipped:
 					yield node.value
 
 	def calls(self) -> Iterator[tuple[str, ast.Call]]:
