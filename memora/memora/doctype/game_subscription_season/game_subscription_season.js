@@ -174,14 +174,14 @@ function create_partitions(frm, { tables }) {
 
 function rebuild(frm, { tables }) {
 	const text = __("Loads the schedules of all learners into Redis. Records in the season: about {0}.", [rows(tables)]);
-	ask(__("Rebuild Cache"), text, [], () => start(frm, "api.srs.rebuild_season_cache"));
+	ask(__("Rebuild Cache"), text, [], () => start(frm, "memora.api.srs.rebuild_season_cache"));
 }
 
 function cancel_rebuild(frm) {
 	const text = __(
 		"The rebuild stops within seconds. If you start it again within an hour, it continues where it stopped.",
 	);
-	ask(__("Cancel Rebuild"), text, [], () => start(frm, "api.srs.cancel_rebuild"));
+	ask(__("Cancel Rebuild"), text, [], () => start(frm, "memora.api.srs.cancel_rebuild"));
 }
 
 function reconcile(frm, { tables }) {
@@ -189,11 +189,11 @@ function reconcile(frm, { tables }) {
 		rows(tables),
 	]);
 	const size = { fieldname: "sample_size", fieldtype: "Int", label: __("Records to Compare"), default: 10000, reqd: 1 };
-	ask(__("Reconcile"), text, [size], (values) => start(frm, "api.srs.trigger_reconciliation", values));
+	ask(__("Reconcile"), text, [size], (values) => start(frm, "memora.api.srs.trigger_reconciliation", values));
 }
 
 function archive(frm) {
-	dry_run(frm, "api.srs.archive_season").then((found) => {
+	dry_run(frm, "memora.api.srs.archive_season").then((found) => {
 		const moves = counted(
 			found.active_records,
 			__("Moves 1 record to the archive."),
@@ -204,14 +204,14 @@ function archive(frm) {
 			__("Archive", null, "Action"),
 			text,
 			[typed(frm)],
-			(values) => start(frm, "desk.archive_season", values),
+			(values) => start(frm, "memora.api.desk.archive_season", values),
 			"danger",
 		);
 	});
 }
 
 function retention(frm) {
-	dry_run(frm, "api.srs.delete_eligible_records").then(({ seasons }) => {
+	dry_run(frm, "memora.api.srs.delete_eligible_records").then(({ seasons }) => {
 		const count = seasons[frm.doc.name];
 		if (!count) return frappe.msgprint(__("No archived record of this season is past the retention period."));
 		const deletes = counted(
@@ -220,7 +220,7 @@ function retention(frm) {
 			__("Deletes {0} archived records that are past the retention period."),
 		);
 		const text = `${deletes} ${__("This can't be undone.")}`;
-		const run = (values) => start(frm, "desk.delete_eligible_records", values);
+		const run = (values) => start(frm, "memora.api.desk.delete_eligible_records", values);
 		ask(__("Retention"), text, [typed(frm)], run, "danger");
 	});
 }
@@ -236,11 +236,11 @@ const typed = (frm) => ({
 
 const dry_run = (frm, method) =>
 	frappe
-		.call({ method: `memora.${method}`, args: { season: frm.doc.name }, freeze: true, freeze_message: __("Counting") })
+		.call({ method, args: { season: frm.doc.name }, freeze: true, freeze_message: __("Counting") })
 		.then(({ message }) => message);
 
 function start(frm, method, values = {}) {
-	return frappe.call({ method: `memora.${method}`, args: { season: frm.doc.name, ...values } }).then(() => {
+	return frappe.call({ method, args: { season: frm.doc.name, ...values } }).then(() => {
 		frm.memora_was_busy = true; // even if the job has ended before the next look
 		look_again(frm, 0);
 	});
