@@ -198,7 +198,7 @@ def test_redis_that_goes_away_fails_the_run_and_the_next_completes_it(players, s
 
 	result = rebuild.rebuild_cache(season, 3, progress=cutting)
 	assert (result["status"], result["total_users"]) == ("failed", 2)
-	assert "not there" in result["error"]
+	assert "The Redis for schedules can't be reached" in result["error"]
 	proxy.start()
 	assert rebuild_season_cache(season, 3)["status"] == "completed"
 	for player in players:

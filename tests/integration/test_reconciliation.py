@@ -114,7 +114,7 @@ def test_history_is_kept_and_managers_are_told(cached, season):
 	assert (row.season, row.orphaned, row.sample_size, row.alert_triggered) == (season, 2, 5, 1)
 	assert row.is_complete
 	(told,) = state.rows("Notification Log", for_user=manager)
-	assert "2 of 5 records" in told.email_content
+	assert "compared: 5. Wrong in Redis: 2." in told.email_content
 
 
 def test_below_the_limit_nobody_is_told(cached):
@@ -148,7 +148,7 @@ def test_a_sample_ends_when_it_is_large_enough(season, manager, monkeypatch):
 
 def test_redis_that_is_not_there_is_said_and_nothing_is_noted(cached):
 	frappe.local.conf.srs_redis_cache = f"redis://127.0.0.1:{ports.any_free()}/0"
-	assert "not there" in reconcile_cache_with_database()["error"]
+	assert "The Redis for schedules can't be reached" in reconcile_cache_with_database()["error"]
 	assert not state.rows(HISTORY)
 
 
