@@ -19,14 +19,20 @@ FOLDERS = {"browser": "browser", "desk": "browser", "faults": "faults"}
 # A Redis Cluster, Sentinels, or web processes without any Redis: servers that these tests start and break
 SERVERS = {"cluster", "in_cluster", "fleet", "sentinels"}
 SLOW_FILES = {
-	*("test_api_guide.py", "test_archive_crashes.py", "test_killed_commands.py", "test_monitoring.py"),
-	*("test_redis_cluster.py", "test_redis_moods.py", "test_redis_sentinel.py", "test_rq_dashboard.py"),
-	*(
-		"test_setup_partitioning.py",
-		"test_setup_partitioning_interrupted.py",
-		"test_setup_partitioning_migrations.py",
-	),
-	*("test_stateful.py", "test_scheduling_gate.py"),
+	"test_api_guide.py",
+	"test_archive_crashes.py",
+	"test_killed_commands.py",
+	"test_monitoring.py",
+	"test_permissions.py",
+	"test_redis_cluster.py",
+	"test_redis_moods.py",
+	"test_redis_sentinel.py",
+	"test_rq_dashboard.py",
+	"test_scheduling_gate.py",
+	"test_setup_partitioning.py",
+	"test_setup_partitioning_interrupted.py",
+	"test_setup_partitioning_migrations.py",
+	"test_stateful.py",
 }
 
 
