@@ -64,6 +64,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen]]:
 	for process in processes:
 		process.kill()
 		process.wait()
+		process.stderr.close()
 
 
 def test_the_services_of_a_bench(start, tmp_path, request):

@@ -44,6 +44,7 @@ class Commands:
 	def stop(self) -> None:
 		self.process.stdin.close()
 		self.process.wait(SECONDS_TO_END)
+		self.process.stdout.close()
 
 
 def main() -> None:

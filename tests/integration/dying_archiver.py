@@ -51,6 +51,7 @@ def started() -> Iterator[DyingArchiver]:
 	finally:
 		process.stdin.close()
 		process.wait(10)
+		process.stdout.close()
 
 
 def main() -> None:

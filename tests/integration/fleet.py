@@ -58,6 +58,7 @@ class Fleet:
 	def stop(self) -> None:
 		self.process.stdin.close()
 		self.process.wait(SECONDS)
+		self.process.stdout.close()
 
 
 # What its connections may do

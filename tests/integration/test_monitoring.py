@@ -177,6 +177,7 @@ def dev_start(tmp_path, monkeypatch) -> Iterator[str]:
 	finally:
 		process.terminate()
 		process.wait(60)
+		process.stdout.close()
 
 
 class Prometheus:

@@ -8,7 +8,8 @@ import pytest
 from memora.services.learning.scheduling import LearningCalendar
 from tests.unit.scheduling_runs import answer, calendar, interval_days, run
 
-pytestmark = pytest.mark.filterwarnings("error")
+# Resources are other tests': what they left open may be collected while these run
+pytestmark = pytest.mark.filterwarnings("error", "default::ResourceWarning")
 
 
 def at(text: str, zone: str, fold: int = 0) -> datetime:

@@ -15,7 +15,8 @@ from tests.unit.scheduling_runs import FAR_END, NOON, UTC_CALENDAR, answer, inte
 
 PROJECT = Path(__file__).resolve().parents[2]
 
-pytestmark = pytest.mark.filterwarnings("error")
+# Resources are other tests': what they left open may be collected while these run
+pytestmark = pytest.mark.filterwarnings("error", "default::ResourceWarning")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from memora.services.learning.scheduling import LearningCalendar, Memory, review
 
-pytestmark = pytest.mark.filterwarnings("error")
+# Resources are other tests': what they left open may be collected while these run
+pytestmark = pytest.mark.filterwarnings("error", "default::ResourceWarning")
 
 ZONES = [
 	"UTC",
