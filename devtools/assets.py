@@ -1,11 +1,11 @@
-"""Builds the desk's JavaScript and CSS. This needs Node, and a Frappe that brings the sources of its desk."""
+"""Builds the desk's JavaScript and CSS. This needs a Frappe that brings the sources of its desk."""
 
 import hashlib
 import json
 import os
 from pathlib import Path
 
-from devtools import shell
+from devtools import node, shell
 from devtools.paths import PROJECT, Bench
 from devtools.report import say, step
 
@@ -48,26 +48,24 @@ def _link(bench: Bench) -> None:
 
 
 def _why_not(bench: Bench) -> str:
-	if not (bench.frappe / "package.json").is_file():
-		return "this Frappe has no package.json"
-	if not shell.find("node") or not shell.find("npm"):
-		return "Node is not installed"
-	return ""
+	return "" if (bench.frappe / "package.json").is_file() else "this Frappe has no package.json"
 
 
 def _build(bench: Bench) -> None:
-	log = bench.log("assets")
-	path = {"PATH": os.pathsep.join((str(bench.root / "node" / "node_modules" / ".bin"), shell.SEARCH_PATH))}
+	log, npm, program = bench.log("assets"), node.ensure_npm(bench, bench.python), node.program(bench)
+	# yarn and esbuild start Node by its name
+	path = {"PATH": os.pathsep.join((str(program.parent), shell.SEARCH_PATH))}
+	yarn = bench.root / "node" / "node_modules" / "yarn" / "bin" / "yarn.js"
 	with step("Installing the desk's Node packages"):
-		shell.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", bench.root / "node", YARN], log)
-		install = ["yarn", "install", "--ignore-scripts", "--non-interactive"]
+		shell.run([*npm, "install", "--no-audit", "--no-fund", "--prefix", bench.root / "node", YARN], log)
+		install: shell.Arguments = [program, yarn, "install", "--ignore-scripts", "--non-interactive"]
 		shell.run(install, log, cwd=bench.frappe, env=path)
 	modules = bench.frappe / "frappe" / "public" / "node_modules"
 	if not modules.is_symlink():
 		modules.symlink_to("../../node_modules")
 	with step("Building the desk's assets"):
 		apps = ["frappe", "memora"] if _bundles() else ["frappe"]
-		build = ["node", "esbuild", "--production", "--apps", ",".join(apps)]
+		build: shell.Arguments = [program, "esbuild", "--production", "--apps", ",".join(apps)]
 		shell.run(build, log, cwd=bench.frappe, env=path)
 
 
@@ -76,7 +74,7 @@ def _bundles() -> list[Path]:
 
 
 def _fingerprint(bench: Bench) -> str:
-	"""Returns a digest that changes when memora's bundles change, and when Node has been installed on the machine."""
+	"""Returns a digest that changes when memora's bundles change."""
 	digest = hashlib.sha256(_why_not(bench).encode())
 	for path in _bundles():
 		digest.update(path.read_bytes())

@@ -24,6 +24,8 @@ EPILOGUE = """\
 
   MEMORA_BENCH    the bench's directory, instead of .bench
   MEMORA_FRAPPE   where Frappe comes from: a checkout's path, or a git URL with @branch, @tag or @commit
+  MEMORA_PYTHON   the Python of a new bench, instead of one that ./dev finds
+  MEMORA_DRIVER   how Frappe 16 speaks to MariaDB: mysqlclient (its default) or pymysql
 """
 
 
@@ -53,8 +55,13 @@ kept in ~/.cache/memora (or in $XDG_CACHE_HOME/memora), so that the next bench w
 MEMORA_FRAPPE says where Frappe comes from. Without it, ./dev takes the branch version-15 of the official
 repository. If the repository does not answer within 5 seconds, ./dev takes PyPI's renamed copy of Frappe 15.
 
+./dev chooses a Python that suits this Frappe: 3.10 to 3.12 for Frappe 15, and 3.14 for Frappe 16. It takes the Python it
+runs on, one on PATH, or one of pyenv's or uv's. If Frappe demands a younger Node than the machine has, one is installed
+from PyPI. Frappe 16's driver for MariaDB is compiled, for which ./dev installs the Debian packages that are missing.
+
   ./dev setup
   MEMORA_BENCH=/tmp/other MEMORA_FRAPPE=~/src/frappe ./dev setup
+  MEMORA_BENCH=/tmp/16 MEMORA_FRAPPE=https://github.com/frappe/frappe@version-16 ./dev setup
 """,
 	),
 	"start": Command(

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from devtools import ports, redis
+from devtools import drivers, ports, redis
 from devtools.paths import MAIN_SITE, PICTURE_SITE, TEST_SITE, Bench
 
 SRS_TEST_DATABASE = 1  # database 0 holds the learners of the main site
@@ -34,6 +34,7 @@ def _common(bench: Bench) -> dict[str, Any]:
 		"redis_socketio": redis.url(bench, "queue"),
 		"serve_default_site": True,
 		"srs_redis_cache": redis.url(bench, "srs"),
+		**drivers.setting(bench),
 		"webserver_port": known["web"],
 		"workers": {"srs_write": {"timeout": SRS_WRITE_TIMEOUT_SECONDS}},
 	}

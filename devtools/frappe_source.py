@@ -18,6 +18,7 @@ SECONDS_TO_REACH_GITHUB = 5
 
 # Frappe 15.0.0-dev of August 2023 under another name. The sdist is taken, because a wheel has no pyproject.toml.
 COPY = "criscostack==1.0.0"
+COPY_VERSION = "15.0.0-dev"
 COPY_SHA256 = "82f55713e9ee191d5a6c8eaba215ae3da4ab9ee20d8eaa27f501351ee6345478"
 # The order matters: longer names come first
 RENAMES = [
@@ -33,11 +34,12 @@ RENAMES = [
 		(rb"(?<![a-z])brik(?![a-z])", b"bench"),
 	)
 ]
+VERSION = re.compile(r'^__version__ = "([\w.+-]+)"', re.MULTILINE)
 BINARY = re.compile(rb"\0")
 
 # Requirements that Frappe pins to GitHub, and what they are called on PyPI and npm
 PYTHON_PIN = re.compile(r'"([\w.-]+) @ git\+https://github\.com/[^"]*"')
-NODE_PIN = re.compile(r'("air-datepicker"): "github:[^"]*"')
+NODE_PIN = re.compile(r'("air-datepicker"): "(?:github:|git\+https://github\.com/)[^"]*"')
 NODE_REPLACEMENT = r'\1: "2.2.3"'
 
 
@@ -47,11 +49,17 @@ class Source:
 	where: str  # a path, a URL or a requirement
 	ref: str = ""
 
+	@property
+	def needs_pip(self) -> bool:
+		"""Whether pip downloads it, so that the bench's environment must be there first."""
+		return self.kind == "pypi"
+
 	def __str__(self) -> str:
 		return f"{self.where} at {self.ref}" if self.ref else self.where
 
 
-def ensure(bench: Bench) -> None:
+def choose(bench: Bench) -> Source:
+	"""Returns where the bench's Frappe comes from: as it was recorded, as MEMORA_FRAPPE says, or as can be reached."""
 	have, wanted = _recorded(bench), _from_environment()
 	if have and wanted and have != wanted:
 		raise Failure(
@@ -59,11 +67,27 @@ def ensure(bench: Bench) -> None:
 			"Run ./dev clean first. Or keep both: set MEMORA_BENCH to another directory."
 		)
 	if have:
-		return
-	source, why = (wanted, "MEMORA_FRAPPE names it") if wanted else _choose()
+		return have
+	source, why = (wanted, "MEMORA_FRAPPE names it") if wanted else _reachable()
 	say(f"           Frappe: {source}, because {why}")
-	with step("Fetching Frappe"):
-		_fetch(bench, source)
+	return source
+
+
+def ensure(bench: Bench, source: Source) -> None:
+	"""Fetches Frappe, unless it is there."""
+	if not _recorded(bench):
+		with step("Fetching Frappe"):
+			_fetch(bench, source)
+
+
+def version(bench: Bench) -> str:
+	"""Returns the version of the bench's Frappe, such as "15.55.1". Before it is fetched, that of the copy on PyPI."""
+	path = bench.frappe / "frappe" / "__init__.py"
+	return VERSION.findall(path.read_text())[0] if path.is_file() else COPY_VERSION
+
+
+def major_version(bench: Bench) -> int:
+	return int(version(bench).partition(".")[0])
 
 
 def _recorded(bench: Bench) -> Source | None:
@@ -84,7 +108,7 @@ def _from_environment() -> Source | None:
 	return Source("git", url, ref) if url and ":" not in ref else Source("git", value)
 
 
-def _choose() -> tuple[Source, str]:
+def _reachable() -> tuple[Source, str]:
 	if github_answers():
 		return Source("git", OFFICIAL_URL, OFFICIAL_BRANCH), "the official repository can be reached"
 	return Source("pypi", COPY), f"{OFFICIAL_URL} did not answer within {SECONDS_TO_REACH_GITHUB} s"

@@ -6,11 +6,10 @@ file fits, it is used; otherwise the packages are resolved again. `./dev lock` w
 
 import ast
 import os
-import re
 import subprocess
 from pathlib import Path
 
-from devtools import shell
+from devtools import drivers, frappe_source, pythons, shell
 from devtools.paths import PROJECT, Bench
 from devtools.report import Failure, say, step, tail
 
@@ -18,9 +17,7 @@ UV = "uv==0.13.9"
 # gunicorn 20 imports pkg_resources, which setuptools 81 dropped
 BUILD_TOOLS = ("pip", "setuptools<81", "wheel")
 RESOLVED = PROJECT / "devtools" / "resolved"
-OLDEST_PYTHON = "3.10"
 PINNED_BY_FRAPPE = "gunicorn"  # to a commit on GitHub; where GitHub can't be reached, a release is installed
-VERSION = re.compile(r'^__version__ = "([\w.+-]+)"', re.MULTILINE)
 # A company's mirror or a proxy's certificate may be named in pip.conf, which uv does not read
 UV_NAMES = {
 	"index-url": "UV_DEFAULT_INDEX",
@@ -57,24 +54,32 @@ def install_file(python: Path, requirements: Path, log: Path) -> None:
 		shell.run([python, "-m", "pip", "install", "--no-input", *options], log)
 
 
-def install_apps(bench: Bench) -> None:
-	"""Installs Frappe, memora and what they require."""
+def install_apps(bench: Bench, driver: str) -> None:
+	"""Installs Frappe, memora and what they require. With another driver, mysqlclient is left out."""
 	if not _uv(bench).is_file():
 		_pip(bench, *BUILD_TOOLS)
 		_pip(bench, "-e", bench.frappe, "-e", f"{PROJECT}[dev]")
 		return
+	without = [] if driver == drivers.MYSQLCLIENT else _without_mysqlclient(bench)
 	lock = resolved(bench)
 	if not lock.is_file():
 		say(f"           {lock.name} is not in devtools/resolved: resolving the packages again")
-		_uv_install(bench)
+		_uv_install(bench, *without)
 		return
 	try:
-		_uv_install(bench, "--constraint", lock)
+		_uv_install(bench, "--constraint", lock, *without)
 	except Failure as failure:
 		if "Hash mismatch" in tail(bench.log("pip")):
 			raise  # somebody has changed a release, at its source or on its way here
 		say(f"           {lock.name} does not fit: resolving the packages again ({failure})")
-		_uv_install(bench)
+		_uv_install(bench, *without)
+
+
+def _without_mysqlclient(bench: Bench) -> list[str | Path]:
+	"""Returns options by which uv does not install the driver that has to be compiled, though Frappe requires it."""
+	overrides = bench.root / "without-mysqlclient.txt"
+	overrides.write_text(f"{drivers.MYSQLCLIENT} ; sys_platform == 'none'\n")
+	return ["--override", overrides]
 
 
 def _uv(bench: Bench) -> Path:
@@ -107,7 +112,7 @@ def _uv_settings(python: Path) -> dict[str, str]:
 
 def resolved(bench: Bench) -> Path:
 	"""Returns the path of the resolved versions for the bench's Frappe, one file for a major version. It may not exist."""
-	(version,) = VERSION.findall((bench.frappe / "frappe" / "__init__.py").read_text())
+	version = frappe_source.version(bench)
 	return RESOLVED / f"frappe-{version if version.endswith('-dev') else version.partition('.')[0]}.txt"
 
 
@@ -118,14 +123,17 @@ def write_resolved(bench: Bench) -> Path:
 	path = resolved(bench)
 	path.parent.mkdir(exist_ok=True)
 	part = bench.root / path.name
-	sources = [bench.frappe / "pyproject.toml", PROJECT / "pyproject.toml"]
 	options = ["--extra", "dev", "--universal", "--generate-hashes", "--no-annotate", "--no-header"]
-	options += ["--upgrade", "--python-version", OLDEST_PYTHON, "--no-emit-package", PINNED_BY_FRAPPE]
-	args: shell.Arguments = [_uv(bench), "pip", "compile", *sources, "-", *options, "--output-file", part]
-	tools = bench.root / "build-tools.in"
-	tools.write_text("\n".join(BUILD_TOOLS))
-	with step(f"Resolving the packages of {path.stem}"), tools.open("rb") as stdin:
+	oldest = pythons.oldest(frappe_source.major_version(bench))
+	options += ["--upgrade", "--python-version", oldest, "--no-emit-package", PINNED_BY_FRAPPE]
+	options += ["--no-emit-package", "frappe"]
+	compiling: shell.Arguments = [_uv(bench), "pip", "compile", PROJECT / "pyproject.toml", "-", *options]
+	args: shell.Arguments = [*compiling, "--output-file", part]
+	beside = bench.root / "beside-memora.in"
+	# Frappe without its extra named dev: --extra would mean this one, too
+	beside.write_text("\n".join((*BUILD_TOOLS, f"frappe @ {bench.frappe.resolve().as_uri()}")))
+	with step(f"Resolving the packages of {path.stem}"), beside.open("rb") as stdin:
 		shell.run(args, bench.log("pip"), stdin=stdin)
-	head = "# Written by ./dev lock: what Frappe and memora require, for Python 3.10 and later.\n"
+	head = f"# Written by ./dev lock: what Frappe and memora require, for Python {oldest} and later.\n"
 	path.write_text(head + part.read_text())
 	return path

@@ -4,13 +4,13 @@ import importlib.util
 import os
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from devtools import shell
 from devtools.paths import Bench
+from devtools.pythons import Python
 from devtools.report import Failure, say, step
 
 # While this script exists and fails, Debian starts no services when it installs packages
@@ -26,6 +26,16 @@ PROGRAMS = {
 	"prometheus": "prometheus",  # for the tests, with promtool
 	"curl": "curl",  # for the tests
 }
+COMPILER = {
+	"gcc": "gcc",
+	"pkg-config": "pkg-config",
+	"mariadb_config": "libmariadb-dev",
+}
+# Of a Python: the module that makes environments, and the header for modules in C
+ASK_PARTS = """\
+import importlib.util, os, sysconfig
+print("venv" if importlib.util.find_spec("ensurepip") else "")
+print("dev" if os.path.isfile(sysconfig.get_path("include") + "/Python.h") else "")"""
 # The tests of the learner's page drive the first browser that is found
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -61,6 +71,22 @@ def ensure_browser(bench: Bench) -> None:
 
 def ensure_venv_module(bench: Bench) -> None:
 	_ensure(bench, _venv_module())
+
+
+def ensure_for_python(bench: Bench, python: Python) -> None:
+	"""Installs the venv module of the bench's Python, which Debian has in a package of its own."""
+	_ensure(bench, _parts_missing(python, {"venv"}))
+
+
+def ensure_compiler(bench: Bench, python: Python) -> None:
+	"""Installs what the driver mysqlclient is compiled with."""
+	_ensure(bench, _missing(COMPILER) | _parts_missing(python, {"dev"}))
+
+
+def _parts_missing(python: Python, parts: set[str]) -> set[str]:
+	command: shell.Arguments = [python.path, "-c", ASK_PARTS]
+	there = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+	return {f"python{python.minor}-{part}" for part in parts - set(there)}
 
 
 def _venv_module() -> set[str]:
@@ -111,13 +137,3 @@ def _services_kept_down(prefix: list[str]) -> Iterator[None]:
 		yield
 	finally:
 		subprocess.run([*prefix, "rm", "-f", str(POLICY)], check=True)
-
-
-def usable_python() -> str:
-	"""Returns a Python for the bench. Frappe v15 wants 3.10 to 3.12. Raises Failure if there is none."""
-	if (3, 10) <= sys.version_info[:2] <= (3, 12):
-		return sys.executable
-	for name in ("python3.11", "python3.12", "python3.10"):
-		if found := shell.find(name):
-			return found
-	raise Failure("Frappe v15 needs Python 3.10, 3.11 or 3.12, and none of them is installed")

@@ -24,7 +24,7 @@ DATABASES = {MAIN_SITE: "memora_main", TEST_SITE: "memora_test", PICTURE_SITE: "
 SEED_SITE, SEED_DATABASE = "seed.memora.localhost", "memora_seed"  # exists while Frappe makes it
 TIME_ZONE = "Asia/Kolkata"  # Frappe's default
 # Counts for the name of a kept dump, so that a dump made in another way is not used
-RECIPE = f"1 {ADMIN_PASSWORD} {TIME_ZONE}"
+RECIPE = f"2 {ADMIN_PASSWORD} {TIME_ZONE}"
 # The files that `bench migrate` acts on. A change in other files needs no migration.
 SCHEMA_FILES = (
 	*("**/*.json", "*.txt", "hooks.py", "install.py", "patches/**/*.py"),
@@ -144,7 +144,8 @@ def _copy(bench: Bench, dump: Path, name: str) -> None:
 	shutil.rmtree(site, ignore_errors=True)
 	make_directories(site)
 	mariadb.load(bench, dump, DATABASES[name], password)
-	own = {"db_name": DATABASES[name], "db_password": password, "db_type": "mariadb"}
+	database = DATABASES[name]
+	own = {"db_name": database, "db_user": database, "db_password": password, "db_type": "mariadb"}
 	key = base64.urlsafe_b64encode(os.urandom(32)).decode()
 	(site / "site_config.json").write_text(json.dumps({**own, "encryption_key": key}, indent=1))
 	config.write(bench)  # now, because installing memora reads the settings that all sites share
