@@ -22,11 +22,12 @@ def chosen(bench: Bench) -> str:
 
 
 def setting(bench: Bench) -> dict[str, int]:
-	"""Returns the key of the common site configuration that says it to Frappe, if this Frappe has a choice."""
+	"""Returns what the common site configuration tells Frappe of the driver: nothing, if this Frappe has no choice."""
 	return {"use_mysqlclient": int(chosen(bench) == MYSQLCLIENT)} if has_choice(bench) else {}
 
 
 def why(bench: Bench) -> str:
+	"""Returns why this driver was chosen."""
 	if os.environ.get("MEMORA_DRIVER"):
 		return "MEMORA_DRIVER names it"
 	return "it was installed before" if _installed(bench) else "this Frappe takes it by default"
@@ -43,5 +44,5 @@ def _installed(bench: Bench) -> str:
 
 
 def write_installed(bench: Bench, driver: str) -> None:
-	"""Keeps the name of the driver for the next commands."""
+	"""Keeps the name of the driver that was installed, for the commands to come."""
 	(bench.env / ".memora-driver").write_text(driver)

@@ -1,9 +1,10 @@
 """Chooses the Python of a bench: one that the bench's Frappe runs on. MEMORA_PYTHON names another."""
 
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from devtools.report import Failure
 SUITABLE = {15: ("3.11", "3.12", "3.10"), 16: ("3.14",)}
 # Where pyenv and uv keep Pythons that are not on PATH
 ELSEWHERE = (".pyenv/versions/{0}.*/bin/python{0}", ".local/share/uv/python/cpython-{0}.*/bin/python{0}")
+VERSION = re.compile(r"\d+\.\d+\.\d+")
 ASK_VERSION = "import sys; print('%d.%d.%d' % sys.version_info[:3])"
 
 
@@ -69,8 +71,7 @@ def _named(named: str, frappe: int) -> Python:
 	return python
 
 
-def _listed(values: object) -> str:
-	assert isinstance(values, tuple | dict)
+def _listed(values: Iterable[object]) -> str:
 	return " or ".join(sorted(map(str, values)))
 
 
@@ -89,4 +90,5 @@ def _ask(path: str | Path) -> Python | None:
 		done = subprocess.run([path, "-c", ASK_VERSION], capture_output=True, text=True, timeout=30)
 	except (OSError, subprocess.TimeoutExpired):
 		return None
-	return Python(Path(path), done.stdout.strip()) if done.returncode == 0 else None
+	version = done.stdout.strip()
+	return Python(Path(path), version) if VERSION.fullmatch(version) else None
