@@ -22,6 +22,12 @@ class _Schemas(GenerateJsonSchema):
 	def literal_schema(self, schema: Any) -> Schema:
 		return {"type": "string", "enum": list(schema["expected"])}
 
+	def typed_dict_schema(self, schema: Any) -> Schema:
+		described = super().typed_dict_schema(schema)
+		if "cls" in schema and not hasattr(schema["cls"], "__pydantic_config__"):
+			described.pop("additionalProperties", None)  # pydantic 2.12 passes it on from the TypedDict around this one
+		return described
+
 
 def add(annotation: Any, schemas: dict[str, Schema]) -> Schema:
 	"""Returns the schema of a type. Adds the schemas of its TypedDicts to `schemas`, and refers to them under PREFIX."""
