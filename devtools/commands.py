@@ -202,7 +202,9 @@ def screenshots(bench: Bench, args: list[str]) -> int:
 	with services.running(bench), sites.pictures(bench):
 		env = _site_env(bench, PICTURE_SITE)
 		env["FRAPPE_REDIS_QUEUE"] = redis.url(bench, "queue", config.PICTURE_DATABASE)
-		return shell.foreground([bench.python, "-m", "screenshots", *wanted], cwd=PROJECT, env=env)
+		# Frappe 16 opens ../logs at an import
+		env["PYTHONPATH"] = str(PROJECT)
+		return shell.foreground([bench.python, "-m", "screenshots", *wanted], cwd=bench.sites, env=env)
 
 
 def _run_against_web(bench: Bench, module: list[str]) -> int:
