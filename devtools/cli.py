@@ -53,7 +53,7 @@ uv installs the Python packages. Where uv can't be installed, pip does. A dump o
 kept in ~/.cache/memora (or in $XDG_CACHE_HOME/memora), so that the next bench with the same Frappe is made faster.
 
 MEMORA_FRAPPE says where Frappe comes from. Without it, ./dev takes the branch version-15 of the official
-repository. If the repository does not answer within 5 seconds, ./dev takes PyPI's renamed copy of Frappe 15.
+repository, or version-16 if there is no Python for 15. If the repository does not answer within 5 seconds, ./dev takes PyPI's renamed copy of Frappe 15.
 
 ./dev chooses a Python that suits this Frappe: 3.10 to 3.12 for Frappe 15, and 3.14 for Frappe 16. It takes the Python it
 runs on, one on PATH, or one of pyenv's or uv's. If Frappe demands a younger Node than the machine has, one is installed

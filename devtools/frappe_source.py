@@ -9,11 +9,11 @@ import tarfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from devtools import shell
+from devtools import pythons, shell
 from devtools.paths import Bench
 from devtools.report import Failure, say, step
 
-OFFICIAL_URL, OFFICIAL_BRANCH = "https://github.com/frappe/frappe", "version-15"
+OFFICIAL_URL = "https://github.com/frappe/frappe"
 SECONDS_TO_REACH_GITHUB = 5
 
 # Frappe 15.0.0-dev of August 2023 under another name. The sdist is taken, because a wheel has no pyproject.toml.
@@ -110,12 +110,13 @@ def _from_environment() -> Source | None:
 
 def _reachable() -> tuple[Source, str]:
 	if github_answers():
-		return Source("git", OFFICIAL_URL, OFFICIAL_BRANCH), "the official repository can be reached"
+		branch = f"version-{pythons.preferred_frappe()}"
+		return Source("git", OFFICIAL_URL, branch), "the official repository can be reached"
 	return Source("pypi", COPY), f"{OFFICIAL_URL} did not answer within {SECONDS_TO_REACH_GITHUB} s"
 
 
 def github_answers() -> bool:
-	command = ["git", "ls-remote", "--exit-code", OFFICIAL_URL, f"refs/heads/{OFFICIAL_BRANCH}"]
+	command = ["git", "ls-remote", "--exit-code", OFFICIAL_URL, "HEAD"]
 	env = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
 	try:
 		done = subprocess.run(command, env=env, capture_output=True, timeout=SECONDS_TO_REACH_GITHUB)

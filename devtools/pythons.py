@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from devtools import shell
@@ -43,14 +44,26 @@ def choose(frappe: int) -> Python:
 	wanted = _suitable(frappe)
 	if named := os.environ.get("MEMORA_PYTHON"):
 		return _named(named, frappe)
-	for path in _candidates(wanted):
-		python = _ask(path)
-		if python and python.minor in wanted:
-			return python
+	if python := _first(wanted):
+		return python
 	raise Failure(
 		f"Frappe {frappe} runs on Python {_listed(wanted)}, which is not installed. Install it, and run the command again.\n"
 		"MEMORA_PYTHON may name the program, if it is not on PATH."
 	)
+
+
+def preferred_frappe() -> int:
+	"""Returns the first major version of Frappe for which there is a Python; the first of all if there is none."""
+	named = os.environ.get("MEMORA_PYTHON")
+	python = _ask(named) if named else _first(tuple(chain(*SUITABLE.values())))
+	suited = (frappe for frappe, minors in SUITABLE.items() if python and python.minor in minors)
+	return next(suited, next(iter(SUITABLE)))
+
+
+def _first(wanted: tuple[str, ...]) -> Python | None:
+	"""Returns the first Python that is found of these versions, or None."""
+	found = map(_ask, _candidates(wanted))
+	return next((python for python in found if python and python.minor in wanted), None)
 
 
 def _suitable(frappe: int) -> tuple[str, ...]:

@@ -25,7 +25,9 @@ class _Schemas(GenerateJsonSchema):
 	def typed_dict_schema(self, schema: Any) -> Schema:
 		described = super().typed_dict_schema(schema)
 		if "cls" in schema and not hasattr(schema["cls"], "__pydantic_config__"):
-			described.pop("additionalProperties", None)  # pydantic 2.12 passes it on from the TypedDict around this one
+			described.pop(
+				"additionalProperties", None
+			)  # pydantic 2.12 passes it on from the TypedDict around this one
 		return described
 
 

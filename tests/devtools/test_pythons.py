@@ -59,3 +59,8 @@ def test_a_driver_that_this_frappe_does_not_have(monkeypatch):
 	monkeypatch.setenv("MEMORA_DRIVER", "odbc")
 	with pytest.raises(Failure, match="MEMORA_DRIVER=odbc: with this Frappe it may be "):
 		drivers.chosen(current_bench())
+
+
+def test_the_frappe_of_a_new_bench_suits_the_python(monkeypatch):
+	monkeypatch.setenv("MEMORA_PYTHON", sys.executable)
+	assert pythons.preferred_frappe() == frappe_source.major_version(current_bench())
