@@ -7,6 +7,7 @@ app_license = "MIT"
 required_apps: list[str] = []
 
 after_install = "memora.install.after_install"
+before_migrate = "memora.services.store.digits.forget_precision"
 after_migrate = "memora.install.after_migrate"
 
 before_request = ["memora.api.utils.start_clock"]
@@ -30,6 +31,8 @@ permission_query_conditions = {
 	"Player Review Log": "memora.memora.bounded_lists.of_answers",
 	"Archived Memory Tracker": "memora.memora.bounded_lists.of_archived",
 }
+
+doc_events = {"Property Setter": {"validate": "memora.services.store.digits.refuse_precision"}}
 
 # Figures of a season: they are deleted with their season
 ignore_links_on_delete = ["Daily Activity", "Activity Count", "Daily Learner", "Due Forecast"]

@@ -1,6 +1,8 @@
 """Puts tables in the place of the three big ones as they were before they were partitioned."""
 
+import os
 import random
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +10,7 @@ from datetime import datetime, timedelta
 
 import frappe
 
+from devtools.paths import current_bench
 from memora.patches.v1_0 import setup_partitioning
 from memora.services.store import database, row_names, tables
 from tests.integration.factories import STANDING_SEASON
@@ -150,6 +153,21 @@ def run_patch() -> None:
 	"""Runs the patch and commits, as Frappe's patch handler does."""
 	setup_partitioning.execute()
 	frappe.db.commit()
+
+
+def migrate() -> str:
+	"""Runs `bench migrate` on the tests' site, and returns what it prints."""
+	frappe.db.commit()
+	process = subprocess.run(
+		[*BENCH, "--site", frappe.local.site, "migrate"],
+		cwd=current_bench().sites,
+		env=os.environ,
+		stdout=subprocess.PIPE,
+		stderr=subprocess.STDOUT,
+		text=True,
+	)
+	assert process.returncode == 0, process.stdout[-3000:]
+	return process.stdout
 
 
 def old_row(**overrides) -> dict:

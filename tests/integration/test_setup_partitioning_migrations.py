@@ -1,14 +1,10 @@
 """The patch to the design's layout within Frappe's migrations."""
 
-import os
-import subprocess
-
 import frappe
 import pytest
 from frappe.modules import patch_handler
 from frappe.modules.patch_handler import PatchType
 
-from devtools.paths import current_bench
 from memora import install
 from memora.exceptions import PartitionError
 from memora.services.learning import reviews
@@ -17,7 +13,6 @@ from tests.integration import cleaning, state
 from tests.integration.factories import make_records
 from tests.integration.old_tables import (
 	ADDED_BY_FRAPPE,
-	BENCH,
 	PATCH,
 	TRACKER,
 	checksums,
@@ -25,6 +20,7 @@ from tests.integration.old_tables import (
 	layouts,
 	make_old_rows,
 	memory,
+	migrate,
 	newest,
 	old_layout,
 	old_row,
@@ -32,20 +28,6 @@ from tests.integration.old_tables import (
 	unpartitioned,
 )
 from tests.integration.submitting import answers, submit
-
-
-def migrate() -> str:
-	frappe.db.commit()
-	process = subprocess.run(
-		[*BENCH, "--site", frappe.local.site, "migrate"],
-		cwd=current_bench().sites,
-		env=os.environ,
-		stdout=subprocess.PIPE,
-		stderr=subprocess.STDOUT,
-		text=True,
-	)
-	assert process.returncode == 0, process.stdout[-3000:]
-	return process.stdout
 
 
 def everything() -> dict:

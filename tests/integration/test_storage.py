@@ -81,13 +81,24 @@ def test_making_the_layout_again_changes_nothing():
 	assert create_statements() == before
 
 
+@pytest.mark.parametrize("doctype", DOCTYPES)
+def test_the_index_that_frappe_16_gives_every_table_goes(doctype, player):
+	"""A new table is made with the index, and a patch adds it on a site that comes from 15."""
+	make_records(player, 3)
+	before = create_statements()
+	frappe.db.sql_ddl(f"ALTER TABLE `tab{doctype}` ADD INDEX creation (creation)")
+	assert layout.lacks_layout()
+	assert layout.ensure_layout() == []
+	assert create_statements() == before
+
+
 def test_an_empty_table_that_was_never_partitioned_gets_the_layout():
 	"""Brings the table to the state in which installation finds it."""
 	before = create_statements()
 	frappe.db.sql_ddl("ALTER TABLE `tabPlayer Memory Tracker` REMOVE PARTITIONING")
 	frappe.db.sql_ddl(
 		"""ALTER TABLE `tabPlayer Memory Tracker` DROP PRIMARY KEY, ADD PRIMARY KEY (name), DROP INDEX schedule,
-		ADD INDEX modified (modified)"""
+		ADD INDEX modified (modified), ADD INDEX creation (creation)"""
 	)
 	assert layout.ensure_layout() == []
 	partitions.create_partition(STANDING_SEASON)

@@ -18,7 +18,7 @@ from memora.services import site_time
 from memora.services.cache import connections
 from memora.services.cache.connections import SENTINEL, Place
 from memora.services.folding.queueing import QUEUE
-from memora.services.store import database, layout, outbox, partitions, tracker
+from memora.services.store import database, digits, layout, outbox, partitions, tables, tracker
 
 OLDEST_MARIADB = (10, 6)
 CLOCK_SECONDS = 2  # by which the clocks of two machines may differ
@@ -238,6 +238,16 @@ def _partitions() -> Findings:
 		)
 
 
+def _digits() -> Findings:
+	narrow = _("Column {0} of {1} is {2}: what learners know is stored rounded.")
+	customized = _("On Frappe 16 the customization {0} rounds what is stored.")
+	for doctype in tables.INDEXES:
+		for column, kind in digits.find_rounding_columns(doctype).items():
+			yield narrow.format(column, doctype, kind), _bench("migrate")
+		for setter in digits.find_setters(doctype):
+			yield customized.format(setter), _bench("migrate")
+
+
 def _clocks() -> Findings:
 	off = [("MariaDB", database.get_clock() - time.time())]
 	for url in connections.server_urls(_schedules()):
@@ -277,6 +287,7 @@ CHECKS: dict[str, Callable[[], Findings]] = {
 	"mariadb_version": _mariadb_version,
 	"mariadb_durable": _mariadb_durable,
 	"partitions": _partitions,
+	"digits": _digits,
 	"clocks": _clocks,
 	"time_zone": _time_zone,
 }

@@ -87,6 +87,10 @@ def add_index(name: str, columns: Iterable[str]) -> str:
 	return f"ADD INDEX `{name}` ({', '.join(columns)})"
 
 
+def modify_column(name: str, definition: str) -> str:
+	return f"MODIFY COLUMN `{name}` {definition}"
+
+
 def partitioned(change: str, seasons: Iterable[str]) -> str:
 	"""Returns a change followed by the clause that partitions by season.
 

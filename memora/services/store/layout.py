@@ -6,26 +6,28 @@ Frappe makes the tables without the layout; this module brings them into it.
 from collections.abc import Iterable
 from functools import partial
 
-from memora.services.store import ddl, partitions, tables
+from memora.services.store import ddl, digits, partitions, tables
 from memora.services.store.tables import INDEXES
 
-# Frappe makes both. `archived_at` is equal for all rows of a season: its index finds nothing that the
-# partition does not find, and takes longer to build than all the rest of archiving.
-USELESS_INDEXES = {"modified", "archived_at"}
+# Frappe makes these: version 15 `modified`, version 16 `creation`. `archived_at` is equal for all rows of a
+# season: its index finds nothing that the partition does not find, and takes longer to build than all the rest
+# of archiving.
+USELESS_INDEXES = {"modified", "creation", "archived_at"}
 
 OUTBOX = "tabReview Outbox"
 OUTBOX_INDEXES = {"creation": ["creation"]}  # a drain takes the oldest submissions first
 
 
 def ensure_layout() -> list[str]:
-	"""Gives the big tables the primary key, partitions and indexes that they lack.
+	"""Gives the big tables the primary key, partitions, indexes and digits that they lack.
 
 	Returns the DocTypes whose table has rows but no partitions. Such a table stays as it is, because its rows
 	may contradict the layout; patches/v1_0/setup_partitioning converts the table.
 	"""
 	unpartitioned = [doctype for doctype in INDEXES if is_unpartitioned(doctype)]
 	for doctype in INDEXES:
-		if doctype not in unpartitioned and (changes := _missing_layout(doctype)):
+		changes = [*digits.widen_columns(doctype), *_missing_layout(doctype)]
+		if changes and doctype not in unpartitioned:
 			partitions.change(doctype, partial(ddl.alter, changes=changes))
 	if missing := OUTBOX_INDEXES.keys() - tables.indexes_of(OUTBOX).keys():
 		ddl.alter(OUTBOX, [ddl.add_index(name, OUTBOX_INDEXES[name]) for name in missing])
@@ -55,7 +57,7 @@ def create_twin(doctype: str, twin: str, seasons: Iterable[str]) -> None:
 
 
 def lacks_layout() -> bool:
-	"""Says whether ensure_layout would change one of the three tables."""
+	"""Says whether one of the three tables lacks its primary key, partitions or indexes."""
 	return any(_missing_layout(doctype) for doctype in INDEXES)
 
 
