@@ -186,6 +186,7 @@ def is_killed(work: Callable[[], object], after: int) -> bool:
 	"""
 	site, sites_path = frappe.local.site, frappe.local.sites_path
 	if not (pid := os.fork()):
+		_inherited = frappe.local.db  # forgotten, it would end the connection of both processes
 		try:
 			frappe.init(site, sites_path=sites_path)
 			frappe.connect()

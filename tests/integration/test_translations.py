@@ -107,6 +107,6 @@ def test_what_is_no_bare_text_is_not(find, code):
 	assert list(find(code)) == []
 
 
-def test_frappes_own_texts_are_translated_on_a_bench_of_dev():
+def test_frappes_own_texts_are_translated_on_a_bench_of_dev(frappes):
 	"""Newer ones come as sources that ./dev setup compiles."""
 	assert get_all_translations("ar")["Save"] == "حفظ"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import frappe
+import pytest
 from babel.messages.pofile import read_po
 from bs4 import BeautifulSoup
 from frappe import translate
@@ -70,12 +71,18 @@ def rows(language: str) -> list[tuple[Text, str]]:
 
 
 def of_frappe(language: str) -> set[Text]:
-	"""Returns Frappe's own translations: 15.0 keeps them in a CSV file, later versions in a catalog."""
+	"""Returns Frappe's own translations: 15.0 keeps them in a CSV file, later versions in a catalog.
+
+	Skips the test where this copy of Frappe brings neither.
+	"""
 	catalog = Path(frappe.get_app_path("frappe", "locale", f"{language}.po"))
 	if catalog.exists():
 		with open(catalog, "rb") as file:
 			return {Text(message.id, message.context) for message in read_po(file) if message.string}
-	with open(frappe.get_app_path("frappe", "translations", f"{language}.csv"), newline="") as file:
+	table = Path(frappe.get_app_path("frappe", "translations", f"{language}.csv"))
+	if not table.exists():
+		pytest.skip(f"this copy of Frappe has no translations into {language}")
+	with open(table, newline="") as file:
 		return {
 			Text(source, *filter(None, context[:1])) for source, text, *context in csv.reader(file) if text
 		}
