@@ -15,6 +15,10 @@ class TryLater(MemoraError):
 	"""Base of the errors whose reply says when to try again, in the header Retry-After."""
 
 
+class InvalidBody(MemoraError):
+	"""A body that is sent as JSON is no JSON object, or Frappe can't read its numbers or texts."""
+
+
 class InvalidLimit(MemoraError):
 	"""A limit or size is not a whole number in its range."""
 

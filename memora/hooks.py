@@ -12,6 +12,7 @@ after_migrate = "memora.install.after_migrate"
 
 before_request = ["memora.api.utils.start_clock"]
 after_request = [
+	"memora.api.utils.name_unreadable_body",
 	"memora.api.utils.set_retry_after",
 	"memora.api.utils.tell_of_incident",
 	"memora.api.utils.observe_latency",

@@ -36,7 +36,7 @@ LEARNER, MANAGER, MONITOR = "learner", "manager", "monitor"
 DESK_ALONE = {"memora.api.desk", "memora.api.cards"}
 GUARDS = {"require_manager": MANAGER, "require_monitor": MONITOR}
 
-# The errors with which Frappe refuses a call before an endpoint is reached. For CSRF tokens see _errors: GET needs none.
+# The errors with which Frappe refuses a call before an endpoint is reached. See _errors for those of a POST alone.
 FRAPPE_ERRORS = (frappe.AuthenticationError, frappe.PermissionError)
 Refusal = type[Any]  # an exception with http_status_code, from which Frappe takes the status of the reply
 
@@ -52,8 +52,7 @@ work of managers.
 
 Arguments go into the query, into a JSON body, or into a form. A reply has the endpoint's result under `message`.
 Datetimes are in the site's time zone. An error carries its name in `exc_type`, and changes nothing. Send
-`Accept: application/json`: a client that prefers HTML gets errors as pages. Frappe refuses a body that is no JSON object
-before it reaches an endpoint, with a status of Frappe's own. Guide with examples: docs/api.md."""
+`Accept: application/json`: a client that prefers HTML gets errors as pages. Guide with examples: docs/api.md."""
 
 ROLES = {
 	LEARNER: "Any signed-in user, for her own data only.",
@@ -279,8 +278,8 @@ def _exception(name: str) -> type[Exception]:
 
 def _errors(endpoint: Endpoint, method: str) -> list[Refusal]:
 	named = [error for error, _status in named_errors(endpoint)]
-	token = [frappe.CSRFTokenError] if method != "GET" else []
-	return list(dict.fromkeys([*named, *FRAPPE_ERRORS, *token]))
+	with_body = [exceptions.InvalidBody, frappe.CSRFTokenError] if method != "GET" else []
+	return list(dict.fromkeys([*named, *FRAPPE_ERRORS, *with_body]))
 
 
 def _refusal(errors: list[Refusal], found: dict[str, Schema]) -> Schema:

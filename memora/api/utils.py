@@ -1,5 +1,6 @@
 """Shared by the endpoints: who calls, who may call, and Frappe's hooks around a request."""
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,10 +8,11 @@ from urllib.parse import unquote
 
 import frappe
 from frappe import _
+from frappe.utils.response import report_error
 from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Request, Response
 
-from memora.exceptions import RateLimitExceeded
+from memora.exceptions import InvalidBody, RateLimitExceeded
 from memora.services.alerts import MANAGER_ROLES
 from memora.services.cache import incidents
 from memora.services.cache.incidents import OpenIncident
@@ -20,6 +22,7 @@ from memora.services.store import seasons
 
 LEARNER_HEADER = "X-Memora-Learner"  # percent-encoded
 MONITOR_ROLE = "Memora Monitor"
+OWN_PATH = re.compile(r"/api(/v\d+)?/method/memora\.")
 
 
 def get_active_season() -> str | None:
@@ -97,6 +100,40 @@ def _gets_json() -> bool:
 def start_clock() -> None:
 	"""Frappe's hook before_request: notes when the request began."""
 	frappe.flags.memora_began = time.perf_counter()
+
+
+def name_unreadable_body(response: Response | None, request: Request) -> None:
+	"""Frappe's hook after_request: answers 400 InvalidBody where Frappe could not read what an endpoint was sent.
+
+	Frappe reads a body before it asks any hook, and then answers 417, or 500 before version 16. Of Memora's own endpoints
+	only; a client that prefers HTML keeps Frappe's page.
+	"""
+	is_asked = frappe.flags.memora_began is not None
+	if is_asked or not response or not response.is_json or not OWN_PATH.match(request.path):
+		return
+	if response.status_code in (417, 500) and not _can_frappe_read(request):
+		_answer_invalid_body(response)
+
+
+def _can_frappe_read(request: Request) -> bool:
+	from frappe.app import make_form_dict  # slow to import, and imported wherever there is a request
+
+	try:
+		make_form_dict(request)
+	except (ValueError, RecursionError, frappe.ValidationError):
+		return False
+	return True
+
+
+def _answer_invalid_body(response: Response) -> None:
+	frappe.clear_messages()
+	frappe.local.error_log, frappe.local.response = [], frappe._dict(docs=[])
+	frappe.flags.disable_traceback = True
+	try:
+		frappe.throw(_("The body must be a JSON object."), InvalidBody)
+	except InvalidBody as error:
+		response.set_data(report_error(error.http_status_code).get_data())
+		response.status_code = error.http_status_code
 
 
 def observe_latency(response: Response | None, request: Request) -> None:

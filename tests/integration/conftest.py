@@ -118,7 +118,7 @@ def manager() -> SRSRedisManager:
 @pytest.fixture(scope="session")
 def web(site):
 	"""Gunicorn on the test site."""
-	with processes.web(site) as handle:
+	with processes.web(site, app="tests.integration.served:application") as handle:
 		yield handle
 
 

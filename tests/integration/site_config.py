@@ -1,4 +1,4 @@
-"""Configuration on disk, which every request of gunicorn reads anew."""
+"""Configuration on disk, which every request reads anew; see served.py."""
 
 import json
 from collections.abc import Iterator

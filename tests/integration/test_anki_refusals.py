@@ -99,8 +99,8 @@ class _collection:
 # What is no deck
 
 
-def _zip(path: Path, **members: bytes) -> None:
-	with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+def _zip(path: Path, method: int = zipfile.ZIP_DEFLATED, **members: bytes) -> None:
+	with zipfile.ZipFile(path, "w", method) as archive:
 		for name, content in members.items():
 			archive.writestr(name.replace("__", "."), content)
 
@@ -132,6 +132,7 @@ BROKEN = {
 	"file is not a database": lambda path: _zip(path, collection__anki2=b"hello" * 1000),
 	"no such table: col": lambda path: _zip(path, collection__anki2=b""),
 	"can't be read": lambda path: _zip(path, meta=b"\x08\x03", collection__anki21b=b"no zstandard frame"),
+	"compression method 14": lambda path: _zip(path, zipfile.ZIP_LZMA, collection__anki2=b"x"),
 	"not as Anki writes": lambda path: write_old(path, [], media=["no", "object"]),
 	"interrupted": _endless,
 }

@@ -195,60 +195,6 @@ def test_a_limit_outside_1_to_50(client, method, limit, verb):
 		refused(getattr(client, verb)(method, limit=limit), 400, "InvalidLimit", "limit", "50")
 
 
-BAD_RESPONSES = {
-	"empty": [],
-	"51 long": [{"question_id": f"q-{i}", "quality": 4} for i in range(51)],
-	"an object": GOOD,
-	"a text": "not json",
-	"a number": 5,
-	"null": None,
-	"a list of texts": [FIRST],
-	"missing question": [{"quality": 4}],
-	"question null": [{"question_id": None, "quality": 4}],
-	"quality missing": [{"question_id": FIRST}],
-	"quality 6": [{**GOOD, "quality": 6}],
-	"quality -1": [{**GOOD, "quality": -1}],
-	"quality 3.5": [{**GOOD, "quality": 3.5}],
-	"quality NaN": [{**GOOD, "quality": float("nan")}],
-	"quality null": [{**GOOD, "quality": None}],
-	"quality '4'": [{**GOOD, "quality": "4"}],
-	"quality true": [{**GOOD, "quality": True}],
-	"is_correct 1": [{"question_id": FIRST, "is_correct": 1}],
-	"response_time_ms -5": [{**GOOD, "response_time_ms": -5}],
-	"response_time_ms 1e12": [{**GOOD, "response_time_ms": 1e12}],
-	"duplicate": [GOOD, {**GOOD, "quality": 1}],
-	"one bad among good": [GOOD, {"question_id": SECOND, "quality": 9}],
-}
-
-
-@pytest.mark.parametrize("method", [SUBMIT, SUBMIT_LESSON])
-@pytest.mark.parametrize("responses", BAD_RESPONSES.values(), ids=BAD_RESPONSES)
-def test_malformed_responses(client, method, responses):
-	body = json.dumps({"responses": responses})  # requests' own json refuses NaN
-	with state.nothing_changes():
-		response = client.request(
-			"POST", f"/api/method/{method}", data=body, headers={"Content-Type": "application/json"}
-		)
-		refused(response, 400, "InvalidResponses", "responses")
-
-
-@pytest.mark.parametrize("text", ["[", "{]", "", "[{]", "nope"])
-def test_responses_that_are_no_json(client, text):
-	with state.nothing_changes():
-		response = client.request("POST", f"/api/method/{SUBMIT}", data={"responses": text})
-		refused(response, 400, "InvalidResponses", "responses")
-
-
-@pytest.mark.parametrize("body", [b'{"responses": [', b"[]", b"5", b"null", b"", b"\xff\xfe"])
-def test_a_body_that_frappe_itself_can_not_read(client, body):
-	"""It does not reach the app: the status is Frappe's, and no document's."""
-	with state.nothing_changes():
-		response = client.session.post(
-			f"{client.url}/api/method/{SUBMIT}", data=body, headers={"Content-Type": "application/json"}
-		)
-		assert response.status_code >= 400
-
-
 @pytest.mark.parametrize(("method", "argument"), [(READ, "subject"), (LESSON, "subject"), (LESSON, "topic")])
 def test_a_subject_or_topic_that_is_no_unicode(client, method, argument):
 	assert client.post(method, **{argument: "\ud800"}).status_code == 400

@@ -19,6 +19,7 @@ import requests
 from frappe.model.base_document import get_controller
 
 import memora
+from tests.frappe_versions import HAS_SECOND_API
 from tests.integration import state
 from tests.integration.client import Client, message
 from tests.integration.factories import (
@@ -154,8 +155,7 @@ def ways(caller: Client, doctype: str, action: str) -> Iterator[Callable[[str], 
 
 
 def rest_bases() -> list[str]:
-	has_second = hasattr(import_module("frappe.api"), "ApiVersion")
-	return ["/api/resource", "/api/v2/document"] if has_second else ["/api/resource"]
+	return ["/api/resource", "/api/v2/document"] if HAS_SECOND_API else ["/api/resource"]
 
 
 def by_rest(caller: Client, base: str, doctype: str, action: str, name: str) -> requests.Response:

@@ -4,11 +4,12 @@ import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import frappe.api
+import frappe
 import pytest
 
 from devtools import ports, processes
 from memora.services.cache import incidents
+from tests.frappe_versions import HAS_SECOND_API
 from tests.integration import state
 from tests.integration.client import Client, message
 from tests.integration.factories import make_learner, make_records
@@ -82,9 +83,7 @@ def test_whoever_takes_json_gets_json(client, headers):
 	assert refused.headers["Retry-After"]
 
 
-@pytest.mark.skipif(
-	not hasattr(frappe.api, "ApiVersion"), reason="this Frappe has no second version of its API"
-)
+@pytest.mark.skipif(not HAS_SECOND_API, reason="this Frappe has no second version of its API")
 def test_the_second_version_of_the_api_puts_off_too(client):
 	path = f"/api/v2/method/{READ}"
 	assert client.request("GET", path).json()["data"]["is_degraded"]

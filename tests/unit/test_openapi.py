@@ -8,7 +8,7 @@ from memora.api import openapi
 from memora.exceptions import MemoraError
 from tests.integration import contract
 from tests.integration.submitting import answers, as_sent
-from tests.integration.test_http import BAD_RESPONSES
+from tests.integration.test_bodies import BAD_RESPONSES
 
 ENDPOINTS = openapi.find_endpoints()
 

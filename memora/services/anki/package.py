@@ -33,6 +33,7 @@ MAX_CARDS = 50_000
 MAX_NAME = 140  # characters in a field that holds a name
 READ_SECONDS = 60  # for all statements on one database, which somebody else made
 ENCRYPTED = 0x1  # a bit in the flags of each file in a zip
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # Anki's; others have errors of their own, in each Python more
 DECK_SEPARATOR = "::"
 # Kinds of revlog rows: learning, review, relearning. The other kinds are cramming and changes of settings.
 ANSWERS = (0, 1, 2)
@@ -200,6 +201,8 @@ def _find_collection(archive: zipfile.ZipFile) -> str:
 	members = {info.filename: info for info in archive.infolist()}
 	if any(info.flag_bits & ENCRYPTED for info in members.values()):
 		_refuse(_("The file is encrypted. Export the deck without a password."))
+	if strange := {info.compress_type for info in members.values()}.difference(METHODS):
+		raise NotImplementedError(f"compression method {strange.pop()}")
 	version = _number(_read(archive, members["meta"], MAX_MAP_BYTES), 1) if "meta" in members else 0
 	if version > LATEST_VERSION:
 		_refuse(

@@ -1,0 +1,35 @@
+"""What the versions of Frappe do differently, for tests to ask. Looked for, not told from version numbers."""
+
+import inspect
+from contextlib import suppress
+
+import frappe
+import frappe.api
+from click.testing import CliRunner
+from werkzeug.test import EnvironBuilder
+
+HAS_SECOND_API = hasattr(frappe.api, "ApiVersion")
+
+# Frappe 16 comes with Click 8.3, which keeps stderr apart without being told.
+STDERR_APART = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}
+
+
+def reads(body: bytes) -> bool:
+	"""Says whether Frappe hands a JSON body to an endpoint. Frappe 16 refuses NaN, and halves of characters."""
+	from frappe.app import make_form_dict
+
+	request = EnvironBuilder(method="POST", data=body, content_type="application/json").get_request()
+	try:
+		make_form_dict(request)
+	except (ValueError, frappe.ValidationError):
+		frappe.clear_messages()
+		return False
+	return True
+
+
+def forget_configuration() -> None:
+	"""Has this process read the configuration anew. Frappe 16 keeps it for a minute, for requests."""
+	with suppress(ImportError):
+		from frappe.config import clear_site_config_cache
+
+		clear_site_config_cache()
