@@ -15,15 +15,14 @@ from random import Random
 from typing import Any
 
 import frappe
-import pymysql
-from pymysql.cursors import Cursor
 from tenacity import retry, retry_if_exception, stop_after_attempt
 
 from benchmarks import site
 from devtools.report import Failure, step
 from memora.services import site_time
 from memora.services.learning import scheduling
-from memora.services.store import database, ddl, partitions, row_names, swap, tables
+from memora.services.store import database, ddl, failures, partitions, row_names, swap, tables
+from memora.services.store.database import Connection, Cursor
 
 SEED = 20260904
 QUESTIONS_EACH = 1000  # for each learner: about six new questions on each day of a school year
@@ -67,7 +66,7 @@ INSERT_SQL = f"""
 
 
 def _is_deadlock(error: BaseException) -> bool:
-	return isinstance(error, pymysql.err.OperationalError) and error.args[0] == DEADLOCK
+	return failures.number_of(error) == DEADLOCK
 
 
 def learner(number: int) -> str:
@@ -143,7 +142,7 @@ def _drop_tables() -> None:
 
 
 def _create_tables(
-	connection: pymysql.Connection, name: str, learners: int, questions_each: int, seed: int
+	connection: Connection, name: str, learners: int, questions_each: int, seed: int
 ) -> list[str]:
 	"""Makes the three small tables, and the table for the rows. Returns the learners' digests in order."""
 	named = sorted((row_names.digest(user), user) for user in map(learner, range(learners)))

@@ -19,6 +19,8 @@ after_request = [
 	"memora.review_page.set_headers",
 ]
 
+before_job = ["memora.services.store.limits.limit_job"]
+
 app_include_js = ["/assets/memora/js/safe_mode_banner.js", "/assets/memora/js/report_charts.js"]
 app_include_css = ["/assets/memora/css/desk.css"]
 

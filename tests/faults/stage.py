@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import pymysql
 import redis
 
 from devtools import fault_bench, ports, processes, services
@@ -18,6 +17,7 @@ from devtools import redis as redis_servers
 from devtools.paths import MAIN_SITE, PROJECT, Bench
 from devtools.processes import Handle
 from tests.faults.commands import Commands
+from tests.integration.connections import connect
 
 MODULE_SECONDS = 60
 OPEN_SECONDS = 1  # for which a process leaves a Redis alone that has failed; see served.py
@@ -125,7 +125,7 @@ class Stage:
 	def sql(self, statement: str, *values: Any) -> list[tuple]:
 		"""Rows of a statement on a connection of its own, committed."""
 		config = json.loads((self.bench.site(self.site) / "site_config.json").read_text())
-		connection = pymysql.connect(
+		connection = connect(
 			host="127.0.0.1",
 			port=ports.known(self.bench)["mariadb"],
 			user=config["db_name"],

@@ -4,11 +4,14 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import TypeVar
+from importlib import import_module
+from typing import Any, TypeVar
 
 import frappe
-import pymysql
 import pytest
+
+from memora.services.store import failures
+from memora.services.store.database import Connection
 
 T = TypeVar("T")
 
@@ -51,17 +54,38 @@ def at_once(*actions: Callable[[], T], seconds: float = 30) -> list[T]:
 
 
 @contextmanager
-def raw_connection(**options) -> Iterator[pymysql.Connection]:
-	"""A plain connection to the site's database."""
-	conf = frappe.conf
-	connection = pymysql.connect(
-		host=conf.db_host, port=int(conf.db_port), user=conf.db_name, password=conf.db_password, **options
-	)
-	connection.select_db(conf.db_name)
+def raw_connection(autocommit: bool = False) -> Iterator[Connection]:
+	"""A plain connection to the site's database, by Frappe's driver."""
+	connection = frappe.db.create_connection()
+	connection.autocommit(autocommit)
 	try:
 		yield connection
 	finally:
 		connection.close()
+
+
+def connect(**options: Any) -> Connection:
+	"""A connection to a database that is not the site's, by any driver."""
+	return failures.DRIVERS[0].connect(**options)
+
+
+def on_statements(completed: Callable[[Connection, str], None]) -> None:
+	"""From now on, calls a function after each statement that MariaDB has completed for this process, however sent."""
+	for driver in failures.DRIVERS:
+		cls = import_module(f"{driver.__name__}.connections").Connection
+		cls.query, cls.commit = _followed(cls.query, completed), _followed(cls.commit, completed, "COMMIT")
+
+
+def _followed(
+	method: Callable[..., Any], completed: Callable[[Connection, str], None], statement: str = ""
+) -> Callable[..., Any]:
+	def followed(self: Connection, *args: Any, **kwargs: Any) -> Any:
+		result = method(self, *args, **kwargs)
+		sent = statement or args[0]
+		completed(self, sent if isinstance(sent, str) else sent.decode(errors="replace"))
+		return result
+
+	return followed
 
 
 @contextmanager

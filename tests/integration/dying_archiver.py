@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import frappe
-from pymysql.connections import Connection
 
 from devtools.paths import PROJECT
 from memora.services.srs_archiver import SRSArchiver
 from memora.services.store import swap
+from memora.services.store.database import Connection
+from tests.integration.connections import on_statements
 from tests.integration.factories import STANDING_SEASON
 
 # After these the database is as it was before them: to die there is to die after the one before.
@@ -100,18 +101,7 @@ def _count_statements(die_after: int) -> list[str]:
 		if len(statements) == die_after:
 			os.kill(os.getpid(), signal.SIGKILL)
 
-	query, commit = Connection.query, Connection.commit
-
-	def counted_query(self, sql, *args, **kwargs):
-		result = query(self, sql, *args, **kwargs)
-		completed(self, sql if isinstance(sql, str) else sql.decode(errors="replace"))
-		return result
-
-	def counted_commit(self):
-		commit(self)
-		completed(self, "COMMIT")
-
-	Connection.query, Connection.commit = counted_query, counted_commit
+	on_statements(completed)
 	return statements
 
 

@@ -3,13 +3,12 @@
 from contextlib import nullcontext, suppress
 
 import frappe
-import pymysql
 import pytest
 
 from memora.exceptions import MemoraError, PartitionError, SeasonStateError, UnknownSeason
 from memora.services.operations import archiving
 from memora.services.srs_archiver import SRSArchiver
-from memora.services.store import ddl, swap
+from memora.services.store import ddl, failures, swap
 from tests.integration import state
 from tests.integration.archiving import (
 	ARCHIVE,
@@ -89,7 +88,7 @@ def test_even_two_runs_at_one_season_lose_nothing(archiver, monkeypatch, order):
 	before = all_rows(ended)
 
 	def move() -> None:
-		with suppress(MemoraError, pymysql.err.MySQLError):
+		with suppress(MemoraError, *failures.ERRORS):
 			swap.take_out(ended)
 			swap.put_in(ended, site_now(), on_copied=lambda rows: None)
 

@@ -12,7 +12,9 @@ ROOMS = ("doors", "seeds", "anki", "operations", "figures", "learning", "folding
 SEEDS = ("srs_redis_manager", "srs_persistence", "srs_archiver", "srs_reconciliation", "partition_manager")
 GROUND = ("settings", "site_time", "alerts")
 PURE = "memora.services.learning.scheduling"
-IMPURE = ("frappe", "redis", "rq", "pymysql", "time", "random", "memora")
+IMPURE = ("frappe", "redis", "rq", "pymysql", "MySQLdb", "time", "random", "memora")
+DRIVERS_MODULE = "memora.services.store.failures"
+DRIVER = re.compile(r"(pymysql|MySQLdb)\b")
 DDL_MODULE = "memora.services.store.ddl"
 DDL = re.compile(
 	r"\b(?:CREATE|ALTER|DROP|RENAME|TRUNCATE|LOCK)\s+(?:TABLES?|INDEX|DATABASE)\b"
@@ -140,6 +142,17 @@ def find_impurities(house: list[Module]) -> list[str]:
 		if module.name == PURE
 		for imported in module.imports()
 		if imported.split(".")[0] in IMPURE
+	]
+
+
+def find_drivers_named_outside_their_module(code: list[Module]) -> list[str]:
+	"""Frappe decides which of the drivers is used; their exceptions have nothing in common."""
+	return [
+		f"{module.name} names the driver {name}"
+		for module in code
+		if module.name != DRIVERS_MODULE
+		for name in module.imports()
+		if DRIVER.match(name)
 	]
 
 

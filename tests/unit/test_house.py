@@ -17,6 +17,7 @@ from tests.unit.house import (
 	dotted_paths,
 	find_circles,
 	find_ddl_outside_its_module,
+	find_drivers_named_outside_their_module,
 	find_endpoints_outside_api,
 	find_impurities,
 	find_redis_outside_cache,
@@ -55,6 +56,12 @@ def test_sql_on_memoras_tables_stands_in_store(house):
 
 def test_ddl_stands_in_one_module(house):
 	assert find_ddl_outside_its_module(house) == []
+
+
+def test_drivers_of_mariadb_are_named_in_one_module():
+	paths = [path for path in code_files() if path.suffix == ".py"]
+	code = [Module(module_name(path), path.read_text(encoding="utf-8")) for path in paths]
+	assert find_drivers_named_outside_their_module(code) == []
 
 
 def test_commands_on_schedules_stand_in_cache(house):
@@ -111,6 +118,7 @@ WRONG = {
 		"memora.services.store.wrong",
 		"SQL = f'ALTER TABLE {table} ENGINE=InnoDB'",
 	),
+	find_drivers_named_outside_their_module: ("memora.wrong", "from pymysql.err import MySQLError"),
 	find_redis_outside_cache: ("memora.services.learning.wrong", "key = f'srs:{learner}:{season}'"),
 	find_endpoints_outside_api: ("memora.wrong", "@frappe.whitelist()\ndef wrong(): ..."),
 }

@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import frappe
-import pymysql
 from frappe import _
 from frappe.utils import format_duration
 from typing_extensions import TypedDict
 
 from memora.services import alerts, site_time
 from memora.services.cache.breaker import Unavailable
-from memora.services.store import database, incident_rows
+from memora.services.store import database, failures, incident_rows
 
 FLAP_SECONDS = 60  # an outage that begins so soon after the last has ended continues the last incident
 COUNT_SECONDS = 5  # at least, between two writes of a process's counts
@@ -68,7 +67,7 @@ def is_open() -> bool:
 	"""Says whether an incident is open; raises Unavailable if MariaDB can't tell."""
 	try:
 		return incident_rows.is_open()
-	except pymysql.err.MySQLError as error:
+	except failures.ERRORS as error:
 		raise Unavailable(f"MariaDB can't say what Redis has missed: {error}") from error
 
 
@@ -132,5 +131,5 @@ def _summary(incident: frappe._dict) -> str:
 def _try(action: Callable[[], None]) -> None:
 	try:
 		action()
-	except pymysql.err.MySQLError as error:
+	except failures.ERRORS as error:
 		frappe.logger("memora").error(f"an incident could not be written down: {error}")

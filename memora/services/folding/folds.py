@@ -19,7 +19,8 @@ from rq.timeouts import JobTimeoutException
 from memora.services import alerts, site_time
 from memora.services.cache.schedules import Schedules
 from memora.services.folding import counting
-from memora.services.store import database, outbox, tracker
+from memora.services.store import database, failures, outbox, tracker
+from memora.services.store.limits import Limits, limited
 from memora.services.store.records import MemoryRecord, OutboxRow
 
 T = TypeVar("T")
@@ -28,7 +29,11 @@ FOLD_SUBMISSIONS = 250  # in one transaction: some 5,000 answers, a few tenths o
 DRAIN_SECONDS = 60  # in one job or sweep; a job may take 300
 SWEEP_AFTER_SECONDS = 60  # by then a worker has had its chance
 
-MAX_RETRIES = 3  # of a transaction that met a deadlock or a lock wait
+# A fold holds its locks for tenths of a second, and its longest statement takes hundredths. Whoever keeps it waiting
+# for longer hangs. If it hangs itself, MariaDB takes its locks away, for other folds wait for them.
+LIMITS = Limits(innodb_lock_wait_timeout=5, max_statement_time=30, idle_transaction_timeout=20)
+
+MAX_RETRIES = 3  # of a transaction that others were in the way of
 RETRY_DELAY_BASE = 1  # seconds before the first retry; each further one waits twice as long
 RETRY_DELAY_MAX = 60  # seconds
 
@@ -49,7 +54,8 @@ def fold(key: str) -> OutboxRow | None:
 
 	Returns None if another process has folded the submission or is folding it.
 	"""
-	rows = fold_or_park([key])
+	with limited(LIMITS):
+		rows = fold_or_park([key])
 	return rows[0] if rows else None
 
 
@@ -75,7 +81,7 @@ def _drain(
 ) -> list[Folded]:
 	folded: list[Folded] = []
 	deadline = time.monotonic() + seconds
-	with database.read_committed():
+	with limited(LIMITS), database.read_committed():
 		while time.monotonic() < deadline:
 			names = next_names()
 			rows = fold_or_park(names)
@@ -106,15 +112,15 @@ def fold_or_park(names: list[str], attempt: int = 0) -> list[OutboxRow]:
 	"""Folds submissions in one transaction, and returns the submissions that were folded.
 
 	If the transaction fails for good, each submission is folded by itself, and a submission that still fails
-	is parked. Raises the errors that may pass (lock waits, a lost connection), and JobTimeoutException when
-	the job's time is over. `attempt` counts the tries that have failed already, as in with_retries.
+	is parked. Raises errors whose reason may pass (failures.may_pass), and JobTimeoutException when the job's
+	time is over. `attempt` counts the tries that have failed already, as in with_retries.
 	"""
 	try:
 		return with_retries(lambda: _fold(names), attempt)
 	except JobTimeoutException:
 		raise  # the job's time is over; the submission at hand is not to blame
 	except Exception as error:  # any error: one bad submission must not stop the others
-		if database.is_transient(error):
+		if failures.may_pass(error):
 			raise
 		if len(names) == 1:
 			_park(names[0], error)
@@ -167,7 +173,7 @@ def _park(name: str, error: Exception) -> None:
 
 
 def with_retries(action: Callable[[], T], attempt: int = 0) -> T:
-	"""Runs a transaction, and runs it again after a deadlock or a lock wait, up to MAX_RETRIES times.
+	"""Runs a transaction, and again if another was in the way (failures.is_in_the_way), up to MAX_RETRIES times.
 
 	Then raises the error. `attempt` counts the tries that have failed already. Frappe's own retry of jobs
 	does not work: it misses the errors that Frappe's database layer raises.
@@ -175,7 +181,9 @@ def with_retries(action: Callable[[], T], attempt: int = 0) -> T:
 	while True:
 		try:
 			return action()
-		except (frappe.QueryDeadlockError, frappe.QueryTimeoutError) as error:
+		except failures.ERRORS as error:
+			if not failures.is_in_the_way(error):
+				raise
 			if attempt >= MAX_RETRIES:
 				frappe.logger("memora").error(f"given up: {error}")
 				raise

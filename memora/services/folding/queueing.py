@@ -19,7 +19,8 @@ from typing_extensions import TypedDict
 from memora.services import site_time
 from memora.services.cache.breaker import CircuitBreaker, Unavailable
 from memora.services.folding import folds
-from memora.services.store import database, journal, outbox
+from memora.services.store import failures, journal, outbox
+from memora.services.store.limits import limited
 
 QUEUE = "srs_write"
 FALLBACK_QUEUE = "short"  # if the bench's `workers` do not list QUEUE
@@ -30,6 +31,7 @@ TOLD: dict[JobStatus, Literal["started", "failed"]] = {
 	JobStatus.STARTED: "started",
 	JobStatus.FAILED: "failed",
 }
+INLINE_LIMITS = folds.LIMITS._replace(innodb_lock_wait_timeout=1)  # a learner waits
 INLINE_SHARE = 0.2  # of a web process's time, for folds while there is no queue; the sweeper folds the rest
 
 _queue_breaker = CircuitBreaker(failures=(RedisError, OSError))
@@ -70,8 +72,9 @@ def enqueue_fold(key: str, learner: str, season: str) -> str | None:
 
 def _fold_inline(key: str) -> None:
 	try:
-		folds.fold_or_park([key], folds.MAX_RETRIES)  # one try only: a learner waits
-	except database.DATABASE_FAILURES as error:
+		with limited(INLINE_LIMITS):
+			folds.fold_or_park([key], folds.MAX_RETRIES)  # one try only: a learner waits
+	except failures.FAILURES as error:
 		frappe.logger("memora").warning(f"left {key} to the sweeper: {error}")
 
 
@@ -141,8 +144,9 @@ def run_job(key: str) -> int:
 	"""Folds one submission, then all others that wait. Returns how many answers were folded."""
 	# first, because this job may miss a submission committed from here on: its request then queues a new job
 	background_jobs.get_redis_conn().delete(_job_waits_key())
-	own = folds.fold(key)
-	others = folds.drain(site_time.naive_now())
+	with limited(folds.LIMITS):
+		own = folds.fold(key)
+		others = folds.drain(site_time.naive_now())
 	return (len(own.records) if own else 0) + sum(folded.answers for folded in others)
 
 

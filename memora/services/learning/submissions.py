@@ -18,7 +18,7 @@ from memora.services.folding import counting, queueing
 from memora.services.learning.answers import Origin, Response, Step, journal_entry, record_after
 from memora.services.learning.question_source import get_source
 from memora.services.learning.season_scheduler import SeasonScheduler
-from memora.services.store import database, journal, row_names, seasons, tracker
+from memora.services.store import database, failures, journal, row_names, seasons, tracker
 from memora.services.store.records import StoredAnswer
 from memora.services.store.seasons import Season
 from memora.services.store.submissions import write_submission
@@ -61,7 +61,7 @@ def submit(learner: str, responses: list[Response], submission_id: str | None = 
 			if stored:
 				return _repeated(learner, stored, responses, submission_id, season)
 			result, key = _accept(learner, season, responses, submission_id)
-	except database.DATABASE_FAILURES as error:
+	except failures.FAILURES as error:
 		frappe.logger("memora").error(f"journal not writable: {error}")
 		JournalUnavailable.throw(_("Your answers are not saved. Send them again in a moment."))
 	if key:

@@ -20,7 +20,6 @@ from datetime import date
 from typing import Any
 
 import frappe
-import pymysql
 from frappe import _
 from frappe.model.document import Document
 from redis.exceptions import RedisError
@@ -30,7 +29,7 @@ from memora.exceptions import MemoraError, SeasonStateError
 from memora.services import alerts, site_time
 from memora.services.cache.schedules import Schedules
 from memora.services.folding import folds
-from memora.services.store import archive, database, outbox, seasons, swap
+from memora.services.store import archive, database, failures, outbox, seasons, swap
 
 DOCTYPE = "Game Subscription Season"
 LOCK = "archive"  # an archive or retention run holds this lock
@@ -38,7 +37,7 @@ STEPS = 6  # of progress that an archive run reports
 FOLD_WAIT_SECONDS = 10  # for submissions that a worker is folding at the moment
 
 # Errors that end a run without harm: refusals, and errors of MariaDB (locks, a full disk, a lost connection)
-FAILURES = (MemoraError, pymysql.err.MySQLError, *database.DATABASE_FAILURES)
+FAILURES: tuple[type[Exception], ...] = (MemoraError, *failures.ERRORS)
 
 
 class ArchiveStatus(TypedDict):

@@ -18,7 +18,7 @@ from memora.services import site_time
 from memora.services.cache import connections
 from memora.services.cache.connections import SENTINEL, Place
 from memora.services.folding.queueing import QUEUE
-from memora.services.store import database, digits, layout, outbox, partitions, tables, tracker
+from memora.services.store import database, digits, failures, layout, outbox, partitions, tables, tracker
 
 OLDEST_MARIADB = (10, 6)
 CLOCK_SECONDS = 2  # by which the clocks of two machines may differ
@@ -193,7 +193,7 @@ def _scheduler() -> Findings:
 def _mariadb_reachable() -> Findings:
 	try:
 		database.ping()
-	except database.DATABASE_FAILURES as error:
+	except failures.FAILURES as error:
 		yield (
 			_("MariaDB does not answer: {0}").format(error),
 			_("Start MariaDB. db_host and db_port say where Memora looks for it."),

@@ -4,11 +4,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-import pymysql
-from pymysql.cursors import Cursor
-
-from memora.services.store import database, partitions, swap, tables
-from memora.services.store.database import query
+from memora.services.store import database, failures, partitions, swap, tables
+from memora.services.store.database import Cursor, query
 
 CHUNK_ROWS = 10_000  # in one transaction, which takes some tenths of a second
 
@@ -46,9 +43,10 @@ def count_records(season: str) -> tuple[int, int, int]:
 		statement = COUNT_SQL.format(staged=f"(SELECT COUNT(*) FROM `{staging}`)" if is_staged else "0")
 		try:
 			((active, archived, eligible),) = query(statement, {"season": season})
-		except pymysql.err.ProgrammingError:  # the staging table has been dropped meanwhile
-			if tables.has_table(staging):
+		except failures.ERRORS as error:
+			if failures.number_of(error) != failures.TABLE_MISSING or tables.has_table(staging):
 				raise
+			# the staging table has been dropped meanwhile
 			continue
 		if is_staged == tables.has_table(staging):
 			return active, archived, int(eligible)

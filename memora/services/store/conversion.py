@@ -25,12 +25,11 @@ from typing import Any
 import frappe
 from frappe import _
 from frappe.utils import update_progress_bar
-from pymysql.cursors import Cursor, DictCursor
 
 from memora.exceptions import PartitionError
 from memora.services import site_time
 from memora.services.store import ddl, layout, old_seasons, tables
-from memora.services.store.database import connection, query
+from memora.services.store.database import Cursor, connection, query
 from memora.services.store.tables import INDEXES, list_partitions
 
 CHUNK_ROWS = 2000  # of one transaction; a statement of about 1 MB
@@ -184,40 +183,42 @@ def _copy(conversion: Conversion, names: dict[str | None, str]) -> None:
 	source, position = conversion.source, conversion.position
 	total = _count(source)
 	copied, after = position.copied, position.last_name
-	with connection() as own, own.cursor(DictCursor) as cursor:
+	with connection() as own, own.cursor() as cursor:
 		own.autocommit(False)
 		while page := _copy_chunk(cursor, conversion, names, position.started_at, after):
 			own.commit()
-			copied, after = copied + page["size"], page["last"]
+			size, after = page
+			copied += size
 			update_progress_bar(f"Copying {source}", copied - 1, max(total, copied))
 		if copied > position.copied:
 			print()
 
 
 def _copy_chunk(
-	cursor: DictCursor, conversion: Conversion, names: dict[str | None, str], now: datetime, after: str
-) -> dict[str, Any] | None:
+	cursor: Cursor, conversion: Conversion, names: dict[str | None, str], now: datetime, after: str
+) -> tuple[int, str] | None:
 	"""Copies the next rows after a name, and notes the progress.
 
-	Returns their {last, size}; None without rows.
+	Returns (how many, last name); None without rows.
 	"""
 	cursor.execute(
-		f"""SELECT MAX(name) AS last, COUNT(*) AS size FROM (
+		f"""SELECT COUNT(*), MAX(name) FROM (
 		SELECT name FROM `{conversion.source}` WHERE name > %s ORDER BY name LIMIT {CHUNK_ROWS}) page""",
 		(after,),
 	)
-	(page,) = cursor.fetchall()
-	if not page["size"]:
+	((size, last),) = cursor.fetchall()
+	if not size:
 		return None
 	cursor.execute(
 		f"SELECT * FROM `{conversion.source}` WHERE name > %s AND name <= %s AND {HAS_KEY} ORDER BY name",
-		(after, page["last"]),
+		(after, last),
 	)
-	convert = conversion.rules.convert
-	rows = [convert({**row, "season": names[row["season"]]}, now) for row in cursor.fetchall()]
+	columns, convert = [column[0] for column in cursor.description], conversion.rules.convert
+	found = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+	rows = [convert({**row, "season": names[row["season"]]}, now) for row in found]
 	_upsert(cursor, conversion, rows)
-	cursor.execute(ADVANCE_SQL, {"last": page["last"], "rows": page["size"], "name": conversion.doctype})
-	return page
+	cursor.execute(ADVANCE_SQL, {"last": last, "rows": size, "name": conversion.doctype})
+	return size, last
 
 
 def _upsert(cursor: Cursor, conversion: Conversion, rows: list[dict[str, Any]]) -> None:

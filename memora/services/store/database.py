@@ -1,37 +1,20 @@
-"""The handle to MariaDB: transactions, locks, errors that may pass, and connections of our own."""
+"""The handle to MariaDB: transactions, locks, and connections of our own. Module failures tells its errors apart."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Protocol
 
 import frappe
-import pymysql
 
 from memora.exceptions import JournalUnavailable
-from memora.services.store import row_names
-
-# Errors of a statement when MariaDB is not there, or when the statement did not get a lock in time.
-DATABASE_FAILURES = (
-	frappe.QueryDeadlockError,
-	frappe.QueryTimeoutError,
-	pymysql.err.OperationalError,
-	pymysql.err.InterfaceError,
-)
-# Numbers of errors whose reason may pass: locks, a server that is shutting down or read-only, a full disk.
-# From CLIENT_ERRORS_FROM on, an error means a lost connection.
-TRANSIENT_ERRORS = {1021, 1028, 1040, 1053, 1114, 1180, 1205, 1213, 1290, 1317, 1836, 1927}
-CLIENT_ERRORS_FROM = 2000
+from memora.services.store import failures, limits, row_names
 
 LEARNER_LOCK_WAIT_SECONDS = 5  # for another submission of the learner, which takes milliseconds
 METADATA_LOCK_WAIT_SECONDS = 2  # how long new readers may queue behind a waiting ALTER
+IDLE_SECONDS = 30  # between two statements of a transaction of our own, which are milliseconds apart
 
-
-def is_transient(error: Exception) -> bool:
-	"""Says whether the statement that failed may succeed if it is tried again unchanged."""
-	if isinstance(error, frappe.QueryDeadlockError | frappe.QueryTimeoutError | pymysql.err.InterfaceError):
-		return True
-	code = error.args[0] if isinstance(error, pymysql.err.MySQLError) and error.args else 0
-	return code in TRANSIENT_ERRORS or code >= CLIENT_ERRORS_FROM
+OWN_SESSION_SQL = """
+	SET SESSION autocommit = 1, lock_wait_timeout = %s, idle_transaction_timeout = %s, max_statement_time = %s"""
 
 
 @contextmanager
@@ -63,7 +46,7 @@ def named_lock(name: str, wait_seconds: int) -> Iterator[bool]:
 		yield is_mine
 	finally:
 		if is_mine:
-			with suppress(*DATABASE_FAILURES):  # a lost connection has released the lock
+			with suppress(*failures.FAILURES):  # a lost connection has released the lock
 				frappe.db.sql("SELECT RELEASE_LOCK(%s)", (key,))
 
 
@@ -99,7 +82,7 @@ def read_committed() -> Iterator[None]:
 	try:
 		yield
 	finally:
-		with suppress(*DATABASE_FAILURES):
+		with suppress(*failures.FAILURES):
 			frappe.db.sql("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 
 
@@ -113,7 +96,7 @@ def transaction() -> Iterator[None]:
 		yield
 		frappe.db.commit()  # an answer is acknowledged only when committed
 	except BaseException:
-		with suppress(pymysql.err.Error):  # a lost connection has rolled back already
+		with suppress(*failures.ERRORS):  # a lost connection has rolled back already
 			frappe.db.rollback()
 		raise
 
@@ -132,6 +115,28 @@ def insert(head: str, rows: list[tuple[Any, ...]], tail: str = "") -> None:
 # Connections of our own
 
 
+class Cursor(Protocol):
+	"""What Memora uses of a driver's cursor."""
+
+	description: Sequence[Sequence[Any]]
+
+	def execute(self, query: str, args: Any = None) -> int: ...
+	def executemany(self, query: str, args: Sequence[Any]) -> int | None: ...
+	def fetchone(self) -> tuple[Any, ...] | None: ...
+	def fetchall(self) -> tuple[tuple[Any, ...], ...]: ...
+	def __enter__(self) -> "Cursor": ...
+	def __exit__(self, *error: Any) -> None: ...
+
+
+class Connection(Protocol):
+	"""What Memora uses of a driver's connection."""
+
+	def cursor(self) -> Cursor: ...
+	def autocommit(self, on: bool) -> None: ...
+	def commit(self) -> None: ...
+	def close(self) -> None: ...
+
+
 def query(sql: str, values: tuple[Any, ...] | dict[str, Any] = ()) -> tuple[tuple[Any, ...], ...]:
 	"""Reads on a connection of our own, so that DDL does not have to wait for this reader.
 
@@ -143,24 +148,17 @@ def query(sql: str, values: tuple[Any, ...] | dict[str, Any] = ()) -> tuple[tupl
 
 
 @contextmanager
-def connection() -> Iterator[pymysql.Connection]:
+def connection() -> Iterator[Connection]:
 	"""Opens a connection to the site's database that commits each statement. Closes it after the block.
 
-	A statement waits METADATA_LOCK_WAIT_SECONDS at most for the lock that DDL needs.
+	Frappe makes the connection: its driver, address, TLS and types are those of frappe.db. A statement waits
+	METADATA_LOCK_WAIT_SECONDS at most for the lock that DDL needs.
 	"""
-	conf = frappe.conf
-	own = pymysql.connect(
-		host=conf.db_host or "127.0.0.1",
-		port=int(conf.db_port or 3306),
-		unix_socket=conf.get("db_socket"),
-		user=conf.get("db_user") or conf.db_name,
-		password=conf.db_password,
-		database=conf.db_name,
-		charset="utf8mb4",
-		autocommit=True,
-		init_command=f"SET lock_wait_timeout = {METADATA_LOCK_WAIT_SECONDS}",
-	)
+	own: Connection = (getattr(frappe.local, "primary_db", None) or frappe.db).create_connection()
 	try:
+		with own.cursor() as cursor:
+			seconds = METADATA_LOCK_WAIT_SECONDS, IDLE_SECONDS, limits.statement_seconds()
+			cursor.execute(OWN_SESSION_SQL, seconds)
 		yield own
 	finally:
 		own.close()
@@ -170,7 +168,7 @@ def connection() -> Iterator[pymysql.Connection]:
 
 
 def ping() -> None:
-	"""Raises one of DATABASE_FAILURES if MariaDB does not answer."""
+	"""Raises one of failures.FAILURES if MariaDB does not answer."""
 	frappe.db.sql("SELECT 1")
 
 

@@ -12,16 +12,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import frappe
-import pymysql
 from frappe import _
 
 from memora.exceptions import PartitionError
-from memora.services.store import database
+from memora.services.store import database, failures
 from memora.services.store.tables import has_table, partition_name
 
 DEADLINE_SECONDS = 30
 PAUSE_SECONDS = 0.5  # lets the queued readers through
-LOCK_WAIT_TIMEOUT = 1205
 
 # Frappe's own columns, which are always 0 here. Narrow, they save six bytes a row; Frappe does not check
 # their type.
@@ -149,8 +147,8 @@ def execute_ddl(statement: str) -> None:
 			try:
 				cursor.execute(statement)
 				return
-			except pymysql.err.OperationalError as error:
-				if error.args[0] != LOCK_WAIT_TIMEOUT:
+			except failures.ERRORS as error:
+				if failures.number_of(error) != failures.LOCK_WAIT_TIMEOUT:
 					raise
 			if time.monotonic() > deadline:
 				cursor.execute(OTHERS_SQL)

@@ -10,9 +10,9 @@ from typing import Any
 from uuid import uuid4
 
 import frappe
-from pymysql.cursors import Cursor
 
 from memora.services.store import database
+from memora.services.store.database import Cursor
 
 LOCK_WAIT_SECONDS = 1  # for a process that notes the same outage; a learner waits meanwhile
 REASON_LENGTH = 140
@@ -52,7 +52,7 @@ CLAIM_SQL = """
 
 
 def open_incident(reason: str, now: datetime, flap_seconds: int) -> None:
-	"""Notes an outage, unless an open incident notes it already. Raises the driver's errors.
+	"""Notes an outage, unless an open incident notes it already. Raises failures.ERRORS.
 
 	An incident that ended less than `flap_seconds` ago is opened again.
 	"""
@@ -73,13 +73,13 @@ def open_incident(reason: str, now: datetime, flap_seconds: int) -> None:
 
 
 def close_incidents(now: datetime) -> None:
-	"""Notes that all outages are over. Raises the driver's errors."""
+	"""Notes that all outages are over. Raises failures.ERRORS."""
 	with _cursor() as cursor:
 		cursor.execute(CLOSE_SQL, {"now": now})
 
 
 def add_counts(counts: dict[str, int]) -> None:
-	"""Adds {served, limited} to the latest incident. Raises the driver's errors."""
+	"""Adds {served, limited} to the latest incident. Raises failures.ERRORS."""
 	with _cursor() as cursor:
 		cursor.execute(COUNT_SQL, counts)
 
@@ -92,7 +92,7 @@ def _cursor() -> Iterator[Cursor]:
 
 
 def is_open() -> bool:
-	"""Says whether an incident is open. Asks on a connection of its own; raises the driver's errors."""
+	"""Says whether an incident is open. Asks on a connection of its own; raises failures.ERRORS."""
 	return bool(database.query(IS_OPEN_SQL))
 
 

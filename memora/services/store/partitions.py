@@ -6,11 +6,10 @@ They are made before the season's first answer, and dropped when no row of the s
 from collections.abc import Callable
 
 import frappe
-import pymysql
 from frappe import _
 
 from memora.exceptions import PartitionError, SeasonStateError
-from memora.services.store import database, ddl, tables
+from memora.services.store import database, ddl, failures, tables
 from memora.services.store.tables import INDEXES
 
 # Another process was first to make, or to drop, the partition.
@@ -119,8 +118,8 @@ def _seasons(doctype: str) -> set[str]:
 def _add(doctype: str, season: str) -> None:
 	try:
 		change(doctype, lambda table: ddl.add_partition(table, season))
-	except pymysql.err.MySQLError as error:
-		if error.args[0] != SAME_VALUE_TWICE:
+	except failures.ERRORS as error:
+		if failures.number_of(error) != SAME_VALUE_TWICE:
 			raise
 		frappe.throw(
 			_(
@@ -138,13 +137,13 @@ def change(doctype: str, action: Callable[[str], None]) -> None:
 	"""
 	try:
 		action(tables.table_of(doctype))
-	except pymysql.err.MySQLError as error:
-		if error.args[0] == NOT_PARTITIONED:
+	except failures.ERRORS as error:
+		if failures.number_of(error) == NOT_PARTITIONED:
 			frappe.throw(
 				_("{0} is not partitioned by season yet: {1}").format(_(doctype), how_to_partition()),
 				PartitionError,
 			)
-		if error.args[0] not in DONE_MEANWHILE:
+		if failures.number_of(error) not in DONE_MEANWHILE:
 			raise
 
 

@@ -9,12 +9,11 @@ from collections.abc import Callable
 from datetime import datetime
 
 import frappe
-import pymysql
 from frappe import _
 
 from memora.exceptions import PartitionError
-from memora.services.store import ddl, tables
-from memora.services.store.database import connection
+from memora.services.store import ddl, failures, tables
+from memora.services.store.database import Cursor, connection
 from memora.services.store.partitions import create_partition
 from memora.services.store.tables import partition_name
 
@@ -81,8 +80,8 @@ def _move_into_archive(season: str, on_copied: Callable[[int], None]) -> None:
 	if not tables.partition_has_rows(ARCHIVE, season):  # a swap would bring an earlier run's rows back
 		try:
 			return ddl.exchange_partition(ARCHIVE, season, staging_table(season))
-		except pymysql.err.MySQLError as error:
-			if error.args[0] not in TABLES_DIFFER:
+		except failures.ERRORS as error:
+			if failures.number_of(error) not in TABLES_DIFFER:
 				raise
 			frappe.logger("memora").warning(f"archiving {season} row by row: {error}")
 	_copy_into_archive(season, on_copied)
@@ -103,7 +102,7 @@ def _copy_into_archive(season: str, on_copied: Callable[[int], None]) -> None:
 			on_copied(total := total + moved)
 
 
-def _move_chunk(cursor: pymysql.cursors.Cursor, staging: str, columns: list[str]) -> int:
+def _move_chunk(cursor: Cursor, staging: str, columns: list[str]) -> int:
 	"""Moves the first COPY_ROWS rows into the archive, and returns how many rows it moved.
 
 	A row replaces the archive's row of its name. Raises PartitionError if a row was not copied right.
