@@ -4,7 +4,7 @@ import json
 import shlex
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from memora.services import settings
 from memora.services.operations import doctor
 from memora.services.operations.doctor import Finding
 from memora.services.store import layout, outbox, partitions, tables
+from tests import frappe_versions
 from tests.integration import bench_commands
 from tests.integration.factories import make_records, make_season, make_waiting_submission, site_now
 from tests.integration.site_config import changed, site_config
@@ -40,7 +41,7 @@ def with_scheduler() -> Iterator[None]:
 
 
 def set_system(field: str, value: Any) -> None:
-	frappe.db.set_single_value("System Settings", field, value)
+	frappe.db.set_single_value("System Settings", field, value, update_modified=False)
 	frappe.db.commit()
 	frappe.clear_document_cache("System Settings", "System Settings")
 	settings.forget_settings()
@@ -50,6 +51,8 @@ def look() -> list[Finding]:
 	"""Returns the findings of the doctor as a new process would see them."""
 	frappe.db.rollback()
 	frappe.db.value_cache.clear()
+	with suppress(AttributeError):
+		del frappe.local.system_settings
 	get_queues_timeout.cache_clear()
 	found = doctor.examine()
 	frappe.db.rollback()  # or DDL would wait for what this transaction has read
@@ -214,9 +217,10 @@ def test_a_scheduler_that_is_paused():
 
 
 def test_a_site_that_frappe_takes_for_dormant(player, guest):
-	assert scheduler.is_dormant()
+	assert scheduler.is_dormant() == frappe_versions.SITES_FALL_DORMANT
 	make_records(player, 1)
-	only("scheduler", "dormant")
+	if frappe_versions.SITES_FALL_DORMANT:
+		only("scheduler", "dormant")
 	login = {"usr": "Administrator", "pwd": ADMIN_PASSWORD}
 	assert guest.request("POST", "/api/method/login", data=login).status_code == 200
 	assert look() == []

@@ -33,7 +33,10 @@ MAX_CARDS = 50_000
 MAX_NAME = 140  # characters in a field that holds a name
 READ_SECONDS = 60  # for all statements on one database, which somebody else made
 ENCRYPTED = 0x1  # a bit in the flags of each file in a zip
-METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # Anki's; others have errors of their own, in each Python more
+METHODS = (
+	zipfile.ZIP_STORED,
+	zipfile.ZIP_DEFLATED,
+)  # Anki's; others have errors of their own, in each Python more
 DECK_SEPARATOR = "::"
 # Kinds of revlog rows: learning, review, relearning. The other kinds are cramming and changes of settings.
 ANSWERS = (0, 1, 2)
