@@ -6,6 +6,7 @@ from contextlib import suppress
 import frappe
 import frappe.api
 from click.testing import CliRunner
+from frappe.model.document import Document
 from frappe.utils import scheduler
 from werkzeug.test import EnvironBuilder
 
@@ -16,6 +17,11 @@ STDERR_APART = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRun
 
 # A site on which nobody signs in for days runs its scheduled jobs once a day; from Frappe 16 on, on Frappe Cloud only.
 SITES_FALL_DORMANT = "frappecloud" not in inspect.getsource(scheduler.is_dormant)
+
+
+def keeps_log(job: Document) -> bool:
+	"""Says whether the scheduler logs each run of a job. Frappe 16 does so only where the job has create_log."""
+	return job.get("create_log") != 0
 
 
 def reads(body: bytes) -> bool:

@@ -1,7 +1,7 @@
 """Tells managers what they should look at."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import frappe
 
@@ -26,6 +26,23 @@ def in_site_language() -> Iterator[None]:
 		yield
 	finally:
 		frappe.local.lang = before
+
+
+@contextmanager
+def in_error_log() -> Iterator[None]:
+	"""Writes an Error Log of an exception that leaves the block, as a context or a decorator. The exception goes on.
+
+	For what the scheduler runs every few minutes: of that, Frappe 16 keeps no log, nor why it failed. Rolls back
+	and commits, if there was an exception.
+	"""
+	try:
+		yield
+	except Exception as error:
+		with suppress(Exception):  # what failed may be MariaDB itself
+			frappe.db.rollback()
+			frappe.log_error(title=f"{type(error).__name__} in a scheduled job of Memora")
+			frappe.db.commit()  # the scheduler rolls back
+		raise
 
 
 def get_managers() -> dict[str, str]:

@@ -194,8 +194,7 @@ def is_killed(work: Callable[[], object], after: int) -> bool:
 			work()
 		finally:
 			os._exit(0)
-	_pid, status = os.waitpid(pid, 0)
-	return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+	return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
 
 
 def _die_after(statements_left: int) -> None:

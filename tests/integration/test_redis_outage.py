@@ -159,10 +159,10 @@ def test_a_write_that_redis_did_and_whose_answer_was_lost_makes_it_stale_too(pro
 
 def test_a_first_look_that_mariadb_cannot_answer_fails_quietly(patient, player, season):
 	"""After COMMIT a learner is told that her answers are stored, whatever dies then."""
-	frappe.local.conf.db_port = ports.any_free()
+	port, frappe.db.port = frappe.db.port, ports.any_free()
 	with pytest.raises(Unavailable):
 		patient.schedules.read_due(player, season)
 	assert not patient.schedules.reschedule(player, season, {bank_questions()[0]: 4e9})
-	frappe.local.conf.db_port = frappe.db.port
+	frappe.db.port = port
 	assert patient.schedules.reschedule(player, season, {bank_questions()[0]: 4e9})
 	assert int(srs_redis().get("srs:generation"))

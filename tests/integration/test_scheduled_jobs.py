@@ -1,14 +1,18 @@
 """Every scheduler entry of the hooks is known to Frappe after a migration, and runs."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import frappe
 import pytest
 
 from memora import hooks
+from tests import frappe_versions
 from tests.integration import state
 
 EVENTS = hooks.scheduler_events
+MEMORAS_TABLES = re.compile("Outbox|Incident|Activity Count|Memory Tracker")
 
 
 def entries() -> Iterator[tuple[str, str]]:
@@ -25,8 +29,35 @@ def test_an_entry_is_scheduled_and_runs(method, when):
 	assert when == (job.cron_format if job.frequency == "Cron" else job.frequency)
 	assert not job.stopped
 	job.execute()
-	(log,) = state.rows("Scheduled Job Log", scheduled_job_type=job.name)
-	assert (log.status, log.details) == ("Complete", None)
+	job.reload()
+	assert job.last_execution
+	assert state.rows("Error Log") == []
+	logs = state.rows("Scheduled Job Log", scheduled_job_type=job.name)
+	assert [(log.status, log.details) for log in logs] == [("Complete", None)] * frappe_versions.keeps_log(
+		job
+	)
+
+
+@pytest.mark.parametrize(
+	"method", sorted({method for methods in EVENTS["cron"].values() for method in methods})
+)
+def test_one_that_runs_every_few_minutes_leaves_an_error_log_where_it_fails(method, monkeypatch):
+	job = frappe.get_doc("Scheduled Job Type", {"method": method})
+	monkeypatch.setattr(frappe.db, "sql", _broken_for_memora(frappe.db.sql))
+	job.execute()
+	monkeypatch.undo()
+	(log,) = state.rows("Error Log")
+	assert log.method == "ZeroDivisionError in a scheduled job of Memora"
+	assert method.rpartition(".")[2] in log.error
+
+
+def _broken_for_memora(sql: Callable[..., Any]) -> Callable[..., Any]:
+	"""Returns a frappe.db.sql that fails for statements on Memora's tables."""
+
+	def broken(query: Any, *args: Any, **kwargs: Any) -> Any:
+		return 1 / 0 if MEMORAS_TABLES.search(str(query)) else sql(query, *args, **kwargs)
+
+	return broken
 
 
 def test_nothing_else_of_memora_is_scheduled():

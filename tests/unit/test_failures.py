@@ -72,7 +72,9 @@ def test_errors_that_frappe_raises_in_place_of_the_drivers(driver):
 	assert not failures.is_in_the_way(read_only)
 
 
-@pytest.mark.parametrize("error", [ValueError(2013), frappe.ValidationError("x"), RuntimeError(), OSError(1040, "x")])
+@pytest.mark.parametrize(
+	"error", [ValueError(2013), frappe.ValidationError("x"), RuntimeError(), OSError(1040, "x")]
+)
 def test_errors_of_others_are_not_mariadbs(error):
 	assert not isinstance(error, failures.ERRORS)
 	assert not failures.may_pass(error)

@@ -95,6 +95,7 @@ def write_counts() -> None:
 		_try(lambda: incident_rows.add_counts(taken))
 
 
+@alerts.in_error_log()
 @alerts.in_site_language()
 def tell() -> None:
 	"""Tells managers of each incident twice: when it has begun, and when it has been over for FLAP_SECONDS.

@@ -7,7 +7,7 @@ each learner and day, which counts learners; its rows are deleted after LEARNERS
 from collections import defaultdict
 from datetime import date, timedelta
 
-from memora.services import site_time
+from memora.services import alerts, site_time
 from memora.services.store import database, figure_tables
 from memora.services.store.figure_tables import Counts, Day
 
@@ -16,6 +16,7 @@ SUM_ROWS = 5000  # counts in one transaction
 LEARNERS_KEPT_DAYS = 7  # for answers that are folded late; after that a day's learners are not counted again
 
 
+@alerts.in_error_log()
 def sum_up() -> int:
 	"""Adds what folds have counted to Daily Activity, and drops old rows of Daily Learner.
 

@@ -93,6 +93,7 @@ def _drain(
 	return folded
 
 
+@alerts.in_error_log()
 def sweep_outbox() -> int:
 	"""Folds the submissions that no worker has folded within SWEEP_AFTER_SECONDS; returns how many.
 

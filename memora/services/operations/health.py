@@ -61,6 +61,7 @@ def _result(check: Check) -> CheckResult:
 	return {"status": check.status, "value": check.value, "message": check.message}
 
 
+@alerts.in_error_log()
 @alerts.in_site_language()
 def watch() -> None:
 	"""Tells managers if the status has changed since they were told last. Commits. Runs every five minutes."""

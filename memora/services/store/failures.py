@@ -47,7 +47,25 @@ IN_THE_WAY = {1020, LOCK_WAIT_TIMEOUT, 1213, 1412, 1615}
 # The reason may pass: no memory, disk space or connection left (1021 to 1041, 1114, 1203, 1206, 1226, 1637), a Galera
 # node that is not ready (1047), a server or transaction that is read-only (1290, 1792, 1836), a server that shuts down
 # (1053), a failed commit (1180), a statement or connection that somebody or a time limit has ended (1317, 1927, 1969).
-MAY_PASS = {1021, 1026, 1028, 1030, 1037, 1038, 1040, 1041, 1047, 1053, 1114, 1180, 1203, 1206, 1226, 1290, 1317}
+MAY_PASS = {
+	1021,
+	1026,
+	1028,
+	1030,
+	1037,
+	1038,
+	1040,
+	1041,
+	1047,
+	1053,
+	1114,
+	1180,
+	1203,
+	1206,
+	1226,
+	1290,
+	1317,
+}
 MAY_PASS |= {1637, 1792, 1836, 1927, 1969}
 # Numbers that the client gives, not the server: there is no connection. Below 1000 stand errors of the server's files.
 CLIENT = (range(2000, 3000), range(5000, 6000))
