@@ -154,7 +154,10 @@ def tell_of_incident(response: Response | None, request: Request) -> None:
 	"""Frappe's hook after_request: tells managers if this request has found that Redis is down."""
 	if frappe.flags.memora_incident_noted:
 		frappe.db.rollback()  # everything to be kept is committed by now
-		incidents.tell()
+		try:
+			incidents.tell()
+		finally:
+			frappe.db.rollback()  # Frappe 16 commits after the hooks, also what an error has left half done
 
 
 @frappe.whitelist(methods=["GET", "POST"])
