@@ -21,7 +21,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode
 from redis.connection import parse_url
-from redis.exceptions import RedisClusterException, RedisError
+from redis.exceptions import MovedError, RedisClusterException, RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -61,6 +61,7 @@ CAUSES = {
 	"Cluster mode is not enabled": "it is no cluster, and srs_redis_cluster is set",
 	"can only be 0 in cluster mode": MISCONFIGURED,  # the URL ends with the number of a database
 	"CLUSTERDOWN": "its cluster is down",
+	"The cluster is down": "its cluster is down",
 	"Hash slot not served": "its cluster is down",
 	"No master found": "no Sentinel knows a master that is up",
 	"MISCONF": "it can't write to its disk",
@@ -90,6 +91,8 @@ def cause(error: BaseException) -> str:
 	"""Returns what an operator reads: the cause, if known, and the words of Redis or of the system."""
 	# leave the command out: it names a learner
 	_command, _separator, said = describe_failure(error).rpartition("caused error: ")
+	if isinstance(error, MovedError) and not said.startswith("MOVED "):
+		said = f"MOVED {said}"  # which redis-py 7 leaves out
 	if isinstance(error, InvalidConfiguration):
 		return f"{MISCONFIGURED}: {said}"
 	if isinstance(error, redis.exceptions.TimeoutError | TimeoutError):
