@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import frappe
 
@@ -41,6 +42,11 @@ def connected() -> Iterator[None]:
 def url() -> str:
 	"""Returns the URL of the web server under test."""
 	return os.environ["MEMORA_URL"]
+
+
+def desk_url(name: str) -> str:
+	"""Returns the URL of a list or workspace in the desk, which is under /app in Frappe 15 and under /desk in Frappe 16."""
+	return url() + urlsplit(frappe.utils.get_url_to_list(name)).path
 
 
 def active_season() -> str | None:

@@ -7,8 +7,11 @@ import frappe
 import frappe.api
 from click.testing import CliRunner
 from frappe.model.document import Document
-from frappe.utils import scheduler
+from frappe.utils import get_absolute_url, scheduler
 from werkzeug.test import EnvironBuilder
+
+# "/app" in Frappe 15; "/desk" in Frappe 16, which sends from /app to there.
+DESK = "/" + get_absolute_url("User", "Guest").split("/")[1]
 
 HAS_SECOND_API = hasattr(frappe.api, "ApiVersion")
 

@@ -13,6 +13,7 @@ from devtools import ports
 from memora.services.folding.folds import fold
 from memora.services.srs_redis_manager import SRSRedisManager
 from memora.services.store import row_names
+from tests.frappe_versions import DESK
 from tests.integration import state
 from tests.integration.client import Client, message
 from tests.integration.connections import raw_connection
@@ -138,7 +139,7 @@ def test_with_cookie_and_csrf_token(web):
 	login = browser.request("POST", "/api/method/login", data={"usr": player, "pwd": PASSWORD})
 	assert login.status_code == 200, login.text
 	assert message(browser.get(READ))["total_due"] == 0
-	page = browser.request("GET", "/app")
+	page = browser.request("GET", DESK)
 	(csrf_token,) = re.findall(r'frappe\.csrf_token = "(\w+)"', page.text)
 	with state.nothing_changes():
 		refused(browser.post(SUBMIT, responses=[GOOD]), 400, "CSRFTokenError")

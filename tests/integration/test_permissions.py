@@ -19,7 +19,7 @@ import requests
 from frappe.model.base_document import get_controller
 
 import memora
-from tests.frappe_versions import HAS_SECOND_API
+from tests.frappe_versions import DESK, HAS_SECOND_API
 from tests.integration import state
 from tests.integration.client import Client, message
 from tests.integration.factories import (
@@ -323,10 +323,12 @@ def test_reports(caller, user):
 
 def test_pages(caller, user):
 	"""Guests are sent to log in; the desk is for those who have a role in it."""
-	pages = {page: caller.request("GET", page, allow_redirects=False) for page in ("/review", "/app")}
+	pages = {page: caller.request("GET", page, allow_redirects=False) for page in ("/review", DESK)}
 	if user == "guest":
 		for response in pages.values():
 			assert "/login" in response.headers.get("Location", "") or response.status_code == 403
 		return
 	assert pages["/review"].status_code == 200
-	assert (pages["/app"].status_code == 403) == (user == "learner"), pages["/app"].text[:500]
+	status = pages[DESK].status_code
+	# who comes with a token has no session that knows her user type: Frappe 16 finds out with an error
+	assert status in (403, 500) if user == "learner" else status != 403, pages[DESK].text[:500]
