@@ -1,11 +1,13 @@
 """Makes the parts of the learner's page: its first session, its texts, the addresses of its files, its headers."""
 
 import json
-from base64 import b64encode
+import re
+import secrets
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import frappe
 from frappe import _
@@ -15,10 +17,11 @@ from memora.exceptions import RateLimitExceeded
 from memora.services import site_time
 from memora.services.learning import reviews
 from memora.services.learning.question_source import get_subjects
+from memora.services.settings import get_settings
 from memora.services.store import seasons
 
 PUBLIC = Path(__file__).parent / "public"
-MODULES, STYLE = "js/review", "css/review.css"
+MODULES, STYLE, ICON = "js/review", "css/review.css", "images/review.svg"
 RIGHT_TO_LEFT = {"ar", "ckb", "dv", "fa", "he", "ku", "ps", "sd", "ug", "ur", "yi"}
 FIRST_SESSION = 20  # questions
 
@@ -38,6 +41,7 @@ def page_data(learner: str, subject: str | None) -> dict[str, Any]:
 		"texts": texts(),
 		"subjects": subjects,
 		"subject": subject,
+		"media_hosts": sorted(get_settings().allowed_media_hosts),
 		**_first_session(learner, subject),
 	}
 
@@ -69,6 +73,7 @@ def assets() -> dict[str, Any]:
 	"""
 	modules = {url: versioned for url, versioned in _files() if url.endswith(".js")}
 	return {
+		"icon_url": dict(_files())[f"/assets/memora/{ICON}"],
 		"style_url": dict(_files())[f"/assets/memora/{STYLE}"],
 		"main_url": modules[f"/assets/memora/{MODULES}/main.js"],
 		"module_urls": list(modules.values()),
@@ -82,7 +87,7 @@ def _import_map() -> str:
 
 @lru_cache(maxsize=1)
 def _files() -> tuple[tuple[str, str], ...]:
-	paths = [*sorted((PUBLIC / MODULES).glob("*.js")), PUBLIC / STYLE]
+	paths = [*sorted((PUBLIC / MODULES).glob("*.js")), PUBLIC / STYLE, PUBLIC / ICON]
 	urls = [f"/assets/memora/{path.relative_to(PUBLIC).as_posix()}" for path in paths]
 	digests = [sha256(path.read_bytes()).hexdigest()[:12] for path in paths]
 	return tuple((url, f"{url}?v={digest}") for url, digest in zip(urls, digests, strict=True))
@@ -91,34 +96,49 @@ def _files() -> tuple[tuple[str, str], ...]:
 # Headers
 
 
+def make_nonce() -> str:
+	"""Returns the word by which this reply's own scripts and styles are known to the browser; see set_headers."""
+	frappe.flags.memora_page_nonce = secrets.token_urlsafe(16)
+	return frappe.flags.memora_page_nonce
+
+
 def set_headers(response: Response | None, request: Request) -> None:
 	"""Frappe's hook after_request: sets the headers of the learner's page, and of no other reply."""
-	if not response or not frappe.flags.memora_page:
+	nonce = frappe.flags.memora_page_nonce
+	if not response or not nonce:
 		return
-	response.headers["Content-Security-Policy"] = _policy()
+	response.headers["Content-Security-Policy"] = _policy(nonce, request.host)
 	response.headers["Cache-Control"] = "no-store"
 	response.headers["Referrer-Policy"] = "same-origin"
 	response.headers["X-Content-Type-Options"] = "nosniff"
 
 
-def _policy() -> str:
-	"""Returns a policy under which only the app's own scripts run, whatever a question holds.
+def _policy(nonce: str, host: str) -> str:
+	"""Returns a policy under which only the app's own scripts and styles run, whatever a question or a file holds.
 
-	The import map is the only inline script.
+	`'self'` would let an uploaded file run as a script, and let a picture call any address of the site.
 	"""
-	import_map = b64encode(sha256(_import_map().encode()).digest()).decode()
+	hosts = " ".join(f"https://{name}" for name in sorted(get_settings().allowed_media_hosts))
+	files = " ".join(f"{name}:*/files/" for name in _names_of_site(host))
+	icon = " ".join(f"{name}:*/assets/memora/{ICON}" for name in _names_of_site(host))
 	rules = {
 		"default-src": "'none'",
-		"script-src": f"'self' 'sha256-{import_map}'",
-		"style-src": "'self'",
-		"img-src": "'self' https: data:",
-		"media-src": "'self' https:",
+		"script-src": f"'nonce-{nonce}'",
+		"style-src": f"'nonce-{nonce}'",
+		"img-src": f"{files} {icon} {hosts}".strip(),
+		"media-src": f"{files} {hosts}".strip(),
 		"connect-src": "'self'",
 		"base-uri": "'none'",
 		"form-action": "'none'",
 		"frame-ancestors": "'self'",
 	}
 	return "; ".join(f"{name} {sources}" for name, sources in rules.items())
+
+
+def _names_of_site(host: str) -> list[str]:
+	"""Returns the names of hosts under which this page may be open, without ports: a proxy may have another port."""
+	names = {host.partition(":")[0], urlsplit(frappe.utils.get_url()).hostname or ""}
+	return sorted(name for name in names if re.fullmatch(r"[A-Za-z0-9.-]+", name))
 
 
 # Texts

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 
 import frappe
 
@@ -33,7 +34,13 @@ class Settings:
 	outbox_critical_seconds: int = 600
 	redis_memory_warning_percent: int = 80
 	redis_memory_critical_percent: int = 95
+	media_hosts: str = ""
 	time_zone: str = "Asia/Kolkata"  # Frappe's own default
+
+	@cached_property
+	def allowed_media_hosts(self) -> frozenset[str]:
+		"""The hosts, beside this site, from which questions may show pictures and play sounds."""
+		return frozenset(self.media_hosts.split())
 
 
 _cached: dict[str, tuple[float, Settings]] = {}

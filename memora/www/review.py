@@ -21,12 +21,12 @@ def get_context(context: frappe._dict) -> frappe._dict:
 		raise frappe.Redirect(302)
 	start = review_page.page_data(frappe.session.user, frappe.form_dict.get("subject"))
 	start |= {"csrf_token": get_csrf_token(), "login_url": LOGIN}
-	frappe.flags.memora_page = True
 	return frappe._dict(
 		start=start,
 		texts=start["texts"],
 		start_json=review_page.as_script_json(start),
 		title=start["texts"]["title"],
+		nonce=review_page.make_nonce(),
 		**review_page.assets(),
 	)
 

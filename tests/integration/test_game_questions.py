@@ -2,12 +2,13 @@
 
 import sys
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 import frappe
 import pytest
 from frappe.tests.utils import patch_hooks
 
-from memora.exceptions import InvalidQuestion
+from memora.exceptions import InvalidQuestion, InvalidSettings
 from memora.services.folding.folds import fold
 from memora.services.learning import lessons
 from memora.services.learning.question_source import QuestionBank, get_source, get_subjects
@@ -75,6 +76,79 @@ def test_a_text_of_nothing_but_harm_is_cleaned_too(html):
 )
 def test_what_questions_are_written_with_stays(html):
 	assert question(question=html).insert().question == html
+
+
+def allow_media_from(hosts: str) -> None:
+	frappe.get_single("Memora Settings").update({"media_hosts": hosts}).save()
+
+
+ASKS = [
+	"/api/method/logout",
+	"/files/../api/method/logout",
+	"//evil.example/p.gif",
+	"https://evil.example/p.gif",
+	"data:image/png;base64,AAAA",
+	"pic.png",
+]
+
+
+@pytest.mark.parametrize("address", ASKS)
+@pytest.mark.parametrize("tag", ["img", "audio"])
+def test_pictures_and_sounds_call_no_address_but_files(tag, address):
+	html = f'? <{tag} src="{address}"></{tag}><{tag} src="/files/a.png"></{tag}>'
+	doc = question(question=html, options=[option(html, 1), option(html)]).insert()
+	for text in (doc.question, doc.options[0].option_text):
+		assert "/files/a.png" in text
+		assert address not in text
+
+
+def test_hosts_in_settings_may_show_pictures():
+	html = '? <img src="https://media.example.com/a.png"><img src="https://evil.example/a.png">'
+	assert "src" not in question(question=html).insert().question
+	allow_media_from("media.example.com")
+	assert question(question=html).insert().question == '? <img src="https://media.example.com/a.png"><img>'
+
+
+def test_a_class_a_form_and_an_id_go():
+	html = (
+		'<div class="modal show" id="x" style="inset:0">? <form action="/api"><input name="a">b</form></div>'
+	)
+	assert question(question=html).insert().question == "<div>? b</div>"
+
+
+def test_a_link_tells_the_other_site_nothing():
+	doc = question(question='<a href="https://a.example/x">x</a><a href="/api/method/logout">y</a>').insert()
+	assert doc.question.count("noopener noreferrer nofollow") == 2
+	assert 'href="https://a.example/x"' in doc.question
+	assert "logout" not in doc.question
+
+
+def test_a_question_that_is_stored_is_cleaned_when_it_is_read(player):
+	"""It may be older than a rule, or written by SQL."""
+	options = [option("a", 1), option("b")]
+	(name,) = make_questions(options=options, explanation="e", subject="Old", topic="Older")
+	bad = "kept <img src='/api/method/logout' class='x'>"
+	frappe.db.set_value("Game Question", name, dict.fromkeys(FIELDS, bad))
+	frappe.db.set_value("Game Question Option", {"parent": name}, "option_text", bad)
+	(lesson,) = lessons.read_lesson(player, "Old: Older", None, 1)["questions"]
+	make_records(player, question_ids=[name])
+	(review,) = read(player)["questions"]
+	for content in (lesson, review):
+		texts = [*(content[field] for field in FIELDS), content["options"][0]["option"]]
+		assert texts == ["kept <img>"] * 4
+
+
+@pytest.mark.parametrize("host", ["https://a.example.com", "*.example.com", "a.example.com;", "'self'"])
+def test_settings_refuse_what_is_no_host(host):
+	with pytest.raises(InvalidSettings, match="media.example.com"):
+		allow_media_from(host)
+
+
+def test_settings_refuse_this_site_as_a_host_of_media():
+	"""A picture could call any of its addresses."""
+	host = urlsplit(frappe.utils.get_url()).hostname
+	with pytest.raises(InvalidSettings):
+		allow_media_from(host)
 
 
 def test_cleaning_twice_changes_nothing():
@@ -179,6 +253,23 @@ def test_answers_to_the_host_apps_questions_are_scheduled_with_their_subject(hos
 	fold(state.outbox(player)[0].name)
 	row = state.tracker(player)["host-1"]
 	assert (row.subject, row.topic) == ("Host", "Own")
+
+
+def test_the_host_apps_html_is_cleaned(host, player, monkeypatch):
+	html = "kept <img src='/api/method/logout' onerror='x'><script>x</script>"
+	content = {
+		"question": html,
+		"answer": html,
+		"options": [{"option": html}, "own"],
+		"explanation": None,
+		"text": html,
+	}
+	monkeypatch.setitem(HostQuestions.CONTENT, "host-1", content)
+	(shown,) = lessons.read_lesson(player, None, None, 1)["questions"]
+	clean = "kept <img>"
+	assert (shown["question"], shown["answer"], shown["explanation"]) == (clean, clean, None)
+	assert shown["options"] == [{"option": clean}, "own"]
+	assert shown["text"] == html  # a key of the host app's own
 
 
 def test_reviews_show_the_host_apps_content(host, player):

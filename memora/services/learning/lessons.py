@@ -7,7 +7,7 @@ from typing import Any, cast
 from typing_extensions import NotRequired, TypedDict
 
 from memora.services import site_time
-from memora.services.learning.question_source import get_source
+from memora.services.learning.question_source import get_content, get_source
 from memora.services.learning.scheduling import LearningCalendar
 from memora.services.learning.season_scheduler import Preview, SeasonScheduler
 from memora.services.settings import get_settings
@@ -51,7 +51,7 @@ def read_lesson(
 	today = _start_of_today()
 	left = max(0, get_settings().new_per_day - sum(first >= today for first in seen.values()))
 	ids = list(_unseen(seen, subject, topic, min(limit, left)))
-	content = get_source().get_questions(ids)
+	content = get_content(ids)
 	questions = [_question(i, content[i]) for i in ids if i in content]
 	if preview:
 		scheduler = SeasonScheduler(learner, season, site_time.now())

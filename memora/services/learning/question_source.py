@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import frappe
 
+from memora.services.learning.question_html import clean_content
 from memora.services.store.question_bank import QuestionBank
 
 
@@ -16,7 +17,7 @@ class QuestionSource(Protocol):
 
 	Content is any JSON-able dictionary. Its keys `subject` and `topic` (texts or None) are stored with the
 	record. The learner's page shows its keys `question`, `answer`, `explanation` and `options`, which mean
-	what they mean in QuestionBank.
+	what they mean in QuestionBank: HTML, which is cleaned when it is read.
 
 	A source may also have `get_subjects() -> list[str]`: the subjects that a learner may choose between.
 	Without this function the page offers her no choice.
@@ -33,6 +34,12 @@ def get_source() -> QuestionSource:
 	"""Returns the question source of this site: that of the last app whose hook names one."""
 	paths = frappe.get_hooks("memora_question_source")
 	return frappe.get_attr(paths[-1]) if paths else QuestionBank
+
+
+def get_content(question_ids: list[str]) -> dict[str, dict[str, Any]]:
+	"""Returns {question_id: content} as learners may see it: its HTML is clean, whatever the source delivers."""
+	found = get_source().get_questions(question_ids)
+	return {name: clean_content(content) for name, content in found.items()}
 
 
 def get_subjects() -> list[str]:

@@ -10,7 +10,7 @@ from memora.services.cache import loading
 from memora.services.cache.breaker import Unavailable
 from memora.services.cache.safe_mode import SafeModeManager
 from memora.services.cache.schedules import Schedules
-from memora.services.learning.question_source import get_source
+from memora.services.learning.question_source import get_content
 from memora.services.learning.season_scheduler import Preview, SeasonScheduler
 from memora.services.store import seasons, tracker
 from memora.services.store.records import MemoryRecord
@@ -122,7 +122,7 @@ def _next_due(learner: str, season: str, subject: str | None) -> str | None:
 
 
 def _session(due: _Due, season: str | None, is_degraded: bool = False) -> ReviewSession:
-	content = get_source().get_questions([r.question_id for r in due.records])
+	content = get_content([r.question_id for r in due.records])
 	return {
 		"questions": [_question(r, content.get(r.question_id, {})) for r in due.records],
 		"total_due": due.total,

@@ -1,6 +1,8 @@
 """The page itself: its size, its languages and directions, what content may do in it, who can use it."""
 
+import json
 import re
+from base64 import b64decode
 
 import frappe
 import pytest
@@ -9,6 +11,7 @@ from playwright.sync_api import expect
 
 from memora import review_page
 from tests.integration.factories import make_questions, make_records
+from tests.integration.waiting import wait_until
 
 MOST_BYTES = 80_000
 OPTIONS = [{"option_text": text, "is_correct": text == "زحل"} for text in ("المشتري", "زحل", "Mars")]
@@ -37,7 +40,9 @@ def test_the_page_is_small_and_loads_from_its_own_site_alone(pupil, player, web)
 	pupil.page.wait_for_load_state("networkidle")
 	assert all(response.ok and response.url.startswith(web.url) for response in responses)
 	kinds = sorted(response.request.resource_type for response in responses)
-	assert set(kinds) == {"document", "stylesheet", "script"}
+	assert set(kinds) <= {"document", "stylesheet", "script", "other"}
+	others = [response.url for response in responses if response.request.resource_type == "other"]
+	assert all(f"/assets/memora/{review_page.ICON}" in url for url in others)
 	assert sum(len(response.body()) for response in responses) <= MOST_BYTES
 
 
@@ -45,7 +50,7 @@ def test_the_address_of_a_file_changes_with_its_content(pupil):
 	requested = []
 	pupil.page.on("request", lambda request: requested.append(request.url))
 	pupil.open().page.wait_for_load_state("networkidle")
-	files = [url for url in requested if "/assets/" in url]
+	files = [url for url in requested if "/assets/" in url and review_page.ICON not in url]
 	assert len(files) == len(list((review_page.PUBLIC / review_page.MODULES).glob("*.js"))) + 1
 	assert all(re.search(r"\?v=[0-9a-f]{12}$", url) for url in files)
 
@@ -104,13 +109,131 @@ def test_the_browser_is_told_to_run_nothing_else(pupil):
 
 
 def test_what_content_may_show_is_shown(pupil, player):
-	html = "<p>H<sub>2</sub>O <strong>is</strong> <a href='/about'>water</a></p><ul><li>wet</li></ul>"
+	html = "<p>H<sub>2</sub>O <strong>is</strong> <a href='https://example.com/water'>water</a></p><ul><li>wet</li></ul>"
 	(name,) = make_questions(question=html)
 	make_records(player, question_ids=[name])
 	pupil.open()
 	expect(pupil.question.locator("sub")).to_have_text("2")
 	expect(pupil.question.locator("li")).to_have_text("wet")
-	expect(pupil.question.locator("a")).to_have_attribute("target", "_blank")
+	link = pupil.question.locator("a")
+	expect(link).to_have_attribute("target", "_blank")
+	expect(link).to_have_attribute("rel", "noopener noreferrer nofollow")
+	assert link.evaluate("link => getComputedStyle(link, '::after').content") not in ("none", "normal", '""')
+
+
+PIXEL = b64decode(
+	"iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
+)
+
+
+@pytest.fixture
+def upload(web):
+	"""Makes public files of the site, and returns their addresses."""
+
+	def make(name: str, content: bytes) -> str:
+		doc = frappe.get_doc({"doctype": "File", "file_name": name, "is_private": 0, "content": content})
+		url = doc.insert(ignore_permissions=True).file_url
+		frappe.db.commit()
+		made.append(doc)
+		return url
+
+	made = []
+	yield make
+	for doc in made:
+		doc.delete(ignore_permissions=True)
+	frappe.db.commit()
+
+
+def requests_of(page) -> list[str]:
+	"""Lists the addresses that the page will ask for, beyond what the browser itself refuses to ask for."""
+	requested = []
+	page.on("response", lambda response: requested.append(response.url))
+	page.on("requestfailed", lambda request: "csp" in request.failure or requested.append(request.url))
+	page.route(lambda url: "127.0.0.1" not in url, lambda route: route.abort())
+	return requested
+
+
+CALLS = [
+	"/api/method/logout",
+	"/files/../api/method/logout",
+	"/files/..%2fapi/method/logout",
+	"//evil.example/a.png",
+]
+
+
+def test_a_picture_calls_nothing_but_files(pupil, player, upload):
+	"""Past the cleaning on the server: the page has the same rules."""
+	shown = upload("shown in a test.png", PIXEL)
+	html = "".join(
+		f'<img src="{url}"><audio src="{url}"></audio>' for url in [*CALLS, "https://evil.example/a.png"]
+	)
+	make_records(player, question_ids=make_questions(question="Q"))
+	pupil.page.route("**/review", lambda route: put_into_page(route, f'{html}<img src="{shown}">'))
+	requested = requests_of(pupil.page)
+	pupil.open()
+	expect(pupil.question.locator("img[src]")).to_have_count(1)
+	image = pupil.question.locator("img[src]")
+	pupil.page.wait_for_function("image => image.complete", arg=image.element_handle())
+	assert image.evaluate("image => image.naturalWidth") == 1
+	assert not [url for url in requested if "logout" in url or "evil" in url]
+	assert who_is_signed_in(pupil.page) == player
+
+
+def who_is_signed_in(page) -> str:
+	return page.request.get("/api/method/frappe.auth.get_logged_user").json()["message"]
+
+
+def policy_of(page) -> str:
+	return page.request.get("/review").headers["content-security-policy"]
+
+
+def put_into_page(route, html: str) -> None:
+	"""Puts HTML into the page's question on its way to the browser."""
+	response = route.fetch()
+	text = json.dumps(html).replace("<", "\\u003c").replace(">", "\\u003e")
+	body = re.sub(r'"question":"[^"]*"', lambda _match: f'"question":{text}', response.text())
+	assert text in body
+	route.fulfill(response=response, body=body)
+
+
+def test_the_browser_itself_runs_and_calls_nothing_else(pupil, player, upload):
+	"""Should the page ever let something through: uploaded scripts and styles are files of this site, too."""
+	script = upload("ran.js", b"window.ran = 1")
+	style = upload("shown.css", b"body { --loaded: 1 }")
+	requested = requests_of(pupil.page)
+	pupil.open()
+	pupil.page.evaluate(
+		"""([script, style, calls]) => {
+			const add = (name, values) => document.body.append(Object.assign(document.createElement(name), values));
+			add("script", {src: script});
+			add("script", {src: script, type: "module"});
+			add("link", {rel: "stylesheet", href: style});
+			for (const src of calls) add("img", {src});
+			for (const src of calls) add("audio", {src});
+			add("iframe", {src: "/api/method/logout"});
+		}""",
+		[script, style, [*CALLS, "/api/method/logout?x=/files/a.png"]],
+	)
+	pupil.page.wait_for_load_state("networkidle")
+	assert pupil.page.evaluate("window.ran") is None
+	assert not pupil.page.evaluate("getComputedStyle(document.body).getPropertyValue('--loaded')")
+	assert not [url for url in requested if re.search(r"/api/method/logout|evil|ran\.js|shown\.css", url)]
+	assert who_is_signed_in(pupil.page) == player
+
+
+def test_a_host_in_settings_may_show_pictures(pupil, player):
+	frappe.get_single("Memora Settings").update({"media_hosts": "media.example.com"}).save()
+	frappe.db.commit()
+	address = "https://media.example.com/a.png"
+	html = f'<img src="{address}"><img src="https://evil.example/a.png">'
+	make_records(player, question_ids=make_questions(question=html))
+	pupil.page.route(f"{address}*", lambda route: route.fulfill(body=PIXEL, content_type="image/png"))
+	wait_until(lambda: address[:-6] in policy_of(pupil.page), "the web process to see the setting")
+	pupil.open()
+	image = pupil.question.locator("img[src]")
+	expect(image).to_have_attribute("src", address)
+	pupil.page.wait_for_function("image => image.complete", arg=image.element_handle())
+	assert image.evaluate("image => image.naturalWidth") == 1
 
 
 # Languages

@@ -1,8 +1,12 @@
+from urllib.parse import urlsplit
+
 import frappe
 from frappe import _
 from frappe.model.document import Document
+from frappe.utils import escape_html, get_url
 
 from memora.exceptions import InvalidSettings
+from memora.services.learning.media_addresses import MAX_HOSTS, is_host, parse_hosts
 from memora.services.settings import forget_settings
 
 RANGES = {
@@ -38,6 +42,7 @@ class MemoraSettings(Document):
 				)
 		for field in filter(lambda field: "_warning_" in field, RANGES):
 			self._validate_order(field, field.replace("_warning_", "_critical_"))
+		self._validate_media_hosts()
 
 	def _validate_order(self, warning: str, critical: str) -> None:
 		if self.get(critical) < self.get(warning):
@@ -51,5 +56,30 @@ class MemoraSettings(Document):
 				InvalidSettings,
 			)
 
+	def _validate_media_hosts(self) -> None:
+		"""Refuses what is no host, and this site: any of its addresses could be called by way of a picture."""
+		hosts = parse_hosts(self.get("media_hosts") or "")
+		own = {name.partition(":")[0] for name in _names_of_this_site()}
+		for host in hosts:
+			if not is_host(host) or host.partition(":")[0] in own:
+				frappe.throw(
+					_("{0} must name other hosts, such as media.example.com, not {1}.").format(
+						_(self.meta.get_label("media_hosts")), escape_html(host)
+					),
+					InvalidSettings,
+				)
+		if len(hosts) > MAX_HOSTS:
+			frappe.throw(_("At most {0} hosts, not {1}.").format(MAX_HOSTS, len(hosts)), InvalidSettings)
+		self.set("media_hosts", "\n".join(hosts))
+
 	def on_update(self) -> None:
 		forget_settings()
+
+
+def _names_of_this_site() -> set[str]:
+	"""Returns the names by which browsers may reach this site, as far as the site knows them."""
+	request = getattr(frappe.local, "request", None)
+	domains = [
+		name if isinstance(name, str) else name.get("domain", "") for name in frappe.conf.domains or []
+	]
+	return {frappe.local.site, urlsplit(get_url()).netloc, *domains, *([request.host] if request else [])}

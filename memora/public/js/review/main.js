@@ -4,7 +4,7 @@ import { showCard } from "./card.js";
 import { el } from "./dom.js";
 import * as keyboard from "./keyboard.js";
 import { Outbox } from "./outbox.js";
-import { isShown } from "./sanitise.js";
+import { allowMediaFrom, isShown } from "./sanitise.js";
 import { nextReviews, offer, showCaughtUp, showScreen, showSummary, showWait, tell } from "./screens.js";
 import { RateLimited, Refused, Server, SignedOut, Unreachable } from "./server.js";
 import { Sitting } from "./sitting.js";
@@ -200,6 +200,7 @@ function answeredElsewhere(answer) {
 	showState();
 }
 
+allowMediaFrom(start.media_hosts);
 speak(start);
 keyboard.listen();
 store.watch(answeredElsewhere);

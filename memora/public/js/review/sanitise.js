@@ -1,6 +1,6 @@
 // Cleans the HTML of questions, because a host app may deliver any HTML. The HTML is parsed in a document of its own, where
 // nothing loads or runs, and rebuilt from the elements and attributes that are listed here. An element that is not listed
-// leaves its text behind.
+// leaves its text behind. memora/services/learning/question_html.py and media_addresses.py have the same lists and rules.
 
 const TAGS = new Set(
 	(
@@ -10,13 +10,16 @@ const TAGS = new Set(
 	).split(" "),
 );
 // These elements go with their text, which is not for readers.
-const DROPPED = new Set(
-	"script style template noscript iframe object embed svg math title head link meta base form textarea select".split(
-		" ",
-	),
-);
+const DROPPED = new Set("script style template noscript iframe object embed svg math title textarea select".split(" "));
 const ATTRIBUTES = new Set("alt colspan datetime dir height lang rowspan scope span start title width".split(" "));
 const MAX_DEPTH = 50;
+
+let mediaHosts = new Set();
+
+// Names the hosts, beside this site, from which pictures and sounds may come.
+export function allowMediaFrom(hosts) {
+	mediaHosts = new Set(hosts);
+}
 
 export function sanitised(html) {
 	const parsed = new DOMParser().parseFromString(String(html ?? ""), "text/html");
@@ -28,7 +31,7 @@ export function sanitised(html) {
 // Says whether HTML shows anything at all.
 export function isShown(html) {
 	const fragment = sanitised(html);
-	return Boolean(fragment.textContent.trim() || fragment.querySelector("img, audio"));
+	return Boolean(fragment.textContent.trim() || fragment.querySelector("img[src], audio[src]"));
 }
 
 function copyChildren(from, to, depth) {
@@ -47,30 +50,59 @@ function copy(node, to, depth) {
 }
 
 function copyAddress(node, element) {
-	if (element.localName === "a" && isWeb(node.getAttribute("href"))) {
-		element.href = node.getAttribute("href");
-		element.target = "_blank";
-		element.rel = "noopener noreferrer nofollow";
-	}
-	if (element.localName === "img" && isImage(node.getAttribute("src"))) {
-		element.src = node.getAttribute("src");
+	if (element.localName === "a") return copyLink(node, element);
+	const address = mediaAddress(node.getAttribute("src"));
+	if (element.localName === "img") {
+		if (address) element.src = address;
 		element.alt ||= "";
 	}
-	if (element.localName === "audio" && isWeb(node.getAttribute("src"))) {
-		element.src = node.getAttribute("src");
+	if (element.localName === "audio" && address) {
+		element.src = address;
 		element.controls = true;
 	}
 }
 
-function isWeb(address) {
-	if (!address) return false;
+// A link leads out of the lesson: it says so, opens a tab of its own, and tells the other site nothing.
+function copyLink(node, element) {
+	const address = linkAddress(node.getAttribute("href"));
+	if (!address) return;
+	element.href = address;
+	element.target = "_blank";
+	element.rel = "noopener noreferrer nofollow";
+	element.className = "outside";
+}
+
+// A picture is fetched in the learner's name, and Frappe logs out by GET: of this site only public files may be fetched.
+function mediaAddress(address) {
+	const url = parsed(address);
+	if (!url) return null;
+	if (url.origin === location.origin) return isPublicFile(url) ? url.pathname : null;
+	return url.protocol === "https:" && mediaHosts.has(url.host) ? url.href : null;
+}
+
+function linkAddress(address) {
+	const url = parsed(address);
+	if (!url) return null;
+	if (url.origin === location.origin) return isPublicFile(url) ? url.pathname : null;
+	return ["https:", "http:"].includes(url.protocol) ? url.href : null;
+}
+
+function parsed(address) {
 	try {
-		return ["https:", "http:"].includes(new URL(address, location.href).protocol);
+		const url = new URL(address ?? "", location.href);
+		return url.username || url.password ? null : url;
 	} catch {
-		return false;
+		return null;
 	}
 }
 
-function isImage(address) {
-	return isWeb(address) || /^data:image\/(png|jpeg|gif|webp);base64,/i.test(address ?? "");
+// Says whether an address of this site is that of a public file, and of nothing else once a server decodes it.
+function isPublicFile({ pathname, search }) {
+	if (search || !pathname.startsWith("/files/")) return false;
+	try {
+		const parts = decodeURIComponent(pathname).slice("/files/".length).split(/[/\\]/);
+		return !parts.some((part) => ["", ".", ".."].includes(part.trim()));
+	} catch {
+		return false; // no UTF-8
+	}
 }
