@@ -257,10 +257,18 @@ def seed_demo() -> dict[str, Any]:
 @click.option("--subject", help="The subject of the questions.")
 @click.option("--topic", help="By default, a topic for each deck, made if it does not exist.")
 @click.option("--learner", help="The learner whose review history is imported from the file.")
+@click.option(
+	"--change-others", is_flag=True, help="Also change questions that somebody else made or changed last."
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be imported, and why the rest would not.")
 @on_site
 def import_anki(
-	file: Path, subject: str | None, topic: str | None, learner: str | None, dry_run: bool
+	file: Path,
+	subject: str | None,
+	topic: str | None,
+	learner: str | None,
+	change_others: bool,
+	dry_run: bool,
 ) -> dict[str, Any]:
 	"""Make questions from a deck that Anki has exported (.apkg). Exits with 1 when the import does not complete."""
 	from memora.services.anki import importer
@@ -269,7 +277,7 @@ def import_anki(
 		return importer.describe_package(file)
 	if not subject:
 		raise click.UsageError("Name the subject of the questions: --subject.")
-	name = importer.upload_package(file, subject, topic, learner)
+	name = importer.upload_package(file, subject, topic, learner, change_others)
 	result = importer.run_import(name)
 	return {"import": name, **result, "exit_code": int(result["status"] != "Completed")}
 

@@ -53,10 +53,6 @@ class InvalidAnkiImport(MemoraError):
 	"""The file, subject or topics of an import are missing or do not go together."""
 
 
-class UnusableCard(MemoraError):
-	"""A card of Anki makes no question. The import reports the card and goes on."""
-
-
 class InvalidSeason(MemoraError):
 	"""The name or the dates of a season make no sense."""
 

@@ -27,7 +27,7 @@ FRAPPES_TABLES = {
 	"memora.services.settings": {"tabSingles"},
 	"memora.services.alerts": {"tabUser", "tabHas Role"},
 }
-OTHER_DATABASES = {"memora.services.anki.package"}  # a deck is an SQLite file
+OTHER_DATABASES = {"memora.services.anki.collection"}  # a deck is an SQLite file
 SQL_CALLS = {"sql", "sql_list", "multisql", "executemany"}
 TABLE = re.compile(r"`(tab[A-Z{][^`]*)`|\b(tab[A-Z]\w+)|(srs_staging_)")
 BIG_TABLES = {"Player Memory Tracker", "Archived Memory Tracker", "Player Review Log", "Review Outbox"}

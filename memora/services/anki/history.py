@@ -6,7 +6,7 @@ answer can't move what later answers have led to. So a second import adds nothin
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import zip_longest
 from typing import Any
@@ -29,7 +29,7 @@ BATCH = 50  # questions that one transaction journals
 QUALITIES = dict(enumerate(GRADES.values(), start=1))  # by Anki's buttons: 1 (Again) to 4 (Easy)
 
 
-def write(learner: str, questions: dict[int, str], reviews: list[Review]) -> Iterator[int]:
+def write(learner: str, questions: dict[int, str], reviews: Iterable[Review]) -> Iterator[int]:
 	"""Journals a learner's reviews. `questions` names the question of each card, by the card's id.
 
 	`reviews` are in the order of time. Reviews of other cards, and reviews dated in the future, are left out. Yields the

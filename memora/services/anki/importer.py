@@ -8,16 +8,16 @@ a run that died or was cancelled leaves whole questions only, and the next run g
 import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import frappe
 from frappe import _
 from frappe.core.api.file import get_max_file_size
-from frappe.desk.doctype.tag.tag import DocTags
 from frappe.model.document import Document
-from frappe.utils import create_batch, strip_html
+from frappe.utils import escape_html, strip_html
 
 from memora.exceptions import (
 	InvalidAnkiImport,
@@ -27,30 +27,18 @@ from memora.exceptions import (
 	UnknownLearner,
 )
 from memora.services import site_time
-from memora.services.anki import history
-from memora.services.anki.media import Media
-from memora.services.anki.package import DECK_SEPARATOR, MAX_NAME, AnkiPackage, open_package
-from memora.services.anki.plan import Item, Plan, excerpt, make_plan
-from memora.services.learning.question_html import clean
+from memora.services.anki import history, writing
+from memora.services.anki.deck import Deck, open_package
+from memora.services.anki.html_text import excerpt
+from memora.services.anki.writing import ImportCounts, Writer, batches, make_topic
 from memora.services.operations import admin_jobs
 from memora.services.operations.admin_jobs import StartedJob
-from memora.services.store import database, question_bank, seasons
+from memora.services.store import database, seasons
 
 DOCTYPE = "Anki Import"
-QUESTION = "Game Question"
 JOB = "memora.services.anki.importer.run_import"
 BATCH = 50  # questions that are committed together, in a second or two
 SAMPLE = 5  # questions that the preview shows
-MAX_PROBLEMS = 500  # rows that an Anki Import keeps; `skipped` counts every card and note
-TAGS_OF_ANKI = {"leech", "marked"}  # these tags say something about a learner, not about a question
-
-
-@dataclass
-class ImportCounts:
-	created: int = 0
-	updated: int = 0
-	unchanged: int = 0
-	reviews_imported: int = 0
 
 
 NOT_STARTED = {**asdict(ImportCounts()), "error": None, "started_at": None, "ended_at": None}
@@ -66,31 +54,38 @@ def preview_import(doc: Document) -> None:
 	"""
 	doc.reload()
 	_require_idle(doc)
-	with _planned(doc) as (package, _media, plan):
-		_note_plan(doc, package, plan)
+	with _planned(doc) as deck:
+		_note_plan(doc, deck)
 	doc.update({**NOT_STARTED, "status": "Draft"})
 	doc.save()
 
 
-def _note_plan(doc: Document, package: AnkiPackage, plan: Plan) -> None:
+def _note_plan(doc: Document, deck: Deck) -> None:
 	chosen = {row.deck: row.topic for row in doc.decks}
-	decks = [{"deck": d, "questions": n, "topic": chosen.get(d)} for d, n in sorted(plan.decks.items())]
+	decks = [{"deck": d, "questions": n, "topic": chosen.get(d)} for d, n in sorted(deck.decks.items())]
 	sample = [
-		{"deck": i.card.deck, "question": _shown(i.question), "answer": _shown(i.answer)}
-		for i in plan.items[:SAMPLE]
+		{"deck": i.deck, "question": _shown(i.question), "answer": _shown(i.answer)}
+		for i in islice(deck.items(), SAMPLE)
 	]
 	doc.set("decks", decks)
-	doc.set("problems", [asdict(problem) for problem in plan.problems[:MAX_PROBLEMS]])
+	doc.set("problems", [asdict(problem) for problem in deck.problems()])
 	doc.update(
 		{
-			"notes": plan.notes,
-			"questions": len(plan.items),
-			"media": plan.media,
-			"reviews": len(package.reviews()) if doc.learner else 0,
-			"skipped": plan.skipped,
+			"notes": deck.notes,
+			"questions": deck.questions,
+			"media": deck.media,
+			"reviews": deck.answers if doc.learner else 0,
+			"skipped": deck.skipped,
+			"others": _others(deck),
 			"sample": json.dumps(sample),
 		}
 	)
+
+
+def _others(deck: Deck) -> str:
+	"""Says how many questions of whom the deck would change."""
+	counts = writing.count_others(deck).most_common()
+	return "\n".join(_("{0}: {1} questions").format(user, count) for user, count in counts)
 
 
 def _shown(html: str) -> str:
@@ -99,36 +94,46 @@ def _shown(html: str) -> str:
 
 def describe_package(path: Path) -> dict[str, Any]:
 	"""Returns what importing a file would do: counts, questions by deck, and problems. Raises InvalidAnkiPackage."""
-	with open_package(path) as package:
-		plan = make_plan(package, Media(package))
+	with open_package(path) as deck:
 		return {
-			"notes": plan.notes,
-			"questions": len(plan.items),
-			"media": plan.media,
-			"reviews": len(package.reviews()),
-			"skipped": plan.skipped,
-			"decks": dict(plan.decks),
-			"problems": [asdict(problem) for problem in plan.problems],
+			"notes": deck.notes,
+			"questions": deck.questions,
+			"media": deck.media,
+			"reviews": deck.answers,
+			"skipped": deck.skipped,
+			"others": dict(writing.count_others(deck)),
+			"decks": deck.decks,
+			"problems": [asdict(problem) for problem in deck.problems()],
 		}
 
 
-def upload_package(path: Path, subject: str, topic: str | None, learner: str | None) -> str:
+def upload_package(
+	path: Path, subject: str, topic: str | None, learner: str | None, change_others: bool = False
+) -> str:
 	"""Makes an Anki Import of a file on this host; returns its name. Commits. Raises InvalidAnkiImport, UnknownLearner."""
 	for doctype, name in (("Game Subject", subject), ("Game Topic", topic)):
 		if name and not frappe.db.exists(doctype, name):
-			frappe.throw(_("There is no {0} {1}.").format(_(doctype), name), InvalidAnkiImport)
+			frappe.throw(_("There is no {0} {1}.").format(_(doctype), escape_html(name)), InvalidAnkiImport)
 	if learner and not frappe.db.exists("User", learner):
-		frappe.throw(_("There is no user {0}.").format(learner), UnknownLearner)
+		frappe.throw(_("There is no user {0}.").format(escape_html(learner)), UnknownLearner)
 	limit = get_max_file_size()
 	if path.stat().st_size > limit:
 		frappe.throw(
-			_("{0} is larger than {1} MB, this site's max_file_size.").format(path.name, limit >> 20),
+			_("{0} is larger than {1} MB, this site's max_file_size.").format(
+				escape_html(path.name), limit >> 20
+			),
 			InvalidAnkiImport,
 		)
 	with database.transaction():
 		file = {"doctype": "File", "file_name": path.name, "is_private": 1, "content": path.read_bytes()}
 		url = frappe.get_doc(file).insert().file_url
-		values = {"file": url, "subject": subject, "topic": topic, "learner": learner}
+		values = {
+			"file": url,
+			"subject": subject,
+			"topic": topic,
+			"learner": learner,
+			"change_others": change_others,
+		}
 		return frappe.get_doc({"doctype": DOCTYPE, **values}).insert().name
 
 
@@ -204,7 +209,6 @@ class _Run:
 	def __init__(self, doc: Document, progress: Callable[[int], None] | None) -> None:
 		self.doc, self.progress = doc, progress
 		self.counts = ImportCounts()
-		self.positions: dict[str, int] = {}  # the last position in each topic
 
 	def go(self) -> dict[str, Any]:
 		started = {"status": "Running", "started_at": site_time.naive_now(), "ended_at": None, "error": None}
@@ -221,63 +225,33 @@ class _Run:
 		return {**result, "error": self.doc.error} if self.doc.error else result
 
 	def _import(self) -> str:
-		with _planned(self.doc) as (package, media, plan):
-			self._save(lambda doc: _note_plan(doc, package, plan))
-			topics = self._topics(plan)
-			for batch in create_batch(plan.items, BATCH):
+		with _planned(self.doc, keep_media=True) as deck:
+			self._save(lambda doc: _note_plan(doc, deck))
+			topics = self._topics(deck)
+			writer = Writer(deck, bool(self.doc.with_tags), bool(self.doc.change_others), self.counts)
+			for batch in batches(deck.items(), BATCH):
 				with database.transaction():
-					for item in batch:
-						self._write(item, media, topics[item.card.deck])
+					writer.write(batch, topics)
 				if self._report():
 					return "Cancelled"
-			return self._import_history(package, plan) if self.doc.learner else "Completed"
+			return self._import_history(deck) if self.doc.learner else "Completed"
 
-	def _import_history(self, package: AnkiPackage, plan: Plan) -> str:
-		questions = {item.card.id: item.question_id for item in plan.items}
-		for imported in history.write(self.doc.learner, questions, package.reviews()):
+	def _import_history(self, deck: Deck) -> str:
+		questions = {item.card_id: item.question_id for item in deck.items()}
+		for imported in history.write(self.doc.learner, questions, deck.reviews()):
 			self.counts.reviews_imported += imported
 			if self._report():
 				return "Cancelled"
 		return "Completed"
 
-	def _topics(self, plan: Plan) -> dict[str, str]:
+	def _topics(self, deck: Deck) -> dict[str, str]:
 		"""Returns each deck's topic, and makes the topics that are missing."""
 		chosen = {row.deck: row.topic for row in self.doc.decks}
 		with database.transaction():
 			return {
-				deck: self.doc.topic or chosen.get(deck) or _make_topic(self.doc.subject, deck)
-				for deck in plan.decks
+				name: self.doc.topic or chosen.get(name) or make_topic(self.doc.subject, name)
+				for name in deck.decks
 			}
-
-	def _write(self, item: Item, media: Media, topic: str) -> None:
-		faces = {
-			"question": media.attach(item.question, item.question_id),
-			"answer": media.attach(item.answer, item.question_id),
-		}
-		if frappe.db.exists(QUESTION, item.question_id):
-			self._update(item, faces)
-		else:
-			values = {"doctype": QUESTION, "topic": topic, "position": self._next_position(topic), **faces}
-			frappe.get_doc(values).insert(set_name=item.question_id)
-			self.counts.created += 1
-		if self.doc.with_tags:
-			_tag(item)
-
-	def _update(self, item: Item, faces: dict[str, str]) -> None:
-		"""Updates the texts alone. Topic, position, options and `enabled` stay, because somebody may have chosen them."""
-		question = frappe.get_doc(QUESTION, item.question_id)
-		# cleaned before comparing: Frappe spells some attributes differently on their way to the database
-		if all(clean(question.get(name)) == text for name, text in faces.items()):
-			self.counts.unchanged += 1
-			return
-		question.update(faces).save()
-		self.counts.updated += 1
-
-	def _next_position(self, topic: str) -> int:
-		if topic not in self.positions:
-			self.positions[topic] = question_bank.get_last_position(topic)
-		self.positions[topic] += 1
-		return self.positions[topic]
 
 	def _report(self) -> bool:
 		"""Saves the counts and tells `progress`. Says whether the import is to stop."""
@@ -285,7 +259,7 @@ class _Run:
 		with database.transaction():
 			frappe.db.set_value(DOCTYPE, self.doc.name, counts)
 		if self.progress:
-			self.progress(self.counts.created + self.counts.updated + self.counts.unchanged)
+			self.progress(sum(counts.values()) - self.counts.reviews_imported)
 		return bool(frappe.db.get_value(DOCTYPE, self.doc.name, "cancel_requested"))
 
 	def _end(self, status: str, error: str | None = None) -> None:
@@ -302,12 +276,11 @@ class _Run:
 
 
 @contextmanager
-def _planned(doc: Document) -> Iterator[tuple[AnkiPackage, Media, Plan]]:
+def _planned(doc: Document, keep_media: bool = False) -> Iterator[Deck]:
 	if doc.learner:
 		seasons.require_active_season()
-	with open_package(_path(doc)) as package:
-		media = Media(package)
-		yield package, media, make_plan(package, media)
+	with open_package(_path(doc), keep_media) as deck:
+		yield deck
 
 
 def _path(doc: Document) -> str:
@@ -316,24 +289,6 @@ def _path(doc: Document) -> str:
 		file = frappe.get_doc("File", name)
 		if not file.is_remote_file and file.has_permission("read") and file.exists_on_disk():
 			return file.get_full_path()
-	frappe.throw(_("There is no file {0}. Upload the .apkg again.").format(doc.file), InvalidAnkiImport)
-
-
-def _make_topic(subject: str, deck: str) -> str:
-	title = deck.replace(DECK_SEPARATOR, " – ")[: MAX_NAME - len(subject) - 2].strip() or "Anki"
-	name = f"{subject}: {title}"
-	if frappe.db.exists("Game Topic", name):
-		return name
-	return frappe.get_doc({"doctype": "Game Topic", "subject": subject, "topic_name": title}).insert().name
-
-
-def _tag(item: Item) -> None:
-	tags = DocTags(QUESTION)
-	known = tags.get_tags(item.question_id).split(",")
-	for tag in item.card.tags:
-		if tag not in known and tag.lower() not in TAGS_OF_ANKI and _is_name(tag):
-			tags.add(item.question_id, tag)
-
-
-def _is_name(tag: str) -> bool:
-	return len(tag) <= MAX_NAME and not set(tag) & set("<>,")
+	frappe.throw(
+		_("There is no file {0}. Upload the .apkg again.").format(escape_html(doc.file)), InvalidAnkiImport
+	)

@@ -1,105 +1,109 @@
-"""The pictures and sounds of an Anki deck, kept as public Files of the questions that show them.
-
-The Files are public, because learners may not read Game Question in the desk: learners could not open a question's
-private Files.
-"""
+"""The media of a package: which of them the cards show, and whether they can be used."""
 
 from functools import cache
 from hashlib import sha256
-from pathlib import PurePosixPath
+from pathlib import Path
 from urllib.parse import unquote
 
-import frappe
-from frappe import _
-from frappe.core.api.file import get_max_file_size
+import nh3
 
-from memora.exceptions import InvalidAnkiPackage
-from memora.services.anki.package import AnkiPackage, normalised
-from memora.services.learning.question_html import clean
+from memora.services.anki import kinds
+from memora.services.anki.archive import TooBig
+from memora.services.anki.limits import MB, SECONDS_PER_MEDIA_BYTE, Allowance, Limits
+from memora.services.anki.messages import Message, _, plain, refuse, say
+from memora.services.anki.package import Package, normalised
 
-DOCTYPE = "Game Question"
-MAX_FILES = 10_000
-MAX_TOTAL_BYTES = 1 << 30
-# The kinds that learners' pages show and play. SVG is left out: an SVG that is opened on its own may run scripts.
-PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".bmp")
-SOUNDS = (".mp3", ".ogg", ".oga", ".opus", ".wav", ".m4a", ".aac", ".flac")
+MAX_TOTAL_BYTES = 1024 * MB
+FREE_BYTES, MAX_RATIO = 16 * MB, 20  # of what media may grow to when they are unpacked
+ADDRESS = "/files/"  # where an import puts media
+# Wider than what a question may hold: this only finds the media. question_html.clean has the last word.
+TAGS = nh3.ALLOWED_TAGS | {"audio"}
+ATTRIBUTES = nh3.ALLOWED_ATTRIBUTES | {"*": {"class", "dir", "lang", "title"}, "audio": {"src", "controls"}}
 
 
 class Media:
-	"""The media of one package. Remembers which of them the questions show."""
+	"""The media of one package. Keeps those that cards show in `folder`, if the limits say so."""
 
-	def __init__(self, package: AnkiPackage) -> None:
-		self.package, self.max_bytes = package, get_max_file_size()
+	def __init__(self, package: Package, path: Path, folder: Path, allowance: Allowance) -> None:
+		self.package, self.folder, self.allowance = package, folder, allowance
+		self.limits: Limits = allowance.limits
+		self.most_bytes = min(MAX_TOTAL_BYTES, FREE_BYTES + MAX_RATIO * path.stat().st_size)
 		self.used: set[str] = set()
-		self.used_bytes = 0
-		self.why_not = cache(self._why_not)
+		self.read_bytes = 0
+		self.look = cache(self._look)
 
-	def keep_usable(self, html: str) -> tuple[str, set[str], dict[str, str]]:
+	def keep_usable(self, html: str) -> tuple[str, set[str], dict[str, Message]]:
 		"""Cleans HTML, and takes out media that can't be used.
 
-		Returns (the HTML, the names of the media that it shows, {name: why not} of the media taken out). Raises
-		InvalidAnkiPackage when the questions of the package show more than MAX_FILES or MAX_TOTAL_BYTES.
+		Returns (the HTML, the names of the files that it shows, {name in the package: why not} of the media taken
+		out). Refuses the package when its cards show too many media, or when these grow too large.
 		"""
-		names, problems = set(), {}
+		files, problems = set(), {}
 
-		def look(_tag: str, attribute: str, value: str) -> str | None:
-			name = attribute == "src" and _name(value)
-			if not name:
+		def address(_tag: str, attribute: str, value: str) -> str | None:
+			if attribute != "src":
 				return value
-			if reason := self.why_not(name):
-				problems[name] = reason
+			name = normalised(unquote(value.strip()))
+			file, why_not = self.look(name)
+			if why_not:
+				problems[plain(name)] = why_not
 				return None
-			names.add(name)
-			return value
+			files.add(file)
+			return ADDRESS + file
 
-		cleaned = clean(html, look) or ""
-		self._use(names)
-		return cleaned, names, problems
+		cleaned = nh3.clean(html, tags=TAGS, attributes=ATTRIBUTES, attribute_filter=address)
+		self._use(files)
+		return cleaned, files, problems
 
-	def _use(self, names: set[str]) -> None:
-		self.used_bytes += sum(self.package.size_of(name) for name in names - self.used)
-		self.used |= names
-		if len(self.used) > MAX_FILES or self.used_bytes > MAX_TOTAL_BYTES:
-			frappe.throw(
-				_("The notes show more than {0} media files or {1} MB. Export a part of the deck.").format(
-					MAX_FILES, MAX_TOTAL_BYTES >> 20
-				),
-				InvalidAnkiPackage,
-			)
+	def _use(self, files: set[str]) -> None:
+		self.used |= files
+		if len(self.used) > self.limits.max_media:
+			text = _("The notes show more than {0} media files. Export a part of the deck.")
+			refuse(text, self.limits.max_media)
 
-	def _why_not(self, name: str) -> str | None:
+	def _look(self, name: str) -> tuple[str, Message | None]:
+		"""Returns the name that a file gets here, or why it can't be used."""
 		if name not in self.package.media:
-			return _("is not in the file")
-		if PurePosixPath(name).suffix.lower() not in PICTURES + SOUNDS:
-			return _("has a file type that is not imported")
-		if self.package.read_media(name, self.max_bytes) is None:
-			return _("is larger than {0} MB").format(self.max_bytes >> 20)
-		return None
-
-	def attach(self, html: str, question: str) -> str:
-		"""Makes the media in HTML Files of a question. Returns the HTML with the Files' addresses. Commits nothing."""
-
-		def address(_tag: str, attribute: str, value: str) -> str:
-			name = attribute == "src" and _name(value)
-			return self._file_url(name, question) if name else value
-
-		return clean(html, address)
-
-	def _file_url(self, name: str, question: str) -> str:
-		content = self.package.read_media(name, self.max_bytes)
-		assert content is not None  # keep_usable has taken out media that are too large
+			return "", say(_("{0} is not in the file"), name)
+		if not kinds.has_known_name(name):
+			return "", say(_("{0} has a file type that is not imported"), name)
+		try:
+			head, digest = self._read(name)
+		except TooBig:
+			return "", say(_("{0} is larger than {1} MB"), name, self.limits.max_media_bytes // MB)
+		suffix = kinds.kind_of(name, head)
+		if not suffix:
+			return "", say(_("{0} is not what its name says: no picture or sound of a known kind"), name)
+		size = kinds.size_of(suffix, head)
+		if size and kinds.is_too_large(size):
+			text = _("{0} has {1} × {2} pixels, and only {3} are taken")
+			return "", say(text, name, *size, kinds.MAX_PIXELS)
 		# named by its content: another deck may have another picture of this name
-		file_name = f"anki-{sha256(content).hexdigest()[:20]}{PurePosixPath(name).suffix.lower()}"
-		owner = {"attached_to_doctype": DOCTYPE, "attached_to_name": question, "file_name": file_name}
-		if url := frappe.db.get_value("File", owner, "file_url"):
-			return url
-		file = {"doctype": "File", **owner, "is_private": 0, "content": content}
-		return frappe.get_doc(file).insert().file_url
+		file = f"anki-{digest[:20]}{suffix}"
+		if self.limits.keep_media:
+			self._temporary.replace(self.folder / file)
+		return file, None
 
+	def _read(self, name: str) -> tuple[bytes, str]:
+		"""Returns a file's beginning, and its digest. Raises TooBig."""
+		head, digest, kept = b"", sha256(), self.limits.keep_media
+		with open(self._temporary if kept else "/dev/null", "wb") as file:
+			for chunk in self.package.media_chunks(name, self.limits.max_media_bytes):
+				self._count(len(chunk))
+				head = head if len(head) >= kinds.HEAD_BYTES else head + chunk
+				digest.update(chunk)
+				file.write(chunk)
+		return head, digest.hexdigest()
 
-def _name(source: str) -> str | None:
-	"""Returns the package's name for the file that `src` names, or None for an address somewhere else."""
-	source = source.strip()
-	if not source or source.startswith("/") or ":" in source.partition("/")[0]:
-		return None
-	return normalised(unquote(source))
+	def _count(self, how_many: int) -> None:
+		self.read_bytes += how_many
+		self.allowance.earn(how_many * SECONDS_PER_MEDIA_BYTE)
+		if self.read_bytes > self.most_bytes:
+			text = _(
+				"The media of the file take more than {0} MB when they are unpacked. Export a part of the deck."
+			)
+			refuse(text, self.most_bytes // MB)
+
+	@property
+	def _temporary(self) -> Path:
+		return self.folder / "part"

@@ -1,6 +1,7 @@
 import frappe
 from frappe import _
 from frappe.model.document import Document
+from frappe.utils import escape_html
 
 from memora.exceptions import InvalidAnkiImport, JobStateError
 from memora.services.anki import importer
@@ -24,7 +25,9 @@ class AnkiImport(Document):
 		subject = frappe.db.get_value("Game Topic", topic, "subject")
 		if subject and subject != self.subject:
 			frappe.throw(
-				_("Topic {0} belongs to the subject {1}, not {2}.").format(topic, subject, self.subject),
+				_("Topic {0} belongs to the subject {1}, not {2}.").format(
+					*map(escape_html, (topic, subject, self.subject))
+				),
 				InvalidAnkiImport,
 			)
 
