@@ -29,6 +29,7 @@ CARDS_SQL = """
 NOTE_SQL = "SELECT guid, mid, flds, tags FROM notes WHERE rowid = ?"
 ORPHANS_SQL = "SELECT guid, flds FROM notes WHERE id NOT IN (SELECT nid FROM cards) LIMIT ?"
 REVIEWS_SQL = "SELECT cid, id, ease, time, type FROM revlog ORDER BY id"
+MORE_REVIEWS_SQL = "SELECT id FROM revlog LIMIT 1 OFFSET ?"
 LEGACY_SQL = "SELECT models, decks FROM col LIMIT 2"
 TYPES_SQL = "SELECT id, name, config FROM notetypes LIMIT ?"
 FIELDS_SQL = "SELECT ntid, name FROM fields ORDER BY ntid, ord LIMIT ?"
@@ -68,6 +69,9 @@ class Collection:
 
 	def orphans(self, limit: int) -> Iterator[tuple[str, str]]:
 		yield from ((_text(guid), _text(values)) for guid, values in self._query(ORPHANS_SQL, limit))
+
+	def has_more_reviews_than(self, count: int) -> bool:
+		return bool(self._query(MORE_REVIEWS_SQL, count).fetchone())
 
 	def reviews(self) -> Iterator[tuple[int, ...]]:
 		yield from (tuple(map(_whole, row)) for row in self._query(REVIEWS_SQL))

@@ -255,11 +255,10 @@ class _Run:
 
 	def _report(self) -> bool:
 		"""Saves the counts and tells `progress`. Says whether the import is to stop."""
-		counts = asdict(self.counts)
 		with database.transaction():
-			frappe.db.set_value(DOCTYPE, self.doc.name, counts)
+			frappe.db.set_value(DOCTYPE, self.doc.name, asdict(self.counts))
 		if self.progress:
-			self.progress(sum(counts.values()) - self.counts.reviews_imported)
+			self.progress(self.counts.questions)
 		return bool(frappe.db.get_value(DOCTYPE, self.doc.name, "cancel_requested"))
 
 	def _end(self, status: str, error: str | None = None) -> None:

@@ -1,5 +1,6 @@
 """The media of a package: which of them the cards show, and whether they can be used."""
 
+from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -38,22 +39,15 @@ class Media:
 		Returns (the HTML, the names of the files that it shows, {name in the package: why not} of the media taken
 		out). Refuses the package when its cards show too many media, or when these grow too large.
 		"""
-		files, problems = set(), {}
-
-		def address(_tag: str, attribute: str, value: str) -> str | None:
-			if attribute != "src":
-				return value
-			name = normalised(unquote(value.strip()))
-			file, why_not = self.look(name)
-			if why_not:
-				problems[plain(name)] = why_not
-				return None
-			files.add(file)
-			return ADDRESS + file
-
-		cleaned = nh3.clean(html, tags=TAGS, attributes=ATTRIBUTES, attribute_filter=address)
+		cleaned, names = _sources(html)
+		found = {name: self.look(name) for name in names}
+		problems = {plain(name): why_not for name, (_file, why_not) in found.items() if why_not}
+		files = {file for file, _why_not in found.values() if file}
 		self._use(files)
-		return cleaned, files, problems
+		if not found:
+			return cleaned, files, problems
+		addresses = {name: ADDRESS + file if file else None for name, (file, _why_not) in found.items()}
+		return _clean(html, lambda name: addresses.get(name)), files, problems
 
 	def _use(self, files: set[str]) -> None:
 		self.used |= files
@@ -106,4 +100,24 @@ class Media:
 
 	@property
 	def _temporary(self) -> Path:
-		return self.folder / "part"
+		return self.folder.with_name("part")
+
+
+def _sources(html: str) -> tuple[str, set[str]]:
+	"""Returns the cleaned HTML, and the names of the media that it shows."""
+	names: set[str] = set()
+
+	def note(name: str) -> str:
+		names.add(name)
+		return name
+
+	return _clean(html, note), names
+
+
+def _clean(html: str, address: Callable[[str], str | None]) -> str:
+	"""Cleans HTML. `address` returns the new address for a name. nh3 drops what it raises, so it may raise nothing."""
+
+	def keep(_tag: str, attribute: str, value: str) -> str | None:
+		return address(normalised(unquote(value.strip()))) if attribute == "src" else value
+
+	return nh3.clean(html, tags=TAGS, attributes=ATTRIBUTES, attribute_filter=keep)

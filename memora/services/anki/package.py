@@ -101,9 +101,9 @@ class Package:
 
 	def reviews(self) -> Iterator[Review]:
 		"""Yields all answers in the order of time."""
-		for number, (card, milliseconds, button, took, kind) in enumerate(self.collection.reviews()):
-			if number >= MAX_REVIEWS:
-				refuse(_("The file has more than {0} answers. Export a part of the deck."), MAX_REVIEWS)
+		if self.collection.has_more_reviews_than(MAX_REVIEWS):
+			refuse(_("The file has more than {0} answers. Export a part of the deck."), MAX_REVIEWS)
+		for card, milliseconds, button, took, kind in self.collection.reviews():
 			if kind in ANSWERS and 1 <= button <= 4:
 				yield Review(card, milliseconds / 1000, button, max(0, took))
 

@@ -31,6 +31,10 @@ class ImportCounts:
 	kept: int = 0
 	reviews_imported: int = 0
 
+	@property
+	def questions(self) -> int:
+		return self.created + self.updated + self.unchanged + self.kept
+
 
 @dataclass(frozen=True)
 class Standing:
