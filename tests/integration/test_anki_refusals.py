@@ -1,5 +1,6 @@
 """Decks of Anki: which notes, media and files are refused, and how the report names them."""
 
+import json
 import sqlite3
 import zipfile
 from dataclasses import replace
@@ -181,3 +182,40 @@ def test_a_file_that_is_gone(deck):
 	frappe.db.set_value(DOCTYPE, own.name, "file", "/private/files/no-such.apkg")
 	with pytest.raises(InvalidAnkiImport, match=r"no-such\.apkg"):
 		own.run_method("preview")
+
+
+MARK = "<img src=x onerror=alert(1)>"
+
+
+def _marked_type(path: Path) -> None:
+	write_old(path, [("1", "a\x1fb")])
+	with _collection(path) as connection:
+		connection.execute("UPDATE col SET models = ?", (json.dumps({MARK: {}}),))
+
+
+def _marked_view(path: Path) -> None:
+	write_old(path, [("1", "a\x1fb")])
+	with _collection(path) as connection:
+		connection.execute(f'CREATE VIEW "{MARK}" AS SELECT 1')
+
+
+@pytest.mark.parametrize("make", [_marked_type, _marked_view])
+def test_what_a_refusal_quotes_is_no_markup(make, tmp_path):
+	make(tmp_path / "marked.apkg")
+	doc = make_import(tmp_path / "marked.apkg")
+	with pytest.raises(InvalidAnkiPackage) as caught:
+		doc.run_method("preview")
+	frappe.db.rollback()
+	importer.run_import(doc.name)
+	for told in (str(caught.value), fresh(doc).error, *map(str, frappe.get_message_log())):
+		assert "onerror=alert(1)" in told
+		assert "<" not in told
+
+
+def test_what_problems_quote_is_no_markup(tmp_path):
+	path = write_old(tmp_path / "old.apkg", [(MARK, f"{MARK} &lt;b&gt; {MARK}\x1f")])
+	with _collection(path) as connection:
+		connection.execute("UPDATE col SET decks = ?", (json.dumps({"1": {"name": MARK}}),))
+	(problem,) = run(path).problems
+	assert (problem.deck, problem.guid) == ("(img src=x onerror=alert(1))",) * 2
+	assert (problem.note, problem.reason) == ("(b)", "The back of card 1 is empty.")

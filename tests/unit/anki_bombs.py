@@ -258,3 +258,24 @@ READ = {
 	"conditions": template("{{#F}}{{/F}}" * 5_000 + "{{F}}", "x" * 60_000 + "\x1fb"),
 	"formulas": fields(r"\(x^2\) [latex]\input{/etc/passwd}[/latex]", "b"),
 }
+
+
+# What is no bomb
+
+
+def ordinary(path: Path) -> None:
+	"""20,000 notes of two cards each, with 200,000 answers."""
+	texts = "'<b>Question ' || i || '</b> of an ordinary deck' || char(31) || '<ul><li>Answer ' || i || '</li></ul>'"
+	numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {})"
+	two_cards = note_type(
+		tmpls=[
+			{"name": "Card", "ord": 0, "qfmt": "{{F}}", "afmt": "{{FrontSide}}<hr id=answer>{{B}}"},
+			{"name": "Reverse", "ord": 1, "qfmt": "{{B}}", "afmt": "{{FrontSide}}<hr id=answer>{{F}}"},
+		]
+	)
+	insert = f"""
+		INSERT INTO notes {numbers.format(20_000)} SELECT i, 'guid ' || i, 1, {texts}, 'tag' FROM n;
+		INSERT INTO cards SELECT 2 * id, id, 1, 0, 0 FROM notes;
+		INSERT INTO cards SELECT 2 * id + 1, id, 1, 0, 1 FROM notes;
+		INSERT INTO revlog {numbers.format(200_000)} SELECT 1700000000000 + i * 1000, 2 + i % 40000, 3, 4000, 1 FROM n"""
+	deck(path, script=insert, models={"1": two_cards})

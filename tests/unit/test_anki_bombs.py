@@ -23,7 +23,7 @@ assert "frappe" not in sys.modules
 with tempfile.TemporaryDirectory() as folder:
 	folder = Path(folder)
 	try:
-		found, _cost = sandbox.read(Path(sys.argv[1]), folder, Limits(keep_media=True))
+		found, _cost = sandbox.run_reader(Path(sys.argv[1]), folder, Limits(keep_media=True))
 		lines = (folder / "problems.jsonl").read_text().splitlines()
 		found["problems"] = [told(json.loads(line)[3], str) for line in lines]
 		found["files"] = sorted(str(path.relative_to(folder)) for path in (folder / "media").rglob("*"))
@@ -84,3 +84,9 @@ def test_a_picture_stays_in_the_folder_whatever_its_name(tmp_path):
 
 def test_a_bomb_of_the_least_size_has_no_more_than_five_seconds():
 	assert Limits().base_seconds + 1 <= 5
+
+
+def test_an_ordinary_deck_is_read_however_many_notes_it_has(tmp_path):
+	anki_bombs.ordinary(tmp_path / "deck.apkg")
+	found = read(tmp_path / "deck.apkg")
+	assert (found["questions"], found["answers"], found["skipped"]) == (40_000, 200_000, 0), found

@@ -1,6 +1,7 @@
 """The SQLite database of a package. Somebody else made it: only ordinary tables are read, by statements of ours."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ MAX_TEMPLATE = 1 << 16  # characters
 MAX_PART_NAME = 1_000  # characters
 TABLES = {"col", "notes", "cards", "revlog", "notetypes", "fields", "templates", "decks"}
 # As SQLite writes the definitions of ordinary tables and indexes
-ORDINARY = ("CREATE TABLE ", "CREATE INDEX ", "CREATE UNIQUE INDEX ")
+ORDINARY = re.compile("CREATE (?:TABLE|INDEX|UNIQUE INDEX) ")
 
 OBJECTS_SQL = "SELECT type, name, sql FROM sqlite_master LIMIT ?"
 CARDS_SQL = """
@@ -135,8 +136,9 @@ def _check_objects(database: sqlite3.Connection) -> None:
 	if len(objects) > MAX_OBJECTS:
 		refuse(_("The collection has more than {0} tables and indexes. Anki writes some 25."), MAX_OBJECTS)
 	for kind, name, definition in objects:
-		is_ordinary = kind in ("table", "index") and str(definition or ORDINARY[0]).startswith(ORDINARY)
-		if not is_ordinary or _is_computed(database, name):
+		# SQLite's own indexes have no definition
+		is_ordinary = definition is None or ORDINARY.match(str(definition))
+		if kind not in ("table", "index") or not is_ordinary or _is_computed(database, name):
 			refuse(
 				_(
 					"{0} in the collection is no ordinary table. Anki writes only such. Export the deck again."

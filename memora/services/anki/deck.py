@@ -87,7 +87,7 @@ def open_package(path: str | Path, keep_media: bool = False) -> Iterator[Deck]:
 	limits = replace(LIMITS, keep_media=keep_media, max_media_bytes=get_max_file_size())
 	with TemporaryDirectory(prefix="memora-anki-") as folder:
 		try:
-			result, _cost = sandbox.read(Path(path).resolve(), Path(folder), limits)
+			result, _cost = sandbox.run_reader(Path(path).resolve(), Path(folder), limits)
 		except Refused as error:
 			if error.trace:
 				frappe.logger("memora").error(error.trace)

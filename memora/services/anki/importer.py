@@ -85,7 +85,7 @@ def _note_plan(doc: Document, deck: Deck) -> None:
 def _others(deck: Deck) -> str:
 	"""Says how many questions of whom the deck would change."""
 	counts = writing.count_others(deck).most_common()
-	return "\n".join(_("{0}: {1} questions").format(user, count) for user, count in counts)
+	return "\n".join(f"{count} × {user}" for user, count in counts)
 
 
 def _shown(html: str) -> str:

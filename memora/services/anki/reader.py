@@ -142,7 +142,7 @@ class Reading:
 			self.output.line(PROBLEMS, [excerpt(note), deck, guid, reason])
 
 
-def read(path: Path, folder: Path, limits: Limits) -> dict[str, Any]:
+def read_package(path: Path, folder: Path, limits: Limits) -> dict[str, Any]:
 	"""Reads a package. Returns the counts; cards, problems and answers are in the files. Raises Refused."""
 	with ExitStack() as stack:
 		output = Output(folder, stack)
@@ -173,7 +173,7 @@ def read(path: Path, folder: Path, limits: Limits) -> dict[str, Any]:
 
 def _read_or_refuse(path: Path, folder: Path, limits: Limits) -> dict[str, Any]:
 	try:
-		return read(path, folder, limits)
+		return read_package(path, folder, limits)
 	except Refused as error:
 		return {"refused": error.message}
 	except zipfile.BadZipFile as error:

@@ -33,8 +33,8 @@ class ReaderFailed(Exception):
 	"""The reader does not start on this host. The package has no part in that."""
 
 
-def read(path: Path, folder: Path, limits: Limits) -> tuple[dict[str, Any], Cost]:
-	"""Reads a package into a folder; see reader.read. Raises Refused, ReaderFailed.
+def run_reader(path: Path, folder: Path, limits: Limits) -> tuple[dict[str, Any], Cost]:
+	"""Reads a package into a folder; see reader.read_package. Raises Refused, ReaderFailed.
 
 	The process inherits no more than it needs: no environment, no open files, and nothing of this interpreter.
 	"""
