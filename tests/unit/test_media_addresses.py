@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from memora.services.learning import question_html
+from memora.services.learning import safe_html
 from memora.services.learning.media_addresses import is_host, is_link_allowed, is_media_allowed, parse_hosts
 from tests.unit.house import PROJECT
 
@@ -118,7 +118,7 @@ def words(name: str) -> set[str]:
 
 
 def test_the_learners_page_has_the_same_lists():
-	attributes = {name for names in question_html.ATTRIBUTES.values() for name in names}
-	assert words("TAGS") == question_html.TAGS
-	assert words("DROPPED") == question_html.DROPPED
+	attributes = {name for names in safe_html.ATTRIBUTES.values() for name in names}
+	assert words("TAGS") == safe_html.TAGS
+	assert words("DROPPED") == safe_html.DROPPED
 	assert words("ATTRIBUTES") == attributes - {"controls", "href", "src"}  # which it sets itself

@@ -17,6 +17,7 @@ from memora.services.anki import reader, sandbox
 from memora.services.anki.limits import Limits
 from memora.services.anki.messages import Message, Refused, told
 from memora.services.anki.package import Review
+from memora.services.settings import get_settings
 
 LIMITS = Limits()
 
@@ -84,7 +85,8 @@ def open_package(path: str | Path, keep_media: bool = False) -> Iterator[Deck]:
 
 	`keep_media`: the deck's folder gets the media that cards show.
 	"""
-	limits = replace(LIMITS, keep_media=keep_media, max_media_bytes=get_max_file_size())
+	hosts = tuple(get_settings().allowed_media_hosts)
+	limits = replace(LIMITS, hosts=hosts, keep_media=keep_media, max_media_bytes=get_max_file_size())
 	with TemporaryDirectory(prefix="memora-anki-") as folder:
 		try:
 			result, _cost = sandbox.run_reader(Path(path).resolve(), Path(folder), limits)

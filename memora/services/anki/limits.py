@@ -20,6 +20,7 @@ class Limits:
 	memory_mb: int = 144
 	max_media_bytes: int = 25 * MB  # of one file
 	max_media: int = 10_000
+	hosts: tuple[str, ...] = ()  # from which a site's questions may show media
 	keep_media: bool = False  # in the folder, for an import; a preview only looks at them
 
 	def hold(self) -> None:

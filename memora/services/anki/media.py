@@ -6,20 +6,17 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import unquote
 
-import nh3
-
 from memora.services.anki import kinds
 from memora.services.anki.archive import TooBig
 from memora.services.anki.limits import MB, SECONDS_PER_MEDIA_BYTE, Allowance, Limits
 from memora.services.anki.messages import Message, _, plain, refuse, say
 from memora.services.anki.package import Package, normalised
+from memora.services.learning.media_addresses import is_media_allowed
+from memora.services.learning.safe_html import clean_html
 
 MAX_TOTAL_BYTES = 1024 * MB
 FREE_BYTES, MAX_RATIO = 16 * MB, 20  # of what media may grow to when they are unpacked
 ADDRESS = "/files/"  # where an import puts media
-# Wider than what a question may hold: this only finds the media. question_html.clean has the last word.
-TAGS = nh3.ALLOWED_TAGS | {"audio"}
-ATTRIBUTES = nh3.ALLOWED_ATTRIBUTES | {"*": {"class", "dir", "lang", "title"}, "audio": {"src", "controls"}}
 
 
 class Media:
@@ -28,6 +25,7 @@ class Media:
 	def __init__(self, package: Package, path: Path, folder: Path, allowance: Allowance) -> None:
 		self.package, self.folder, self.allowance = package, folder, allowance
 		self.limits: Limits = allowance.limits
+		self.hosts = frozenset(self.limits.hosts)
 		self.most_bytes = min(MAX_TOTAL_BYTES, FREE_BYTES + MAX_RATIO * path.stat().st_size)
 		self.used: set[str] = set()
 		self.read_bytes = 0
@@ -39,7 +37,7 @@ class Media:
 		Returns (the HTML, the names of the files that it shows, {name in the package: why not} of the media taken
 		out). Refuses the package when its cards show too many media, or when these grow too large.
 		"""
-		cleaned, names = _sources(html)
+		cleaned, names = _sources(html, self.hosts)
 		found = {name: self.look(name) for name in names}
 		problems = {plain(name): why_not for name, (_file, why_not) in found.items() if why_not}
 		files = {file for file, _why_not in found.values() if file}
@@ -47,7 +45,7 @@ class Media:
 		if not found:
 			return cleaned, files, problems
 		addresses = {name: ADDRESS + file if file else None for name, (file, _why_not) in found.items()}
-		return _clean(html, lambda name: addresses.get(name)), files, problems
+		return _clean(html, self.hosts, lambda name: addresses.get(name)), files, problems
 
 	def _use(self, files: set[str]) -> None:
 		self.used |= files
@@ -103,21 +101,22 @@ class Media:
 		return self.folder.with_name("part")
 
 
-def _sources(html: str) -> tuple[str, set[str]]:
-	"""Returns the cleaned HTML, and the names of the media that it shows."""
+def _sources(html: str, hosts: frozenset[str]) -> tuple[str, set[str]]:
+	"""Returns the cleaned HTML, and the names of the media in the package that it would show."""
 	names: set[str] = set()
 
-	def note(name: str) -> str:
+	def note(name: str) -> None:
 		names.add(name)
-		return name
 
-	return _clean(html, note), names
+	return _clean(html, hosts, note), names
 
 
-def _clean(html: str, address: Callable[[str], str | None]) -> str:
-	"""Cleans HTML. `address` returns the new address for a name. nh3 drops what it raises, so it may raise nothing."""
+def _clean(html: str, hosts: frozenset[str], address: Callable[[str], str | None]) -> str:
+	"""Cleans HTML. `address` returns the new address for a name, and raises nothing: nh3 would drop it."""
 
-	def keep(_tag: str, attribute: str, value: str) -> str | None:
-		return address(normalised(unquote(value.strip()))) if attribute == "src" else value
+	def rewrite(_tag: str, attribute: str, value: str) -> str | None:
+		if attribute != "src" or is_media_allowed(value.strip(), hosts):
+			return value
+		return address(normalised(unquote(value.strip())))
 
-	return nh3.clean(html, tags=TAGS, attributes=ATTRIBUTES, attribute_filter=keep)
+	return clean_html(html, hosts, rewrite)

@@ -1,6 +1,6 @@
 // Cleans the HTML of questions, because a host app may deliver any HTML. The HTML is parsed in a document of its own, where
 // nothing loads or runs, and rebuilt from the elements and attributes that are listed here. An element that is not listed
-// leaves its text behind. memora/services/learning/question_html.py and media_addresses.py have the same lists and rules.
+// leaves its text behind. memora/services/learning/safe_html.py and media_addresses.py have the same lists and rules.
 
 const TAGS = new Set(
 	(
