@@ -35,9 +35,10 @@ print(json.dumps({**found, "peak_mb": usage.ru_maxrss >> 10, "seconds": usage.ru
 """
 
 
-def read(path: Path) -> dict:
+def read(path: Path, first: str = "") -> dict:
+	"""`first` is done before the reader is started."""
 	done = subprocess.run(
-		[sys.executable, "-c", READ, str(path)],
+		[sys.executable, "-c", first + READ, str(path)],
 		capture_output=True,
 		text=True,
 		env={"PYTHONPATH": str(PROJECT)},
@@ -90,3 +91,10 @@ def test_an_ordinary_deck_is_read_however_many_notes_it_has(tmp_path):
 	anki_bombs.ordinary(tmp_path / "deck.apkg")
 	found = read(tmp_path / "deck.apkg")
 	assert (found["questions"], found["answers"], found["skipped"]) == (40_000, 200_000, 0), found
+
+
+def test_a_host_may_have_lower_limits_of_its_own(tmp_path):
+	anki_bombs.deck(tmp_path / "deck.apkg", "a\x1fb")
+	lower = "import resource; resource.setrlimit(resource.RLIMIT_CPU, (20, 21))"
+	lower += "; resource.setrlimit(resource.RLIMIT_DATA, (100 << 20, 100 << 20))"
+	assert read(tmp_path / "deck.apkg", lower)["questions"] == 1

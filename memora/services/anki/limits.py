@@ -27,17 +27,25 @@ class Limits:
 		"""Holds this process to the limits, for good."""
 		memory = self.memory_mb * MB
 		self.allow(0)
-		resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+		_set(resource.RLIMIT_DATA, memory)
 		# address space also counts code and what is only reserved
-		resource.setrlimit(resource.RLIMIT_AS, (2 * memory, 2 * memory))
-		largest = max(MAX_FILE_BYTES, self.max_media_bytes)
-		resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
-		resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_OPEN_FILES, MAX_OPEN_FILES))
-		resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+		_set(resource.RLIMIT_AS, 2 * memory)
+		_set(resource.RLIMIT_FSIZE, max(MAX_FILE_BYTES, self.max_media_bytes))
+		_set(resource.RLIMIT_NOFILE, MAX_OPEN_FILES)
+		_set(resource.RLIMIT_CORE, 0)
 
 	def allow(self, more_seconds: int) -> None:
 		seconds = min(self.base_seconds + more_seconds, self.max_seconds)
-		resource.setrlimit(resource.RLIMIT_CPU, (seconds, self.max_seconds + 1))
+		_set(resource.RLIMIT_CPU, seconds, self.max_seconds + 1)
+
+
+def _set(kind: int, limit: int, hard: int | None = None) -> None:
+	"""Sets a limit, or a lower one where the host allows no more."""
+	_soft, most = resource.getrlimit(kind)
+	values = (limit, limit if hard is None else hard)
+	resource.setrlimit(
+		kind, values if most == resource.RLIM_INFINITY else tuple(min(v, most) for v in values)
+	)
 
 
 class Allowance:
