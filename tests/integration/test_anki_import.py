@@ -107,6 +107,12 @@ def test_names_too_long_or_not_allowed_here(tmp_path):
 	assert question.topic.startswith(f"{SUBJECT}: (D) – ddd")
 
 
+def test_a_long_question_keeps_its_tags(tmp_path):
+	path = write_deck(tmp_path / "long.apkg", note("<b>Why</b>? " * 50, "So.", guid="1", tags=("geo",)))
+	assert run(path).status == "Completed"
+	assert imported()[0]._user_tags.strip(",") == "geo"
+
+
 @pytest.mark.parametrize(
 	("text", "number", "asked", "told"),
 	[

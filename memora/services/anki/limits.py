@@ -42,10 +42,10 @@ class Limits:
 def _set(kind: int, limit: int, hard: int | None = None) -> None:
 	"""Sets a limit, or a lower one where the host allows no more."""
 	_soft, most = resource.getrlimit(kind)
-	values = (limit, limit if hard is None else hard)
-	resource.setrlimit(
-		kind, values if most == resource.RLIM_INFINITY else tuple(min(v, most) for v in values)
-	)
+	hard = limit if hard is None else hard
+	if most != resource.RLIM_INFINITY:
+		limit, hard = min(limit, most), min(hard, most)
+	resource.setrlimit(kind, (limit, hard))
 
 
 class Allowance:

@@ -7,6 +7,7 @@ from memora.exceptions import InvalidQuestion
 from memora.services.learning.question_html import clean
 
 MAX_OPTIONS = 8
+MAX_TITLE = 140  # characters
 
 
 class GameQuestion(Document):
@@ -16,6 +17,10 @@ class GameQuestion(Document):
 			self._check_options()
 		if self.is_new() and frappe.flags.in_import:
 			self._refuse_repetition()
+
+	def get_title(self) -> str:
+		"""Returns how the question begins, as text: Frappe writes titles to fields of 140 characters, with each tag for one."""
+		return strip_html(self.question or "").strip()[:MAX_TITLE]
 
 	def _sanitise(self) -> None:
 		"""Removes everything that could run: learners' pages show these fields as HTML, whoever wrote them."""
