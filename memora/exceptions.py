@@ -3,6 +3,17 @@
 from typing import NoReturn
 
 import frappe
+import markupsafe
+from frappe.utils import escape_html
+
+
+def quoting(text: str, *values: object) -> str:
+	"""Returns a text with its places {0}, {1} … filled, for frappe.throw and frappe.msgprint, which show HTML.
+
+	What it quotes is shown as text, whoever typed it. Only the text itself may hold markup, and values of markupsafe's
+	Markup, which are escaped already.
+	"""
+	return text.format(*(v if isinstance(v, markupsafe.Markup) else escape_html(str(v)) for v in values))
 
 
 class MemoraError(frappe.ValidationError):
@@ -17,6 +28,12 @@ class TryLater(MemoraError):
 
 class InvalidBody(MemoraError):
 	"""A body that is sent as JSON is no JSON object, or Frappe can't read its numbers or texts."""
+
+
+class BodyTooLarge(MemoraError):
+	"""A body has more than 64 kB, or does not say how many bytes it has."""
+
+	http_status_code = 413
 
 
 class InvalidLimit(MemoraError):
@@ -35,11 +52,11 @@ class InvalidResponses(MemoraError):
 
 
 class InvalidSubmissionId(MemoraError):
-	"""A submission id is not a text of 1 to 64 characters."""
+	"""A submission id is not a text of 1 to 64 letters, digits, and `. _ : -`."""
 
 
 class InvalidQuestion(MemoraError):
-	"""The options of a question contradict each other."""
+	"""The options of a question contradict each other, or an ID or a name has characters that it can't have."""
 
 
 class InvalidAnkiPackage(MemoraError):

@@ -10,7 +10,7 @@ after_install = "memora.install.after_install"
 before_migrate = "memora.services.store.digits.forget_precision"
 after_migrate = "memora.install.after_migrate"
 
-before_request = ["memora.api.utils.start_clock"]
+before_request = ["memora.api.utils.start_clock", "memora.api.bodies.limit_bodies"]
 after_request = [
 	"memora.api.utils.name_unreadable_body",
 	"memora.api.utils.set_retry_after",

@@ -11,7 +11,7 @@ from frappe import _
 from memora.api import srs
 from memora.api.parsing import parse_filter, parse_name
 from memora.api.utils import require_manager
-from memora.exceptions import NotConfirmed
+from memora.exceptions import NotConfirmed, quoting
 from memora.services.figures import memory_view
 from memora.services.operations import season_state
 from memora.services.operations.admin_jobs import StartedJob
@@ -64,9 +64,7 @@ def _confirmed(season: Any, typed_name: Any) -> str:
 	name = seasons.get_season(parse_name("season", season)).name
 	if parse_filter("typed_name", typed_name) != name:
 		frappe.throw(
-			_("To confirm, type the season's name as it is: {0}. Nothing was changed.").format(
-				frappe.bold(frappe.utils.escape_html(name))
-			),
+			quoting(_("To confirm, type the season's name as it is: {0}. Nothing was changed."), name),
 			NotConfirmed,
 		)
 	return name

@@ -278,7 +278,9 @@ def _exception(name: str) -> type[Exception]:
 
 def _errors(endpoint: Endpoint, method: str) -> list[Refusal]:
 	named = [error for error, _status in named_errors(endpoint)]
-	with_body = [exceptions.InvalidBody, frappe.CSRFTokenError] if method != "GET" else []
+	with_body = (
+		[exceptions.InvalidBody, exceptions.BodyTooLarge, frappe.CSRFTokenError] if method != "GET" else []
+	)
 	return list(dict.fromkeys([*named, *FRAPPE_ERRORS, *with_body]))
 
 

@@ -6,14 +6,20 @@ from typing import Annotated, Any, NoReturn, TypeGuard
 
 import frappe
 from frappe import _
+from markupsafe import Markup
 
-from memora.exceptions import InvalidFilter, InvalidLimit, InvalidResponses, InvalidSubmissionId
+from memora.exceptions import InvalidFilter, InvalidLimit, InvalidResponses, InvalidSubmissionId, quoting
+from memora.services.learning import plain_names
 from memora.services.learning.answers import Response
+from memora.services.learning.plain_names import (
+	MAX_NAME_LENGTH,
+	MAX_QUESTION_ID_LENGTH,
+	MAX_SUBMISSION_ID_LENGTH,
+)
+from memora.services.learning.question_source import get_source
 
 MAX_LIMIT = 50
 MAX_RESPONSES = 50
-MAX_QUESTION_ID_LENGTH = MAX_NAME_LENGTH = 140  # the width of the columns
-MAX_SUBMISSION_ID_LENGTH = 64  # the width of the column
 MAX_RESPONSE_TIME_MS = 24 * 60 * 60 * 1000  # a longer time comes from a broken clock
 QUALITY_RIGHT, QUALITY_WRONG = 4, 1  # the qualities that `is_correct` stands for
 
@@ -39,7 +45,12 @@ def whole_number(maximum: int) -> Sent:
 _ANSWER = {
 	"type": "object",
 	"properties": {
-		"question_id": {"type": "string", "minLength": 1, "maxLength": MAX_QUESTION_ID_LENGTH},
+		"question_id": {
+			"type": "string",
+			"minLength": 1,
+			"maxLength": MAX_QUESTION_ID_LENGTH,
+			"description": "Letters and digits of any alphabet, and `. _ : -`; or the id of a question that exists.",
+		},
 		"quality": {
 			"type": "integer",
 			"minimum": 0,
@@ -65,7 +76,15 @@ Name = Annotated[Any, Sent({"type": "string", "minLength": 1, "maxLength": MAX_N
 Filter = Annotated[Any, Sent({"type": ["string", "null"], "maxLength": MAX_NAME_LENGTH})]
 Flag = Annotated[Any, Sent({"type": "boolean"})]
 SubmissionId = Annotated[
-	Any, Sent({"type": ["string", "null"], "minLength": 1, "maxLength": MAX_SUBMISSION_ID_LENGTH})
+	Any,
+	Sent(
+		{
+			"type": ["string", "null"],
+			"minLength": 1,
+			"maxLength": MAX_SUBMISSION_ID_LENGTH,
+			"pattern": f"^{plain_names.SUBMISSION_ID.pattern}$",
+		}
+	),
 ]
 Responses = Annotated[
 	Any, Sent({"type": "array", "minItems": 1, "maxItems": MAX_RESPONSES, "items": _ANSWER})
@@ -85,7 +104,7 @@ def parse_number(field: str, value: Any, maximum: int) -> int:
 		number = 0
 	if not 1 <= number <= maximum:
 		frappe.throw(
-			_("{0} must be a whole number from 1 to {1}, not {2}.").format(field, maximum, _shown(value)),
+			quoting(_("{0} must be a whole number from 1 to {1}, not {2}."), field, maximum, _shown(value)),
 			InvalidLimit,
 		)
 	return number
@@ -95,14 +114,14 @@ def parse_name(field: str, value: Any) -> str:
 	"""Returns the name of a season, user or job. Raises InvalidFilter if the name is missing or malformed."""
 	if name := parse_filter(field, value):
 		return name
-	frappe.throw(_("{0} is missing.").format(field), InvalidFilter)
+	frappe.throw(quoting(_("{0} is missing."), field), InvalidFilter)
 
 
 def parse_flag(field: str, value: Any) -> bool:
 	"""Returns a flag, which may be sent as true, false, 1 or 0, or as one of these in text. Raises InvalidFilter."""
 	flags = {"true": True, "1": True, "false": False, "0": False, "": False}
 	if (text := str(value).strip().lower()) not in flags:
-		frappe.throw(_("{0} must be true or false, not {1}.").format(field, _shown(value)), InvalidFilter)
+		frappe.throw(quoting(_("{0} must be true or false, not {1}."), field, _shown(value)), InvalidFilter)
 	return flags[text]
 
 
@@ -112,8 +131,11 @@ def parse_filter(field: str, value: Any) -> str | None:
 		return None
 	if not _is_text(value, MAX_NAME_LENGTH):
 		frappe.throw(
-			_("{0} must be a text of at most {1} characters, not {2}.").format(
-				field, MAX_NAME_LENGTH, _shown(value)
+			quoting(
+				_("{0} must be a text of at most {1} characters, not {2}."),
+				field,
+				MAX_NAME_LENGTH,
+				_shown(value),
 			),
 			InvalidFilter,
 		)
@@ -121,13 +143,17 @@ def parse_filter(field: str, value: Any) -> str | None:
 
 
 def parse_submission_id(value: Any) -> str | None:
-	"""Returns a text of 1 to 64 characters, or None if the client sends none. Raises InvalidSubmissionId."""
+	"""Returns a submission's id, or None if the client sends none. Raises InvalidSubmissionId."""
 	if value is None:
 		return None
-	if not _is_text(value, MAX_SUBMISSION_ID_LENGTH):
+	if not isinstance(value, str) or not plain_names.is_submission_id(value):
 		frappe.throw(
-			_("submission_id must be a text of 1 to {0} characters, not {1}.").format(
-				MAX_SUBMISSION_ID_LENGTH, _shown(value)
+			quoting(
+				_(
+					"submission_id must be 1 to {0} letters and digits of ASCII, and of . _ : - behind the first, not {1}."
+				),
+				MAX_SUBMISSION_ID_LENGTH,
+				_shown(value),
 			),
 			InvalidSubmissionId,
 		)
@@ -138,9 +164,9 @@ def parse_responses(value: Any) -> list[Response]:
 	"""Returns 1 to 50 answers, each to another question, from a list or its JSON text. Raises InvalidResponses."""
 	items = _from_json(value)
 	if not isinstance(items, list):
-		_refuse(_("responses must be a list, not {0}.").format(_shown(items)))
+		_refuse(quoting(_("responses must be a list, not {0}."), _shown(items)))
 	if not 1 <= len(items) <= MAX_RESPONSES:
-		_refuse(_("responses must hold 1 to {0} answers, not {1}.").format(MAX_RESPONSES, len(items)))
+		_refuse(quoting(_("responses must hold 1 to {0} answers, not {1}."), MAX_RESPONSES, len(items)))
 	responses = [_parse_response(index, item) for index, item in enumerate(items)]
 	seen: dict[str, int] = {}
 	for index, response in enumerate(responses):
@@ -149,7 +175,22 @@ def parse_responses(value: Any) -> list[Response]:
 				index, "question_id", _("is the same as in item {0}").format(seen[response.question_id])
 			)
 		seen[response.question_id] = index
+	_refuse_strange_ids(seen)
 	return responses
+
+
+def _refuse_strange_ids(ids: dict[str, int]) -> None:
+	"""Refuses ids with other characters than an id has, unless a question that exists is named so.
+
+	Questions had been named freely before, and a host app names its own.
+	"""
+	strange = [name for name in ids if not plain_names.is_question_id(name)]
+	harmless = [name for name in strange if plain_names.is_harmless(name)]
+	known = get_source().get_questions(harmless) if harmless else {}
+	for name in strange:
+		if name not in known:
+			rule = _("must be letters, digits, and . _ : - behind the first, or the id of a question")
+			_refuse_field(ids[name], "question_id", rule, name)
 
 
 def _from_json(value: Any) -> Any:
@@ -158,12 +199,12 @@ def _from_json(value: Any) -> Any:
 	try:
 		return json.loads(value)
 	except (ValueError, RecursionError) as error:
-		_refuse(_("responses is not valid JSON: {0}.").format(error))
+		_refuse(quoting(_("responses is not valid JSON: {0}."), error))
 
 
 def _parse_response(index: int, item: Any) -> Response:
 	if not isinstance(item, dict):
-		_refuse(_("responses, item {0}: must be an object, not {1}.").format(index, _shown(item)))
+		_refuse(quoting(_("responses, item {0}: must be an object, not {1}."), index, _shown(item)))
 	return Response(
 		question_id=_parse_question_id(index, item.get("question_id")),
 		quality=_parse_quality(index, item),
@@ -220,8 +261,8 @@ def _is_int(value: Any) -> TypeGuard[int]:
 
 
 def _refuse_field(index: int, field: str, rule: str, *value: Any) -> NoReturn:
-	shown = ", " + _("not {0}").format(_shown(value[0])) if value else ""
-	_refuse(_("responses, item {0}, {1}: {2}.").format(index, field, rule + shown))
+	shown = ", " + quoting(_("not {0}"), _shown(value[0])) if value else ""
+	_refuse(quoting(_("responses, item {0}, {1}: {2}."), index, field, Markup(rule + shown)))
 
 
 def _refuse(message: str) -> NoReturn:
@@ -229,6 +270,6 @@ def _refuse(message: str) -> NoReturn:
 
 
 def _shown(value: Any) -> str:
-	"""Returns the value as the client wrote it, but short, and harmless in a message that is shown as HTML."""
+	"""Returns the value as the client wrote it, but short."""
 	text = json.dumps(value, default=str, ensure_ascii=False)[:80]
-	return frappe.utils.escape_html(text.encode("utf-8", "backslashreplace").decode())
+	return text.encode("utf-8", "backslashreplace").decode()

@@ -21,7 +21,7 @@ from memora.api.parsing import (
 	whole_number,
 )
 from memora.api.utils import current_learner, is_manager, refusals_in_html
-from memora.exceptions import UnknownLearner, UnknownSubmission
+from memora.exceptions import UnknownLearner, UnknownSubmission, quoting
 from memora.services.folding.queueing import PersistenceStatus
 from memora.services.learning import reviews, submissions
 from memora.services.learning.reviews import SAFE_MODE_LIMIT, ReviewSession
@@ -76,7 +76,7 @@ def _require_manager_of(user: str) -> None:
 	if not is_manager():
 		frappe.throw(_("These reviews are another learner's."), frappe.PermissionError)
 	if not frappe.db.exists("User", user):
-		frappe.throw(_("There is no user {0}.").format(frappe.utils.escape_html(user)), UnknownLearner)
+		frappe.throw(quoting(_("There is no user {0}."), user), UnknownLearner)
 
 
 @frappe.whitelist(methods=["POST"])
@@ -109,7 +109,5 @@ def get_persistence_status(job_id: Name = None) -> PersistenceStatus:
 		frappe.throw(_("This submission is another learner's."), frappe.PermissionError)
 	status = SRSPersistenceService().get_persistence_status(job_id)
 	if not status:
-		frappe.throw(
-			_("There is no submission {0}.").format(frappe.utils.escape_html(job_id)), UnknownSubmission
-		)
+		frappe.throw(quoting(_("There is no submission {0}."), job_id), UnknownSubmission)
 	return status

@@ -12,7 +12,7 @@ from frappe.utils.response import report_error
 from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Request, Response
 
-from memora.exceptions import InvalidBody, RateLimitExceeded
+from memora.exceptions import InvalidBody, RateLimitExceeded, quoting
 from memora.services.alerts import MANAGER_ROLES
 from memora.services.cache import incidents
 from memora.services.cache.incidents import OpenIncident
@@ -59,7 +59,7 @@ def require_manager() -> None:
 	"""Raises PermissionError unless the signed-in user is a manager."""
 	if not is_manager():
 		frappe.throw(
-			_("This is for {0} and {1} only.").format(*map(_, MANAGER_ROLES)),
+			quoting(_("This is for {0} and {1} only."), *map(_, MANAGER_ROLES)),
 			frappe.PermissionError,
 		)
 

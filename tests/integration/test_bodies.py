@@ -58,7 +58,7 @@ def test_responses_that_are_no_json(client, text):
 		refused(response, 400, "InvalidResponses", "responses")
 
 
-UNREADABLE = [b'{"responses": [', b"5", b"null", b'"{}"', b"\xff\xfe", b"[" * 100_000]
+UNREADABLE = [b'{"responses": [', b"5", b"null", b'"{}"', b"\xff\xfe", b"[" * 60_000]
 
 
 @pytest.mark.parametrize("body", UNREADABLE, ids=range(len(UNREADABLE)))
@@ -74,6 +74,39 @@ def test_a_body_that_frappe_can_not_read_in_its_second_api(client):
 	response = post_body(client, SUBMIT, b"{", "/api/v2/method/")
 	assert (response.status_code, response.json()["errors"][0]["type"]) == (400, "InvalidBody")
 	assert "JSON object" in response.text
+
+
+LARGE = 64 * 1024
+
+
+@pytest.mark.parametrize("method", [SUBMIT, SUBMIT_LESSON, READ])
+@pytest.mark.parametrize(
+	"content_type", ["application/json", "application/x-www-form-urlencoded", "text/plain"]
+)
+def test_a_large_body_is_refused(client, method, content_type):
+	options = {"data": b"1" * (LARGE + 1), "headers": {"Content-Type": content_type}}
+	with state.nothing_changes():
+		for _attempt in range(10):  # by processes that have been asked before, and by others
+			refused(
+				client.request("POST", f"/api/method/{method}", **options), 413, "BodyTooLarge", str(LARGE)
+			)
+
+
+def test_a_body_that_does_not_say_its_size_is_refused(client):
+	body = json.dumps({"responses": [GOOD]}).encode()
+	with state.nothing_changes():
+		refused(post_body(client, SUBMIT, iter([body])), 413, "BodyTooLarge")
+
+
+def test_a_body_just_as_large_is_read(client):
+	body = json.dumps({"responses": [GOOD], "other": ""}).encode()
+	response = post_body(client, SUBMIT, body[:-2] + b"x" * (LARGE - len(body)) + body[-2:])
+	assert response.status_code == 200
+
+
+def test_other_apps_read_large_bodies(client):
+	response = post_body(client, "frappe.auth.get_logged_user", b'{"a": "' + b"x" * LARGE + b'"}')
+	assert response.status_code == 200
 
 
 @pytest.mark.parametrize("body", [b"[]", b""])

@@ -17,7 +17,7 @@ from tests.frappe_versions import DESK
 from tests.integration import state
 from tests.integration.client import Client, message
 from tests.integration.connections import raw_connection
-from tests.integration.factories import bank_questions, make_learner, make_records, site_now
+from tests.integration.factories import bank_questions, make_learner, make_records, make_topic, site_now
 from tests.integration.site_config import site_config
 from tests.integration.submitting import answers, as_sent, ids
 
@@ -106,7 +106,7 @@ def test_a_learner_answers_for_herself_alone(client, player):
 def test_from_the_first_lesson_to_the_second_review_by_token(client, player, season):
 	lesson = message(client.get(LESSON, subject="Bank Geography", limit=3))
 	assert ids(lesson) == bank_questions()[:3]
-	learnt = message(client.post(SUBMIT_LESSON, responses=as_sent(answers(3)), submission_id="lesson 1"))
+	learnt = message(client.post(SUBMIT_LESSON, responses=as_sent(answers(3)), submission_id="lesson-1"))
 	assert (learnt["status"], learnt["processed"]) == ("success", 3)
 	assert ids(message(client.get(READ))) == []
 	assert ids(message(client.get(LESSON, subject="Bank Geography", limit=1))) == bank_questions()[3:4]
@@ -171,9 +171,9 @@ def test_reading_by_post(client, player):
 
 
 def test_a_partly_rejected_submission(client, player):
-	result = message(client.post(SUBMIT, responses=[GOOD, {"question_id": "no such", "quality": 4}]))
+	result = message(client.post(SUBMIT, responses=[GOOD, {"question_id": "no-such", "quality": 4}]))
 	assert result["processed"] == 1
-	assert [r["question_id"] for r in result["rejected"]] == ["no such"]
+	assert [r["question_id"] for r in result["rejected"]] == ["no-such"]
 	assert [row.question_id for row in state.journal(player)] == [FIRST]
 
 
@@ -206,11 +206,48 @@ def test_no_arguments_at_all(client):
 		refused(client.post(SUBMIT), 400, "InvalidResponses", "responses")
 
 
-@pytest.mark.parametrize("submission_id", ["", "x" * 65, 5, ["s"]])
+NO_IDS = [
+	"a<img src=x onerror=alert(1)>",
+	'=HYPERLINK("https://evil.example")',
+	"+1",
+	"-1",
+	"@SUM(A1)",
+	"\t=1",
+	"a b",
+	"a\n",
+	"a\u202e",
+	"ä",
+]
+
+
+@pytest.mark.parametrize("submission_id", ["", "x" * 65, 5, ["s"], *NO_IDS])
 def test_a_malformed_submission_id(client, submission_id):
 	with state.nothing_changes():
 		response = client.post(SUBMIT, responses=[GOOD], submission_id=submission_id)
 		refused(response, 400, "InvalidSubmissionId", "submission_id")
+
+
+@pytest.mark.parametrize("question_id", [*NO_IDS[:6], "a\n", "a b"])
+def test_a_question_id_that_is_none(client, question_id):
+	"""Nothing of it comes back as markup."""
+	with state.nothing_changes():
+		response = client.post(SUBMIT, responses=[{"question_id": question_id, "quality": 4}])
+		refused(response, 400, "InvalidResponses", "question_id")
+	(shown,) = json.loads(response.json()["_server_messages"])
+	assert "<img" not in json.loads(shown)["message"]
+
+
+def test_a_question_that_is_named_freely_is_answered(client):
+	"""It is older than the rule."""
+	topic = make_topic("Subject", "Topic")
+	values = {"doctype": "Game Question", "topic": topic, "question": "?", "answer": "!"}
+	name = "Question 1 (it's old) / \u0633\u0624\u0627\u0644"
+	doc = frappe.get_doc(values)
+	doc.name = name
+	doc.db_insert()
+	frappe.db.commit()
+	reply = message(client.post(SUBMIT_LESSON, responses=[{"question_id": name, "quality": 4}]))
+	assert (reply["processed"], reply["rejected"]) == (1, [])
 
 
 def test_an_id_that_was_used_for_other_answers(client):

@@ -27,12 +27,14 @@ def test_a_limit_outside_1_to_50_is_refused(value):
 	assert caught.value.http_status_code == 400
 
 
-@pytest.mark.parametrize("value", [None, "a", "x" * 64, "0b3f-ü موسم"])
+@pytest.mark.parametrize("value", [None, "a", "x" * 64, "2f1c-4.b_c:1", "_1"])
 def test_submission_ids(value):
 	assert parse_submission_id(value) == value
 
 
-@pytest.mark.parametrize("value", ["", "x" * 65, 5, True, [], {"a": 1}, "a\0b"])
+@pytest.mark.parametrize(
+	"value", ["", "x" * 65, 5, True, [], {"a": 1}, "a\0b", "ü", "a b", "-a", "=1", "<b>"]
+)
 def test_a_submission_id_that_is_no_short_text_is_refused(value):
 	with pytest.raises(InvalidSubmissionId) as caught:
 		parse_submission_id(value)

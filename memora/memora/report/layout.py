@@ -9,7 +9,7 @@ import frappe
 from frappe import _
 from frappe.utils import cint, formatdate, getdate, strip_html
 
-from memora.exceptions import InvalidFilter, MemoraError
+from memora.exceptions import InvalidFilter, MemoraError, quoting
 from memora.services import site_time
 from memora.services.store import seasons
 
@@ -65,7 +65,7 @@ def get_period(filters: dict[str, Any] | None, days: int) -> Period:
 	first = _date("from_date", filters) or last - timedelta(days=days - 1)
 	if not 0 <= (last - first).days < MAX_DAYS:
 		frappe.throw(
-			_("The period must have 1 to {0} days. It is from {1} to {2}.").format(MAX_DAYS, first, last),
+			quoting(_("The period must have 1 to {0} days. It is from {1} to {2}."), MAX_DAYS, first, last),
 			InvalidFilter,
 		)
 	return Period(get_season(filters), first, last)
@@ -75,7 +75,7 @@ def _date(field: str, filters: dict[str, Any]) -> date | None:
 	try:
 		return getdate(filters[field]) if filters.get(field) else None
 	except (ValueError, TypeError, frappe.ValidationError):
-		frappe.throw(_("{0} must be a date, not {1}.").format(field, filters[field]), InvalidFilter)
+		frappe.throw(quoting(_("{0} must be a date, not {1}."), field, filters[field]), InvalidFilter)
 
 
 def get_number(field: str, filters: dict[str, Any] | None, default: int) -> int:
@@ -84,7 +84,7 @@ def get_number(field: str, filters: dict[str, Any] | None, default: int) -> int:
 	if value in (None, ""):
 		return default
 	if cint(value) < 1:
-		frappe.throw(_("{0} must be a whole number from 1, not {1}.").format(field, value), InvalidFilter)
+		frappe.throw(quoting(_("{0} must be a whole number from 1, not {1}."), field, value), InvalidFilter)
 	return cint(value)
 
 

@@ -14,7 +14,7 @@ import frappe
 from frappe import _
 from frappe.model.document import Document
 
-from memora.exceptions import InvalidLimit, SeasonStateError
+from memora.exceptions import InvalidLimit, SeasonStateError, quoting
 from memora.services import site_time
 from memora.services.cache import loading
 from memora.services.cache.breaker import Unavailable
@@ -43,13 +43,17 @@ def rebuild_cache(
 	"""
 	if not isinstance(batch_size, int) or not 1 <= batch_size <= MAX_BATCH_SIZE:
 		frappe.throw(
-			_("batch_size must be a whole number from 1 to {0}, not {1}.").format(MAX_BATCH_SIZE, batch_size),
+			quoting(
+				_("batch_size must be a whole number from 1 to {0}, not {1}."), MAX_BATCH_SIZE, batch_size
+			),
 			InvalidLimit,
 		)
 	season_name = require_cache(season_name)
 	with database.named_lock(lock_name(season_name), wait_seconds=0) as is_mine:
 		if not is_mine:
-			frappe.throw(_("The cache of season {0} is being rebuilt.").format(season_name), SeasonStateError)
+			frappe.throw(
+				quoting(_("The cache of season {0} is being rebuilt."), season_name), SeasonStateError
+			)
 		run = _Run(_resumed(season_name, restart) or _new(season_name), batch_size, progress)
 		return run.go()
 
@@ -163,9 +167,11 @@ def require_cache(season_name: str) -> str:
 	"""
 	season = seasons.get_document(season_name)
 	if not season.enable_redis:
-		frappe.throw(_("Season {0} does not use Redis.").format(season.name), SeasonStateError)
+		frappe.throw(quoting(_("Season {0} does not use Redis."), season.name), SeasonStateError)
 	if season.archive_started_at:
-		frappe.throw(_("Season {0} is being archived or is archived.").format(season.name), SeasonStateError)
+		frappe.throw(
+			quoting(_("Season {0} is being archived or is archived."), season.name), SeasonStateError
+		)
 	return season.name
 
 

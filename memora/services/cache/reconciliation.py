@@ -21,7 +21,7 @@ from typing import Any
 import frappe
 from frappe import _
 
-from memora.exceptions import InvalidLimit, JournalUnavailable
+from memora.exceptions import InvalidLimit, JournalUnavailable, quoting
 from memora.services import alerts, site_time
 from memora.services.cache import loading
 from memora.services.cache.breaker import Unavailable
@@ -125,7 +125,9 @@ def _check_size(sample_size: Any) -> None:
 	if sample_size is None or (is_number and 1 <= sample_size <= MAX_SAMPLE_SIZE):
 		return
 	frappe.throw(
-		_("sample_size must be a whole number from 1 to {0}, not {1}.").format(MAX_SAMPLE_SIZE, sample_size),
+		quoting(
+			_("sample_size must be a whole number from 1 to {0}, not {1}."), MAX_SAMPLE_SIZE, sample_size
+		),
 		InvalidLimit,
 	)
 

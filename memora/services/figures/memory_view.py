@@ -6,7 +6,7 @@ from typing import Any
 import frappe
 from frappe import _
 
-from memora.exceptions import InvalidFilter, UnknownMemory
+from memora.exceptions import InvalidFilter, UnknownMemory, quoting
 from memora.services import site_time
 from memora.services.learning import scheduling
 from memora.services.learning.scheduling import LearningCalendar
@@ -34,14 +34,12 @@ def get_memory_view(doctype: str, name: str) -> dict[str, Any]:
 	"""
 	if doctype not in DOCTYPES:
 		frappe.throw(
-			_("doctype must be {0} or {1}, not {2}.").format(*DOCTYPES, frappe.utils.escape_html(doctype)),
+			quoting(_("doctype must be {0} or {1}, not {2}."), *DOCTYPES, doctype),
 			InvalidFilter,
 		)
 	found = tracker.get_memory(doctype, name)
 	if not found:
-		frappe.throw(
-			_("There is no {0} {1}.").format(_(doctype), frappe.utils.escape_html(name)), UnknownMemory
-		)
+		frappe.throw(quoting(_("There is no {0} {1}."), _(doctype), name), UnknownMemory)
 	learner, season, record = found
 	answers = journal.get_history(learner, season, record.question_id, MAX_ANSWERS + 1)
 	return {

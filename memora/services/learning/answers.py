@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from memora.services.learning import scheduling
+from memora.services.learning.plain_names import plain
 from memora.services.learning.question_source import get_source
 from memora.services.store.records import JournalEntry, MemoryRecord
 
@@ -52,7 +53,7 @@ class Origin:
 		`content` must know the question.
 		"""
 		known = content[question_id]
-		return cls(question_id, known.get("subject"), known.get("topic"), now)
+		return cls(question_id, plain(known.get("subject")), plain(known.get("topic")), now)
 
 
 def record_after(origin: MemoryRecord | Origin, memory: scheduling.Memory) -> MemoryRecord:
@@ -106,4 +107,6 @@ def origins(question_ids: list[str], records: dict[str, MemoryRecord]) -> dict[s
 	"""
 	content = get_source().get_questions([q for q in question_ids if q not in records])
 	known = {q: {"subject": r.subject, "topic": r.topic} for q, r in records.items()}
-	return known | {q: {"subject": c.get("subject"), "topic": c.get("topic")} for q, c in content.items()}
+	return known | {
+		q: {"subject": plain(c.get("subject")), "topic": plain(c.get("topic"))} for q, c in content.items()
+	}

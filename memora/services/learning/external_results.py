@@ -17,6 +17,7 @@ from memora.services import site_time
 from memora.services.cache.schedules import Schedules
 from memora.services.folding import folds
 from memora.services.learning import scheduling
+from memora.services.learning.plain_names import is_harmless, plain
 from memora.services.store import database, tracker
 from memora.services.store.records import MemoryRecord
 
@@ -112,9 +113,12 @@ def _parse_result(response: dict[str, Any]) -> _Result:
 	question_id, due = response["question_id"], response["new_next_review_date"]
 	if not question_id or not isinstance(question_id, str):
 		raise ValueError(f"question_id must be a text, not {question_id!r}")
+	if not is_harmless(question_id):
+		raise ValueError(f"question_id must hold no markup and no formula, not {question_id!r}")
 	if not due:
 		raise ValueError("new_next_review_date is missing")
-	return _Result(question_id, stability, get_datetime(due), response.get("subject"), response.get("topic"))
+	subject, topic = plain(response.get("subject")), plain(response.get("topic"))
+	return _Result(question_id, stability, get_datetime(due), subject, topic)
 
 
 def _why_refused(learner: str, season: str) -> str | None:

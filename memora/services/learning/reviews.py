@@ -10,6 +10,7 @@ from memora.services.cache import loading
 from memora.services.cache.breaker import Unavailable
 from memora.services.cache.safe_mode import SafeModeManager
 from memora.services.cache.schedules import Schedules
+from memora.services.learning.plain_names import plain
 from memora.services.learning.question_source import get_content
 from memora.services.learning.season_scheduler import Preview, SeasonScheduler
 from memora.services.store import seasons, tracker
@@ -98,7 +99,7 @@ def _due_in_safe_mode(learner: str, season: str, subject: str | None, limit: int
 
 
 def _due_in_database(learner: str, season: str, subject: str | None, limit: int) -> _Due:
-	return _Due(*tracker.get_due(learner, season, site_time.naive_now(), limit, subject))
+	return _Due(*tracker.get_due(learner, season, site_time.naive_now(), limit, plain(subject)))
 
 
 def _due_in_redis(learner: str, season: Season, limit: int) -> _Due:
@@ -117,7 +118,7 @@ def _due_in_redis(learner: str, season: Season, limit: int) -> _Due:
 
 
 def _next_due(learner: str, season: str, subject: str | None) -> str | None:
-	due = tracker.get_next_due(learner, season, site_time.naive_now(), subject)
+	due = tracker.get_next_due(learner, season, site_time.naive_now(), plain(subject))
 	return str(due) if due else None
 
 

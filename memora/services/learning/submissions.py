@@ -11,7 +11,7 @@ import frappe
 from frappe import _
 from typing_extensions import TypedDict
 
-from memora.exceptions import JournalUnavailable, SubmissionConflict
+from memora.exceptions import JournalUnavailable, SubmissionConflict, quoting
 from memora.services import site_time
 from memora.services.cache.schedules import Schedules
 from memora.services.folding import counting, queueing
@@ -186,8 +186,12 @@ def _rejection(response: Response) -> Rejection:
 
 def _refuse_conflict(submission_id: str, question_id: str) -> None:
 	frappe.throw(
-		_(
-			"Submission {0} was stored before with another answer to question {1}. Send new answers under a new submission_id."
-		).format(submission_id, question_id),
+		quoting(
+			_(
+				"Submission {0} was stored before with another answer to question {1}. Send new answers under a new submission_id."
+			),
+			submission_id,
+			question_id,
+		),
 		SubmissionConflict,
 	)

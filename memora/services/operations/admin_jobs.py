@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from rq.job import Job, JobStatus
 from typing_extensions import NotRequired, TypedDict
 
-from memora.exceptions import JobFailed, QueueUnavailable, UnknownJob
+from memora.exceptions import JobFailed, QueueUnavailable, UnknownJob, quoting
 from memora.services import alerts
 from memora.services.folding.queueing import reach_queue
 from memora.services.store import seasons
@@ -81,7 +81,7 @@ def get_job_status(job_id: str) -> JobState:
 	"""Returns how far a job is; see api.srs.get_job_status. Raises UnknownJob, QueueUnavailable."""
 	if status := find_jobs([job_id]).get(job_id):
 		return status
-	frappe.throw(_("There is no job {0}.").format(frappe.utils.escape_html(job_id)), UnknownJob)
+	frappe.throw(quoting(_("There is no job {0}."), job_id), UnknownJob)
 
 
 def find_jobs(job_ids: Iterable[str]) -> dict[str, JobState]:
@@ -111,4 +111,4 @@ def _error(trace: str) -> str:
 
 def refuse(error: RedisError) -> NoReturn:
 	"""Raises QueueUnavailable with the message of Redis."""
-	frappe.throw(_("The Redis for the queue can't be reached: {0}").format(error), QueueUnavailable)
+	frappe.throw(quoting(_("The Redis for the queue can't be reached: {0}"), error), QueueUnavailable)

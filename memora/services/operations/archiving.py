@@ -25,7 +25,7 @@ from frappe.model.document import Document
 from redis.exceptions import RedisError
 from typing_extensions import TypedDict
 
-from memora.exceptions import MemoraError, SeasonStateError
+from memora.exceptions import MemoraError, SeasonStateError, quoting
 from memora.services import alerts, site_time
 from memora.services.cache.schedules import Schedules
 from memora.services.folding import folds
@@ -156,11 +156,11 @@ def _close(season_name: str) -> None:
 def _refuse_to_archive(season: Document) -> None:
 	if season.is_active:
 		frappe.throw(
-			_("Season {0} is active. Deactivate it before archiving it.").format(season.name),
+			quoting(_("Season {0} is active. Deactivate it before archiving it."), season.name),
 			SeasonStateError,
 		)
 	if season.archived_at:
-		frappe.throw(_("Season {0} is archived already.").format(season.name), SeasonStateError)
+		frappe.throw(quoting(_("Season {0} is archived already."), season.name), SeasonStateError)
 
 
 def _fold_outbox(season_name: str) -> None:
@@ -180,9 +180,14 @@ def _fold_outbox(season_name: str) -> None:
 
 def _refuse_unfolded(season_name: str, waiting: int, parked: int) -> None:
 	frappe.throw(
-		_(
-			"Submissions of season {1} still wait in Review Outbox: {0}, of them parked: {2}. A parked submission says why it could not be processed. Mend the cause, run `bench memora drain --parked`, and archive again."
-		).format(waiting, season_name, parked),
+		quoting(
+			_(
+				"Submissions of season {1} still wait in Review Outbox: {0}, of them parked: {2}. A parked submission says why it could not be processed. Mend the cause, run `bench memora drain --parked`, and archive again."
+			),
+			waiting,
+			season_name,
+			parked,
+		),
 		SeasonStateError,
 	)
 
@@ -191,8 +196,10 @@ def _finish(season_name: str, is_cache_cleared: bool) -> int:
 	left, count = archive.count_moved(season_name)
 	if left:
 		frappe.throw(
-			_("New records reached season {1} meanwhile: {0}. Archive the season again.").format(
-				left, season_name
+			quoting(
+				_("New records reached season {1} meanwhile: {0}. Archive the season again."),
+				left,
+				season_name,
 			),
 			SeasonStateError,
 		)

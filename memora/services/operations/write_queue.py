@@ -20,7 +20,7 @@ from rq.exceptions import DeserializationError, InvalidJobOperation, NoSuchJobEr
 from rq.job import Job, JobStatus
 from rq.queue import Queue
 
-from memora.exceptions import JobStateError, UnknownJob
+from memora.exceptions import JobStateError, UnknownJob, quoting
 from memora.services import site_time
 from memora.services.folding import queueing
 from memora.services.operations import admin_jobs
@@ -157,21 +157,23 @@ def retry_write_job(name: str) -> StartedJob:
 	except RedisError as error:
 		admin_jobs.refuse(error)
 	except (InvalidJobOperation, NoSuchJobError):
-		frappe.throw(_("Job {0} was retried a moment ago.").format(_shown(name)), JobStateError)
+		frappe.throw(quoting(_("Job {0} was retried a moment ago."), name), JobStateError)
 	return {"status": QUEUED, "job_id": queueing.job_id_of(name)}
 
 
 def _require_retriable(name: str, found: WriteJob | None) -> WriteJob:
 	if not found:
 		message = _("There is no job {0}, and no submission of this name waits. It may be done already.")
-		frappe.throw(message.format(_shown(name)), UnknownJob)
+		frappe.throw(quoting(message, name), UnknownJob)
 	if found.status in (PARKED, WAITING) or (found.status == FAILED and _is_undone(found)):
 		return found
 	if found.status in (FAILED, FINISHED):
-		frappe.throw(_("The answers of {0} are processed already.").format(_shown(name)), JobStateError)
+		frappe.throw(quoting(_("The answers of {0} are processed already."), name), JobStateError)
 	frappe.throw(
-		_("Job {0} is {1}. Only a job that failed, is parked or waits can be retried.").format(
-			_shown(name), _(found.status, context="SRS Write Job")
+		quoting(
+			_("Job {0} is {1}. Only a job that failed, is parked or waits can be retried."),
+			name,
+			_(found.status, context="SRS Write Job"),
 		),
 		JobStateError,
 	)
@@ -286,7 +288,3 @@ def _status(job: Job) -> str | None:
 def _site_time(moment: datetime | None) -> datetime | None:
 	"""Returns a moment of RQ in naive site time. RQ's moments are UTC, and naive in older versions."""
 	return site_time.to_naive(moment.replace(tzinfo=timezone.utc)) if moment else None
-
-
-def _shown(name: str) -> str:
-	return frappe.utils.escape_html(name)

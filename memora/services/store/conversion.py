@@ -26,7 +26,7 @@ import frappe
 from frappe import _
 from frappe.utils import update_progress_bar
 
-from memora.exceptions import PartitionError
+from memora.exceptions import PartitionError, quoting
 from memora.services import site_time
 from memora.services.store import ddl, layout, old_seasons, tables
 from memora.services.store.database import Cursor, connection, query
@@ -157,8 +157,9 @@ def _begin(conversion: Conversion, names: dict[str | None, str]) -> None:
 	"""Makes the twin, unless a dead run has left a twin that still fits."""
 	if tables.has_table(conversion.kept):
 		frappe.throw(
-			_("There is a table {0} from an earlier run. Rename or drop it, then migrate again.").format(
-				conversion.kept
+			quoting(
+				_("There is a table {0} from an earlier run. Rename or drop it, then migrate again."),
+				conversion.kept,
 			),
 			PartitionError,
 		)
@@ -249,16 +250,22 @@ def _is_newer(age: tuple[str, ...]) -> str:
 def _verify(conversion: Conversion, names: dict[str | None, str]) -> None:
 	if _checksum(conversion.live) != conversion.position.checksum:
 		frappe.throw(
-			_(
-				"{0} was written to while it was copied, so it stays as it is. Set maintenance mode and migrate again."
-			).format(conversion.live),
+			quoting(
+				_(
+					"{0} was written to while it was copied, so it stays as it is. Set maintenance mode and migrate again."
+				),
+				conversion.live,
+			),
 			PartitionError,
 		)
 	expected, found = _count_keys(conversion, names), _count(conversion.twin)
 	if expected != found:
 		frappe.throw(
-			_("Different keys in {0}: {1}. Rows in its copy: {2}. {0} stays as it is.").format(
-				conversion.live, expected, found
+			quoting(
+				_("Different keys in {0}: {1}. Rows in its copy: {2}. {0} stays as it is."),
+				conversion.live,
+				expected,
+				found,
 			),
 			PartitionError,
 		)

@@ -14,7 +14,7 @@ from typing import Any
 import frappe
 from frappe import _
 
-from memora.exceptions import PartitionError
+from memora.exceptions import PartitionError, quoting
 from memora.services.store import database, failures
 from memora.services.store.tables import has_table, partition_name
 
@@ -152,7 +152,7 @@ def execute_ddl(statement: str) -> None:
 					raise
 			if time.monotonic() > deadline:
 				cursor.execute(OTHERS_SQL)
-				frappe.throw(_still_locked(statement, cursor.fetchall()), PartitionError)
+				frappe.throw(quoting("{0}", _still_locked(statement, cursor.fetchall())), PartitionError)
 			time.sleep(PAUSE_SECONDS)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import frappe
 from frappe import _
 
+from memora.exceptions import quoting
 from memora.services.store import ddl, tables
 from memora.services.store.tables import INDEXES
 
@@ -69,7 +70,9 @@ def refuse_precision(setter: Any, _event: str) -> None:
 	is_size = setter.property in ("precision", "length") and setter.value
 	if is_size and setter.doc_type in INDEXES and setter.field_name in decimal_fields(setter.doc_type):
 		frappe.throw(
-			_(
-				"The precision of {0} in {1} stays unset. On Frappe 16 a precision rounds what is stored."
-			).format(setter.field_name, _(setter.doc_type))
+			quoting(
+				_("The precision of {0} in {1} stays unset. On Frappe 16 a precision rounds what is stored."),
+				setter.field_name,
+				_(setter.doc_type),
+			)
 		)

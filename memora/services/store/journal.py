@@ -58,9 +58,9 @@ def get_history(learner: str, season: str, question_id: str, limit: int) -> list
 	return [(name, JournalEntry(*fields_)) for name, *fields_ in frappe.db.sql(HISTORY_SQL, values)]
 
 
-def count_answers(learner: str, season: str, submission_id: str) -> int:
-	"""Returns how many answers of a submission are in the journal."""
-	values = {"season": season, **row_names.bounds(row_names.submission_key(learner, season, submission_id))}
+def count_answers(season: str, name: str) -> int:
+	"""Returns how many answers the submission of a row of the journal has."""
+	values = {"season": season, **row_names.bounds(row_names.key_of_entry(name))}
 	return frappe.db.sql(COUNT_ANSWERS_SQL, values)[0][0]
 
 

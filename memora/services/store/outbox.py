@@ -7,7 +7,7 @@ from typing import Literal
 
 import frappe
 
-from memora.exceptions import SeasonStateError
+from memora.exceptions import SeasonStateError, quoting
 from memora.services.store.records import (
 	ActivityCount,
 	Backlog,
@@ -66,7 +66,7 @@ def insert(
 	values = {"name": key, "player": learner, "season": season, "activity": json.dumps(activity), "now": now}
 	frappe.db.sql(INSERT_SQL, {**values, "payload": pack_records(records)})
 	if frappe.db._cursor.rowcount != 1:
-		frappe.throw(frappe._("Season {0} takes no answers any more.").format(season), SeasonStateError)
+		frappe.throw(quoting(frappe._("Season {0} takes no answers any more."), season), SeasonStateError)
 
 
 def take(names: list[str]) -> list[OutboxRow]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import frappe
 from frappe import _
 
-from memora.exceptions import PartitionError, SeasonStateError
+from memora.exceptions import PartitionError, SeasonStateError, quoting
 from memora.services.store import database, ddl, failures, tables
 from memora.services.store.tables import INDEXES
 
@@ -92,11 +92,11 @@ def drop_partition(season: str) -> None:
 
 def _refuse_to_drop(season: str) -> None:
 	if database.query(IS_ACTIVE_SQL, (season,)):
-		frappe.throw(_("Season {0} is active, so its partitions stay.").format(season), SeasonStateError)
+		frappe.throw(quoting(_("Season {0} is active, so its partitions stay."), season), SeasonStateError)
 	for doctype in INDEXES:
 		if tables.partition_has_rows(tables.table_of(doctype), season):
 			frappe.throw(
-				_("Season {0} still has rows in {1}, so its partitions stay.").format(season, _(doctype)),
+				quoting(_("Season {0} still has rows in {1}, so its partitions stay."), season, _(doctype)),
 				SeasonStateError,
 			)
 
@@ -122,9 +122,13 @@ def _add(doctype: str, season: str) -> None:
 		if failures.number_of(error) != SAME_VALUE_TWICE:
 			raise
 		frappe.throw(
-			_(
-				"MariaDB can't tell season {0} from another season that has a partition in {1}. Names must differ in more than letter case, accents or blanks at the end."
-			).format(season, _(doctype)),
+			quoting(
+				_(
+					"MariaDB can't tell season {0} from another season that has a partition in {1}. Names must differ in more than letter case, accents or blanks at the end."
+				),
+				season,
+				_(doctype),
+			),
 			PartitionError,
 		)
 
@@ -140,7 +144,7 @@ def change(doctype: str, action: Callable[[str], None]) -> None:
 	except failures.ERRORS as error:
 		if failures.number_of(error) == NOT_PARTITIONED:
 			frappe.throw(
-				_("{0} is not partitioned by season yet: {1}").format(_(doctype), how_to_partition()),
+				quoting(_("{0} is not partitioned by season yet: {1}"), _(doctype), how_to_partition()),
 				PartitionError,
 			)
 		if failures.number_of(error) not in DONE_MEANWHILE:

@@ -34,6 +34,11 @@ def journal_name(learner: str, season: str, submission_id: str, question_id: str
 	return submission_key(learner, season, submission_id) + digest(question_id)
 
 
+def key_of_entry(name: str) -> str:
+	"""Returns the key of the submission that a journal row belongs to."""
+	return name[: 4 * KEY_BYTES]
+
+
 def names_of_learner(learner: str) -> tuple[str, str]:
 	"""Returns (first, last): the bounds of the names of all rows of a learner, in every table of answers."""
 	first, last = bounds(digest(learner)).values()

@@ -10,7 +10,7 @@ import frappe
 from frappe import _
 from frappe.model.document import Document
 
-from memora.exceptions import NoActiveSeason, UnknownSeason
+from memora.exceptions import NoActiveSeason, UnknownSeason, quoting
 from memora.services.store import database
 
 COLUMNS = "name, end_date, enable_redis"
@@ -46,7 +46,7 @@ def require_active_season() -> Season:
 	"""Returns the active season. Raises NoActiveSeason, whose message says why there is none."""
 	season = get_active_season()
 	if not season:
-		frappe.throw(why_none_is_active(), NoActiveSeason)
+		frappe.throw(quoting("{0}", why_none_is_active()), NoActiveSeason)
 	return season
 
 
@@ -54,7 +54,7 @@ def get_season(name: str) -> Season:
 	"""Returns a season by name. Raises UnknownSeason."""
 	rows = frappe.db.sql(BY_NAME_SQL, (name,))
 	if not rows:
-		frappe.throw(_("There is no season {0}.").format(frappe.utils.escape_html(name)), UnknownSeason)
+		frappe.throw(quoting(_("There is no season {0}."), name), UnknownSeason)
 	return _season(rows[0])
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 import frappe
 from frappe import _
 
-from memora.exceptions import PartitionError
+from memora.exceptions import PartitionError, quoting
 from memora.services.store import ddl, failures, tables
 from memora.services.store.database import Cursor, connection
 from memora.services.store.partitions import create_partition
@@ -59,7 +59,7 @@ def _refuse_what_the_archive_lacks(table: str) -> None:
 	if missing := tables.columns_of(table).keys() - tables.columns_of(ARCHIVE).keys():
 		names = ", ".join(sorted(missing))
 		frappe.throw(
-			_("The archive lacks the columns {0}. Add them to Archived Memory Tracker.").format(names),
+			quoting(_("The archive lacks the columns {0}. Add them to Archived Memory Tracker."), names),
 			PartitionError,
 		)
 

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 import frappe
 from frappe import _
 
-from memora.exceptions import PartitionError
+from memora.exceptions import PartitionError, quoting
 from memora.services import site_time
 from memora.services.store.database import query
 
@@ -101,7 +101,7 @@ def partition_name(season: str) -> str:
 def table_of(doctype: str) -> str:
 	"""Returns the table of one of the three DocTypes; raises PartitionError for another DocType."""
 	if doctype not in INDEXES:
-		frappe.throw(_("{0} is not partitioned by season.").format(doctype), PartitionError)
+		frappe.throw(quoting(_("{0} is not partitioned by season."), doctype), PartitionError)
 	return f"tab{doctype}"
 
 

@@ -11,7 +11,7 @@ from operator import itemgetter
 
 import frappe
 
-from memora.exceptions import SeasonStateError
+from memora.exceptions import SeasonStateError, quoting
 from memora.services.store import database, row_names
 from memora.services.store.records import (
 	RECORD_COLUMNS,
@@ -162,7 +162,7 @@ def keep_from_archive(season: str) -> None:
 	"""
 	if not frappe.db.sql(TAKES_RECORDS_SQL, {"season": season}):
 		frappe.throw(
-			frappe._("Season {0} is being archived or is archived.").format(season), SeasonStateError
+			quoting(frappe._("Season {0} is being archived or is archived."), season), SeasonStateError
 		)
 
 

@@ -190,7 +190,7 @@ def keep(pupil: Pupil, season: str, submission_id: str, **answer: object) -> Non
 def test_what_can_not_be_accepted_stands_in_nobodys_way(pupil, questions, season):
 	pupil.open().sees(questions[0])
 	keep(pupil, season, "s-bad", quality=9)
-	keep(pupil, season, "s-unknown", question_id="no such question", at=2)
+	keep(pupil, season, "s-unknown", question_id="no-such-question", at=2)
 	keep(pupil, season, "s-used", question_id=questions[4], at=3)
 	pupil.page.reload()
 	expect(pupil.page.locator("#aside")).to_contain_text("Answers that could not be saved: 2.")

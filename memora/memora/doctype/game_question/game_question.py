@@ -3,7 +3,8 @@ from frappe import _
 from frappe.model.document import Document
 from frappe.utils import strip_html
 
-from memora.exceptions import InvalidQuestion
+from memora.exceptions import InvalidQuestion, quoting
+from memora.services.learning.plain_names import is_question_id
 from memora.services.learning.question_html import clean
 
 MAX_OPTIONS = 8
@@ -15,6 +16,8 @@ class GameQuestion(Document):
 		self._sanitise()
 		if self.options:
 			self._check_options()
+		if self.is_new():
+			self._check_id()
 		if self.is_new() and frappe.flags.in_import:
 			self._refuse_repetition()
 
@@ -29,6 +32,14 @@ class GameQuestion(Document):
 		for option in self.options:
 			option.option_text = clean(option.option_text)
 
+	def _check_id(self) -> None:
+		"""Refuses an ID that learners' clients could not send. Questions that exist keep theirs."""
+		if not is_question_id(self.name):
+			frappe.throw(
+				quoting(_("An ID has letters, digits, and . _ : - behind the first, not {0}."), self.name),
+				InvalidQuestion,
+			)
+
 	def _check_options(self) -> None:
 		if not 2 <= len(self.options) <= MAX_OPTIONS:
 			frappe.throw(
@@ -39,7 +50,7 @@ class GameQuestion(Document):
 		if len(right) != 1:
 			named = f" ({', '.join(right)})" if right else ""
 			frappe.throw(
-				_("Exactly one option must be right, not {0}.").format(f"{len(right)}{named}"),
+				quoting(_("Exactly one option must be right, not {0}."), f"{len(right)}{named}"),
 				InvalidQuestion,
 			)
 
@@ -52,8 +63,11 @@ class GameQuestion(Document):
 		known = frappe.db.exists("Game Question", self.name) or frappe.db.get_value("Game Question", same)
 		if known:
 			frappe.throw(
-				_(
-					"Question {0} exists already. To change it, give its ID in the file and import with 'Update Existing Records'."
-				).format(known),
+				quoting(
+					_(
+						"Question {0} exists already. To change it, give its ID in the file and import with 'Update Existing Records'."
+					),
+					known,
+				),
 				InvalidQuestion,
 			)

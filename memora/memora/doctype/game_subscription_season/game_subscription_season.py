@@ -2,7 +2,7 @@ import frappe
 from frappe import _
 from frappe.model.document import Document
 
-from memora.exceptions import InvalidSeason, PartitionError, SeasonStateError
+from memora.exceptions import InvalidSeason, PartitionError, SeasonStateError, quoting
 from memora.services.figures import due_forecast
 from memora.services.store import figure_tables, partitions, swap, tables
 from memora.services.store.seasons import canonical_name
@@ -28,9 +28,12 @@ class GameSubscriptionSeason(Document):
 	def before_insert(self) -> None:
 		if clash := frappe.db.get_value(self.doctype, {"name": self.season_name}):
 			frappe.throw(
-				_(
-					"There is a season {0} already. Names must differ in more than letter case or accents."
-				).format(frappe.bold(clash)),
+				quoting(
+					_(
+						"There is a season {0} already. Names must differ in more than letter case or accents."
+					),
+					clash,
+				),
 				frappe.DuplicateEntryError,
 			)
 
@@ -74,7 +77,7 @@ class GameSubscriptionSeason(Document):
 
 	def _refuse_deletion(self, reason: str) -> None:
 		frappe.throw(
-			_("Season {0} {1}, so it can't be deleted.").format(frappe.bold(self.name), reason),
+			quoting(_("Season {0} {1}, so it can't be deleted."), self.name, reason),
 			SeasonStateError,
 		)
 
@@ -100,23 +103,23 @@ class GameSubscriptionSeason(Document):
 	def _check_dates(self) -> None:
 		if frappe.utils.getdate(self.end_date) < frappe.utils.getdate(self.start_date):
 			frappe.throw(
-				_("A season can't end ({0}) before it starts ({1}).").format(self.end_date, self.start_date),
+				quoting(
+					_("A season can't end ({0}) before it starts ({1})."), self.end_date, self.start_date
+				),
 				InvalidSeason,
 			)
 
 	def _check_may_be_active(self) -> None:
 		if self.archive_started_at:
 			frappe.throw(
-				_("Season {0} is being archived or is archived, so it can't be active.").format(
-					frappe.bold(self.name)
-				),
+				quoting(_("Season {0} is being archived or is archived, so it can't be active."), self.name),
 				SeasonStateError,
 			)
 		others = {"is_active": 1, "name": ("!=", self.name)}
 		if other := frappe.db.get_value(self.doctype, others, for_update=True):
 			frappe.throw(
-				_("Season {0} is active. Only one season can be active. Deactivate {0} first.").format(
-					frappe.bold(other)
+				quoting(
+					_("Season {0} is active. Only one season can be active. Deactivate {0} first."), other
 				),
 				SeasonStateError,
 			)
@@ -127,6 +130,6 @@ class GameSubscriptionSeason(Document):
 			)
 		if not self.is_new() and not self.partition_created:
 			frappe.throw(
-				_("Season {0} has no partitions yet, so it can't be active.").format(frappe.bold(self.name)),
+				quoting(_("Season {0} has no partitions yet, so it can't be active."), self.name),
 				SeasonStateError,
 			)

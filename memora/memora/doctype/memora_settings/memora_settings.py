@@ -3,9 +3,9 @@ from urllib.parse import urlsplit
 import frappe
 from frappe import _
 from frappe.model.document import Document
-from frappe.utils import escape_html, get_url
+from frappe.utils import get_url
 
-from memora.exceptions import InvalidSettings
+from memora.exceptions import InvalidSettings, quoting
 from memora.services.learning.media_addresses import MAX_HOSTS, is_host, parse_hosts
 from memora.services.settings import forget_settings
 
@@ -35,8 +35,12 @@ class MemoraSettings(Document):
 		for field, (low, high) in RANGES.items():
 			if not low <= self.get(field) <= high:
 				frappe.throw(
-					_("{0} must be from {1} to {2}, not {3}.").format(
-						_(self.meta.get_label(field)), low, high, self.get(field)
+					quoting(
+						_("{0} must be from {1} to {2}, not {3}."),
+						_(self.meta.get_label(field)),
+						low,
+						high,
+						self.get(field),
 					),
 					InvalidSettings,
 				)
@@ -47,7 +51,8 @@ class MemoraSettings(Document):
 	def _validate_order(self, warning: str, critical: str) -> None:
 		if self.get(critical) < self.get(warning):
 			frappe.throw(
-				_("{0} must be at least {1}, the value of {2}, not {3}.").format(
+				quoting(
+					_("{0} must be at least {1}, the value of {2}, not {3}."),
 					_(self.meta.get_label(critical)),
 					self.get(warning),
 					_(self.meta.get_label(warning)),
@@ -63,8 +68,10 @@ class MemoraSettings(Document):
 		for host in hosts:
 			if not is_host(host) or host.partition(":")[0] in own:
 				frappe.throw(
-					_("{0} must name other hosts, such as media.example.com, not {1}.").format(
-						_(self.meta.get_label("media_hosts")), escape_html(host)
+					quoting(
+						_("{0} must name other hosts, such as media.example.com, not {1}."),
+						_(self.meta.get_label("media_hosts")),
+						host,
 					),
 					InvalidSettings,
 				)

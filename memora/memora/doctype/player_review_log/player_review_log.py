@@ -10,5 +10,5 @@ class PlayerReviewLog(WrittenByAnswers):
 	def onload(self) -> None:
 		"""Gives the form its links: {doctype, name} of the record, and how many answers the submission has."""
 		self.set_onload("memory", memory_view.find_memory(self.player, self.season, self.question_id))
-		answers = journal.count_answers(self.player, self.season, self.submission_id)
+		answers = journal.count_answers(self.season, self.name)
 		self.set_onload("submission_answers", answers)

@@ -8,7 +8,7 @@ from frappe.model.document import Document
 from frappe.utils import cint, cstr, get_filter
 from redis.exceptions import RedisError
 
-from memora.exceptions import InvalidFilter
+from memora.exceptions import InvalidFilter, quoting
 from memora.services.operations import admin_jobs, write_queue
 from memora.services.operations.write_queue import WriteJob
 
@@ -115,8 +115,13 @@ def _operand(field: str, operator_: str, value: Any) -> Any:
 
 def _refuse_filter(field: str, operator_: str) -> None:
 	frappe.throw(
-		_("{0} can be filtered by {1} with {2}, not by {3} with {4}.").format(
-			_(DOCTYPE), ", ".join(FIELDS), ", ".join(OPERATORS), field, frappe.utils.escape_html(operator_)
+		quoting(
+			_("{0} can be filtered by {1} with {2}, not by {3} with {4}."),
+			_(DOCTYPE),
+			", ".join(FIELDS),
+			", ".join(OPERATORS),
+			field,
+			operator_,
 		),
 		InvalidFilter,
 	)
@@ -129,12 +134,10 @@ def _passes(value: Any, conditions: list[tuple[str, Any]]) -> bool:
 def _tell_what_is_missing(page: write_queue.Page) -> None:
 	if page.unreachable:
 		message = _("The Redis for the queue can't be reached. Submissions are shown without their jobs: {0}")
-		frappe.msgprint(
-			message.format(frappe.utils.escape_html(page.unreachable)), alert=True, indicator="red"
-		)
+		frappe.msgprint(quoting(message, page.unreachable), alert=True, indicator="red")
 	if not page.is_whole:
-		message = _("Only the first {0} were searched.").format(write_queue.LOOK_AT_MOST)
-		frappe.msgprint(message, alert=True, indicator="orange")
+		message = _("Only the first {0} were searched.")
+		frappe.msgprint(quoting(message, write_queue.LOOK_AT_MOST), alert=True, indicator="orange")
 
 
 def _as_row(job: WriteJob) -> frappe._dict:

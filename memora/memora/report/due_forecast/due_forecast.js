@@ -21,7 +21,7 @@ async function compute(report) {
 	const look = async () => {
 		const { status, error } = await frappe.xcall("memora.api.srs.get_job_status", { job_id: job.job_id });
 		if (status === "finished") report.refresh();
-		else if (status === "failed") frappe.msgprint(error);
+		else if (status === "failed") frappe.msgprint(frappe.utils.escape_html(error));
 		else setTimeout(look, 1000);
 	};
 	look();

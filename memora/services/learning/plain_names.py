@@ -1,0 +1,53 @@
+"""What ids and names may be made of.
+
+They are shown in lists, reports, prints and exports, some of which take text for HTML, or for a formula of a
+spreadsheet. So what clients choose is allow-listed by character; what a host app names is made plain.
+"""
+
+import re
+from typing import Any
+
+import frappe
+from frappe import _
+
+from memora.exceptions import InvalidQuestion, quoting
+
+MAX_NAME_LENGTH = MAX_QUESTION_ID_LENGTH = 140  # the width of the columns
+MAX_SUBMISSION_ID_LENGTH = 64  # the width of the column
+SUBMISSION_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._:-]*")
+QUESTION_ID = re.compile(r"\w[\w.:-]*")  # letters and digits of any alphabet
+MARKUP = re.compile(r"[\x00-\x1f\x7f<>]")
+FORMULA = re.compile(r"\s*[=+@-]")
+LOOK_ALIKES = str.maketrans({"<": "‹", ">": "›"})  # as in store/old_texts.py
+
+
+def is_submission_id(text: str) -> bool:
+	"""Says whether a text is 1 to 64 ASCII letters, digits, and behind the first also `.`, `:` and `-`."""
+	return len(text) <= MAX_SUBMISSION_ID_LENGTH and bool(SUBMISSION_ID.fullmatch(text))
+
+
+def is_question_id(text: str) -> bool:
+	"""Says whether a text is 1 to 140 letters, digits, and behind the first also `.`, `:` and `-`."""
+	return len(text) <= MAX_QUESTION_ID_LENGTH and bool(QUESTION_ID.fullmatch(text))
+
+
+def is_harmless(text: str) -> bool:
+	"""Says whether a text is neither markup nor a formula, wherever it is shown."""
+	return not MARKUP.search(text) and not FORMULA.match(text)
+
+
+def require_no_formula(name: str) -> None:
+	"""Raises InvalidQuestion if a spreadsheet would take a name for a formula. Frappe refuses < and > in names."""
+	if FORMULA.match(name or ""):
+		frappe.throw(
+			quoting(_("A spreadsheet would take the name {0} for a formula. Begin with a letter."), name),
+			InvalidQuestion,
+		)
+
+
+def plain(name: Any) -> str | None:
+	"""Returns the name of a subject or topic as it is stored: harmless, and at most 140 characters long."""
+	if name is None or name == "":
+		return name
+	text = re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]+", " ", str(name)).translate(LOOK_ALIKES)
+	return (f"'{text}" if FORMULA.match(text) else text)[:MAX_NAME_LENGTH]

@@ -1,0 +1,106 @@
+"""The patch that makes texts harmless which were stored before they were checked."""
+
+import frappe
+import pytest
+
+from memora.patches.v1_0 import clean_texts
+from memora.services.learning.plain_names import is_harmless, is_submission_id, plain
+from memora.services.store import old_texts
+from tests.integration import state
+from tests.integration.factories import make_questions, make_records
+from tests.integration.submitting import answers, submit
+
+MARKUP = "a<img src=x onerror=alert(1)>"
+NAMES = [MARKUP, "=1+1", " @x", "a\tb\nc", "-ing forms", "Geography", "علوم", "It's 2", None, ""]
+
+
+@pytest.fixture
+def answered(player) -> dict[str, str]:
+	"""Returns {submission's id as it was: name of its answer} of answers from before the check of ids."""
+	names = {}
+	for number, strange in enumerate([MARKUP, "=HYPERLINK(1)", "-1", "a b", "ä", "fine-1"]):
+		submit(player, answers(questions=[answers(6)[number].question_id]), f"id-{number}")
+		(row,) = state.rows("Player Review Log", player=player, submission_id=f"id-{number}")
+		frappe.db.sql(
+			"UPDATE `tabPlayer Review Log` SET submission_id = %s WHERE name = %s", (strange, row.name)
+		)
+		names[strange] = row.name
+	frappe.db.commit()
+	return names
+
+
+def submission_ids(player) -> dict[str, str]:
+	return {row.name: row.submission_id for row in state.journal(player)}
+
+
+def test_ids_of_submissions_become_harmless(answered, player, monkeypatch):
+	monkeypatch.setattr(old_texts, "RANGE_ROWS", 2)
+	before = state.journal(player)
+	clean_texts.execute()
+	found = submission_ids(player)
+	assert all(map(is_submission_id, found.values()))
+	assert found[answered["fine-1"]] == "fine-1"
+	assert len({*found.values()}) == len(answered)  # different ids stay different
+	kept = [{**row, "submission_id": None} for row in before]
+	assert [{**row, "submission_id": None} for row in state.journal(player)] == kept
+
+
+def test_the_answers_of_a_submission_still_belong_together(answered):
+	clean_texts.execute()
+	doc = frappe.get_doc("Player Review Log", answered[MARKUP])
+	doc.run_method("onload")
+	assert doc.get_onload("submission_answers") == 1
+
+
+def test_a_run_that_is_cut_off_is_run_again(answered, player, monkeypatch):
+	monkeypatch.setattr(old_texts, "RANGE_ROWS", 2)
+	ranges, first = old_texts._ranges, True
+
+	def cut_off(doctype):
+		nonlocal first
+		for part in ranges(doctype):
+			yield part
+			if first:
+				first = False
+				raise KeyboardInterrupt
+
+	monkeypatch.setattr(old_texts, "_ranges", cut_off)
+	with pytest.raises(KeyboardInterrupt):
+		clean_texts.execute()
+	clean_texts.execute()
+	once = submission_ids(player)
+	clean_texts.execute()
+	assert submission_ids(player) == once
+	assert all(map(is_submission_id, once.values()))
+
+
+def test_names_become_what_new_names_are(player):
+	make_records(player, len(NAMES))
+	rows = state.rows("Player Memory Tracker", player=player)
+	for row, name in zip(rows, NAMES, strict=True):
+		values = {"name": row.name, "subject": name, "topic": name}
+		sql = "UPDATE `tabPlayer Memory Tracker` SET subject = %(subject)s, topic = %(topic)s WHERE name = %(name)s"
+		frappe.db.sql(sql, values)
+	frappe.db.commit()
+	clean_texts.execute()
+	cleaned = state.rows("Player Memory Tracker", player=player)
+	assert [(row.subject, row.topic) for row in cleaned] == [(plain(name), plain(name)) for name in NAMES]
+	assert all(is_harmless(row.subject) for row in cleaned if row.subject)
+
+
+def test_questions_are_cleaned(monkeypatch):
+	monkeypatch.setattr(old_texts, "QUESTIONS", 1)
+	options = [{"option_text": "a", "is_correct": 1}, {"option_text": "b", "is_correct": 0}]
+	bad, other = make_questions(2, options=options)
+	frappe.db.set_value(
+		"Game Question", bad, "question", '? <img src="/api/method/logout">', update_modified=False
+	)
+	frappe.db.set_value(
+		"Game Question Option", {"parent": bad, "idx": 2}, "option_text", "<b class='x'>b</b>"
+	)
+	frappe.db.commit()
+	before = {name: frappe.get_doc("Game Question", name).modified for name in (bad, other)}
+	clean_texts.execute()
+	doc = frappe.get_doc("Game Question", bad)
+	assert (doc.question, doc.options[1].option_text) == ("? <img>", "<b>b</b>")
+	assert {name: frappe.get_doc("Game Question", name).modified for name in before} == before
