@@ -161,17 +161,21 @@ class QueueUnavailable(MemoraError):
 	http_status_code = 503
 
 
-class JournalUnavailable(TryLater):
-	"""The answers could not be written. Nothing is saved, and the client must send the answers again."""
+class DatabaseUnavailable(TryLater):
+	"""MariaDB can't be reached, or could not do it now. Nothing is saved."""
 
 	http_status_code = 503
 	RETRY_AFTER_SECONDS = 5
 
 	@classmethod
 	def throw(cls, message: str) -> NoReturn:
-		"""Raises JournalUnavailable, and sets a Retry-After header on the response."""
+		"""Raises the error, and sets a Retry-After header on the response."""
 		frappe.flags.retry_after_seconds = cls.RETRY_AFTER_SECONDS
 		frappe.throw(message, cls)
+
+
+class JournalUnavailable(DatabaseUnavailable):
+	"""The answers could not be written. Nothing is saved, and the client must send the answers again."""
 
 
 class RateLimitExceeded(TryLater):

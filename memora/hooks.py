@@ -10,7 +10,11 @@ after_install = "memora.install.after_install"
 before_migrate = "memora.services.store.digits.forget_precision"
 after_migrate = "memora.install.after_migrate"
 
-before_request = ["memora.api.utils.start_clock", "memora.api.bodies.limit_bodies"]
+before_request = [
+	"memora.api.utils.start_clock",
+	"memora.api.bodies.limit_bodies",
+	"memora.api.outages.reach_database",
+]
 after_request = [
 	"memora.api.utils.name_unreadable_body",
 	"memora.api.utils.set_retry_after",

@@ -7,7 +7,7 @@ import frappe
 from frappe import _
 from werkzeug.wrappers import Request
 
-from memora.api.utils import OWN_PATH
+from memora.api.outages import OWN_PATH
 from memora.exceptions import BodyTooLarge, quoting
 
 MAX_BODY_BYTES = 64 * 1024  # 50 answers take some 10 kB

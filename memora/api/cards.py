@@ -6,6 +6,7 @@ import frappe
 from frappe import _
 from frappe.utils import format_duration, format_time
 
+from memora.api.outages import needs_database
 from memora.api.utils import require_manager
 from memora.services import site_time
 from memora.services.cache import incidents
@@ -16,6 +17,7 @@ ACTIVITY_REPORT, FORECAST_REPORT = ["query-report", "Activity by Day"], ["query-
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@needs_database()
 def learners_today(filters: Any = None) -> dict[str, Any]:
 	"""Returns how many learners answered on the present learning day: {value, fieldtype, route} for a number card."""
 	require_manager()
@@ -23,6 +25,7 @@ def learners_today(filters: Any = None) -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@needs_database()
 def answers_today(filters: Any = None) -> dict[str, Any]:
 	"""Returns how many answers of the present learning day are folded: {value, fieldtype, route} for a number card."""
 	require_manager()
@@ -30,6 +33,7 @@ def answers_today(filters: Any = None) -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@needs_database()
 def due_today(filters: Any = None) -> dict[str, Any]:
 	"""Returns how many questions are due today by the active season's forecast: {value, fieldtype, route}."""
 	require_manager()
@@ -39,6 +43,7 @@ def due_today(filters: Any = None) -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@needs_database()
 def oldest_unfolded_answer(filters: Any = None) -> str:
 	"""Says in a text how long the oldest answer has been waiting to be folded."""
 	require_manager()
@@ -50,6 +55,7 @@ def oldest_unfolded_answer(filters: Any = None) -> str:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@needs_database()
 def safe_mode(filters: Any = None) -> str:
 	"""Says in a text since when Safe Mode has been on, or that it is off."""
 	require_manager()

@@ -9,6 +9,7 @@ import frappe
 from frappe import _
 
 from memora.api import srs
+from memora.api.outages import needs_database
 from memora.api.parsing import parse_filter, parse_name
 from memora.api.utils import require_manager
 from memora.exceptions import NotConfirmed, quoting
@@ -19,6 +20,7 @@ from memora.services.store import seasons
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@needs_database()
 def get_season_state(season: str | None = None) -> dict[str, Any]:
 	"""Returns where a season stands, and what may be done with it; see season_state.get_season_state.
 
@@ -29,6 +31,7 @@ def get_season_state(season: str | None = None) -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["POST"])
+@needs_database()
 def archive_season(season: str | None = None, typed_name: str | None = None) -> StartedJob:
 	"""Starts a job that archives a season. `typed_name` confirms: it must be the season's name.
 
@@ -40,6 +43,7 @@ def archive_season(season: str | None = None, typed_name: str | None = None) -> 
 
 
 @frappe.whitelist(methods=["POST"])
+@needs_database()
 def delete_eligible_records(season: str | None = None, typed_name: str | None = None) -> StartedJob:
 	"""Starts a job that deletes a season's flagged records. `typed_name` confirms: it must be the season's name.
 
@@ -50,6 +54,7 @@ def delete_eligible_records(season: str | None = None, typed_name: str | None = 
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@needs_database()
 def get_memory(doctype: str | None = None, name: str | None = None) -> dict[str, Any]:
 	"""Returns the forgetting curve and the answers of a record in tracker or archive; see memory_view.get_memory_view.
 

@@ -281,7 +281,7 @@ def _errors(endpoint: Endpoint, method: str) -> list[Refusal]:
 	with_body = (
 		[exceptions.InvalidBody, exceptions.BodyTooLarge, frappe.CSRFTokenError] if method != "GET" else []
 	)
-	return list(dict.fromkeys([*named, *FRAPPE_ERRORS, *with_body]))
+	return list(dict.fromkeys([*named, exceptions.DatabaseUnavailable, *FRAPPE_ERRORS, *with_body]))
 
 
 def _refusal(errors: list[Refusal], found: dict[str, Schema]) -> Schema:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import frappe
 from frappe import _
 
+from memora.api.outages import needs_database
 from memora.api.parsing import (
 	Filter,
 	Flag,
@@ -31,6 +32,7 @@ from memora.services.store import row_names, seasons
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@needs_database()
 def get_review_session(subject: Filter = None, limit: Limit = 20, preview: Flag = False) -> ReviewSession:
 	"""Returns the questions due for the signed-in learner in the active season, the oldest due date first.
 
@@ -50,6 +52,7 @@ def get_review_session(subject: Filter = None, limit: Limit = 20, preview: Flag 
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@needs_database()
 def get_reviews_safe_mode(
 	user: Name = None,
 	season: Name = None,
@@ -80,6 +83,7 @@ def _require_manager_of(user: str) -> None:
 
 
 @frappe.whitelist(methods=["POST"])
+@needs_database()
 def submit_review_session(
 	responses: Responses = None, submission_id: SubmissionId = None
 ) -> SubmissionResult:
@@ -97,6 +101,7 @@ def submit_review_session(
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@needs_database()
 def get_persistence_status(job_id: Name = None) -> PersistenceStatus:
 	"""Says whether a submission, named by its `persistence_job_id`, has reached the tracker.
 

@@ -2,6 +2,7 @@
 
 import frappe
 
+from memora.api.outages import needs_database
 from memora.api.parsing import (
 	Filter,
 	Flag,
@@ -20,6 +21,7 @@ from memora.services.learning.submissions import SubmissionResult
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@needs_database()
 def get_lesson_session(
 	topic: Filter = None, subject: Filter = None, limit: Limit = 10, preview: Flag = False
 ) -> LessonSession:
@@ -37,6 +39,7 @@ def get_lesson_session(
 
 
 @frappe.whitelist(methods=["POST"])
+@needs_database()
 def submit_lesson_session(
 	responses: Responses = None, submission_id: SubmissionId = None
 ) -> SubmissionResult:

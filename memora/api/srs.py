@@ -6,6 +6,7 @@ import frappe
 from typing_extensions import TypedDict
 from werkzeug.wrappers import Response
 
+from memora.api.outages import needs_database
 from memora.api.parsing import (
 	Filter,
 	Flag,
@@ -55,6 +56,7 @@ class DeletionPreview(TypedDict):
 
 
 @frappe.whitelist(methods=["POST"])
+@needs_database()
 def rebuild_season_cache(season: Name = None) -> StartedRebuild:
 	"""Starts a job that loads the schedules of all learners of a season into Redis; see get_job_status.
 
@@ -71,6 +73,7 @@ def rebuild_season_cache(season: Name = None) -> StartedRebuild:
 
 
 @frappe.whitelist(methods=["POST"])
+@needs_database()
 def cancel_rebuild(season: Name = None) -> Cancellation:
 	"""Stops the rebuild of a season within seconds.
 
@@ -81,6 +84,7 @@ def cancel_rebuild(season: Name = None) -> Cancellation:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@needs_database()
 def get_cache_status() -> CacheStatus:
 	"""Says how the schedules' Redis is, and what it holds. Figures are null while this Redis can't be reached."""
 	require_manager()
@@ -88,6 +92,7 @@ def get_cache_status() -> CacheStatus:
 
 
 @frappe.whitelist(methods=["POST"])
+@needs_database()
 def trigger_reconciliation(
 	sample_size: Annotated[Any, whole_number(MAX_SAMPLE_SIZE)] = SAMPLE_SIZE, season: Filter = None
 ) -> StartedJob:
@@ -105,6 +110,7 @@ def trigger_reconciliation(
 
 
 @frappe.whitelist(methods=["POST"])
+@needs_database()
 def compute_due_forecast(season: Name = None) -> StartedJob:
 	"""Starts a job that counts again how many questions fall due in a season on each of the next days.
 
@@ -118,6 +124,7 @@ def compute_due_forecast(season: Name = None) -> StartedJob:
 
 
 @frappe.whitelist(methods=["POST"])
+@needs_database()
 def archive_season(season: Name = None, confirm: Flag = False) -> StartedJob | ArchivePreview:
 	"""Starts a job that archives a season. Without `confirm` starts none, and says what the job would move.
 
@@ -135,6 +142,7 @@ def archive_season(season: Name = None, confirm: Flag = False) -> StartedJob | A
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@needs_database()
 def get_archive_status(season: Name = None) -> ArchiveStatus:
 	"""Counts a season's records, which takes seconds if there are millions.
 
@@ -145,6 +153,7 @@ def get_archive_status(season: Name = None) -> ArchiveStatus:
 
 
 @frappe.whitelist(methods=["POST"])
+@needs_database()
 def delete_eligible_records(season: Filter = None, confirm: Flag = False) -> StartedJob | DeletionPreview:
 	"""Starts a job that deletes archived records that are flagged as past retention.
 
@@ -161,6 +170,7 @@ def delete_eligible_records(season: Filter = None, confirm: Flag = False) -> Sta
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@needs_database()
 def get_job_status(job_id: Name = None) -> JobState:
 	"""Says how far a job is that a manager has started.
 
@@ -171,6 +181,7 @@ def get_job_status(job_id: Name = None) -> JobState:
 
 
 @frappe.whitelist(methods=["POST"])
+@needs_database()
 def retry_write_job(name: Name = None) -> StartedJob:
 	"""Has a worker fold a submission again, or do a failed job again.
 
@@ -182,6 +193,7 @@ def retry_write_job(name: Name = None) -> StartedJob:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@needs_database()
 def get_health() -> HealthReport:
 	"""Says how the system is, in one word and check by check. For Memora Monitor, too."""
 	require_monitor()
@@ -189,6 +201,7 @@ def get_health() -> HealthReport:
 
 
 @frappe.whitelist(methods=["GET"])
+@needs_database()
 def get_metrics() -> Annotated[Response, "text/plain", "application/openmetrics-text"]:
 	"""Returns metrics in the text format of Prometheus: times of requests on this host, and figures of this site.
 

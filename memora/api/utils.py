@@ -1,6 +1,5 @@
 """Shared by the endpoints: who calls, who may call, and Frappe's hooks around a request."""
 
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from frappe.utils.response import report_error
 from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Request, Response
 
+from memora.api.outages import OWN_PATH, gets_json, needs_database
 from memora.exceptions import InvalidBody, RateLimitExceeded, quoting
 from memora.services.alerts import MANAGER_ROLES
 from memora.services.cache import incidents
@@ -22,7 +22,6 @@ from memora.services.store import seasons
 
 LEARNER_HEADER = "X-Memora-Learner"  # percent-encoded
 MONITOR_ROLE = "Memora Monitor"
-OWN_PATH = re.compile(r"/api(/v\d+)?/method/memora\.")
 
 
 def get_active_season() -> str | None:
@@ -81,20 +80,9 @@ def refusals_in_html() -> Iterator[None]:
 	try:
 		yield
 	except RateLimitExceeded as error:
-		if _gets_json():
+		if gets_json():
 			raise
 		raise TooManyRequests(str(error), retry_after=frappe.flags.retry_after_seconds) from error
-
-
-def _gets_json() -> bool:
-	"""Says whether Frappe answers this request's errors in JSON, by Frappe's own rule. True outside of requests."""
-	request = getattr(frappe.local, "request", None)
-	if not request:
-		return True
-	accept = request.headers.get("Accept", "")
-	if accept and (frappe.local.is_ajax or "application/json" in accept):
-		return True
-	return request.path.startswith("/api/") and not accept.startswith("text")
 
 
 def start_clock() -> None:
@@ -152,7 +140,7 @@ def set_retry_after(response: Response | None, request: Request) -> None:
 
 def tell_of_incident(response: Response | None, request: Request) -> None:
 	"""Frappe's hook after_request: tells managers if this request has found that Redis is down."""
-	if frappe.flags.memora_incident_noted:
+	if frappe.flags.memora_incident_noted and getattr(frappe.local, "db", None):
 		frappe.db.rollback()  # everything to be kept is committed by now
 		try:
 			incidents.tell()
@@ -161,6 +149,7 @@ def tell_of_incident(response: Response | None, request: Request) -> None:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+@needs_database()
 def get_safe_mode() -> OpenIncident | None:
 	"""Returns the Safe Mode Incident that is going on. Without an incident the reply has no `message`."""
 	require_manager()

@@ -13,7 +13,7 @@ from tests.faults.classroom import Classroom
 from tests.faults.stage import Stage
 from tests.integration.waiting import wait_until
 
-SEASONS = 16  # more than there are faults
+SEASONS = 18  # more than there are faults
 WARM_UP_ANSWERED, WARM_UP_SECONDS = 48, 30  # two submissions of each device
 ACTIVATE_SQL = "UPDATE `tabGame Subscription Season` SET is_active = (name = %s)"
 

@@ -7,12 +7,13 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import redis
 
-from devtools import fault_bench, ports, processes, services
+from devtools import fault_bench, mariadb, ports, processes, services
 from devtools import redis as redis_servers
 from devtools.paths import MAIN_SITE, PROJECT, Bench
 from devtools.processes import Handle
@@ -47,7 +48,10 @@ class Stage:
 		fault_bench.fill(self.bench, main_bench)
 
 	def start(self, name: str) -> None:
-		self.servers[name] = fault_bench.daemon(self.bench, name).start()
+		daemon = fault_bench.daemon(self.bench, name)
+		if name == "mariadb":  # which shall see an error, as on a full disk, where a file may not grow
+			daemon = replace(daemon, args=["env", "--ignore-signal=XFSZ", *daemon.args])
+		self.servers[name] = daemon.start()
 
 	def stop(self, name: str) -> None:
 		"""Stops a server, even one that SIGSTOP holds."""
@@ -136,6 +140,10 @@ class Stage:
 		with connection, connection.cursor() as cursor:
 			cursor.execute(statement, values)
 			return list(cursor.fetchall())
+
+	def as_root(self, statements: str) -> None:
+		"""Runs statements of an administrator of MariaDB."""
+		mariadb.execute(self.bench, statements)
 
 	def bench_command(self, *args: str) -> dict[str, Any]:
 		"""The JSON that a bench command on the site prints."""

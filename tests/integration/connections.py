@@ -20,14 +20,23 @@ OTHER_RUN_SECONDS = 300
 
 def in_other_connection(action: Callable[[], T]) -> "Future[T]":
 	"""Runs the action in a thread with its own frappe.local, as Administrator."""
+	return in_thread(action, {})
+
+
+def in_thread(
+	action: Callable[[], T], configuration: dict[str, Any], as_user: str | None = "Administrator"
+) -> "Future[T]":
+	"""Runs the action in a thread with its own frappe.local, whose configuration has some other values."""
 	site, sites_path = frappe.local.site, frappe.local.sites_path
 	future: Future[T] = Future()
 
 	def run() -> None:
 		try:
 			frappe.init(site, sites_path=sites_path)
-			frappe.connect()
-			frappe.set_user("Administrator")
+			frappe.local.conf.update(configuration)
+			frappe.connect(set_admin_as_user=False)
+			if as_user:
+				frappe.set_user(as_user)
 			future.set_result(action())
 		except BaseException as error:
 			future.set_exception(error)

@@ -185,10 +185,11 @@ def test_a_locked_table_leads_to_a_partition_error(impatience):
 def test_the_error_names_who_holds_the_lock_among_those_who_are_longer_idle(impatience):
 	with ExitStack() as idle:
 		for _ in range(4):
-			idle.enter_context(raw_connection()).ping()
+			idle.enter_context(raw_connection())
 		with reader_of("Player Memory Tracker") as holder, pytest.raises(PartitionError) as caught:
+			number = holder.thread_id()
 			partitions.create_partition("locked")
-	assert f"connection {holder.thread_id()}, Sleep for" in str(caught.value)
+	assert f"connection {number}, Sleep for" in str(caught.value)
 	assert "ALTER TABLE `tabPlayer Memory Tracker`" in str(caught.value)
 
 

@@ -226,6 +226,20 @@ def find_endpoints_outside_api(house: list[Module]) -> list[str]:
 	]
 
 
+def find_endpoints_without_database(house: list[Module]) -> list[str]:
+	"""Endpoints that Frappe would answer with its bare page for 500 when MariaDB dies in the middle of a request."""
+	return [
+		f"{module.name}.{node.name} is not decorated with needs_database"
+		for module in house
+		if module.name.startswith("memora.api.")
+		for node in ast.walk(module.tree)
+		if isinstance(node, ast.FunctionDef)
+		and (decorators := [ast.unparse(decorator) for decorator in node.decorator_list])
+		and "whitelist" in decorators[0]
+		and "needs_database()" not in decorators[1:]
+	]
+
+
 PATH = re.compile(r"\bmemora(?:\.[a-z_0-9]+)+(?:\.[A-Za-z_]\w*)?")
 QUOTED_PATH = re.compile(rf"""(["'`])(?:/api/method/)?({PATH.pattern})\1""")
 

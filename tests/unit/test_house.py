@@ -19,6 +19,7 @@ from tests.unit.house import (
 	find_ddl_outside_its_module,
 	find_drivers_named_outside_their_module,
 	find_endpoints_outside_api,
+	find_endpoints_without_database,
 	find_impurities,
 	find_redis_outside_cache,
 	find_sql_outside_store,
@@ -56,6 +57,10 @@ def test_sql_on_memoras_tables_stands_in_store(house):
 
 def test_ddl_stands_in_one_module(house):
 	assert find_ddl_outside_its_module(house) == []
+
+
+def test_endpoints_say_when_mariadb_is_away(house):
+	assert find_endpoints_without_database(house) == []
 
 
 def test_drivers_of_mariadb_are_named_in_one_module():
@@ -120,6 +125,7 @@ WRONG = {
 	),
 	find_drivers_named_outside_their_module: ("memora.wrong", "from pymysql.err import MySQLError"),
 	find_redis_outside_cache: ("memora.services.learning.wrong", "key = f'srs:{learner}:{season}'"),
+	find_endpoints_without_database: ("memora.api.wrong", "@frappe.whitelist()\ndef wrong(): ..."),
 	find_endpoints_outside_api: ("memora.wrong", "@frappe.whitelist()\ndef wrong(): ..."),
 }
 

@@ -167,6 +167,19 @@ def connection() -> Iterator[Connection]:
 # The server
 
 
+def connect() -> None:
+	"""Connects Frappe with MariaDB, if it is not connected yet. Raises one of failures.FAILURES."""
+	if not frappe.db._conn:
+		frappe.db.connect()
+
+
+def let_go() -> None:
+	"""Takes a lost connection away from Frappe, which goes on as if it had never had any."""
+	with suppress(*failures.ERRORS):
+		frappe.db.close()
+	frappe.local.db = None
+
+
 def ping() -> None:
 	"""Raises one of failures.FAILURES if MariaDB does not answer."""
 	frappe.db.sql("SELECT 1")
