@@ -23,6 +23,7 @@ from memora.api.parsing import (
 )
 from memora.api.utils import current_learner, is_manager, refusals_in_html
 from memora.exceptions import UnknownLearner, UnknownSubmission, quoting
+from memora.services.folding import queueing
 from memora.services.folding.queueing import PersistenceStatus
 from memora.services.learning import reviews, submissions
 from memora.services.learning.reviews import SAFE_MODE_LIMIT, ReviewSession
@@ -110,7 +111,7 @@ def get_persistence_status(job_id: Name = None) -> PersistenceStatus:
 	Errors: InvalidFilter 400, PermissionError 403, UnknownSubmission 404.
 	"""
 	learner, job_id = current_learner(), parse_name("job_id", job_id)
-	if not row_names.is_of_learner(job_id.rpartition("::")[2], learner) and not is_manager():
+	if not row_names.is_of_learner(queueing.key_of(job_id), learner) and not is_manager():
 		frappe.throw(_("This submission is another learner's."), frappe.PermissionError)
 	status = SRSPersistenceService().get_persistence_status(job_id)
 	if not status:

@@ -1,8 +1,12 @@
 """A learner's device asks what became of her submission, and of no other learner's."""
 
+from itertools import permutations
+
 import frappe
 import pytest
 from frappe.utils import background_jobs
+from hypothesis import given
+from hypothesis import strategies as st
 
 from memora.services.folding import queueing
 from memora.services.srs_persistence import SRSPersistenceService
@@ -13,6 +17,7 @@ from tests.integration.folding import POISON, drain
 
 STATUS = "memora.api.reviews.get_persistence_status"
 SUBMIT = "memora.api.reviews.submit_review_session"
+SEPARATORS = ("::", "||")  # in the job ids of Frappe 15, and in those of Frappe 16
 
 
 # What became of a submission
@@ -33,14 +38,14 @@ def submitted(client: Client, submission: str = "a") -> str:
 def test_status_of_a_submission_on_its_way(client, learner):
 	job_id = submitted(client)
 	assert status(job_id) == "queued"
-	assert background_jobs.get_job(job_id.rpartition("::")[2])
+	assert background_jobs.get_job(queueing.key_of(job_id))
 	drain()
 	assert status(job_id) == "finished"
 
 
 def test_status_of_a_submission_whose_job_rq_has_forgotten(client):
 	job_id = submitted(client)
-	background_jobs.get_job(job_id.rpartition("::")[2]).delete()
+	background_jobs.get_job(queueing.key_of(job_id)).delete()
 	assert status(job_id) == "queued"
 	drain()
 	assert status(job_id) == "finished"
@@ -63,19 +68,45 @@ def test_status_of_a_parked_submission(client, player):
 	assert message(client.get(STATUS, job_id=job_id))["status"] == "parked"
 
 
-@pytest.mark.parametrize("job_id", ["", "nothing", "::", "test.memora.localhost::0123456789abcdef"])
+@pytest.mark.parametrize(
+	"job_id", ["", "nothing", "::", "||", "test.memora.localhost::0123456789abcdef", "a||b::c", "a\n::b"]
+)
 def test_status_of_what_never_was(job_id):
 	assert status(job_id) is None
 
 
-def test_a_learner_may_ask_after_her_own_submissions_only(client, guest, web):
-	job_id = submitted(client)
+@given(st.text(min_size=1))
+def test_a_job_id_holds_its_key(key):
+	job_id = queueing.job_id_of(key)
+	assert queueing.job_id_of(queueing.key_of(job_id)) == job_id
+	if ":" not in key:  # which Frappe 16 writes as another character
+		assert queueing.key_of(job_id) == key
+
+
+@pytest.mark.parametrize("separator", SEPARATORS)
+def test_a_learner_may_ask_after_her_own_submissions_only(separator, client, guest, web):
+	"""By the job id that Frappe makes now, and by one that Frappe made before an upgrade."""
+	job_id = frappe.local.site + separator + queueing.key_of(submitted(client))
 	stranger = Client(web.url, factories.make_learner().token)
 	manager = Client(web.url, factories.make_learner(roles=["Memora Manager"]).token)
 	assert message(client.get(STATUS, job_id=job_id))["job_id"] == job_id
 	assert message(manager.get(STATUS, job_id=job_id))["job_id"] == job_id
 	for other in (stranger, guest):
 		assert other.get(STATUS, job_id=job_id).status_code == 403
+
+
+def test_no_job_id_shows_what_is_another_learners(client, web):
+	asker = Client(web.url, factories.make_learner().token)
+	keys = [queueing.key_of(submitted(who)) for who in (client, asker)]
+	parts = [*keys, frappe.local.site, ""]
+	ids = [
+		first + one + second + two + third
+		for first, second, third in permutations(parts, 3)
+		for one in (*SEPARATORS, "\n")
+		for two in SEPARATORS
+	]
+	shown = [job_id for job_id in ids if asker.get(STATUS, job_id=job_id).status_code == 200]
+	assert {queueing.key_of(job_id) for job_id in shown} == {keys[1]}
 
 
 def test_a_submission_of_her_own_that_never_was_is_not_found(client, player, season):

@@ -3,6 +3,7 @@
 Tells a submission's status.
 """
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -32,6 +33,8 @@ TOLD: dict[JobStatus, Literal["started", "failed"]] = {
 	JobStatus.FAILED: "failed",
 }
 INLINE_LIMITS = folds.LIMITS._replace(innodb_lock_wait_timeout=1)  # a learner waits
+# What Frappe puts between site and key to make a job id: `::` up to version 15, `||` from version 16 on.
+AFTER_SITE = re.compile(r"::|\|\|")
 INLINE_SHARE = 0.2  # of a web process's time, for folds while there is no queue; the sweeper folds the rest
 
 _queue_breaker = CircuitBreaker(failures=(RedisError, OSError))
@@ -162,8 +165,11 @@ def job_id_of(key: str) -> str:
 
 
 def key_of(job_id: str) -> str:
-	"""Returns the key of the submission that a job id stands for."""
-	return job_id.rpartition("::")[2]
+	"""Returns the key of the submission that a job id stands for.
+
+	Takes the job ids of every Frappe: a client may ask after an upgrade for what it has sent before.
+	"""
+	return AFTER_SITE.split(job_id, maxsplit=1)[-1]
 
 
 def get_status(job_id: str) -> PersistenceStatus | None:
