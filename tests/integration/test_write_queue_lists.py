@@ -2,6 +2,8 @@
 
 import json
 from functools import partial
+from typing import Any
+from urllib.parse import quote
 
 import frappe
 import pytest
@@ -11,12 +13,13 @@ from devtools import ports, processes
 from memora.services.folding import queueing
 from memora.services.operations import write_queue
 from tests.integration import state
-from tests.integration.client import Client
+from tests.integration.client import Client, message
 from tests.integration.factories import make_learner, make_record, make_waiting_submission
 from tests.integration.redis_proxy import RedisProxy
 from tests.integration.test_budgets import counted
 from tests.integration.test_doctypes import resource
 from tests.integration.test_http import refused
+from tests.integration.test_permissions import rest_bases
 from tests.integration.write_jobs import (
 	DOCTYPE,
 	RETRY,
@@ -57,6 +60,64 @@ def test_filters(manager, season):
 	assert {filters: set(statuses(manager, *filters)) for filters in expected} == expected
 	response = manager.request("GET", resource(DOCTYPE), params={"filters": '{"status": "parked"}'})
 	assert [row["name"] for row in response.json()["data"]] == [parked]
+
+
+def rest(caller: Client, path: str, **params: Any) -> Any:
+	response = caller.request("GET", path, params=params)
+	assert response.status_code == 200, response.text
+	return response.json()["data"]
+
+
+def lists(caller: Client, filters: str, start: int, limit: int) -> dict[str, list[str]]:
+	"""The names of a page, by each way to it."""
+	asked = {"filters": filters, "fields": '["name", "status"]', "limit_start": start, "limit_page_length": limit}
+	desk = {**asked, "start": start, "page_length": limit, "doctype": DOCTYPE}
+	rows = {
+		method: message(caller.post(method, **desk))
+		for method in ("frappe.client.get_list", "frappe.desk.reportview.get_list")
+	}
+	for view in ("List", "Report"):
+		table = message(caller.post("frappe.desk.reportview.get", **desk, view=view))
+		rows[view] = [dict(zip(table["keys"], row, strict=True)) for row in table["values"]]
+	for base in rest_bases():
+		more = {"start": start, "limit": limit} if "v2" in base else {}
+		rows[base] = rest(caller, f"{base}/{quote(DOCTYPE)}", **asked, **more)
+	return {way: [row["name"] for row in found] for way, found in rows.items()}
+
+
+def counts(caller: Client, filters: str) -> set[int]:
+	found = {message(caller.post("frappe.desk.reportview.get_count", doctype=DOCTYPE, filters=filters))}
+	for _second in rest_bases()[1:]:
+		found.add(rest(caller, f"/api/v2/doctype/{quote(DOCTYPE)}/count", filters=filters))
+	return found
+
+
+def test_every_way_in_shows_the_same(manager, player, season):
+	make_many(player, season, submissions=25, jobs=3)
+	every = [row["name"] for row in listed(manager, limit_page_length=100)]
+	waiting = [("status", "=", "waiting")]
+	for filters, start, limit, expected in (
+		([], 0, 100, every),
+		([], 20, 5, every[20:25]),
+		(waiting, 0, 100, every[:25]),
+		(waiting, 24, 20, every[24:25]),
+		([("name", "like", "%job-%"), ("not_folded", "=", 0)], 0, 20, every[25:]),
+	):
+		assert counts(manager, json.dumps(filters)) == {len(listed(manager, *filters, limit_page_length=100))}
+		for way, names in lists(manager, json.dumps(filters), start, limit).items():
+			assert names == expected, (way, filters, start)
+
+
+@pytest.mark.parametrize("base", [base for base in rest_bases() if "v2" in base])
+def test_the_second_rest_interface_refuses_as_the_first(base, manager, client, player, season):
+	make_many(player, season, submissions=3, jobs=0)
+	path = f"{base}/{quote(DOCTYPE)}"
+	assert client.request("GET", path).status_code == 403
+	bad = manager.request("GET", path, params={"filters": '[["age", ">", 5]]'})
+	assert (bad.status_code, bad.json()["errors"][0]["type"]) == (400, "InvalidFilter")
+	page = manager.request("GET", path, params={"limit": 2})
+	assert len(page.json()["data"]) == 2
+	assert page.json().get("has_next_page", True)  # told by Frappe 16
 
 
 @pytest.mark.parametrize("bad", [("age", ">", 5), ("player", ">", "a"), ("status", "is", "set")])

@@ -43,11 +43,14 @@ class SRSWriteJob(Document):
 		super(Document, self).__init__(_as_row(found))
 
 	@staticmethod
-	def get_list(args: dict[str, Any]) -> list[frappe._dict]:
-		"""Returns rows with all fields, in write_queue's order even if `order_by` is given. Raises InvalidFilter."""
-		start = cint(args.get("start") or args.get("limit_start"))
-		limit = cint(args.get("page_length") or args.get("limit_page_length"))
-		return [_as_row(job) for job in _find(args, max(0, start), limit if limit > 0 else None)]
+	def get_list(args: dict[str, Any]) -> "list[frappe._dict] | _Query":
+		"""Returns rows with all fields, in write_queue's order even if `order_by` is given. Raises InvalidFilter.
+
+		Frappe 16's /api/v2 passes a query, and runs what it gets back.
+		"""
+		if not isinstance(args, dict):
+			return _Query()
+		return _rows(args)
 
 	@staticmethod
 	def get_count(args: dict[str, Any]) -> int:
@@ -72,6 +75,23 @@ class SRSWriteJob(Document):
 			_("{0} only shows the queue. It can't be changed here.").format(_(DOCTYPE)),
 			frappe.PermissionError,
 		)
+
+
+class _Query:
+	"""Stands for a query of the table that this DocType does not have. Its filters are those of the request."""
+
+	def run(self, **options: Any) -> list[frappe._dict]:
+		"""Returns a page and the first row of the next page. Raises PermissionError, InvalidFilter."""
+		asked = frappe.form_dict
+		filters = frappe.parse_json(asked.get("filters"))
+		limit = cint(asked.get("limit", 20)) + 1
+		return _rows({"filters": filters, "start": asked.get("start"), "page_length": limit})
+
+
+def _rows(args: dict[str, Any]) -> list[frappe._dict]:
+	start = cint(args.get("start") or args.get("limit_start"))
+	limit = cint(args.get("page_length") or args.get("limit_page_length"))
+	return [_as_row(job) for job in _find(args, max(0, start), limit if limit > 0 else None)]
 
 
 def _find(args: dict[str, Any], start: int = 0, limit: int | None = None) -> list[WriteJob]:
