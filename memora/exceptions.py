@@ -156,7 +156,7 @@ class JobFailed(MemoraError):
 
 
 class QueueUnavailable(MemoraError):
-	"""The queue's Redis can't be reached, so no job can be started or looked up."""
+	"""No job can be started, or none looked up: the queue's Redis can't be reached, or too many jobs wait."""
 
 	http_status_code = 503
 

@@ -21,6 +21,9 @@ STDERR_APART = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRun
 # A site on which nobody signs in for days runs its scheduled jobs once a day; from Frappe 16 on, on Frappe Cloud only.
 SITES_FALL_DORMANT = "frappecloud" not in inspect.getsource(scheduler.is_dormant)
 
+# Frappe 16 takes no more jobs for a queue in which 500 wait, and 50 for each site of the bench.
+QUEUES_ARE_BOUNDED = hasattr(frappe, "QueueOverloaded")
+
 
 def keeps_log(job: Document) -> bool:
 	"""Says whether the scheduler logs each run of a job. Frappe 16 does so only where the job has create_log."""

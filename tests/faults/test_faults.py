@@ -201,7 +201,7 @@ def test_the_connection_is_cut_between_commit_and_reply(stage, run):
 
 def begun_to_fold(stage: Stage) -> int:
 	"""A work-horse whose job has just begun: it first deletes the key that keeps others from being queued."""
-	key, begun = f"memora:{stage.site}:fold-waits", []
+	key, begun = f"rq:memora:{stage.site}:fold-waits", []
 	with stage.redis("redis-queue") as queue:
 
 		def begins() -> bool:

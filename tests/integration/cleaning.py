@@ -87,13 +87,10 @@ def srs_keys(pattern: str = "*") -> set[str]:
 	return set(srs_redis().scan_iter(match=pattern, count=1000))
 
 
-def queue_redis() -> redis.Redis:
-	return _queue_client(frappe.get_site_config()["redis_queue"])
-
-
 @lru_cache
-def _queue_client(url: str) -> redis.Redis:
-	return redis.Redis.from_url(url)
+def queue_redis() -> redis.Redis:
+	"""The bench's, even while a test has another one used."""
+	return redis.Redis.from_url(frappe.get_site_config()["redis_queue"])
 
 
 def begin() -> None:

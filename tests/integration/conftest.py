@@ -149,6 +149,7 @@ def queue_url(monkeypatch):
 	monkeypatch.setattr(queueing, "_queue_breaker", CircuitBreaker(queueing._queue_breaker.failures))
 
 	def use(url: str) -> None:
+		monkeypatch.setenv("FRAPPE_REDIS_QUEUE", url)  # Frappe 16 does not look into frappe.local.conf
 		frappe.local.conf.redis_queue = url
 
 	return use

@@ -8,11 +8,9 @@ from datetime import timedelta
 
 import frappe
 import pytest
-from frappe.utils import background_jobs
 
 from devtools import ports
 from memora.services import site_time, srs_persistence
-from memora.services.cache.breaker import CircuitBreaker
 from memora.services.figures import activity, activity_rebuild
 from memora.services.folding import counting, folds, queueing
 from memora.services.settings import get_settings
@@ -152,12 +150,9 @@ def test_two_who_sum_up_at_once_add_each_count_once(player, season):
 	assert daily(season)[today()][1] == 20
 
 
-def test_a_fold_without_a_queue_counts(player, monkeypatch):
-	breaker = CircuitBreaker(queueing._queue_breaker.failures)
-	monkeypatch.setattr(background_jobs, "_redis_queue_conn", None)
-	monkeypatch.setattr(queueing, "_queue_breaker", breaker)
+def test_a_fold_without_a_queue_counts(player, queue_url, monkeypatch):
 	monkeypatch.setattr(queueing._inline, "next_at", 0.0)
-	frappe.local.conf.redis_queue = f"redis://127.0.0.1:{ports.any_free()}/0"
+	queue_url(f"redis://127.0.0.1:{ports.any_free()}/0")
 	submit(player, answers(3))
 	assert not state.outbox(player)
 	assert len(state.rows("Activity Count")) == 1

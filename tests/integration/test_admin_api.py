@@ -245,10 +245,9 @@ def test_without_a_queue_nothing_is_started(site, manager, season):
 	assert (health["status"], health["checks"]["queue_depth"]["status"]) == ("critical", "critical")
 
 
-def test_a_dead_queue_costs_one_wait(monkeypatch):
+def test_a_dead_queue_costs_one_wait(queue_url):
 	with answers_nothing() as (url, connections):
-		frappe.local.conf.redis_queue = url
-		monkeypatch.setattr(background_jobs, "_redis_queue_conn", None)
+		queue_url(url)
 		with pytest.raises(QueueUnavailable):
 			admin_jobs.start_admin_job("rebuild", "frappe.utils.now")
 		assert len(connections) <= CONNECTS_A_TRY

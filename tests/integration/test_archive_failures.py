@@ -76,10 +76,9 @@ def test_without_redis_it_is_archived_and_says_what_stays(archiver, proxy, playe
 	assert read(player)["is_degraded"]
 
 
-def test_without_the_redis_of_the_desk_it_is_archived_all_the_same(archiver, monkeypatch):
+def test_without_the_redis_of_the_desk_it_is_archived_all_the_same(archiver, queue_url):
 	queue = RedisProxy(frappe.conf.redis_queue)
-	frappe.local.conf.redis_queue = queue.url
-	monkeypatch.setattr(background_jobs, "_redis_queue_conn", None)
+	queue_url(queue.url)
 	background_jobs.get_redis_connection_without_auth().ping()  # as a worker has; without, each try takes 4 s
 	queue.stop()
 	assert archiver.archive_season(make_ended_season())["success"]

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 import frappe
 import pytest
-from frappe.utils import background_jobs
 
 from memora.services.learning import reviews
 from memora.services.settings import get_settings
@@ -80,11 +79,10 @@ def test_a_submission_of_twenty_costs_eight_queries_one_commit_and_two_round_tri
 	assert queries.total - queries.commits - begin_after_commit <= 8
 
 
-def test_of_its_two_round_trips_one_goes_to_the_queue(warm, proxy, monkeypatch):
+def test_of_its_two_round_trips_one_goes_to_the_queue(warm, proxy, queue_url):
 	"""While a job waits: it folds this submission, too. Queueing one costs what RQ makes of it."""
 	queue = RedisProxy(frappe.conf.redis_queue)
-	monkeypatch.setattr(background_jobs, "_redis_queue_conn", None)
-	frappe.local.conf.redis_queue = queue.url
+	queue_url(queue.url)
 	submit(warm, answers(questions=["other-168"]))
 	with proxy.counted() as schedules, queue.counted() as jobs:
 		submit(warm, answers(20))

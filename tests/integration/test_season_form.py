@@ -4,7 +4,6 @@ import json
 
 import frappe
 import pytest
-from frappe.utils import background_jobs
 
 from devtools import ports, processes
 from memora.services import srs_archiver, srs_redis_manager
@@ -250,10 +249,9 @@ def test_the_last_reconciliation_is_shown(season, player):
 	assert (found.sample_size, found.discrepancies_found) == (4, 0)
 
 
-def test_without_a_queue_the_rest_is_shown(season, monkeypatch):
+def test_without_a_queue_the_rest_is_shown(season, queue_url):
 	set_values(season, jobs='{"rebuild": "memora-rebuild-1"}')
-	monkeypatch.setattr(background_jobs, "_redis_queue_conn", None)
-	frappe.local.conf.redis_queue = f"redis://127.0.0.1:{ports.any_free()}/0"
+	queue_url(f"redis://127.0.0.1:{ports.any_free()}/0")
 	found = look(season)
 	assert found["queue_error"].startswith("The Redis for the queue can't be reached")
 	assert frappe.message_log == []

@@ -7,11 +7,11 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Literal
+from contextlib import contextmanager, suppress
+from typing import Any, Literal
 
 import frappe
-from frappe.utils import background_jobs
+from frappe.utils import background_jobs, get_bench_id
 from frappe.utils.redis_queue import RedisQueue
 from redis.exceptions import RedisError
 from rq.job import JobStatus
@@ -37,6 +37,12 @@ INLINE_LIMITS = folds.LIMITS._replace(innodb_lock_wait_timeout=1)  # a learner w
 AFTER_SITE = re.compile(r"::|\|\|")
 INLINE_SHARE = 0.2  # of a web process's time, for folds while there is no queue; the sweeper folds the rest
 
+# What Frappe 16 raises if too many jobs wait. It looks whether the user may read a report of such jobs; if she may not,
+# the PermissionError of that report is what is raised.
+FULL: tuple[type[Exception], ...] = (
+	(frappe.QueueOverloaded, frappe.PermissionError) if hasattr(frappe, "QueueOverloaded") else ()
+)
+
 _queue_breaker = CircuitBreaker(failures=(RedisError, OSError))
 
 
@@ -50,6 +56,10 @@ class PersistenceStatus(TypedDict):
 
 	job_id: str
 	status: Literal["queued", "started", "failed", "parked", "finished"]
+
+
+class QueueIsFull(Exception):
+	"""Frappe takes no more jobs: from version 16 on, 500 may wait, and 50 for each site (`max_queued_jobs`)."""
 
 
 # Queueing
@@ -115,20 +125,37 @@ def _enqueue(key: str, learner: str, season: str) -> None:
 	"""Queues a job, unless a job waits already: a job folds all submissions that wait. Raises RedisError."""
 	reach_queue()
 	if background_jobs.get_redis_conn().set(_job_waits_key(), key, nx=True, ex=JOB_WAITS_SECONDS):
-		enqueue_job(key, learner, season)
+		with suppress(QueueIsFull):  # a job that waits folds this submission, too
+			enqueue_job(key, learner, season)
 
 
 def enqueue_job(key: str, learner: str, season: str) -> None:
-	"""Queues a submission's own job, even while another job waits. Raises RedisError."""
-	frappe.enqueue(
-		JOB, queue=get_queue(), job_id=key, responses=[], user=learner, season=season, submission=key
-	)
+	"""Queues a submission's own job, even while another job waits. Raises RedisError, QueueIsFull."""
+	enqueue(JOB, queue=get_queue(), job_id=key, responses=[], user=learner, season=season, submission=key)
+
+
+def enqueue(method: str, **options: Any) -> None:
+	"""Queues a job as frappe.enqueue does. Raises RedisError, QueueIsFull."""
+	messages = len(frappe.message_log)
+	try:
+		frappe.enqueue(method, **options)
+	except FULL as error:
+		del frappe.message_log[messages:]
+		raise QueueIsFull(f"Too many jobs wait in the queue {options['queue']}") from error
 
 
 def reach_queue() -> None:
 	"""Raises RedisError at once if the queue's Redis does not answer. Frappe would try for four seconds."""
 	if not background_jobs._redis_queue_conn:
-		RedisQueue.get_connection().ping()
+		RedisQueue.get_connection(**_login()).ping()
+
+
+def _login() -> dict[str, str | None]:
+	"""Returns the user and password that `bench create-rq-users` has set, if the bench uses them."""
+	conf = frappe.conf
+	if not conf.get("use_rq_auth"):
+		return {}
+	return {"username": conf.get("rq_username") or get_bench_id(), "password": conf.get("rq_password")}
 
 
 def get_queue() -> str:
@@ -137,7 +164,8 @@ def get_queue() -> str:
 
 
 def _job_waits_key() -> str:
-	return f"memora:{frappe.local.site}:fold-waits"
+	"""Returns a key that begins as RQ's do: the users that `bench create-rq-users` makes may use no other."""
+	return f"rq:memora:{frappe.local.site}:fold-waits"
 
 
 # The job

@@ -13,7 +13,8 @@ from typing_extensions import NotRequired, TypedDict
 
 from memora.exceptions import JobFailed, QueueUnavailable, UnknownJob, quoting
 from memora.services import alerts
-from memora.services.folding.queueing import reach_queue
+from memora.services.folding import queueing
+from memora.services.folding.queueing import QueueIsFull, reach_queue
 from memora.services.store import seasons
 
 QUEUE = "long"
@@ -58,10 +59,10 @@ def start_admin_job(kind: str, action: str, **arguments: Any) -> StartedJob:
 	job_id = f"{PREFIX}{kind}-{uuid4().hex[:12]}"
 	try:
 		reach_queue()
-		frappe.enqueue(
+		queueing.enqueue(
 			JOB, queue=QUEUE, timeout=TIMEOUT_SECONDS, job_id=job_id, action=action, arguments=arguments
 		)
-	except RedisError as error:
+	except (RedisError, QueueIsFull) as error:
 		refuse(error)
 	if season := arguments.get("season_name") or arguments.get("season"):
 		seasons.note_job(season, kind, job_id)
@@ -95,7 +96,7 @@ def find_jobs(job_ids: Iterable[str]) -> dict[str, JobState]:
 
 
 def _status(job_id: str, job: Job) -> JobState:
-	state: JobState = {"job_id": job_id, "status": STATUSES[JobStatus(job.get_status()).value]}
+	state: JobState = {"job_id": job_id, "status": STATUSES[JobStatus(job.get_status(refresh=False)).value]}
 	result, trace = job.return_value(), job.exc_info
 	if state["status"] == "finished":
 		state["result"] = cast("dict[str, Any]", result)  # run_admin_job always returns a dictionary
@@ -109,6 +110,8 @@ def _error(trace: str) -> str:
 	return trace.strip().splitlines()[-1].removeprefix(f"{JobFailed.__module__}.{JobFailed.__name__}: ")
 
 
-def refuse(error: RedisError) -> NoReturn:
-	"""Raises QueueUnavailable with the message of Redis."""
+def refuse(error: Exception) -> NoReturn:
+	"""Raises QueueUnavailable for QueueIsFull, or with the message of Redis."""
+	if isinstance(error, QueueIsFull):
+		frappe.throw(_("Too many jobs wait in the queue. Try again later."), QueueUnavailable)
 	frappe.throw(quoting(_("The Redis for the queue can't be reached: {0}"), error), QueueUnavailable)

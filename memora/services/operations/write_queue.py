@@ -154,7 +154,7 @@ def retry_write_job(name: str) -> StartedJob:
 	try:
 		found = next(iter(_load(_queue(), [name])), None)
 		_queue_again(_require_retriable(name, found))
-	except RedisError as error:
+	except (RedisError, queueing.QueueIsFull) as error:
 		admin_jobs.refuse(error)
 	except (InvalidJobOperation, NoSuchJobError):
 		frappe.throw(quoting(_("Job {0} was retried a moment ago."), name), JobStateError)
