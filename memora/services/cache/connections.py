@@ -181,9 +181,19 @@ def _cluster(where: Place, known_nodes: Sequence[tuple[str, int]]) -> redis.Redi
 		_impatient(where.url),
 		startup_nodes=[ClusterNode(*node) for node in random.sample(sorted(nodes), len(nodes))],
 		connection_pool_class=_HurriedPool,
-		cluster_error_retry_attempts=1,  # after the client has asked which node has the slot now
 		decode_responses=True,
+		**_one_more_try(),
 	)
+
+
+def _one_more_try() -> dict[str, Any]:
+	"""Returns the option for one more try, after the client has asked which node has the slot now.
+
+	redis-py takes the number from a Retry since version 6. Older versions give a Retry to each connection.
+	"""
+	if hasattr(Retry, "get_retries"):
+		return {"retry": Retry(NoBackoff(), 1)}
+	return {"cluster_error_retry_attempts": 1}
 
 
 def primaries(client: redis.Redis) -> list[redis.Redis]:
