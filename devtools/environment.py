@@ -88,5 +88,11 @@ def ensure_beside(bench: Bench, name: str, requirements: Path) -> Path:
 
 
 def ensure_rq_dashboard(bench: Bench) -> Path:
-	"""Returns the program rq-dashboard. Its environment is separate: some of its packages conflict with Frappe's."""
-	return ensure_beside(bench, "rq-dashboard", PROJECT / "devtools" / "rq-dashboard.txt") / "rq-dashboard"
+	"""Returns the program rq-dashboard, with an RQ of the same major version as Frappe's.
+
+	Its environment is separate: some of its packages conflict with Frappe's.
+	"""
+	(rq,) = bench.env.glob("lib/python*/site-packages/rq-*.dist-info")
+	major = rq.name.removeprefix("rq-").partition(".")[0]
+	packages = PROJECT / "devtools" / f"rq-dashboard-rq{major}.txt"
+	return ensure_beside(bench, "rq-dashboard", packages) / "rq-dashboard"
