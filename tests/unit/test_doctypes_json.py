@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 DOCTYPES = Path(__file__).parents[2] / "memora" / "memora" / "doctype"
+SHORTEST_TEXT = 64
 DECIMALS = ("Float", "Currency", "Percent", "Duration")
 
 
@@ -23,6 +24,12 @@ def decimals(doctype: dict) -> list[dict]:
 def test_no_number_has_a_precision_that_frappe_16_would_round_by(name):
 	sized = [f["fieldname"] for f in decimals(doctypes()[name]) if f.get("precision") or f.get("length")]
 	assert sized == []
+
+
+@pytest.mark.parametrize("name", doctypes())
+def test_no_text_is_shorter_than_frappe_16_makes_its_column(name):
+	lengths = {f["fieldname"]: int(f["length"]) for f in doctypes()[name]["fields"] if f.get("length")}
+	assert [field for field, length in lengths.items() if length < SHORTEST_TEXT] == []
 
 
 def test_there_are_numbers_to_look_at():
