@@ -2,6 +2,7 @@
 
 import inspect
 from contextlib import suppress
+from importlib.util import find_spec
 
 import frappe
 import frappe.api
@@ -12,6 +13,9 @@ from werkzeug.test import EnvironBuilder
 
 # "/app" in Frappe 15; "/desk" in Frappe 16, which sends from /app to there.
 DESK = "/" + get_absolute_url("User", "Guest").split("/")[1]
+
+# Frappe 16 begins with a desktop of icons, and shows the links of the app that is open in a sidebar.
+HAS_SIDEBARS = find_spec("frappe.desk.doctype.workspace_sidebar") is not None
 
 HAS_SECOND_API = hasattr(frappe.api, "ApiVersion")
 

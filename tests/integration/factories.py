@@ -60,7 +60,7 @@ def make_learner(roles: Sequence[str] = (), **overrides: Any) -> Learner:
 		"api_key": f"key-{number}-{RUN}",
 		**overrides,
 	}
-	user = frappe.get_doc({"doctype": "User", "email": values["name"], **values})
+	user = frappe.new_doc("User", email=values["name"], **values)
 	user.db_insert()
 	for role in roles:
 		user.append("roles", {"role": role}).db_insert()

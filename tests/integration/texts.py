@@ -14,7 +14,10 @@ from frappe import translate
 
 PACKAGE = Path(__file__).parents[2] / "memora"
 DOCTYPE = "DocType: "  # begins the place of what is found in one
-DESK_RECORDS = ("workspace", "number_card", "dashboard_chart")
+DESK_RECORDS = (
+	*(f"memora/{kind}/*/*.json" for kind in ("workspace", "number_card", "dashboard_chart")),
+	*("workspace_sidebar/*.json", "desktop_icon/*.json"),
+)
 DESK_LABELS = ("label", "title", "chart_name")
 
 
@@ -48,9 +51,9 @@ def _text(message: tuple) -> Text:
 
 
 def _of_desk() -> Iterator[Text]:
-	"""Returns the texts of workspaces, cards and charts, which get_messages_for_app leaves out."""
-	for kind in DESK_RECORDS:
-		for path in (PACKAGE / "memora" / kind).glob("*/*.json"):
+	"""Returns the texts of workspaces, cards, charts, sidebar and icon, which get_messages_for_app leaves out."""
+	for pattern in DESK_RECORDS:
+		for path in PACKAGE.glob(pattern):
 			yield from map(Text, _labels(json.loads(path.read_text())))
 
 

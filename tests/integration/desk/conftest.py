@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import frappe
@@ -42,16 +42,27 @@ def worker(desk_assets):
 
 
 @pytest.fixture
-def administrator(chromium, web) -> Iterator[Administrator]:
-	"""Signed in; a script that fails before him fails the test."""
-	user = make_learner(["Memora Manager"])
-	create_notification_settings(user.name)  # without them Frappe shows him no desk
-	update_password(user.name, PASSWORD)
-	frappe.db.commit()
-	context = chromium.new_context(base_url=web.url, viewport=WIDE)
-	context.set_default_timeout(WAIT_MS)
-	administrator = Administrator(context.new_page(), user.name)
-	administrator.sign_in(PASSWORD)
-	yield administrator
-	context.close()
-	assert administrator.errors == []
+def sit_down(chromium, web) -> Iterator[Callable[[str], Administrator]]:
+	"""Signs somebody in who has a role. A script that fails before her fails the test."""
+	opened: list[Administrator] = []
+
+	def sit(role: str) -> Administrator:
+		user = make_learner([role])
+		create_notification_settings(user.name)  # without them Frappe shows her no desk
+		update_password(user.name, PASSWORD)
+		frappe.db.commit()
+		context = chromium.new_context(base_url=web.url, viewport=WIDE)
+		context.set_default_timeout(WAIT_MS)
+		opened.append(Administrator(context.new_page(), user.name))
+		opened[-1].sign_in(PASSWORD)
+		return opened[-1]
+
+	yield sit
+	for somebody in opened:
+		somebody.page.context.close()
+	assert [error for somebody in opened for error in somebody.errors] == []
+
+
+@pytest.fixture
+def administrator(sit_down) -> Administrator:
+	return sit_down("Memora Manager")
