@@ -16,7 +16,7 @@ memora.show_safe_mode = (incident) => {
 		role: "status",
 		href: frappe.utils.get_form_link("Safe Mode Incident", incident.name),
 		text,
-	}).prependTo("body");
+	}).prependTo(".main-section"); // the body of Frappe 16 is a row: what stands in it stands beside the desk
 };
 
 memora.look_for_safe_mode = () => {

@@ -1,6 +1,7 @@
 """The workspace as a manager sees it: its cards, and that its charts are drawn."""
 
 import frappe
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from memora.services.figures import activity, due_forecast
@@ -9,13 +10,13 @@ from tests.integration.factories import make_records, site_now
 from tests.integration.submitting import answers, submit
 from tests.integration.waiting import wait_until
 
+SCROLLBAR = 20  # pixels, at most
 CHARTS = ("Answers per Day", "True Retention per Week", "Due in the Next 30 Days", "Cache Discrepancy Rate")
 
 
 def open_workspace(administrator) -> Page:
 	page = administrator.page
-	page.on("response", lambda reply: reply.status >= 400 and administrator.errors.append(reply.url))
-	page.route("**/socket.io/*", lambda route: route.abort())  # no such server runs beside the tests
+	administrator.watch_requests()
 	page.goto("/app/memora")
 	expect(page.locator(".number-widget-box .number")).to_have_count(5)
 	return page
@@ -59,3 +60,15 @@ def test_cards_and_charts_show_what_there_is(administrator, player, season):
 	wait_until(
 		lambda: max(float(bar.get_attribute("height")) for bar in bars.all()) > 50, "a bar that has grown"
 	)
+
+
+def test_safe_mode_is_told_across_the_page_and_above_it(administrator):
+	incident = {"started_at": site_now(), "reason": "a test", "opening_told": 1}
+	frappe.get_doc({"doctype": "Safe Mode Incident", **incident}).insert()
+	frappe.db.commit()
+	page = open_workspace(administrator)
+	banner, first = (page.locator(found).first for found in (".memora-safe-mode", ".number-widget-box"))
+	expect(banner).to_contain_text("All answers are still saved.")
+	told, below, desk = (box.bounding_box() for box in (banner, first, page.locator(".main-section")))
+	assert told["y"] + told["height"] <= below["y"]
+	assert told["width"] == pytest.approx(desk["width"], abs=SCROLLBAR)
