@@ -53,7 +53,7 @@ function look(frm) {
 // What is shown
 
 function show(frm, state) {
-	frm.memora_section.html(`<div class="row memora-state">
+	frm.memora_section.html(`<div class="memora-state">
 		${column(__("Partitions"), partitions(state))}
 		${column(__("Cache"), cache(state))}
 		${column(__("Archive", null, "Memora"), archived(state, frm.doc))}
@@ -74,14 +74,14 @@ function show_actions(frm) {
 	}
 }
 
-const column = (title, body) => `<div class="col-sm-4 mb-3"><h6>${title}</h6>${body}</div>`;
+const column = (title, body) => `<div class="mb-3"><h6>${title}</h6>${body}</div>`;
 const escaped = (value) => frappe.utils.escape_html(String(value));
 const number = (value) => format_number(value || 0, null, 0);
 // {0} in `many` is the number
 const counted = (count, one, many) => (count === 1 ? one : many.replace("{0}", number(count)));
-const day = (value) => frappe.datetime.str_to_user(value.slice(0, 10));
 // dates are read from left to right in every language
-const when = (value) => `<bdi dir="ltr">${frappe.datetime.str_to_user(value)}</bdi>`;
+const when = (value) => `<bdi dir="ltr" class="text-nowrap">${frappe.datetime.str_to_user(value)}</bdi>`;
+const day = (value) => when(value.slice(0, 10));
 const fact = (label, value) =>
 	`<div class="d-flex justify-content-between small mb-1" style="gap: 8px">
 		<span class="text-muted">${label}</span><span style="text-align: end">${value}</span></div>`;
@@ -135,7 +135,7 @@ function cache({ cache, jobs, queue_error }) {
 }
 
 function progress_of(rebuild) {
-	const { status, records, estimated_records } = rebuild || {};
+	const { status = "Running", records, estimated_records } = rebuild || {}; // a job that has just begun has no document yet
 	if (status === "Completed") return counted(records, __("Completed: 1 record"), __("Completed: {0} records"));
 	return __("{0}: {1} of about {2}", [__(status, null, "Cache Rebuild"), number(records), number(estimated_records)]);
 }
