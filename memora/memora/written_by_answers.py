@@ -1,9 +1,10 @@
 import frappe
 from frappe import _
-from frappe.model.document import Document
+
+from memora.memora.without_owner import WithoutOwner
 
 
-class WrittenByAnswers(Document):
+class WrittenByAnswers(WithoutOwner):
 	"""Rows that only learners' answers write.
 
 	No request may create, change or delete such a row, not even a manager's request: journal, tracker and schedules would

@@ -17,8 +17,6 @@ frappe.provide("memora");
 			history: $(frm.dashboard.add_section(`<div class="memora-history"></div>`, __("Answers"))),
 		};
 		frm.dashboard.show();
-		// these rows have no owner, and Frappe would name the user who looks at the form
-		frm.page.sidebar.find(".created-by, .modified-by").hide();
 		frappe.call({ method: METHOD, args: { doctype, name }, type: "GET" }).then(({ message }) => {
 			if (frm.doc.name !== name || !sections.curve[0].isConnected) return;
 			draw_curve(sections.curve.find(".memora-curve")[0], message.curve);
@@ -48,6 +46,7 @@ frappe.provide("memora");
 				yMarkers: [{ label: __("Target {0} %", [percent(desired_retention)]), value: percent(desired_retention) }],
 			},
 			axisOptions: { xIsSeries: 1, shortenYAxisNumbers: 1 },
+			disableEntryAnimation: 1, // a chart whose size changes while it grows fails
 			lineOptions: { hideDots: 1, regionFill: 1 },
 			barOptions: { spaceRatio: 0.2 },
 			tooltipOptions: { formatTooltipY: (value) => (value ? `${value} %` : "") },
@@ -75,6 +74,7 @@ frappe.provide("memora");
 				datasets: [{ name: __("Days"), values: history.map((answer) => Math.round(10 * answer.stability_after) / 10) }],
 			},
 			axisOptions: { xIsSeries: 1 },
+			disableEntryAnimation: 1,
 		});
 	}
 

@@ -1,5 +1,5 @@
-from frappe.model.document import Document
+from memora.memora.without_owner import WithoutOwner
 
 
-class ActivityCount(Document):
+class ActivityCount(WithoutOwner):
 	"""Answers that one fold has counted and that are not added to Daily Activity yet; see figures/activity."""

@@ -1,5 +1,5 @@
-from frappe.model.document import Document
+from memora.memora.without_owner import WithoutOwner
 
 
-class DailyLearner(Document):
+class DailyLearner(WithoutOwner):
 	"""Notes that a learner answered on a learning day. Kept for some days; see figures/activity."""

@@ -1,7 +1,5 @@
 frappe.ui.form.on("Player Review Log", {
 	refresh(frm) {
-		// these rows have no owner, and Frappe would name the user who looks at the form
-		frm.page.sidebar.find(".created-by, .modified-by").hide();
 		const { memory, submission_answers } = frm.doc.__onload || {};
 		const { player, season, submission_id } = frm.doc;
 		if (memory) {

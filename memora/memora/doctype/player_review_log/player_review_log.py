@@ -9,6 +9,7 @@ class PlayerReviewLog(WrittenByAnswers):
 
 	def onload(self) -> None:
 		"""Gives the form its links: {doctype, name} of the record, and how many answers the submission has."""
+		super().onload()
 		self.set_onload("memory", memory_view.find_memory(self.player, self.season, self.question_id))
 		answers = journal.count_answers(self.season, self.name)
 		self.set_onload("submission_answers", answers)
