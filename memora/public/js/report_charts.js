@@ -3,10 +3,13 @@
 frappe.provide("memora");
 
 {
-	const AXES = {
-		xIsSeries: 1, // leaves out labels for which there is no room
-		shortenYAxisNumbers: 1,
-		numberFormatter: (value) => format_number(value, null, Number.isInteger(value) ? 0 : 1),
+	const PLAIN = {
+		axisOptions: {
+			xIsSeries: 1, // leaves out labels for which there is no room
+			shortenYAxisNumbers: 1,
+			numberFormatter: (value) => format_number(value, null, Number.isInteger(value) ? 0 : 1),
+		},
+		disableEntryAnimation: 1, // a chart whose size changes while it grows fails, and a table below it changes its size
 	};
 
 	// For the `onload` of a report. All reports share one page object: reports of other apps must keep Frappe's axes.
@@ -14,7 +17,7 @@ frappe.provide("memora");
 		report.render_chart = function (options) {
 			const is_ours = this.report_doc.module === "Memora";
 			this.$chart.toggleClass("memora-chart", is_ours);
-			Object.getPrototypeOf(this).render_chart.call(this, is_ours ? { ...options, axisOptions: AXES } : options);
+			Object.getPrototypeOf(this).render_chart.call(this, is_ours ? { ...options, ...PLAIN } : options);
 		};
 	};
 }

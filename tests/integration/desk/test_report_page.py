@@ -12,11 +12,18 @@ from tests.integration.factories import make_learner, make_records, site_now
 from tests.integration.submitting import answers, submit
 from tests.integration.waiting import wait_until
 
+PLACES = "labels => labels.map(label => label.getBoundingClientRect()).map(box => [box.left, box.right])"
 LEARNERS, ANSWERS = 6, 30  # enough that the axis has numbers of three digits
 
 
 def texts_of(page: Page, axis: str) -> list[str]:
 	return [text for text in page.locator(f".chart-wrapper .{axis}.axis text").all_text_contents() if text]
+
+
+def places_of_labels(page: Page) -> list[list[float]]:
+	"""Returns where each label below the chart begins and ends. A chart that is just drawn anew has none."""
+	labels = page.locator(".chart-wrapper .x.axis text:visible")
+	return sorted(place for place in labels.evaluate_all(PLACES) if place[1] > place[0])
 
 
 def shown(page: Page, report: str) -> None:
@@ -36,7 +43,7 @@ def test_axes_have_whole_numbers_and_days_with_their_month(administrator):
 	wait_until(lambda: "100" in texts_of(page, "y"), "the axis to have its numbers")
 	assert not [text for text in texts_of(page, "y") if "." in text]
 	today = site_time.learning_day()
-	assert f"{today.day} {today:%b}" in texts_of(page, "x")
+	wait_until(lambda: f"{today.day} {today:%b}" in texts_of(page, "x"), "the axis to have its days")
 
 
 @pytest.mark.parametrize("report", ["Activity by Day", "Due Forecast"])
@@ -48,7 +55,11 @@ def test_labels_below_days_do_not_run_into_each_other(administrator, player, sea
 	due_forecast.compute_forecast(season)
 	page = administrator.page
 	shown(page, report)
-	boxes = [label.bounding_box() for label in page.locator(".chart-wrapper .x.axis text:visible").all()]
-	places = sorted((box["x"], box["x"] + box["width"]) for box in boxes if box and box["width"])
-	assert len(places) >= 3
+	places: list[list[float]] = []
+
+	def are_drawn() -> bool:
+		places[:] = places_of_labels(page)
+		return len(places) >= 3
+
+	wait_until(are_drawn, "the chart to be drawn")
 	assert all(end < begin for (_, end), (begin, _) in pairwise(places)), places

@@ -29,7 +29,7 @@ def _columns() -> list[dict[str, Any]]:
 		layout.column("answers", _("Answers")),
 		layout.column("reviews", _("Reviews", context="Memora")),
 		layout.column("recalled", _("Recalled")),
-		layout.column("retention", _("True Retention"), "Percent", 150),
+		layout.column("retention", _("True Retention"), "Percent", 150, precision=1),
 	]
 
 
