@@ -41,14 +41,14 @@ def needs_database() -> Iterator[None]:
 		if not failures.may_pass(error):
 			raise
 		frappe.logger("memora").error(f"MariaDB: {error}")
-		_refuse(error)
+		_say_unavailable(error)
 	except Exception as error:
 		if _is_from_lost_connection(error):
 			database.let_go()
 		raise
 
 
-def _refuse(error: Exception) -> NoReturn:
+def _say_unavailable(error: Exception) -> NoReturn:
 	try:
 		DatabaseUnavailable.throw(_("The database can't be used at the moment. Try again in some seconds."))
 	except failures.ERRORS:  # translations are looked up in MariaDB if they are not cached
