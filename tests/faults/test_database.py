@@ -61,13 +61,17 @@ class Client:
 	def __init__(self, stage: Stage, name: str, token: str = "", password: str = "") -> None:
 		self.url, self.name, self.session = stage.web.url, name, requests.Session()
 		self.session.trust_env = False
-		self.session.headers["Connection"] = "close"  # MariaDB may die after a reply, in the rest of the request
+		self.session.headers["Connection"] = (
+			"close"  # MariaDB may die after a reply, in the rest of the request
+		)
 		if token:
 			self.session.headers["Authorization"] = token
 		else:
 			self.request("POST", "/api/method/login", {"usr": name, "pwd": password}).raise_for_status()
 
-	def request(self, verb: str, path: str, body: dict[str, Any] | None = None, **headers: str) -> requests.Response:
+	def request(
+		self, verb: str, path: str, body: dict[str, Any] | None = None, **headers: str
+	) -> requests.Response:
 		return self.session.request(verb, self.url + path, json=body, headers=headers, timeout=SECONDS)
 
 	def submit(self, submission: str, question: str) -> requests.Response:
@@ -113,7 +117,9 @@ def test_every_endpoint_asks_the_learner_to_come_back(stage, client):
 	name, password = stage.furniture["by_password"]
 	clients = client, Client(stage, name, password=password)
 	for each in clients:
-		assert each.request("GET", READ).status_code == 200  # Frappe keeps her session and its own things in the cache
+		assert (
+			each.request("GET", READ).status_code == 200
+		)  # Frappe keeps her session and its own things in the cache
 	assert len(ENDPOINTS) == 6
 	with down(stage):
 		for each in clients:
@@ -164,7 +170,8 @@ def test_a_submission_during_which_it_dies_is_not_stored(stage, client, submissi
 		((database,),) = cursor.fetchall()
 		cursor.execute("SELECT GET_LOCK(%s, 0)", ("memora:" + row_names.digest(database, client.name),))
 		refused(
-			killed_while(stage, "User lock", lambda: client.submit(submission, question)), "JournalUnavailable"
+			killed_while(stage, "User lock", lambda: client.submit(submission, question)),
+			"JournalUnavailable",
 		)
 	assert stage.sql(STORED_SQL, submission) == [(0,)]
 	assert client.submit(submission, question).json()["message"]["status"] == "success"

@@ -74,7 +74,12 @@ class Server:
 	def _options(self) -> list[str]:
 		temporary = self.folder / "tmp"
 		temporary.mkdir(exist_ok=True)
-		return ["--no-defaults", f"--datadir={self.folder / 'data'}", f"--tmpdir={temporary}", f"--user={getpass.getuser()}"]
+		return [
+			"--no-defaults",
+			f"--datadir={self.folder / 'data'}",
+			f"--tmpdir={temporary}",
+			f"--user={getpass.getuser()}",
+		]
 
 	def _run(self, name: str, *args: str) -> None:
 		subprocess.run([program(name), *self._options, *args], check=True, capture_output=True)
@@ -109,7 +114,8 @@ def _certificate(folder: Path, name: str, authority: Any) -> Any:
 		.not_valid_after(now + timedelta(days=1))
 		.add_extension(x509.BasicConstraints(ca=authority is None, path_length=None), critical=True)
 		.add_extension(
-			x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address(HOST))]), critical=False
+			x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address(HOST))]),
+			critical=False,
 		)
 		.sign(issuer_key, hashes.SHA256())
 	)

@@ -267,7 +267,9 @@ def test_a_record_that_has_changed_is_tried_again(season, player, impatient):
 		frappe.db.sql("SET SESSION innodb_snapshot_isolation = ON")
 		frappe.db.sql("SELECT COUNT(*) FROM `tabPlayer Memory Tracker`")
 		with raw_connection(autocommit=True) as other, other.cursor() as cursor:
-			cursor.execute("UPDATE `tabPlayer Memory Tracker` SET topic = 'other' WHERE player = %s", (player,))
+			cursor.execute(
+				"UPDATE `tabPlayer Memory Tracker` SET topic = 'other' WHERE player = %s", (player,)
+			)
 		return folds.fold(key)
 
 	assert in_other_connection(fold).result(20).name == key

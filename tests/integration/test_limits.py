@@ -44,7 +44,9 @@ def in_force() -> Limits:
 def test_a_fold_has_limits_and_afterwards_those_from_before_hold(season, player, monkeypatch, fold, expected):
 	found: list[Limits] = []
 	upsert = tracker_store.upsert_submissions
-	monkeypatch.setattr(tracker_store, "upsert_submissions", lambda rows: (found.append(in_force()), upsert(rows)))
+	monkeypatch.setattr(
+		tracker_store, "upsert_submissions", lambda rows: (found.append(in_force()), upsert(rows))
+	)
 	key = put(player, season, "a", [record("q1")])
 
 	def run() -> Limits:

@@ -87,7 +87,11 @@ jobs = pytest.fixture(make_job_of_each_state)
 
 def test_it_shows_the_queue_and_each_job_in_it(operator, jobs):
 	(shown,) = [one for one in got(operator, "/0/data/queues.json")["queues"] if one["name"] == queue()]
-	assert (shown["count"], shown["started_job_registry_count"], shown["failed_job_registry_count"]) == (1, 1, 1)
+	assert (shown["count"], shown["started_job_registry_count"], shown["failed_job_registry_count"]) == (
+		1,
+		1,
+		1,
+	)
 	for state in STATES:
 		assert listed(operator, state) == [job for at, job in jobs.items() if at == state], state
 		page = operator.request("GET", f"/0/view/jobs/{queue()}/{state}/20/asc/1")

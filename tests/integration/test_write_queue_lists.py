@@ -70,7 +70,12 @@ def rest(caller: Client, path: str, **params: Any) -> Any:
 
 def lists(caller: Client, filters: str, start: int, limit: int) -> dict[str, list[str]]:
 	"""The names of a page, by each way to it."""
-	asked = {"filters": filters, "fields": '["name", "status"]', "limit_start": start, "limit_page_length": limit}
+	asked = {
+		"filters": filters,
+		"fields": '["name", "status"]',
+		"limit_start": start,
+		"limit_page_length": limit,
+	}
 	desk = {**asked, "start": start, "page_length": limit, "doctype": DOCTYPE}
 	rows = {
 		method: message(caller.post(method, **desk))
