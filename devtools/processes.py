@@ -75,11 +75,34 @@ def worker(
 	name: str = "",
 ) -> Iterator[Handle]:
 	"""Runs one RQ worker on these queues. The queues are in the Redis that FRAPPE_REDIS_QUEUE names, or else in the bench's."""
+	args = ["worker", "--queue", ",".join(queues)]
+	with _working("worker", args, env, log, name) as handle:
+		yield handle
+
+
+@contextmanager
+def worker_pool(
+	queues: Sequence[str] = ("srs_write",),
+	workers: int = 1,
+	env: Mapping[str, str] | None = None,
+	log: Path | None = None,
+	name: str = "",
+) -> Iterator[Handle]:
+	"""Runs a process that keeps so many RQ workers running. Environment and queues are as in `worker`."""
+	args = ["worker-pool", "--queue", ",".join(queues), "--num-workers", str(workers)]
+	with _working("worker-pool", args, env, log, name) as handle:
+		yield handle
+
+
+@contextmanager
+def _working(
+	kind: str, args: list[str], env: Mapping[str, str] | None, log: Path | None, name: str
+) -> Iterator[Handle]:
 	bench = current_bench()
 	env = {**(env or {})}
 	env["FRAPPE_REDIS_QUEUE"] = patient(env.get("FRAPPE_REDIS_QUEUE") or queue_url(bench))
-	args = sites.bench_command(bench, "worker", "--queue", ",".join(queues))
-	with _running(bench, name, "worker", args, env, log, _listens) as handle:
+	command = sites.bench_command(bench, *args)
+	with _running(bench, name, kind, command, env, log, _listens) as handle:
 		yield handle
 
 

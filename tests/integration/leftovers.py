@@ -4,9 +4,11 @@ from typing import NoReturn
 
 import frappe
 
+from devtools.paths import PROJECT
 from tests.integration.factories import site_now
 from tests.integration.folding import OUTBOX_SQL, POISON
 
+ENV = {"PYTHONPATH": str(PROJECT)}  # of workers that do this job
 LOCK = "memora:left"
 KEY = "0" * 32
 

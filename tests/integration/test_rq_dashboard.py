@@ -1,6 +1,7 @@
 """rq-dashboard as `./dev start --rq-dashboard` runs it, and behind a password as in docs/rq-dashboard.md."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import frappe
@@ -57,7 +58,7 @@ def make_job_of_each_state(season: str) -> Iterator[dict[str, str]]:
 	"""Yields the id of a job that is finished, one that failed, one that is under way and one that waits."""
 	done, slow, last = (make_learner().name for _ in range(3))
 	make_records(slow, 1)
-	with raw_connection() as connection, connection.cursor() as cursor, processes.worker(["srs_write"]):
+	with raw_connection() as connection, connection.cursor() as cursor, worker():
 		finished = own_job(done, season)
 		wait_until(lambda: finished_job(finished), "a fold")
 		failed = frappe.enqueue(leftovers.leave, queue="srs_write", season=season)
@@ -69,6 +70,10 @@ def make_job_of_each_state(season: str) -> Iterator[dict[str, str]]:
 		keys = {"finished": finished, "started": started, "queued": waiting}
 		yield {state: queueing.job_id_of(key) for state, key in keys.items()} | {"failed": failed.id}
 		connection.rollback()
+
+
+def worker() -> AbstractContextManager[processes.Handle]:
+	return processes.worker(["srs_write"], env=leftovers.ENV)
 
 
 def finished_job(key: str) -> bool:
