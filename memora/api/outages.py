@@ -43,8 +43,7 @@ def needs_database() -> Iterator[None]:
 		frappe.logger("memora").error(f"MariaDB: {error}")
 		_say_unavailable(error)
 	except Exception as error:
-		if _is_from_lost_connection(error):
-			database.let_go()
+		_let_go_if_lost(error)
 		raise
 
 
@@ -59,14 +58,15 @@ def _say_unavailable(error: Exception) -> NoReturn:
 		seconds = DatabaseUnavailable.RETRY_AFTER_SECONDS
 		raise ServiceUnavailable(str(refusal), retry_after=seconds) from error  # Frappe's page needs MariaDB
 	finally:
-		if _is_from_lost_connection(error):
-			database.let_go()
+		_let_go_if_lost(error)
 
 
-def _is_from_lost_connection(error: BaseException | None) -> bool:
+def _let_go_if_lost(error: BaseException | None) -> None:
+	"""Takes the connection away from Frappe, if the error or what has led to it says that it is lost. Only in a request."""
 	while error and not failures.is_lost(error):
 		error = error.__cause__ or error.__context__
-	return error is not None
+	if error and getattr(frappe.local, "request", None):
+		database.let_go()
 
 
 def gets_json() -> bool:

@@ -29,6 +29,7 @@ ENDPOINTS = {
 	if endpoint in list(frappe.whitelisted) and endpoint.__module__ == module.__name__
 }
 READ, SUBMIT = API + "get_review_session", API + "submit_review_session"
+SUBMIT_LESSON = "/api/method/memora.api.sessions.submit_lesson_session"
 SECONDS = 20  # a client's patience, longer than any limit of ours
 STATEMENTS_SQL = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE STATE LIKE %s"
 STORED_SQL = "SELECT COUNT(*) FROM `tabPlayer Review Log` WHERE submission_id = %s"
@@ -74,9 +75,9 @@ class Client:
 	) -> requests.Response:
 		return self.session.request(verb, self.url + path, json=body, headers=headers, timeout=SECONDS)
 
-	def submit(self, submission: str, question: str) -> requests.Response:
+	def submit(self, submission: str, question: str, path: str = SUBMIT) -> requests.Response:
 		responses = [{"question_id": question, "quality": 4}]
-		return self.request("POST", SUBMIT, {"submission_id": submission, "responses": responses})
+		return self.request("POST", path, {"submission_id": submission, "responses": responses})
 
 
 @pytest.fixture
@@ -164,15 +165,14 @@ def killed_while(stage: Stage, state: str, request: Callable[[], requests.Respon
 			return reply.result(SECONDS)
 
 
-def test_a_submission_during_which_it_dies_is_not_stored(stage, client, submission, question):
+@pytest.mark.parametrize("path", [SUBMIT, SUBMIT_LESSON], ids=["review", "lesson"])
+def test_a_submission_during_which_it_dies_is_not_stored(stage, client, submission, question, path):
 	with raw(stage) as cursor:
 		cursor.execute("SELECT DATABASE()")
 		((database,),) = cursor.fetchall()
 		cursor.execute("SELECT GET_LOCK(%s, 0)", ("memora:" + row_names.digest(database, client.name),))
-		refused(
-			killed_while(stage, "User lock", lambda: client.submit(submission, question)),
-			"JournalUnavailable",
-		)
+		response = killed_while(stage, "User lock", lambda: client.submit(submission, question, path))
+		refused(response, "JournalUnavailable")
 	assert stage.sql(STORED_SQL, submission) == [(0,)]
 	assert client.submit(submission, question).json()["message"]["status"] == "success"
 	assert client.submit(submission, question).json()["message"]["status"] == "already_processed"

@@ -24,6 +24,7 @@ VALUES = {
 	"COUNT(*)": 1,
 	"TIMESTAMP '2026-11-27 10:00:00.123456'": datetime(2026, 11, 27, 10, 0, 0, 123456),
 	"CAST('2026-11-27 10:00:00' AS DATETIME(6))": datetime(2026, 11, 27, 10),
+	"CAST('0000-00-00 00:00:00' AS DATETIME(6))": None,
 	"DATE '2026-11-27'": date(2026, 11, 27),
 	"TIME '10:00:01'": timedelta(hours=10, seconds=1),
 	"'é🙂'": "é🙂",

@@ -62,7 +62,7 @@ def journalled(row: Row, now: datetime) -> Row:
 
 
 def _moment(row: Row, *columns: str) -> datetime | None:
-	"""Returns the first date in the columns, or None. pymysql returns a zero date as text, which is no date."""
+	"""Returns the first date in the columns, or None. A zero date is read as None, and is no date."""
 	return next((row[column] for column in columns if isinstance(row[column], datetime)), None)
 
 

@@ -90,8 +90,13 @@ def read_committed() -> Iterator[None]:
 def transaction() -> Iterator[None]:
 	"""Commits the block's writes together.
 
-	After any error, also a failed commit, none of the writes stays.
+	After any error, also a failed commit, none of the writes stays. Raises RuntimeError in a hook of another document's
+	event on Frappe 16, which takes no commit there: what was acknowledged would be lost if the document is not saved.
 	"""
+	if getattr(frappe.db, "_disable_transaction_control", 0):
+		raise RuntimeError(
+			"Frappe ignores commits in doc_events. Call Memora in frappe.db.after_commit or in a job."
+		)
 	try:
 		yield
 		frappe.db.commit()  # an answer is acknowledged only when committed
@@ -175,8 +180,9 @@ def connect() -> None:
 
 def let_go() -> None:
 	"""Takes a lost connection away from Frappe, which goes on as if it had never had any."""
-	with suppress(*failures.ERRORS):
-		frappe.db.close()
+	if lost := frappe.local.db:
+		with suppress(*failures.ERRORS):
+			lost.close()
 	frappe.local.db = None
 
 
