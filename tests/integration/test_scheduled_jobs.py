@@ -31,7 +31,7 @@ def test_an_entry_is_scheduled_and_runs(method, when):
 	job.execute()
 	job.reload()
 	assert job.last_execution
-	assert state.rows("Error Log") == []
+	assert failures() == []  # a slow machine is told of in another one
 	logs = state.rows("Scheduled Job Log", scheduled_job_type=job.name)
 	assert [(log.status, log.details) for log in logs] == [("Complete", None)] * frappe_versions.keeps_log(
 		job
@@ -46,9 +46,14 @@ def test_one_that_runs_every_few_minutes_leaves_an_error_log_where_it_fails(meth
 	monkeypatch.setattr(frappe.db, "sql", _broken_for_memora(frappe.db.sql))
 	job.execute()
 	monkeypatch.undo()
-	(log,) = state.rows("Error Log")
-	assert log.method == "ZeroDivisionError in a scheduled job of Memora"
+	(log,) = failures()
+	assert log.method.startswith("ZeroDivisionError")
 	assert method.rpartition(".")[2] in log.error
+
+
+def failures() -> list[frappe._dict]:
+	"""The Error Logs of scheduled jobs that failed."""
+	return [log for log in state.rows("Error Log") if log.method.endswith("in a scheduled job of Memora")]
 
 
 def _broken_for_memora(sql: Callable[..., Any]) -> Callable[..., Any]:
