@@ -284,12 +284,17 @@ def _errors(endpoint: Endpoint, method: str) -> list[Refusal]:
 	return list(dict.fromkeys([*named, exceptions.DatabaseUnavailable, *FRAPPE_ERRORS, *with_body]))
 
 
+def _phrase(status: int) -> str:
+	"""Returns a status in words, the same on each Python: 3.13 has a new name for 413."""
+	return "Content Too Large" if status == 413 else HTTPStatus(status).phrase
+
+
 def _refusal(errors: list[Refusal], found: dict[str, Schema]) -> Schema:
 	names = [error.__name__ for error in errors]
 	found |= {error.__name__: _error(error) for error in errors}
 	references = [{"$ref": schemas.PREFIX + name} for name in names]
 	response: Schema = {
-		"description": f"{HTTPStatus(errors[0].http_status_code).phrase}: {', '.join(names)}.",
+		"description": f"{_phrase(errors[0].http_status_code)}: {', '.join(names)}.",
 		"content": {
 			"application/json": {"schema": references[0] if len(names) == 1 else {"anyOf": references}}
 		},
