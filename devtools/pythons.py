@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 from devtools import shell
@@ -55,9 +54,11 @@ def choose(frappe: int) -> Python:
 def preferred_frappe() -> int:
 	"""Returns the first major version of Frappe for which there is a Python; the first of all if there is none."""
 	named = os.environ.get("MEMORA_PYTHON")
-	python = _ask(named) if named else _first(tuple(chain(*SUITABLE.values())))
-	suited = (frappe for frappe, minors in SUITABLE.items() if python and python.minor in minors)
-	return next(suited, next(iter(SUITABLE)))
+	for frappe, wanted in SUITABLE.items():
+		python = _ask(named) if named else _first(wanted)
+		if python and python.minor in wanted:
+			return frappe
+	return next(iter(SUITABLE))
 
 
 def _first(wanted: tuple[str, ...]) -> Python | None:
