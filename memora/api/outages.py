@@ -42,7 +42,7 @@ def needs_database() -> Iterator[None]:
 			raise
 		frappe.logger("memora").error(f"MariaDB: {error}")
 		_say_unavailable(error)
-	except Exception as error:
+	except Exception as error:  # an error with a name of Memora's may come of a lost connection, too
 		_let_go_if_lost(error)
 		raise
 

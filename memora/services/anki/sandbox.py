@@ -71,7 +71,7 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> tuple[bool, Cost]
 	timer.start()
 	try:
 		_pid, status, usage = os.wait4(process.pid, 0)
-	except BaseException:
+	except BaseException:  # a job's time limit, too: the reader does not outlive whoever waits for it
 		process.kill()
 		process.wait()
 		raise
