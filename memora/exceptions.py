@@ -179,7 +179,7 @@ class JournalUnavailable(DatabaseUnavailable):
 
 
 class RateLimitExceeded(TryLater):
-	"""Safe Mode admits no more readers at the moment, or this reader comes back too soon."""
+	"""The learner sends too much: more requests at once than two, or more readings than Safe Mode admits."""
 
 	http_status_code = 429
 

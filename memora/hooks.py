@@ -12,7 +12,7 @@ after_migrate = "memora.install.after_migrate"
 
 before_request = [
 	"memora.api.utils.start_clock",
-	"memora.api.bodies.limit_bodies",
+	"memora.api.gate.set_up",
 	"memora.api.outages.reach_database",
 ]
 after_request = [
@@ -21,6 +21,7 @@ after_request = [
 	"memora.api.utils.tell_of_incident",
 	"memora.api.utils.observe_latency",
 	"memora.review_page.set_headers",
+	"memora.api.turns.end_turn",
 ]
 
 before_job = ["memora.services.store.limits.limit_job"]

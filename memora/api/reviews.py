@@ -95,7 +95,7 @@ def submit_review_session(
 	reply is the first result, with the status `already_processed`. After an error nothing is stored.
 
 	Errors: InvalidResponses, InvalidSubmissionId 400, NoActiveSeason, SeasonStateError, SubmissionConflict 409,
-	JournalUnavailable 503.
+	RateLimitExceeded 429, JournalUnavailable 503.
 	"""
 	answers, submission = parse_responses(responses), parse_submission_id(submission_id)
 	return submissions.submit(current_learner(), answers, submission)
@@ -108,7 +108,7 @@ def get_persistence_status(job_id: Name = None) -> PersistenceStatus:
 
 	For the learner herself and for managers.
 
-	Errors: InvalidFilter 400, PermissionError 403, UnknownSubmission 404.
+	Errors: InvalidFilter 400, PermissionError 403, UnknownSubmission 404, RateLimitExceeded 429.
 	"""
 	learner, job_id = current_learner(), parse_name("job_id", job_id)
 	if not row_names.is_of_learner(queueing.key_of(job_id), learner) and not is_manager():

@@ -30,7 +30,7 @@ def get_lesson_session(
 	Returns no more questions than are left of `new_per_day` (Memora Settings) on this learning day. `preview` shows what a
 	first answer would lead to.
 
-	Errors: InvalidLimit, InvalidFilter 400.
+	Errors: InvalidLimit, InvalidFilter 400, RateLimitExceeded 429.
 	"""
 	filters = parse_filter("topic", topic), parse_filter("subject", subject)
 	return lessons.read_lesson(
@@ -49,6 +49,6 @@ def submit_lesson_session(
 	journalled as Learn, each later answer as Review.
 
 	Errors: InvalidResponses, InvalidSubmissionId 400, NoActiveSeason, SeasonStateError, SubmissionConflict 409,
-	JournalUnavailable 503.
+	RateLimitExceeded 429, JournalUnavailable 503.
 	"""
 	return submit_review_session(responses, submission_id)

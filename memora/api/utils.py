@@ -11,6 +11,7 @@ from frappe.utils.response import report_error
 from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Request, Response
 
+from memora.api import turns
 from memora.api.outages import OWN_PATH, gets_json, needs_database
 from memora.exceptions import InvalidBody, RateLimitExceeded, quoting
 from memora.services.alerts import MANAGER_ROLES
@@ -35,6 +36,7 @@ def current_learner() -> str:
 	if frappe.session.user == "Guest":
 		frappe.throw(_("Log in to learn."), frappe.PermissionError)
 	_require_learner_meant(frappe.session.user)
+	turns.require(frappe.session.user)
 	return frappe.session.user
 
 

@@ -1,0 +1,42 @@
+"""What is refused before Frappe begins to work for a request.
+
+Frappe reads a body and looks up the session before it asks any hook. By then a few large bodies of JSON have held up all
+threads of a web process for seconds, and a client that sends without a pause has cost most of what it can cost. So the
+first request of a process puts the gate before Frappe's reader of bodies.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+
+import frappe
+from werkzeug.wrappers import Request
+
+from memora.api import bodies, turns
+
+MARK = "stands_behind_memoras_gate"
+
+
+def set_up() -> None:
+	"""Frappe's hook before_request: sets the gate up, and sends the first request of a process through it."""
+	from frappe import app  # slow to import, and imported wherever there is a request
+
+	reader = app.make_form_dict
+	if not hasattr(reader, MARK):
+		app.make_form_dict = _behind_gate(reader)
+	pass_through(frappe.local.request)
+
+
+def pass_through(request: Request) -> None:
+	"""Raises TooManyRequests or BodyTooLarge for a request that is to cost nothing more."""
+	turns.admit(request)
+	bodies.refuse_large_body(request)
+
+
+def _behind_gate(reader: Callable[[Request], None]) -> Callable[[Request], None]:
+	@wraps(reader)
+	def read(request: Request) -> None:
+		pass_through(request)
+		reader(request)
+
+	setattr(read, MARK, True)
+	return read
