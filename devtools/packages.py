@@ -25,6 +25,7 @@ PROGRAMS = {
 	"redis-server": "redis-server",
 	"prometheus": "prometheus",  # for the tests, with promtool
 	"curl": "curl",  # for the tests
+	"nginx": "nginx",  # for the tests
 }
 COMPILER = {
 	"gcc": "gcc",
