@@ -17,9 +17,14 @@ def quoting(text: str, *values: object) -> str:
 
 
 class MemoraError(frappe.ValidationError):
-	"""Base of Memora's errors. On its own it means malformed input."""
+	"""Base of Memora's errors. On its own it means malformed input. A client that is told its name needs no stack trace."""
 
 	http_status_code = 400
+
+	def __init__(self, *args: object) -> None:
+		super().__init__(*args)
+		if getattr(frappe.local, "flags", None) is not None:
+			frappe.local.flags.disable_traceback = True
 
 
 class TryLater(MemoraError):

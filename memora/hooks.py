@@ -12,7 +12,9 @@ after_migrate = "memora.install.after_migrate"
 
 before_request = [
 	"memora.api.utils.start_clock",
+	"memora.api.utils.keep_code_private",
 	"memora.api.gate.set_up",
+	"memora.api.bodies.drop_name_of_frappe",
 	"memora.api.outages.reach_database",
 ]
 after_request = [
@@ -21,6 +23,7 @@ after_request = [
 	"memora.api.utils.tell_of_incident",
 	"memora.api.utils.observe_latency",
 	"memora.review_page.set_headers",
+	"memora.api.headers.set_headers",
 	"memora.api.turns.end_turn",
 ]
 

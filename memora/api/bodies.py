@@ -4,17 +4,25 @@ import frappe
 from frappe import _
 from werkzeug.wrappers import Request
 
-from memora.api.outages import OWN_PATH
+from memora.api.outages import is_own
 from memora.exceptions import BodyTooLarge, quoting
 
 MAX_BODY_BYTES = 64 * 1024  # 50 answers take some 10 kB
 # A client that is still sending while the connection is closed may lose the reply. So a little is read before the refusal.
 READ_TO_THE_END_BYTES = 1024 * 1024
+# The name of frappe.call's own first argument. Frappe calls an endpoint with all that a client has sent, by name, and fails.
+NAME_OF_FRAPPE = "fn"
+
+
+def drop_name_of_frappe() -> None:
+	"""Frappe's hook before_request: an argument that no endpoint has is overlooked, whatever its name."""
+	if is_own(frappe.local.request):
+		frappe.local.form_dict.pop(NAME_OF_FRAPPE, None)
 
 
 def refuse_large_body(request: Request) -> None:
 	"""Raises BodyTooLarge if a request to an endpoint of Memora has a body of more than 64 kB, or of unknown size."""
-	if not OWN_PATH.match(request.path):
+	if not is_own(request):
 		return
 	size = request.content_length
 	if size is None and "chunked" not in request.headers.get("Transfer-Encoding", ""):

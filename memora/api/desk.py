@@ -10,7 +10,7 @@ from frappe import _
 
 from memora.api import srs
 from memora.api.outages import needs_database
-from memora.api.parsing import parse_filter, parse_name
+from memora.api.parsing import Filter, Name, parse_filter, parse_name
 from memora.api.utils import require_manager
 from memora.exceptions import NotConfirmed, quoting
 from memora.services.figures import memory_view
@@ -21,7 +21,7 @@ from memora.services.store import seasons
 
 @frappe.whitelist(methods=["GET", "POST"])
 @needs_database()
-def get_season_state(season: str | None = None) -> dict[str, Any]:
+def get_season_state(season: Name = None) -> dict[str, Any]:
 	"""Returns where a season stands, and what may be done with it; see season_state.get_season_state.
 
 	Errors: InvalidFilter 400, UnknownSeason 404.
@@ -32,7 +32,7 @@ def get_season_state(season: str | None = None) -> dict[str, Any]:
 
 @frappe.whitelist(methods=["POST"])
 @needs_database()
-def archive_season(season: str | None = None, typed_name: str | None = None) -> StartedJob:
+def archive_season(season: Name = None, typed_name: Filter = None) -> StartedJob:
 	"""Starts a job that archives a season. `typed_name` confirms: it must be the season's name.
 
 	Errors: InvalidFilter, NotConfirmed 400, UnknownSeason 404, SeasonStateError 409, QueueUnavailable 503.
@@ -44,7 +44,7 @@ def archive_season(season: str | None = None, typed_name: str | None = None) -> 
 
 @frappe.whitelist(methods=["POST"])
 @needs_database()
-def delete_eligible_records(season: str | None = None, typed_name: str | None = None) -> StartedJob:
+def delete_eligible_records(season: Name = None, typed_name: Filter = None) -> StartedJob:
 	"""Starts a job that deletes a season's flagged records. `typed_name` confirms: it must be the season's name.
 
 	Errors: InvalidFilter, NotConfirmed 400, UnknownSeason 404, QueueUnavailable 503.
@@ -55,7 +55,7 @@ def delete_eligible_records(season: str | None = None, typed_name: str | None = 
 
 @frappe.whitelist(methods=["GET", "POST"])
 @needs_database()
-def get_memory(doctype: str | None = None, name: str | None = None) -> dict[str, Any]:
+def get_memory(doctype: Name = None, name: Name = None) -> dict[str, Any]:
 	"""Returns the forgetting curve and the answers of a record in tracker or archive; see memory_view.get_memory_view.
 
 	Errors: InvalidFilter 400, UnknownMemory 404.

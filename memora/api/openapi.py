@@ -86,8 +86,6 @@ ERROR = {
 	"description": "`_server_messages` is a JSON list of JSON objects. Their `message` is for people to read.",
 	"properties": {
 		"exc_type": {"type": "string"},
-		"exception": {"type": "string"},
-		"exc": {"type": "string"},
 		"_server_messages": {"type": "string", "contentMediaType": "application/json"},
 	},
 	"required": ["exc_type"],

@@ -12,6 +12,7 @@ from typing import NoReturn
 import frappe
 from frappe import _
 from werkzeug.exceptions import ServiceUnavailable
+from werkzeug.wrappers import Request
 
 from memora.exceptions import DatabaseUnavailable
 from memora.services.store import database, failures
@@ -19,12 +20,18 @@ from memora.services.store import database, failures
 OWN_PATH = re.compile(r"/api(/v\d+)?/method/memora\.")
 
 
+def is_own(request: Request) -> bool:
+	"""Says whether a request is to an endpoint of Memora, by its address or by Frappe's old argument `cmd`."""
+	command = (getattr(frappe.local, "form_dict", None) or {}).get("cmd")
+	return bool(OWN_PATH.match(request.path)) or str(command or "").startswith("memora.")
+
+
 def reach_database() -> None:
 	"""Frappe's hook before_request: refuses requests to Memora's endpoints if MariaDB can't be reached.
 
 	A token is looked up in MariaDB after this hook, and that error would be Frappe's.
 	"""
-	if OWN_PATH.match(frappe.local.request.path):
+	if is_own(frappe.local.request):
 		with needs_database():
 			database.connect()
 

@@ -16,6 +16,7 @@ import frappe
 from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Request, Response
 
+from memora.api.headers import HEADERS
 from memora.api.outages import gets_json
 from memora.exceptions import RateLimitExceeded
 from memora.services.store import database, row_names
@@ -118,7 +119,7 @@ def _require(key: str) -> None:
 
 def _refusal() -> Response:
 	"""Returns what would become of RateLimitExceeded. Frappe's way there and a translation would cost more than an answer."""
-	text, headers = "Please wait a second.", {"Retry-After": str(WAIT_SECONDS)}
+	text, headers = "Please wait a second.", {"Retry-After": str(WAIT_SECONDS), **HEADERS}
 	if not gets_json():
 		page = TooManyRequests(text).get_body()
 		return Response(page, 429, headers, content_type="text/html; charset=utf-8")

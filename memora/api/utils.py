@@ -12,7 +12,7 @@ from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Request, Response
 
 from memora.api import turns
-from memora.api.outages import OWN_PATH, gets_json, needs_database
+from memora.api.outages import OWN_PATH, gets_json, is_own, needs_database
 from memora.exceptions import InvalidBody, RateLimitExceeded, quoting
 from memora.services.alerts import MANAGER_ROLES
 from memora.services.cache import incidents
@@ -90,6 +90,12 @@ def refusals_in_html() -> Iterator[None]:
 def start_clock() -> None:
 	"""Frappe's hook before_request: notes when the request began."""
 	frappe.flags.memora_began = time.perf_counter()
+
+
+def keep_code_private() -> None:
+	"""Frappe's hook before_request: no refusal by one of Memora's endpoints shows a stack trace."""
+	if is_own(frappe.local.request):
+		frappe.flags.disable_traceback = True
 
 
 def name_unreadable_body(response: Response | None, request: Request) -> None:

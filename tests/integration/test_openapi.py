@@ -119,7 +119,7 @@ def test_a_call(name, manager):
 	for argument in signature(ENDPOINTS[path]).parameters:
 		refused = manager.post(path, **{**good, argument: {"x": 1}})
 		assert refused.status_code == 400, refused.text
-		assert argument in refused.json()["exception"]
+		assert argument in refused.json()["_server_messages"]
 
 
 @pytest.mark.parametrize("path", ENDPOINTS)

@@ -4,7 +4,7 @@ from frappe.model.document import Document
 
 from memora.exceptions import InvalidSeason, PartitionError, SeasonStateError, quoting
 from memora.services.figures import due_forecast
-from memora.services.store import figure_tables, partitions, swap, tables
+from memora.services.store import figure_tables, partitions, seasons, swap, tables
 from memora.services.store.seasons import canonical_name
 
 # Only services write these fields
@@ -60,11 +60,11 @@ class GameSubscriptionSeason(Document):
 		# db_set would take the new row for the state before, and the timeline would tell of changes that nobody made
 		frappe.db.set_value(self.doctype, self.name, "partition_created", 1, update_modified=False)
 
-	@frappe.whitelist()
+	@frappe.whitelist(methods=["POST"])
 	def create_partitions(self) -> None:
-		"""Makes the season's missing partitions, for a button of the form. Raises PartitionError."""
+		"""Makes the season's missing partitions, for a button of the form. Raises UnknownSeason, PartitionError."""
 		self.check_permission("write")
-		partitions.heal_season(self.name)
+		partitions.heal_season(seasons.get_season(self.name).name)  # a caller may have made this document up
 
 	def on_trash(self) -> None:
 		for doctype in tables.ANY_ROW_SQL:
