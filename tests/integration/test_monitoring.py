@@ -185,7 +185,9 @@ class Prometheus:
 		"""Returns docs/monitoring/prometheus.yml with another target, token and pace."""
 		config = yaml.safe_load((MONITORING / "prometheus.yml").read_text())
 		(job,) = config["scrape_configs"]
-		job["authorization"]["credentials"] = token.removeprefix("token ")
+		credentials = tmp_path / "memora.credentials"
+		credentials.write_text(token.removeprefix("token ") + "\n")
+		job["authorization"]["credentials_file"] = str(credentials)
 		job["static_configs"] = [{"targets": [target.removeprefix("http://")]}]
 		job["scrape_interval"] = "500ms"
 		config["global"] = {"evaluation_interval": "500ms"}

@@ -6,7 +6,7 @@ import frappe
 import pytest
 
 from devtools.paths import PROJECT
-from memora.services.cache import connections, incidents
+from memora.services.cache import causes, incidents
 from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import state
 from tests.integration.factories import make_learner, make_records, set_limits
@@ -17,7 +17,7 @@ from tests.integration.site_config import site_config
 from tests.integration.submitting import answers, read, submit
 
 SLOW_REPLY_SECONDS = 0.2
-CAUSES = {*connections.CAUSES.values(), connections.TIMED_OUT}
+CAUSES = {*causes.CAUSES.values(), causes.TIMED_OUT}
 
 
 @pytest.fixture

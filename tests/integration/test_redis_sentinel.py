@@ -6,7 +6,8 @@ import frappe
 import pytest
 
 from devtools import ports
-from memora.services.operations import doctor
+from memora.services.cache import connections
+from memora.services.operations import closed_doors, doctor
 from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import state
 from tests.integration.factories import make_records, set_limits
@@ -115,3 +116,24 @@ def test_a_server_that_is_no_cluster():
 	assert not SRSRedisManager().is_available()
 	(incident,) = state.rows("Safe Mode Incident")
 	assert incident.reason.startswith("it is no cluster, and srs_redis_cluster is set: ")
+
+
+def test_sentinels_that_ask_for_no_password(sentinels, monkeypatch):
+	"""Were they on other machines; theirs is one that lets in whoever comes."""
+	monkeypatch.setattr(closed_doors, "is_local", lambda host: False)
+	frappe.local.conf.srs_redis_sentinel = sentinels.config
+	found = [f for f in doctor.examine() if f.check == "redis_closed"]
+	assert len([f for f in found if "srs_redis_sentinel" in f.problem]) == len(sentinels.hosts)
+	assert [f for f in found if "srs_redis_cache" in f.problem] == []
+	assert PASSWORD not in str(found)
+
+
+def test_tls_reaches_sentinels_and_master():
+	options = {"hosts": ["h:1"], "service": SERVICE, "tls": 1, "tls_ca_file": "/ca.crt", "password": PASSWORD}
+	place = connections.place({"srs_redis_sentinel": options})
+	pool = connections.connect(place).connection_pool
+	assert pool.connection_class.__name__ == "SentinelManagedSSLConnection"
+	(sentinel,) = pool.sentinel_manager.sentinels
+	for arguments in (pool.connection_kwargs, sentinel.connection_pool.connection_kwargs):
+		assert arguments["ssl_ca_certs"] == "/ca.crt"
+	assert connections.sentinel_urls(place) == ["rediss://h:1/0?ssl_ca_certs=%2Fca.crt"]

@@ -15,6 +15,7 @@ from devtools.paths import PROJECT
 from memora import commands, exceptions
 from memora.api import openapi
 from memora.memora.doctype.memora_settings.memora_settings import RANGES
+from memora.services.operations import doctor
 from screenshots import PICTURES, camera, pictures
 
 DOCS, README = PROJECT / "docs", PROJECT / "README.md"
@@ -169,6 +170,16 @@ def test_each_key_of_the_sites_configuration_is_documented():
 	sources = [path.read_text() for path in (PROJECT / "memora").rglob("*.py")]
 	for key in {key for text in sources for key in re.findall(r"\"(srs_redis_\w+)\"", text)} - MODULES:
 		row_of(key)
+
+
+@pytest.mark.parametrize("check", doctor.CHECKS)
+def test_each_check_of_the_doctor_is_documented(check):
+	row_of(check)
+
+
+def test_no_example_has_a_key_or_password_where_others_read_it():
+	for file in (*DOCUMENTS, *(DOCS / "monitoring").iterdir()):
+		assert not re.search(r"\bcredentials: |redis-cli -a |curl .*-u \w+:", file.read_text()), file
 
 
 MODULES = {"srs_redis_manager"}  # a name of that kind which is no key

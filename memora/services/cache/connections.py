@@ -2,7 +2,7 @@
 
 	srs_redis_cache      URL of the server, or of one node of a cluster
 	srs_redis_sentinel   {"hosts": ["host:port", …], "service": name}. Optional: `username`, `password`
-	                     and `db` of the master, `sentinel_password` of the Sentinels
+	                     and `db` of the master, `sentinel_password` of the Sentinels, `tls` of both, `tls_ca_file`
 	srs_redis_cluster    1, or ["host:port", …]: further nodes that can be asked for the slots
 
 On a cluster, an action that has waited in vain for one node waits for no other node.
@@ -15,17 +15,18 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import product
 from typing import Any, NamedTuple, cast
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import redis
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode
 from redis.connection import parse_url
-from redis.exceptions import MovedError, RedisClusterException, RedisError
+from redis.exceptions import RedisClusterException, RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from memora.services.cache.breaker import describe_failure
+from memora.services.cache import addresses
+from memora.services.cache.addresses import InvalidConfiguration
 
 CONNECT_TIMEOUT_SECONDS = 0.25
 READ_TIMEOUT_SECONDS = 0.5
@@ -34,39 +35,22 @@ PROBE_KEYS = 1000  # tried, to find a key for each primary of a cluster
 DEFAULT_REDIS_URL = "redis://localhost:13000"
 
 URL, SENTINEL, CLUSTER = "srs_redis_cache", "srs_redis_sentinel", "srs_redis_cluster"
-SENTINEL_OPTIONS = {"hosts", "service", "username", "password", "db", "sentinel_password"}
-
-
-class InvalidConfiguration(Exception):
-	"""A setting that names no Redis. The message says which setting, and what would be right."""
+SENTINEL_OPTIONS = {
+	"hosts",
+	"service",
+	"username",
+	"password",
+	"db",
+	"sentinel_password",
+	"tls",
+	"tls_ca_file",
+}
 
 
 FAILURES = (RedisError, RedisClusterException, OSError, InvalidConfiguration)
 # A cluster's client renews its map of the slots in one thread while other threads read the map. A thread that
 # meets a half-made map raises these errors, too.
 CLUSTER_FAILURES = (*FAILURES, RuntimeError, LookupError, AttributeError)
-
-TIMED_OUT = "it does not answer in time"
-MISCONFIGURED = "its configuration is wrong"
-# Parts of what Redis says, each with the cause it stands for.
-CAUSES = {
-	"maxmemory": "its memory is full",
-	"read only replica": "it is a replica, which takes no writes",
-	"previous master": "it is a replica, which takes no writes",
-	"loading the dataset": "it is reading its data from disk",
-	"Authentication required": "it wants a password that srs_redis_cache lacks",
-	"WRONGPASS": "it does not know the user or password in srs_redis_cache",
-	"invalid username-password": "it does not know the user or password in srs_redis_cache",
-	"MOVED ": "it is a node of a cluster, and srs_redis_cluster is not set",
-	"Cluster mode is not enabled": "it is no cluster, and srs_redis_cluster is set",
-	"can only be 0 in cluster mode": MISCONFIGURED,  # the URL ends with the number of a database
-	"CLUSTERDOWN": "its cluster is down",
-	"The cluster is down": "its cluster is down",
-	"Hash slot not served": "its cluster is down",
-	"No master found": "no Sentinel knows a master that is up",
-	"MISCONF": "it can't write to its disk",
-	"refused": "no server listens at this address",
-}
 
 
 class Place(NamedTuple):
@@ -75,6 +59,10 @@ class Place(NamedTuple):
 	url: str
 	sentinel: str = "null"  # JSON
 	cluster: str = "null"  # JSON
+
+	def __repr__(self) -> str:
+		"""Without passwords: Error Log shows the variables of a traceback."""
+		return f"Place({addresses.shown(self.url)})"
 
 	@property
 	def is_cluster(self) -> bool:
@@ -87,20 +75,7 @@ def place(conf: dict[str, Any]) -> Place:
 	return Place(url, *(json.dumps(conf.get(name), sort_keys=True) for name in (SENTINEL, CLUSTER)))
 
 
-def cause(error: BaseException) -> str:
-	"""Returns what an operator reads: the cause, if known, and the words of Redis or of the system."""
-	# leave the command out: it names a learner
-	_command, _separator, said = describe_failure(error).rpartition("caused error: ")
-	if isinstance(error, MovedError) and not said.startswith("MOVED "):
-		said = f"MOVED {said}"  # which redis-py 7 leaves out
-	if isinstance(error, InvalidConfiguration):
-		return f"{MISCONFIGURED}: {said}"
-	if isinstance(error, redis.exceptions.TimeoutError | TimeoutError):
-		return f"{TIMED_OUT}: {said}"
-	known = next((cause for part, cause in CAUSES.items() if part in said), "")
-	return f"{known}: {said}" if known else said
-
-
+@addresses.without_variables
 def connect(where: Place, known_nodes: Sequence[tuple[str, int]] = ()) -> redis.Redis:
 	"""Returns a client for a place. Raises InvalidConfiguration.
 
@@ -128,6 +103,7 @@ def _master(where: Place) -> redis.Redis:
 		socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
 		socket_timeout=READ_TIMEOUT_SECONDS,
 		**{name: options[name] for name in ("username", "password", "db") if options.get(name)},
+		**_tls(options),
 	)
 
 
@@ -137,15 +113,23 @@ def _sentinel(options: dict[str, Any]) -> Sentinel:
 		"socket_timeout": SENTINEL_TIMEOUT_SECONDS,
 		"password": options.get("sentinel_password"),
 		"retry": _no_retry(),
+		**_tls(options),
 	}
 	return Sentinel(_addresses(SENTINEL, options["hosts"]), sentinel_kwargs=patience)
 
 
+def _tls(options: dict[str, Any]) -> dict[str, Any]:
+	if not options.get("tls"):
+		return {}
+	return {"ssl": True, **({"ssl_ca_certs": options["tls_ca_file"]} if options.get("tls_ca_file") else {})}
+
+
+@addresses.without_variables
 def sentinel_options(where: Place) -> dict[str, Any]:
 	"""Returns the setting srs_redis_sentinel, checked. Raises InvalidConfiguration."""
 	options = json.loads(where.sentinel)
 	if not isinstance(options, dict):
-		raise InvalidConfiguration(f'{SENTINEL} must be {{"hosts": […], "service": …}}, not {options!r}')
+		raise InvalidConfiguration(f'{SENTINEL} must be {{"hosts": […], "service": …}}')
 	if unknown := sorted(options.keys() - SENTINEL_OPTIONS):
 		raise InvalidConfiguration(
 			f"{SENTINEL} has {unknown[0]!r}; there is {', '.join(sorted(SENTINEL_OPTIONS))}"
@@ -159,14 +143,15 @@ def sentinel_options(where: Place) -> dict[str, Any]:
 
 def _addresses(name: str, hosts: Any) -> list[tuple[str, int]]:
 	if not isinstance(hosts, list) or not hosts:
-		raise InvalidConfiguration(f'{name} must name its hosts as ["host:port", …], not {hosts!r}')
+		raise InvalidConfiguration(f'{name} must name its hosts as ["host:port", …]')
 	return [_address(name, host) for host in hosts]
 
 
 def _address(name: str, host: Any) -> tuple[str, int]:
 	machine, _colon, port = str(host).rpartition(":")
-	if not machine or not port.isdecimal() or not 0 < int(port) < 65536:
-		raise InvalidConfiguration(f"{name} has the host {host!r}, which is not host:port")
+	if not machine or "@" in machine or not port.isdecimal() or not 0 < int(port) < 65536:
+		which = "a host with a login" if "@" in str(host) else f"the host {host!r}"
+		raise InvalidConfiguration(f"{name} has {which}, which is not host:port")
 	return machine.strip("[]"), int(port)
 
 
@@ -274,7 +259,7 @@ def _hurried(connection_class: type) -> type:
 def _impatient(url: str) -> str:
 	"""Returns the URL with the timeouts above, or with its own timeouts where those are shorter."""
 	limits = {"socket_connect_timeout": CONNECT_TIMEOUT_SECONDS, "socket_timeout": READ_TIMEOUT_SECONDS}
-	parts = urlsplit(url)
+	parts = urlsplit(addresses.readable(url, URL))
 	options: dict[str, Any] = dict(parse_qsl(parts.query))
 	for name, limit in limits.items():
 		options[name] = min(limit, float(options.get(name, limit)))
@@ -285,6 +270,7 @@ def _no_retry() -> Retry:
 	return Retry(NoBackoff(), 0)  # newer versions of redis-py would try three times
 
 
+@addresses.without_variables
 def server_urls(where: Place) -> list[str]:
 	"""Returns the URL of each server that has schedules or may have them next: nodes and replicas.
 
@@ -292,7 +278,7 @@ def server_urls(where: Place) -> list[str]:
 	InvalidConfiguration.
 	"""
 	if not where.is_cluster and not json.loads(where.sentinel):
-		return [where.url]
+		return [addresses.readable(where.url, URL)]
 	begin_action()
 	try:
 		return list(_discovered(where))
@@ -305,42 +291,28 @@ def server_urls(where: Place) -> list[str]:
 def _discovered(where: Place) -> Iterator[str]:
 	if where.is_cluster:
 		for host, port in sorted(nodes_of(connect(where))):
-			yield _url_at(where.url, host, port)
+			yield addresses.at(where.url, host, port)
 		return
 	options = sentinel_options(where)
 	sentinel, service = _sentinel(options), options["service"]
 	for host, port in [sentinel.discover_master(service), *sentinel.discover_slaves(service)]:
-		yield _sentinel_url(options, host, port)
+		yield addresses.of_master(options, host, port)
 
 
-def _url_at(url: str, host: str, port: int) -> str:
-	parts = urlsplit(url)
-	login, at, _place = parts.netloc.rpartition("@")
-	return urlunsplit(parts._replace(netloc=f"{login}{at}{host}:{port}"))
-
-
-def _sentinel_url(options: dict[str, Any], host: str, port: int) -> str:
-	login = _login(options.get("username"), options.get("password"))
-	return f"redis://{login}{host}:{port}/{options.get('db', 0)}"
-
-
+@addresses.without_variables
 def sentinel_urls(where: Place) -> list[str]:
 	"""Returns the URLs of the Sentinels; none for a site without Sentinels. Raises InvalidConfiguration."""
 	if not json.loads(where.sentinel):
 		return []
 	options = sentinel_options(where)
-	login = _login(None, options.get("sentinel_password"))
-	return [f"redis://{login}{host}:{port}/0" for host, port in _addresses(SENTINEL, options["hosts"])]
+	return [addresses.of_sentinel(options, *address) for address in _addresses(SENTINEL, options["hosts"])]
 
 
-def _login(user: str | None, password: str | None) -> str:
-	return f"{quote(user or '', safe='')}:{quote(password, safe='')}@" if password else ""
-
-
+@addresses.without_variables
 def identities(where: Place) -> set[tuple[Any, ...]]:
 	"""Returns what identifies a place. Two places that have an identity in common are one place."""
 	if not json.loads(where.sentinel):
-		parts = parse_url(where.url)
+		parts = parse_url(addresses.readable(where.url, URL))
 		return {(parts.get("host"), parts.get("port"), parts.get("path"), parts.get("db", 0))}
 	options = sentinel_options(where)
 	hosts = _addresses(SENTINEL, options["hosts"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import redis
 
-from memora.services.cache import connections, incidents
+from memora.services.cache import causes, connections, incidents
 from memora.services.cache.breaker import CircuitBreaker, NotAsked, Unavailable
 from memora.services.cache.connections import Place
 
@@ -26,7 +26,7 @@ class Server:
 	def __init__(self, place: Place) -> None:
 		self.place = place
 		failures = connections.CLUSTER_FAILURES if place.is_cluster else connections.FAILURES
-		self.breaker = CircuitBreaker(failures, describe=connections.cause)
+		self.breaker = CircuitBreaker(failures, describe=causes.cause)
 		self.has_missed_writes: bool | None = None
 		self._epoch = (0.0, "")
 		self._nodes: list[tuple[str, int]] = []  # of a cluster, as its last client knew them

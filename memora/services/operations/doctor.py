@@ -9,26 +9,25 @@ from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
 import frappe
-import redis
 from frappe import _
 from frappe.utils import background_jobs, get_sites, scheduler
 from redis.exceptions import RedisError
 
 from memora.services import site_time
 from memora.services.cache import connections
+from memora.services.cache.addresses import shown
 from memora.services.cache.connections import SENTINEL, Place
 from memora.services.folding.queueing import QUEUE
+from memora.services.operations import closed_doors, redis_servers
+from memora.services.operations.redis_servers import WHERE_CACHE, WHERE_QUEUE, WHERE_SRS
 from memora.services.store import database, digits, failures, layout, outbox, partitions, tables, tracker
 
 OLDEST_MARIADB = (10, 6)
 CLOCK_SECONDS = 2  # by which the clocks of two machines may differ
 JOB_SECONDS = 300
+ACCEPTED = "memora_doctor_accepts"
 FOLD_SECONDS = 300  # if answers wait longer, nobody folds
-PING_SECONDS = 2
-
 TIMEOUTS = "socket_timeout=0.5&socket_connect_timeout=0.5"
-
-WHERE_SRS, WHERE_QUEUE, WHERE_CACHE = connections.URL, "redis_queue", "redis_cache"
 
 
 class Finding(NamedTuple):
@@ -40,8 +39,9 @@ class Finding(NamedTuple):
 
 
 def examine() -> list[Finding]:
-	"""Returns all faults, in the order of the checks. Changes nothing."""
-	return [finding for check in CHECKS for finding in _look(check)]
+	"""Returns all faults, in the order of the checks, but for checks that the configuration accepts. Changes nothing."""
+	accepted = frappe.conf.get(ACCEPTED) or ()
+	return [finding for check in CHECKS if check not in accepted for finding in _look(check)]
 
 
 def _look(check: str) -> list[Finding]:
@@ -102,45 +102,47 @@ def _queue_worked() -> Findings:
 
 
 def _redis_reachable() -> Findings:
-	sentinels = [(SENTINEL, url) for url in connections.sentinel_urls(_schedules())]
-	servers = _servers()
+	sentinels = [(SENTINEL, url) for url in connections.sentinel_urls(redis_servers.schedules())]
+	servers = redis_servers.servers()
 	if sentinels and WHERE_SRS not in dict(servers):
 		yield (
 			_("No Sentinel of {0} names a master that is up.").format(SENTINEL),
-			_("Ask a Sentinel: redis-cli -u {0} SENTINEL MASTERS").format(_shown(sentinels[0][1])),
+			_("Ask a Sentinel: redis-cli -u {0} SENTINEL MASTERS").format(shown(sentinels[0][1])),
 		)
 	for where, url in (*servers, *sentinels):
 		try:
-			_connect(url).ping()
+			redis_servers.connect(url).ping()
 		except (RedisError, OSError) as error:
 			yield (
-				_("{0} does not answer at {1}: {2}").format(where, _shown(url), error),
+				_("{0} does not answer at {1}: {2}").format(where, shown(url), error),
 				_("Start that Redis."),
 			)
 
 
 def _redis_evicts() -> Findings:
-	for where, url in _servers():
-		policy = _setting(url, "maxmemory-policy") or "noeviction"
+	for where, url in redis_servers.servers():
+		policy = redis_servers.setting(url, "maxmemory-policy") or "noeviction"
 		if where != WHERE_CACHE and policy != "noeviction":
 			yield (
-				_("{0} evicts keys ({1}): {2}").format(where, policy, _shown(url)),
-				_lasting(url, "maxmemory-policy noeviction"),
+				_("{0} evicts keys ({1}): {2}").format(where, policy, shown(url)),
+				redis_servers.lasting(url, "maxmemory-policy noeviction"),
 			)
 
 
 def _redis_persists() -> Findings:
-	for where, url in _servers():
-		if where != WHERE_CACHE and _setting(url, "appendonly") == "no":
+	for where, url in redis_servers.servers():
+		if where != WHERE_CACHE and redis_servers.setting(url, "appendonly") == "no":
 			yield (
-				_("{0} loses its latest or all data when it restarts: {1}").format(where, _shown(url)),
-				_lasting(url, "appendonly yes"),
+				_("{0} loses its latest or all data when it restarts: {1}").format(where, shown(url)),
+				redis_servers.lasting(url, "appendonly yes"),
 			)
 
 
 def _redis_own_instance() -> Findings:
 	cache = connections.identities(Place(frappe.conf.redis_cache or ""))
-	if {identity[:3] for identity in cache} & {place[:3] for place in connections.identities(_schedules())}:
+	if {identity[:3] for identity in cache} & {
+		place[:3] for place in connections.identities(redis_servers.schedules())
+	}:
 		yield (
 			_("Schedules share a Redis with Frappe's cache. bench build empties that Redis."),
 			_("Start a Redis for schedules alone, and name it: bench set-config -g {0} {1}").format(
@@ -163,9 +165,9 @@ def _socket_timeouts() -> Findings:
 	for where in (WHERE_CACHE, WHERE_QUEUE):
 		url = frappe.conf.get(where) or ""
 		if "socket_timeout" not in parse_qs(urlsplit(url).query):
-			mend = f"bench set-config -g {where} '{_shown(url)}?{TIMEOUTS}'"
+			mend = f"bench set-config -g {where} '{shown(url)}?{TIMEOUTS}'"
 			if where == WHERE_QUEUE:
-				mend += _(", and start workers with FRAPPE_REDIS_QUEUE={0}").format(_shown(url))
+				mend += _(", and start workers with FRAPPE_REDIS_QUEUE={0}").format(shown(url))
 			yield (
 				_("{0} has no socket_timeout. If that Redis hangs, every request hangs with it.").format(
 					where
@@ -250,10 +252,10 @@ def _digits() -> Findings:
 
 def _clocks() -> Findings:
 	off = [("MariaDB", database.get_clock() - time.time())]
-	for url in connections.server_urls(_schedules()):
-		if answer := _ask(url, lambda client: client.time()):
+	for url in connections.server_urls(redis_servers.schedules()):
+		if answer := redis_servers.ask(url, lambda client: client.time()):
 			seconds, microseconds = answer
-			off.append((f"{WHERE_SRS} ({_shown(url)})", seconds + microseconds / 1e6 - time.time()))
+			off.append((f"{WHERE_SRS} ({shown(url)})", seconds + microseconds / 1e6 - time.time()))
 	for name, by in off:
 		if abs(by) > CLOCK_SECONDS:
 			yield (
@@ -281,11 +283,14 @@ CHECKS: dict[str, Callable[[], Findings]] = {
 	"redis_own_instance": _redis_own_instance,
 	"redis_namespace": _redis_namespace,
 	"socket_timeouts": _socket_timeouts,
+	"redis_closed": closed_doors.find_open_redis,
+	"redis_encrypted": closed_doors.find_plain_redis,
 	"queue_configured": _queue_configured,
 	"queue_worked": _queue_worked,
 	"scheduler": _scheduler,
 	"mariadb_version": _mariadb_version,
 	"mariadb_durable": _mariadb_durable,
+	"mariadb_encrypted": closed_doors.find_plain_mariadb,
 	"partitions": _partitions,
 	"digits": _digits,
 	"clocks": _clocks,
@@ -293,54 +298,7 @@ CHECKS: dict[str, Callable[[], Findings]] = {
 }
 
 
-# Asking Redis, without breakers and pools: these tell how Redis was, and the doctor has to know how Redis is now
-
-
-def _schedules() -> Place:
-	return connections.place(frappe.conf)
-
-
-def _servers() -> list[tuple[str, str]]:
-	"""Returns (setting, URL) of each server; for the schedules, of all nodes and of replicas, which may take over."""
-	conf, schedules = frappe.conf, connections.server_urls(_schedules())
-	return [
-		*((WHERE_SRS, url) for url in schedules),
-		(WHERE_QUEUE, conf.redis_queue),
-		(WHERE_CACHE, conf.redis_cache),
-	]
-
-
-def _connect(url: str) -> redis.Redis:
-	options = {"socket_timeout": PING_SECONDS, "socket_connect_timeout": PING_SECONDS}
-	return redis.Redis.from_url(url, decode_responses=True, **options)  # options in the URL override these
-
-
-def _ask(url: str, question: Callable[[redis.Redis], Any]) -> Any:
-	"""Returns a server's answer, or None if the server does not answer: _redis_reachable reports that."""
-	try:
-		return question(_connect(url))
-	except (RedisError, OSError):
-		return None
-
-
-def _setting(url: str, name: str) -> str | None:
-	return (_ask(url, lambda client: client.config_get(name)) or {}).get(name)
-
-
-def _lasting(url: str, setting: str) -> str:
-	"""Returns a command for a setting that lasts until the server restarts, and the line for its redis.conf."""
-	return _("redis-cli -u {0} CONFIG SET {1}, and in its redis.conf: {1}").format(_shown(url), setting)
-
-
 def _place(conf: dict[str, Any]) -> set[tuple[Any, ...]]:
 	"""Returns the places of a site's schedules. No two sites may have a place in common."""
 	places = connections.identities(connections.place(conf))
 	return {(*place, conf.get("srs_redis_namespace") or "") for place in places}
-
-
-def _shown(url: str) -> str:
-	"""Returns the URL without its options, and with the word `password` in place of a password."""
-	parts = urlsplit(url)
-	login, at, place = parts.netloc.rpartition("@")
-	user, colon, _password = login.partition(":")
-	return f"{parts.scheme}://{user}{colon}{'password' if colon else ''}{at}{place}{parts.path}"

@@ -201,6 +201,11 @@ def is_durable() -> bool:
 	return frappe.db.sql("SELECT @@GLOBAL.innodb_flush_log_at_trx_commit")[0][0] == 1
 
 
+def is_encrypted() -> bool:
+	"""Says whether this connection is encrypted."""
+	return bool(frappe.db.sql("SHOW SESSION STATUS LIKE 'Ssl_cipher'")[0][1])
+
+
 def get_clock() -> float:
 	"""Returns the server's clock as Unix seconds."""
 	return float(frappe.db.sql("SELECT UNIX_TIMESTAMP(NOW(6))")[0][0])

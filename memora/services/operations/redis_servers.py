@@ -1,0 +1,52 @@
+"""Asks the three Redis for the doctor, without breakers and pools: these tell how Redis was, and the doctor has to know
+how Redis is now."""
+
+from collections.abc import Callable
+from typing import Any
+
+import frappe
+import redis
+from frappe import _
+from redis.exceptions import RedisError
+
+from memora.services.cache import addresses, connections
+from memora.services.cache.addresses import shown
+from memora.services.cache.connections import Place
+
+PING_SECONDS = 2
+
+WHERE_SRS, WHERE_QUEUE, WHERE_CACHE = connections.URL, "redis_queue", "redis_cache"
+
+
+def schedules() -> Place:
+	return connections.place(frappe.conf)
+
+
+@addresses.without_variables
+def servers() -> list[tuple[str, str]]:
+	"""Returns (setting, URL) of each server; for the schedules, of all nodes and of replicas, which may take over."""
+	urls = connections.server_urls(schedules())
+	frappes = [(name, addresses.readable(frappe.conf[name], name)) for name in (WHERE_QUEUE, WHERE_CACHE)]
+	return [*((WHERE_SRS, url) for url in urls), *frappes]
+
+
+def connect(url: str) -> redis.Redis:
+	options = {"socket_timeout": PING_SECONDS, "socket_connect_timeout": PING_SECONDS}
+	return redis.Redis.from_url(url, decode_responses=True, **options)  # options in the URL override these
+
+
+def ask(url: str, question: Callable[[redis.Redis], Any]) -> Any:
+	"""Returns a server's answer, or None if the server does not answer: the check redis_reachable reports that."""
+	try:
+		return question(connect(url))
+	except (RedisError, OSError):
+		return None
+
+
+def setting(url: str, name: str) -> str | None:
+	return (ask(url, lambda client: client.config_get(name)) or {}).get(name)
+
+
+def lasting(url: str, setting: str) -> str:
+	"""Returns a command for a setting that lasts until the server restarts, and the line for its redis.conf."""
+	return _("redis-cli -u {0} CONFIG SET {1}, and in its redis.conf: {1}").format(shown(url), setting)
