@@ -132,8 +132,7 @@ def test_the_last_questions(player):
 
 
 @pytest.mark.parametrize("seen", [0, 3, 4, 5, 8, 11, 12])
-def test_new_questions_are_found_behind_pages_of_known_ones(player, monkeypatch, seen):
-	monkeypatch.setattr(lessons, "PAGE_ROWS", 4)
+def test_new_questions_are_found_behind_known_ones(player, seen):
 	names = make_questions(12, subject="Long")
 	if seen:
 		make_records(player, question_ids=names[:seen])

@@ -1,19 +1,17 @@
 """Gives a learner a lesson: questions that she has never seen in the active season."""
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, cast
 
 from typing_extensions import NotRequired, TypedDict
 
 from memora.services import site_time
-from memora.services.learning.question_source import get_content, get_source
+from memora.services.learning.new_questions import NewQuestions
+from memora.services.learning.question_source import get_content
 from memora.services.learning.scheduling import LearningCalendar
 from memora.services.learning.season_scheduler import Preview, SeasonScheduler
 from memora.services.settings import get_settings
 from memora.services.store import seasons, tracker
-
-PAGE_ROWS = 200  # ids that the question source is asked for at a time
 
 
 class NewQuestion(TypedDict):
@@ -47,35 +45,20 @@ def read_lesson(
 			"season": None,
 			"message": seasons.why_none_is_active(),
 		}
-	seen = tracker.get_first_seen(learner, season.name)
-	today = _start_of_today()
-	left = max(0, get_settings().new_per_day - sum(first >= today for first in seen.values()))
-	ids = list(_unseen(seen, subject, topic, min(limit, left)))
+	new = NewQuestions.of(tracker.get_first_seen(learner, season.name), _start_of_today())
+	ids = new.select(subject, topic, min(limit, new.left))
 	content = get_content(ids)
 	questions = [_question(i, content[i]) for i in ids if i in content]
 	if preview:
 		scheduler = SeasonScheduler(learner, season, site_time.now())
 		for question in questions:
 			question["preview"] = scheduler.preview(question["question_id"], None)
-	return {"questions": questions, "new_left_today": left, "season": season.name}
+	return {"questions": questions, "new_left_today": new.left, "season": season.name}
 
 
 def _question(question_id: str, content: dict[str, Any]) -> NewQuestion:
 	question = {**content, "question_id": question_id}
 	return cast(NewQuestion, question)  # a TypedDict can't name the question source's own keys
-
-
-def _unseen(seen: dict[str, datetime], subject: str | None, topic: str | None, limit: int) -> Iterator[str]:
-	offset, given = 0, 0
-	while given < limit:
-		page = get_source().find_questions(subject, topic, offset, PAGE_ROWS)
-		for question_id in page:
-			if question_id not in seen and given < limit:
-				given += 1
-				yield question_id
-		if len(page) < PAGE_ROWS:
-			return
-		offset += PAGE_ROWS
 
 
 def _start_of_today() -> datetime:

@@ -27,7 +27,10 @@ class QuestionSource(Protocol):
 		"""Returns {question_id: content}. Leaves out ids that the source does not know."""
 
 	def find_questions(self, subject: str | None, topic: str | None, offset: int, limit: int) -> list[str]:
-		"""Returns a page of the ids that may be taught as new, in the order of teaching."""
+		"""Returns a page of the ids that may be taught as new, in the order of teaching.
+
+		`limit` exceeds the number of questions that a learner knows.
+		"""
 
 
 def get_source() -> QuestionSource:
