@@ -20,7 +20,7 @@ DEFAULT_FILE = "../shared/data/review_logs.csv"
 DAY_START = timedelta(hours=9)  # after midnight UTC: at this time it is night where this learner lives
 QUALITIES = {"1": 1, "2": 3, "3": 4, "4": 5}  # by the file's ratings: Again, Hard, Good, Easy
 ANSWERS_A_SUBMISSION = 50
-SUBJECT, TOPIC = "Replay", "Replay: Replay"
+SUBJECT, OLD_TOPIC = "Replay", "Replay: Replay"
 DAYS_A_LINE = 10  # after so many days comes a line of progress, and a comparison of all stores
 
 
@@ -89,14 +89,18 @@ def submissions(answers: list[Answer]) -> list[list[dict[str, Any]]]:
 
 
 def ensure_questions(answers: list[Answer]) -> int:
-	"""Makes the questions that are missing, and commits. No lesson teaches them. Returns how many were missing."""
+	"""Makes the questions that are missing, and commits. Returns how many were missing.
+
+	They have no topic: so no lesson teaches them, and they may be answered in any order.
+	"""
 	_insert_missing("Game Subject", SUBJECT, subject_name=SUBJECT)
-	_insert_missing("Game Topic", TOPIC, subject=SUBJECT, topic_name=SUBJECT, position=1)
-	known = set(frappe.get_all("Game Question", filters={"topic": TOPIC}, pluck="name"))
+	# an earlier version kept them out of lessons by disabling them
+	frappe.db.set_value("Game Question", {"topic": OLD_TOPIC}, {"topic": "", "enabled": 1})
+	known = set(frappe.get_all("Game Question", filters={"subject": SUBJECT}, pluck="name"))
 	names = [name for name in dict.fromkeys(a.question_id for a in answers) if name not in known]
 	now = frappe.utils.now()
 	constant = {"owner": "Administrator", "modified_by": "Administrator", "creation": now, "modified": now}
-	constant |= {"topic": TOPIC, "subject": SUBJECT, "enabled": 0, "answer": "The file has no texts."}
+	constant |= {"topic": "", "subject": SUBJECT, "enabled": 1, "answer": "The file has no texts."}
 	rows = [(name, f"Card {name}", *constant.values()) for name in names]
 	frappe.db.bulk_insert("Game Question", ["name", "question", *constant], rows)
 	frappe.db.commit()

@@ -34,12 +34,15 @@ from memora.services.store import row_names, seasons
 
 @frappe.whitelist(methods=["GET", "POST"])
 @needs_database()
-def get_review_session(subject: Filter = None, limit: Limit = 20, preview: Flag = False) -> ReviewSession:
+def get_review_session(
+	subject: Filter = None, limit: Limit = 20, preview: Flag = False, reveal: Flag = True
+) -> ReviewSession:
 	"""Returns the questions due for the signed-in learner in the active season, the oldest due date first.
 
-	`subject` narrows to one subject. `preview` shows what an answer now would lead to. Without an active season,
-	`message` says so. If no question is due, `next_due` says when the next one falls due. While Redis can't be reached,
-	`is_degraded` is true: then a learner gets at most 10 questions, and only once in 30 seconds.
+	`subject` narrows to one subject. `preview` shows what an answer now would lead to. `reveal=0` leaves out what says which
+	answer is right. Without an active season, `message` says so. If no question is due, `next_due` says when the next one
+	falls due. While Redis can't be reached, `is_degraded` is true: then a learner gets at most 10 questions, and only once in
+	30 seconds.
 
 	Errors: InvalidLimit, InvalidFilter 400, RateLimitExceeded 429.
 	"""
@@ -49,6 +52,7 @@ def get_review_session(subject: Filter = None, limit: Limit = 20, preview: Flag 
 			parse_filter("subject", subject),
 			parse_limit(limit),
 			parse_flag("preview", preview),
+			parse_flag("reveal", reveal),
 		)
 
 
@@ -59,6 +63,7 @@ def get_reviews_safe_mode(
 	season: Name = None,
 	subject: Filter = None,
 	limit: Annotated[Any, whole_number(SAFE_MODE_LIMIT)] = SAFE_MODE_LIMIT,
+	reveal: Flag = True,
 ) -> ReviewSession:
 	"""Returns a learner's due questions as get_review_session does in Safe Mode, even if Redis can be reached.
 
@@ -72,8 +77,9 @@ def get_reviews_safe_mode(
 		_require_manager_of(user)
 	limit = parse_limit(limit, SAFE_MODE_LIMIT)
 	season = seasons.get_season(parse_name("season", season)).name
+	filters = parse_filter("subject", subject), limit, parse_flag("reveal", reveal)
 	with refusals_in_html():
-		return reviews.read_in_safe_mode(user, season, parse_filter("subject", subject), limit)
+		return reviews.read_in_safe_mode(user, season, *filters)
 
 
 def _require_manager_of(user: str) -> None:

@@ -23,19 +23,22 @@ from memora.services.learning.submissions import SubmissionResult
 @frappe.whitelist(methods=["GET", "POST"])
 @needs_database()
 def get_lesson_session(
-	topic: Filter = None, subject: Filter = None, limit: Limit = 10, preview: Flag = False
+	topic: Filter = None,
+	subject: Filter = None,
+	limit: Limit = 10,
+	preview: Flag = False,
+	reveal: Flag = True,
 ) -> LessonSession:
 	"""Returns questions that the signed-in learner has never seen in the active season, in the order of teaching.
 
 	Returns no more questions than are left of `new_per_day` (Memora Settings) on this learning day. `preview` shows what a
-	first answer would lead to.
+	first answer would lead to. `reveal=0` leaves out what says which answer is right.
 
 	Errors: InvalidLimit, InvalidFilter 400, RateLimitExceeded 429.
 	"""
 	filters = parse_filter("topic", topic), parse_filter("subject", subject)
-	return lessons.read_lesson(
-		current_learner(), *filters, parse_limit(limit), parse_flag("preview", preview)
-	)
+	flags = parse_flag("preview", preview), parse_flag("reveal", reveal)
+	return lessons.read_lesson(current_learner(), *filters, parse_limit(limit), *flags)
 
 
 @frappe.whitelist(methods=["POST"])

@@ -268,7 +268,7 @@ def test_the_host_apps_html_is_cleaned(host, player, monkeypatch):
 	(shown,) = lessons.read_lesson(player, None, None, 1)["questions"]
 	clean = "kept <img>"
 	assert (shown["question"], shown["answer"], shown["explanation"]) == (clean, clean, None)
-	assert shown["options"] == [{"option": clean}, "own"]
+	assert shown["options"] == [{"option": clean, "key": "1"}, "own"]
 	assert shown["text"] == html  # a key of the host app's own
 
 

@@ -240,7 +240,7 @@ def test_a_question_id_that_is_none(client, question_id):
 def test_a_question_that_is_named_freely_is_answered(client):
 	"""It is older than the rule."""
 	topic = make_topic("Subject", "Topic")
-	values = {"doctype": "Game Question", "topic": topic, "question": "?", "answer": "!"}
+	values = {"doctype": "Game Question", "topic": topic, "question": "?", "answer": "!", "enabled": 1}
 	name = "Question 1 (it's old) / \u0633\u0624\u0627\u0644"
 	doc = frappe.get_doc(values)
 	doc.name = name

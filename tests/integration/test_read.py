@@ -147,6 +147,39 @@ def test_a_question_whose_content_is_gone_is_still_asked(source, player):
 	assert question.keys() == {"question_id", "subject", "topic", "stability", "next_review_date"}
 
 
+@pytest.fixture
+def withdrawn(player) -> list[str]:
+	"""Three questions, due one after the other. The first two are disabled."""
+	names = make_questions(3)
+	make_records(player, question_ids=names)
+	frappe.db.set_value("Game Question", {"name": ("in", names[:2])}, "enabled", 0)
+	frappe.db.commit()
+	return names
+
+
+@pytest.mark.parametrize("limit", [1, 2, 10])
+def test_later_questions_take_the_places_of_those_that_were_withdrawn(source, player, withdrawn, limit):
+	source(player)
+	session = read(player, limit=limit)
+	assert ids(session) == withdrawn[2:]
+	assert session["total_due"] == 1
+
+
+def test_when_all_that_is_due_was_withdrawn_nothing_is_due(source, player, withdrawn):
+	frappe.db.set_value("Game Question", withdrawn[2], "enabled", 0)
+	frappe.db.commit()
+	source(player)
+	session = read(player)
+	assert (session["questions"], session["total_due"], session["next_due"]) == ([], 0, None)
+
+
+def test_what_is_enabled_again_is_asked_again(player, withdrawn):
+	read(player)
+	frappe.db.set_value("Game Question", withdrawn[0], "enabled", 1)
+	frappe.db.commit()
+	assert ids(read(player)) == [withdrawn[0], withdrawn[2]]
+
+
 def test_answers_that_are_not_folded_yet_count(source, player):
 	make_records(player, 3)
 	source(player)
@@ -186,10 +219,8 @@ def test_options_are_part_of_the_content(player):
 	(name,) = make_questions(options=options, explanation="because")
 	make_records(player, question_ids=[name])
 	(question,) = read(player)["questions"]
-	assert question["options"] == [
-		{"option": "yes", "is_correct": True},
-		{"option": "no", "is_correct": False},
-	]
+	shown = [(option["option"], option["is_correct"], bool(option["key"])) for option in question["options"]]
+	assert shown == [("yes", True, True), ("no", False, True)]
 	assert question["explanation"] == "because"
 
 

@@ -7,7 +7,7 @@ from typing_extensions import NotRequired, TypedDict
 
 from memora.services import site_time
 from memora.services.learning.new_questions import NewQuestions
-from memora.services.learning.question_source import get_content
+from memora.services.learning.question_source import as_sent, get_content
 from memora.services.learning.scheduling import LearningCalendar
 from memora.services.learning.season_scheduler import Preview, SeasonScheduler
 from memora.services.settings import get_settings
@@ -34,7 +34,12 @@ class LessonSession(TypedDict):
 
 
 def read_lesson(
-	learner: str, topic: str | None, subject: str | None, limit: int, preview: bool = False
+	learner: str,
+	topic: str | None,
+	subject: str | None,
+	limit: int,
+	preview: bool = False,
+	reveal: bool = True,
 ) -> LessonSession:
 	"""Returns new questions with their content; see api.sessions.get_lesson_session."""
 	season = seasons.get_active_season()
@@ -48,7 +53,7 @@ def read_lesson(
 	new = NewQuestions.of(tracker.get_first_seen(learner, season.name), _start_of_today())
 	ids = new.select(subject, topic, min(limit, new.left))
 	content = get_content(ids)
-	questions = [_question(i, content[i]) for i in ids if i in content]
+	questions = [_question(i, as_sent(content[i], reveal)) for i in ids if i in content]
 	if preview:
 		scheduler = SeasonScheduler(learner, season, site_time.now())
 		for question in questions:

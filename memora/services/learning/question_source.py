@@ -11,13 +11,16 @@ import frappe
 from memora.services.learning.question_html import clean_content
 from memora.services.store.question_bank import QuestionBank
 
+ANSWERS = ("answer", "explanation")  # the keys of content that say what is right
+
 
 class QuestionSource(Protocol):
 	"""The interface of a host app's source of questions.
 
 	Content is any JSON-able dictionary. Its keys `subject` and `topic` (texts or None) are stored with the
 	record. The learner's page shows its keys `question`, `answer`, `explanation` and `options`, which mean
-	what they mean in QuestionBank: HTML, which is cleaned when it is read.
+	what they mean in QuestionBank: HTML, which is cleaned when it is read. An option without a `key` has its place in
+	the list, from 1, as its key. With a true `withdrawn` a question is neither asked nor takes answers.
 
 	A source may also have `get_subjects() -> list[str]`: the subjects that a learner may choose between.
 	Without this function the page offers her no choice.
@@ -40,12 +43,45 @@ def get_source() -> QuestionSource:
 
 
 def get_content(question_ids: list[str]) -> dict[str, dict[str, Any]]:
-	"""Returns {question_id: content} as learners may see it: its HTML is clean, whatever the source delivers."""
+	"""Returns {question_id: content} as learners may see it, without what is withdrawn."""
+	found = get_known_content(question_ids)
+	return {name: content for name, content in found.items() if not is_withdrawn(content)}
+
+
+def get_known_content(question_ids: list[str]) -> dict[str, dict[str, Any]]:
+	"""As get_content, with what is withdrawn. Its HTML is clean, whatever the source delivers."""
 	found = get_source().get_questions(question_ids)
 	return {name: clean_content(content) for name, content in found.items()}
+
+
+def is_withdrawn(content: dict[str, Any]) -> bool:
+	return bool(content.get("withdrawn"))
 
 
 def get_subjects() -> list[str]:
 	"""Returns the subjects of this site's source, in the order to show them; [] if the source has no list."""
 	names = getattr(get_source(), "get_subjects", list)
 	return names()
+
+
+def _keyed(content: dict[str, Any]) -> list[Any]:
+	"""Returns copies of a question's options, each with its key. What a host app delivers in another form stays as it is."""
+	options = content.get("options")
+	numbered = enumerate(options if isinstance(options, list) else [], 1)
+	return [{**o, "key": str(o.get("key") or place)} if isinstance(o, dict) else o for place, o in numbered]
+
+
+def as_sent(content: dict[str, Any], reveal: bool) -> dict[str, Any]:
+	"""Returns a question's content as a learner gets it: without `reveal`, nothing in it says what is right."""
+	sent = dict(content)
+	if isinstance(content.get("options"), list):
+		sent["options"] = _keyed(content)
+	return sent if reveal else _without_answers(sent)
+
+
+def _without_answers(sent: dict[str, Any]) -> dict[str, Any]:
+	question = {name: value for name, value in sent.items() if name not in ANSWERS}
+	for option in question.get("options") or []:
+		if isinstance(option, dict):
+			option.pop("is_correct", None)
+	return question

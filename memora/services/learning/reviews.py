@@ -11,13 +11,16 @@ from memora.services.cache.breaker import Unavailable
 from memora.services.cache.safe_mode import SafeModeManager
 from memora.services.cache.schedules import Schedules
 from memora.services.learning.plain_names import plain
-from memora.services.learning.question_source import get_content
+from memora.services.learning.question_source import as_sent, get_known_content, is_withdrawn
 from memora.services.learning.season_scheduler import Preview, SeasonScheduler
 from memora.services.store import seasons, tracker
 from memora.services.store.records import MemoryRecord
 from memora.services.store.seasons import Season
 
 SAFE_MODE_LIMIT = 10  # questions of one reading
+MOST_WITHDRAWN = 1000  # due questions that a reading looks behind
+
+Contents = dict[str, dict[str, Any]]  # by question
 
 
 class DueQuestion(TypedDict):
@@ -57,14 +60,15 @@ class _Due(NamedTuple):
 
 
 def read_reviews(
-	learner: str, subject: str | None = None, limit: int = 20, preview: bool = False
+	learner: str, subject: str | None = None, limit: int = 20, preview: bool = False, reveal: bool = True
 ) -> ReviewSession:
 	"""Returns the questions due for a learner, oldest first; see api.reviews.get_review_session."""
 	season = seasons.get_active_season()
 	if not season:
-		return {**_session(_Due([], 0), None), "message": seasons.why_none_is_active()}
+		return {**_session(_Due([], 0), {}, None), "message": seasons.why_none_is_active()}
 	due, is_degraded = _read(learner, season, subject, limit)
-	session = _session(due, season.name, is_degraded)
+	due, content = _asked(due, learner, season.name, subject)
+	session = _session(due, content, season.name, is_degraded, reveal)
 	if not due.records:
 		session["next_due"] = _next_due(learner, season.name, subject)
 	return (
@@ -85,12 +89,15 @@ def _read(learner: str, season: Season, subject: str | None, limit: int) -> tupl
 	return _due_in_safe_mode(learner, season.name, subject, limit), True
 
 
-def read_in_safe_mode(learner: str, season: str, subject: str | None, limit: int) -> ReviewSession:
+def read_in_safe_mode(
+	learner: str, season: str, subject: str | None, limit: int, reveal: bool = True
+) -> ReviewSession:
 	"""Returns a session of at most SAFE_MODE_LIMIT questions, read without Redis.
 
 	Raises RateLimitExceeded.
 	"""
-	return _session(_due_in_safe_mode(learner, season, subject, limit), season, is_degraded=True)
+	due = _due_in_safe_mode(learner, season, subject, limit)
+	return _session(*_asked(due, learner, season, subject), season, True, reveal)
 
 
 def _due_in_safe_mode(learner: str, season: str, subject: str | None, limit: int) -> _Due:
@@ -122,10 +129,26 @@ def _next_due(learner: str, season: str, subject: str | None) -> str | None:
 	return str(due) if due else None
 
 
-def _session(due: _Due, season: str | None, is_degraded: bool = False) -> ReviewSession:
-	content = get_content([r.question_id for r in due.records])
+def _asked(due: _Due, learner: str, season: str, subject: str | None) -> tuple[_Due, Contents]:
+	"""Returns what is due without the questions that are withdrawn, and the content of the others.
+
+	Later ones take the places of those that are withdrawn, up to MOST_WITHDRAWN of them.
+	"""
+	limit = len(due.records)
+	while True:
+		content = get_known_content([r.question_id for r in due.records])
+		asked = [r for r in due.records if not is_withdrawn(content.get(r.question_id, {}))]
+		looked_at = len(due.records)
+		if len(asked) >= limit or looked_at >= min(due.total, limit + MOST_WITHDRAWN):
+			return _Due(asked[:limit], due.total - looked_at + len(asked)), content
+		due = _due_in_database(learner, season, subject, min(2 * looked_at, limit + MOST_WITHDRAWN))
+
+
+def _session(
+	due: _Due, content: Contents, season: str | None, is_degraded: bool = False, reveal: bool = True
+) -> ReviewSession:
 	return {
-		"questions": [_question(r, content.get(r.question_id, {})) for r in due.records],
+		"questions": [_question(r, as_sent(content.get(r.question_id, {}), reveal)) for r in due.records],
 		"total_due": due.total,
 		"season": season,
 		"is_degraded": is_degraded,

@@ -7,8 +7,8 @@ import frappe
 
 # One row for each question, its options as JSON: the driver's cost grows with rows, not with bytes.
 QUESTIONS_SQL = """
-	SELECT q.name, q.subject, q.topic, q.question, q.answer, q.explanation,
-		(SELECT JSON_ARRAYAGG(JSON_ARRAY(o.option_text, o.is_correct) ORDER BY o.idx)
+	SELECT q.name, q.subject, q.topic, q.enabled, q.question, q.answer, q.explanation,
+		(SELECT JSON_ARRAYAGG(JSON_ARRAY(o.name, o.option_text, o.is_correct) ORDER BY o.idx)
 		FROM `tabGame Question Option` o WHERE o.parent = q.name AND o.parenttype = 'Game Question')
 	FROM `tabGame Question` q WHERE q.name IN %(names)s"""
 
@@ -26,8 +26,9 @@ class QuestionBank:
 	"""The question source that Memora brings along: Game Question and its options.
 
 	The content of a question is {subject, topic, question, answer, explanation, options}. Question, answer
-	and explanation are HTML, the explanation may be None. Options are a list of {option, is_correct}; the
-	list is empty if the learner reveals the answer and grades herself.
+	and explanation are HTML, the explanation may be None. Options are a list of {key, option, is_correct};
+	the list is empty if the learner reveals the answer and grades herself. A key stays the option's while its text
+	changes. A question that is not enabled has `withdrawn`, too.
 	"""
 
 	@staticmethod
@@ -51,16 +52,25 @@ class QuestionBank:
 
 
 def _content(
-	subject: str, topic: str, question: str, answer: str, explanation: str | None, options: str | None
+	subject: str,
+	topic: str,
+	enabled: int,
+	question: str,
+	answer: str,
+	explanation: str | None,
+	options: str | None,
 ) -> dict[str, Any]:
-	pairs = json.loads(options) if options else []
+	rows = json.loads(options) if options else []
 	return {
 		"subject": subject,
 		"topic": topic,
 		"question": question,
 		"answer": answer,
 		"explanation": explanation,
-		"options": [{"option": text, "is_correct": bool(is_correct)} for text, is_correct in pairs],
+		"options": [
+			{"key": key, "option": text, "is_correct": bool(is_correct)} for key, text, is_correct in rows
+		],
+		**({} if enabled else {"withdrawn": True}),
 	}
 
 
