@@ -40,6 +40,12 @@ class Account:
 	due_http: int
 
 	@property
+	def moving(self) -> dict[str, list[Row]]:
+		"""The journal without practice, which moves no record."""
+		moving = {q: [row for row in rows if row["kind"] != "Practice"] for q, rows in self.journal.items()}
+		return {question_id: rows for question_id, rows in moving.items() if rows}
+
+	@property
 	def answers_journalled(self) -> int:
 		return sum(map(len, self.journal.values()))
 
@@ -91,10 +97,9 @@ def disagreements(account: Account) -> Iterator[str]:
 
 def _stories(account: Account) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:
 	"""Yields (what, {store: {question: value}}). The two stores must hold equal values for every question."""
-	journal, tracker = account.journal, account.tracker
-	counted = _each(journal, len)
-	yield "answers", {"HTTP": dict(account.acknowledged), "journal": counted}
-	yield "answers", {"journal": counted, "tracker": _each(tracker, lambda row: row["reps"])}
+	journal, tracker = account.moving, account.tracker
+	yield "answers", {"HTTP": dict(account.acknowledged), "journal": _each(account.journal, len)}
+	yield "repetitions", {"journal": _each(journal, len), "tracker": _each(tracker, lambda row: row["reps"])}
 	yield "lapses", {"journal": _each(journal, _lapses), "tracker": _each(tracker, lambda row: row["lapses"])}
 	yield "first sights", {"journal": _each(journal, _first_sights), "tracker": dict.fromkeys(tracker, 1)}
 	for of_answer, of_record in (

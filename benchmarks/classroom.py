@@ -50,11 +50,12 @@ class Learner:
 	def learn(self, lessons: int) -> None:
 		"""Takes lessons, and answers their questions by choosing an option. Raises Failure if a question is not new."""
 		for _number in range(lessons):
-			ids = _ids(self.client.get(GET_LESSON, limit=QUESTIONS_A_LESSON))
+			lesson = self.client.get(GET_LESSON, limit=QUESTIONS_A_LESSON)
+			ids = _ids(lesson)
 			if known := self.acknowledged.keys() & set(ids):
 				raise Failure(f"{self.user} was taught questions she has answered before: {sorted(known)}")
 			if ids:
-				self.submit(SUBMIT_LESSON, [self._chosen(question_id) for question_id in ids])
+				self.submit(SUBMIT_LESSON, [self._chosen(q) for q in lesson["questions"]])
 
 	def submit(self, method: str, responses: list[dict[str, Any]]) -> None:
 		"""Sends answers. Raises Failure if an answer is not accepted, or if the response is degraded."""
@@ -68,12 +69,12 @@ class Learner:
 		quality = self.random.choice(RIGHT if self._is_right() else WRONG)
 		return {"question_id": question_id, "quality": quality, "response_time_ms": self._time_ms()}
 
-	def _chosen(self, question_id: str) -> dict[str, Any]:
-		return {
-			"question_id": question_id,
-			"is_correct": self._is_right(),
-			"response_time_ms": self._time_ms(),
-		}
+	def _chosen(self, question: dict[str, Any]) -> dict[str, Any]:
+		"""Chooses an option. Where there are none, the learner says herself whether she was right."""
+		is_right, answer = self._is_right(), {"question_id": question["question_id"]}
+		keys = [option["key"] for option in question["options"] if option["is_correct"] == is_right]
+		graded = {"chosen": self.random.choice(keys)} if keys else {"is_correct": is_right}
+		return {**answer, **graded, "response_time_ms": self._time_ms()}
 
 	def _is_right(self) -> bool:
 		return self.random.random() < self.share_right

@@ -59,7 +59,8 @@ def prepared() -> Iterator[tuple[str, list[Learner]]]:
 	try:
 		with step(f"Making {QUESTIONS:,} questions, and scheduling all of them for {LEARNERS} learners"):
 			learners = _make(season)
-		yield season, learners
+		with site.without_limits():
+			yield season, learners
 	finally:
 		with step("Removing the questions and the learners"):
 			_remove(season)
@@ -78,10 +79,13 @@ def make_due_again(season: str, learners: list[Learner]) -> None:
 	"""
 	site.wait_until_folded(season, [learner.user for learner in learners])
 	now = site_time.naive_now()
+	earlier = now - timedelta(days=STABILITY_DAYS)  # of several answers on one day only the first would count
 	for learner in learners:
 		stored = tracker.get_records(learner.user, season, learner.answered)
 		records = [
-			replace(record, reps=record.reps + 1, last_review_date=now, next_review_date=_due_at(number, now))
+			replace(
+				record, reps=record.reps + 1, last_review_date=earlier, next_review_date=_due_at(number, now)
+			)
 			for number in range(learner.cursor)
 			if (record := stored.get(question_id(number)))
 		]

@@ -18,6 +18,9 @@ SHIFT_JOURNAL_SQL = """
 		next_review_date_before = next_review_date_before - INTERVAL %(days)s DAY,
 		next_review_date_after = next_review_date_after - INTERVAL %(days)s DAY
 	WHERE season = %(season)s AND name BETWEEN %(first)s AND %(last)s AND player = %(player)s"""
+# What was answered counts for an earlier day's budget. The row itself counts a learner of its day, and stays.
+END_DAY_SQL = """
+	UPDATE `tabDaily Learner` SET answers = 0, practised = '' WHERE season = %(season)s AND player = %(player)s"""
 
 
 def let_days_pass(season: str, learners: list[str], days: int) -> None:
@@ -33,6 +36,7 @@ def let_days_pass(season: str, learners: list[str], days: int) -> None:
 		values |= {"first": digest(learner), "last": digest(learner) + "g"}
 		frappe.db.sql(SHIFT_TRACKER_SQL, values)
 		frappe.db.sql(SHIFT_JOURNAL_SQL, values)
+		frappe.db.sql(END_DAY_SQL, values)
 	frappe.db.commit()
 	for learner in learners:
 		if not SRSRedisManager().clear_user_cache(learner, season):

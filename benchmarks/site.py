@@ -14,6 +14,7 @@ import frappe
 
 from devtools.report import Failure
 from memora.services.figures import due_forecast
+from memora.services.settings import CACHE_SECONDS
 from memora.services.srs_redis_manager import SRSRedisManager
 from memora.services.store import figure_tables
 
@@ -22,6 +23,7 @@ DEMO_SEASON, PERF_SEASON = "Demo Season", "Perf Season"
 SEASON_YEARS = 5  # so long that no interval comes near the end of the season
 FOLD_SECONDS = 60  # without any progress; after that, no worker is there
 SECONDS_BETWEEN_LOOKS = 0.05
+NO_LIMITS = {"new_per_day": 1000, "answers_per_day": 0, "practice_per_day": 0}
 
 WAITING_SQL = "SELECT COUNT(*) FROM `tabReview Outbox` WHERE season = %s AND player IN %s"
 
@@ -47,6 +49,25 @@ def url() -> str:
 def desk_url(name: str) -> str:
 	"""Returns the URL of a list or workspace in the desk, which is under /app in Frappe 15 and under /desk in Frappe 16."""
 	return url() + urlsplit(frappe.utils.get_url_to_list(name)).path
+
+
+@contextmanager
+def without_limits() -> Iterator[None]:
+	"""Lifts what a learner may answer on one day, for the block: a benchmark has her answer for weeks."""
+	settings = frappe.get_single("Memora Settings")
+	before = {name: settings.get(name) for name in NO_LIMITS}
+	_save_settings(NO_LIMITS)
+	try:
+		yield
+	finally:
+		_save_settings(before)
+
+
+def _save_settings(values: dict[str, int]) -> None:
+	frappe.db.rollback()
+	frappe.get_single("Memora Settings").update(values).save()
+	frappe.db.commit()
+	time.sleep(CACHE_SECONDS)  # until all web processes have read them
 
 
 def active_season() -> str | None:
@@ -97,6 +118,7 @@ def delete_answers(season: str, learners: list[str]) -> int:
 	answers = frappe.db.count("Player Review Log", rows)
 	frappe.db.delete("Player Memory Tracker", rows)
 	frappe.db.delete("Player Review Log", rows)
+	frappe.db.delete("Daily Learner", rows)
 	frappe.db.commit()
 	for learner in learners:
 		if not SRSRedisManager().clear_user_cache(learner, season):

@@ -184,18 +184,22 @@ class JournalUnavailable(DatabaseUnavailable):
 
 
 class RateLimitExceeded(TryLater):
-	"""The learner sends too much: more requests at once than two, or more readings than Safe Mode admits."""
+	"""The learner sends too much: at once, on this learning day, or more readings than Safe Mode admits."""
 
 	http_status_code = 429
 
 	@classmethod
-	def throw(cls, wait_seconds: int) -> NoReturn:
+	def throw(cls, wait_seconds: int, message: str | None = None) -> NoReturn:
 		"""Raises RateLimitExceeded, and sets a Retry-After header on the response.
 
 		The response has no traceback: making one would cost more than the rest of the refusal.
 		"""
 		frappe.flags.retry_after_seconds = wait_seconds
 		frappe.flags.disable_traceback = True
+		frappe.throw(message or cls.text(wait_seconds), cls)
+
+	@staticmethod
+	def text(wait_seconds: int) -> str:
 		_ = frappe._
 		text = _("Please wait 1 second.") if wait_seconds == 1 else _("Please wait {0} seconds.")
-		frappe.throw(text.format(wait_seconds), cls)
+		return text.format(wait_seconds)

@@ -21,6 +21,7 @@ from memora.services.learning.question_source import get_source
 MAX_LIMIT = 50
 MAX_RESPONSES = 50
 MAX_RESPONSE_TIME_MS = 24 * 60 * 60 * 1000  # a longer time comes from a broken clock
+MAX_CHOSEN_LENGTH = 140  # the width of the column
 QUALITY_RIGHT, QUALITY_WRONG = 4, 1  # the qualities that `is_correct` stands for
 
 
@@ -61,6 +62,12 @@ _ANSWER = {
 			"type": "boolean",
 			"description": f"Instead of quality: {QUALITY_RIGHT} or {QUALITY_WRONG}.",
 		},
+		"chosen": {
+			"type": "string",
+			"minLength": 1,
+			"maxLength": MAX_CHOSEN_LENGTH,
+			"description": "Instead of quality: the key of the option that was chosen. The server grades it.",
+		},
 		"response_time_ms": {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_RESPONSE_TIME_MS},
 		"practice": {
 			"type": ["boolean", "null"],
@@ -68,7 +75,7 @@ _ANSWER = {
 		},
 	},
 	"required": ["question_id"],
-	"anyOf": [{"required": ["quality"]}, {"required": ["is_correct"]}],
+	"anyOf": [{"required": ["chosen"]}, {"required": ["quality"]}, {"required": ["is_correct"]}],
 }
 
 Limit = Annotated[Any, whole_number(MAX_LIMIT)]
@@ -205,11 +212,13 @@ def _from_json(value: Any) -> Any:
 def _parse_response(index: int, item: Any) -> Response:
 	if not isinstance(item, dict):
 		_refuse(quoting(_("responses, item {0}: must be an object, not {1}."), index, _shown(item)))
+	chosen = _parse_chosen(index, item.get("chosen"))
 	return Response(
 		question_id=_parse_question_id(index, item.get("question_id")),
-		quality=_parse_quality(index, item),
+		quality=_parse_quality(index, item) if chosen is None else 0,  # until the server has graded it
 		response_time_ms=_parse_response_time(index, item.get("response_time_ms")),
 		practice=_parse_practice(index, item.get("practice")),
+		chosen=chosen,
 	)
 
 
@@ -217,6 +226,15 @@ def _parse_question_id(index: int, value: Any) -> str:
 	if not _is_text(value, MAX_QUESTION_ID_LENGTH):
 		rule = _("must be a text of 1 to {0} characters").format(MAX_QUESTION_ID_LENGTH)
 		_refuse_field(index, "question_id", rule, value)
+	return value
+
+
+def _parse_chosen(index: int, value: Any) -> str | None:
+	if value is not None and not (_is_text(value, MAX_CHOSEN_LENGTH) and plain_names.is_harmless(value)):
+		rule = _("must be the key of an option: 1 to {0} characters, no markup, no formula").format(
+			MAX_CHOSEN_LENGTH
+		)
+		_refuse_field(index, "chosen", rule, value)
 	return value
 
 

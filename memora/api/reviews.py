@@ -92,19 +92,23 @@ def _require_manager_of(user: str) -> None:
 @frappe.whitelist(methods=["POST"])
 @needs_database()
 def submit_review_session(
-	responses: Responses = None, submission_id: SubmissionId = None
+	responses: Responses = None, submission_id: SubmissionId = None, season: Filter = None
 ) -> SubmissionResult:
 	"""Stores 1 to 50 answers, each to another question. After a reply of 200 the answers are stored for good.
 
-	`rejected` names answers to questions that do not exist, and practice of questions that were not learnt before; the
-	other answers are processed. Practice is journalled and moves no date. A repeated `submission_id` changes nothing: the
-	reply is the first result, with the status `already_processed`. After an error nothing is stored.
+	`chosen` is graded by the server. One answer to a question on a learning day moves its date; a further one is practice,
+	which is journalled and moves nothing. `answers` says what became of each answer, and what was right. `rejected` names
+	answers to questions that do not exist or were withdrawn, options that do not exist, first answers beyond `new_per_day`
+	(Memora Settings) or to what no lesson shows yet, and practice of questions that were not learnt before; the other answers
+	are processed. A repeated `submission_id` changes nothing: the reply is the first result, with the status
+	`already_processed`. With `season`, answers to the questions of another season than the active one are refused. After an
+	error nothing is stored.
 
-	Errors: InvalidResponses, InvalidSubmissionId 400, NoActiveSeason, SeasonStateError, SubmissionConflict 409,
-	RateLimitExceeded 429, JournalUnavailable 503.
+	Errors: InvalidResponses, InvalidSubmissionId, InvalidFilter 400, NoActiveSeason, SeasonStateError, SubmissionConflict
+	409, RateLimitExceeded 429, JournalUnavailable 503.
 	"""
 	answers, submission = parse_responses(responses), parse_submission_id(submission_id)
-	return submissions.submit(current_learner(), answers, submission)
+	return submissions.submit(current_learner(), answers, submission, parse_filter("season", season))
 
 
 @frappe.whitelist(methods=["GET", "POST"])

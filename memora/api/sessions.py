@@ -44,14 +44,14 @@ def get_lesson_session(
 @frappe.whitelist(methods=["POST"])
 @needs_database()
 def submit_lesson_session(
-	responses: Responses = None, submission_id: SubmissionId = None
+	responses: Responses = None, submission_id: SubmissionId = None, season: Filter = None
 ) -> SubmissionResult:
 	"""Stores a learner's first answers to questions. From then on the questions come up for review.
 
 	Does what submit_review_session does, with equal replies and errors. The learner's first answer to a question is
 	journalled as Learn, each later answer as Review.
 
-	Errors: InvalidResponses, InvalidSubmissionId 400, NoActiveSeason, SeasonStateError, SubmissionConflict 409,
-	RateLimitExceeded 429, JournalUnavailable 503.
+	Errors: InvalidResponses, InvalidSubmissionId, InvalidFilter 400, NoActiveSeason, SeasonStateError, SubmissionConflict
+	409, RateLimitExceeded 429, JournalUnavailable 503.
 	"""
-	return submit_review_session(responses, submission_id)
+	return submit_review_session(responses, submission_id, season)

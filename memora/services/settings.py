@@ -20,6 +20,8 @@ class Settings:
 	day_start_hour: int = 4
 	desired_retention: float = 0.9
 	new_per_day: int = 20
+	answers_per_day: int = 2000
+	practice_per_day: int = 20
 	cache_ttl_days: int = 30
 	discrepancy_alert_percent: float = 0.1
 	safe_mode_user_seconds: int = 30

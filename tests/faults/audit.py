@@ -15,7 +15,7 @@ SECONDS_TO_HEAL = 20  # a process asks a Redis that failed again after 5 s
 SCORE_SECONDS = 0.001  # of rounding: Redis prints 17 digits
 
 JOURNAL_SQL = """
-	SELECT player, submission_id, question_id, quality, reviewed_at, stability_after, next_review_date_after
+	SELECT player, submission_id, question_id, quality, kind, reviewed_at, stability_after, next_review_date_after
 	FROM `tabPlayer Review Log` WHERE season = %s ORDER BY reviewed_at"""
 TRACKER_SQL = """
 	SELECT player, question_id, reps, stability, next_review_date
@@ -69,10 +69,14 @@ class Audit:
 		}
 
 	def check_tracker(self) -> None:
-		"""The tracker counts as many repetitions as the journal has rows, and has the state of the last row."""
+		"""The tracker counts as many repetitions as the journal has rows, and has the state of the last row.
+
+		Practice is left out, as which all answers to a question count that follow the first one of a day.
+		"""
 		journal = defaultdict(list)
-		for player, _submission, question, _quality, *after in self.stage.sql(JOURNAL_SQL, self.season):
-			journal[player, question].append(after)
+		for player, _submission, question, _quality, kind, *after in self.stage.sql(JOURNAL_SQL, self.season):
+			if kind != "Practice":
+				journal[player, question].append(after)
 		tracker = {(player, q): values for player, q, *values in self.stage.sql(TRACKER_SQL, self.season)}
 		expected = {key: [len(rows), *rows[-1][1:]] for key, rows in journal.items()}
 		wrong = {key: (expected.get(key), tracker.get(key)) for key in expected.keys() | tracker.keys()}

@@ -28,6 +28,7 @@ def main(seasons: int) -> None:
 	frappe.set_user("Administrator")
 	frappe.local.conf.update(frappe.get_site_config())
 	cleaning.empty_site()
+	factories.lift_limits()
 	questions = factories.make_questions(QUESTIONS, prefix="question")
 	learners = dict(_make_learner() for _ in range(LEARNERS))
 	names = [factories.make_season(season_name=f"Faults-{n}").name for n in range(1, seasons + 1)]

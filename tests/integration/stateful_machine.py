@@ -49,6 +49,7 @@ JOURNAL_SQL = """
 class Machine(RuleBasedStateMachine):
 	def __init__(self) -> None:
 		super().__init__()
+		factories.lift_limits()
 		self.questions = factories.bank_questions()[:QUESTIONS]
 		self.zone = site_time.site_zone()
 		self.serial = count(1)
@@ -228,6 +229,7 @@ class Machine(RuleBasedStateMachine):
 			self.redis.zincrby(player.key, -seconds, question)
 		for memory in player.memory.values():
 			memory.due -= timedelta(days=days)
+			memory.has_counted_today = False
 		for _answers, dates in player.submissions.values():
 			dates.update({q: due - timedelta(days=days) for q, due in dates.items()})
 

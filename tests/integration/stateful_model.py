@@ -22,10 +22,11 @@ QUESTIONS = 6  # few, so that answers meet
 
 
 class Memory:
-	"""One learner's question, as the model knows it."""
+	"""One learner's question, as the model knows it. An answer counts, unless one has counted on the same day."""
 
 	def __init__(self, reps: int, due: datetime) -> None:
 		self.reps, self.due = reps, due
+		self.has_counted_today = True
 
 
 class Player:
@@ -41,7 +42,8 @@ class Player:
 		self.submissions[submission] = answers, dates
 		for question, due in dates.items():
 			known = self.memory.get(question)
-			self.memory[question] = Memory(known.reps + 1 if known else 1, due)
+			if not known or not known.has_counted_today:
+				self.memory[question] = Memory(known.reps + 1 if known else 1, due)
 
 	def due(self) -> set[str]:
 		now = factories.site_now()

@@ -1,10 +1,14 @@
 """Answers as tests send them, in-process and as a learner's client writes them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import frappe
 
+from memora.services import site_time
 from memora.services.learning import reviews, submissions
 from memora.services.learning.answers import Response
 from tests.integration.factories import bank_questions
@@ -30,3 +34,18 @@ def read(player: str, subject: str | None = None, limit: int = 20) -> dict[str, 
 
 def ids(session: dict[str, Any]) -> list[str]:
 	return [question["question_id"] for question in session["questions"]]
+
+
+@contextmanager
+def days_ago(days: int) -> Iterator[None]:
+	"""Has this process answer on an earlier day. One answer to a question counts on each."""
+	now = site_time.now
+	with patch.object(site_time, "now", lambda: now() - timedelta(days=days)):
+		yield
+
+
+@contextmanager
+def at(moment: datetime) -> Iterator[None]:
+	"""Has this process answer at a moment, in naive site time."""
+	with patch.object(site_time, "now", lambda: moment.replace(tzinfo=site_time.site_zone())):
+		yield

@@ -18,11 +18,12 @@ from memora.services.store import figure_tables, outbox, tracker
 from memora.services.store.records import JournalEntry
 from tests.integration import bench_commands, state
 from tests.integration.connections import at_once, in_other_connection
-from tests.integration.factories import bank_questions, make_learner, make_season, site_now
+from tests.integration.factories import bank_questions, make_learner, make_records, make_season, site_now
 from tests.integration.submitting import answers, submit
 from tests.integration.test_drain import statements
 
 BOTH_SUBJECTS = [bank_questions()[0], bank_questions("Bank Biology")[0]]
+SHOWN = ("answers", "reviews", "recalled")
 CHANGES = ("INSERT", "UPDATE", "DELETE", "COMMIT")
 
 
@@ -38,11 +39,10 @@ def daily(season: str) -> dict[str, tuple[int, int, int, int]]:
 	"""(learners, answers, reviews, recalled) by day; that the parts add up is looked at, too."""
 	subjects: dict[str, Counter] = {}
 	for row in state.rows("Daily Activity Subject"):
-		figures = {"answers": row.answers, "reviews": row.reviews, "recalled": row.recalled}
-		subjects.setdefault(row.parent, Counter()).update(figures)
+		subjects.setdefault(row.parent, Counter()).update({name: row[name] for name in SHOWN})
 	days = state.rows("Daily Activity", season=season)
 	for day in days:
-		figures = {"answers": day.answers, "reviews": day.reviews, "recalled": day.recalled}
+		figures = {name: day[name] for name in SHOWN}
 		assert {name: subjects[day.name][name] for name in figures} == figures
 	return {str(d.day): (d.learners, d.answers, d.reviews, d.recalled) for d in days}
 
@@ -64,11 +64,11 @@ def entry(question_id: str, kind: str = "Review", rating: str = "Good", **values
 def test_reviews_are_answers_to_what_was_learnt_before_and_only_again_is_not_recalled():
 	ratings = ("Again", "Hard", "Good", "Easy")
 	entries = [entry("q", kind, rating) for kind in ("Learn", "Review", "Practice") for rating in ratings]
-	assert counting.count_entries(entries, {"q": "Geography"}) == [(today(), "Geography", 12, 4, 3)]
+	assert counting.count_entries(entries, {"q": "Geography"}) == [(today(), "Geography", 12, 4, 3, 0, 0)]
 
 
 def test_a_question_without_a_subject_is_counted_without_one():
-	assert counting.count_entries([entry("q")], {"q": None}) == [(today(), "", 1, 1, 1)]
+	assert counting.count_entries([entry("q")], {"q": None}) == [(today(), "", 1, 1, 1, 0, 0)]
 
 
 def test_a_day_is_a_learning_day():
@@ -83,11 +83,13 @@ def test_a_day_is_a_learning_day():
 def test_folds_count_what_was_answered(player, season):
 	other = make_learner().name
 	submit(player, answers(questions=BOTH_SUBJECTS))
-	submit(player, answers(questions=BOTH_SUBJECTS[:1], quality=1))
+	make_records(player, question_ids=bank_questions()[9:10])
+	submit(player, answers(questions=bank_questions()[9:10], quality=1))
 	submit(other, answers(questions=BOTH_SUBJECTS, quality=0))
 	assert state.activity() == {}
 	drain()
-	expected = {(today(), "Bank Geography"): (3, 1, 0), (today(), "Bank Biology"): (2, 0, 0)}
+	figures = {"Bank Geography": (3, 1, 0, 0, 0), "Bank Biology": (2, 0, 0, 0, 0)}
+	expected = {(today(), subject): counts for subject, counts in figures.items()}
 	assert state.activity() == expected == state.journalled_activity()
 	assert not daily(season)
 	activity.sum_up()
@@ -97,20 +99,19 @@ def test_folds_count_what_was_answered(player, season):
 
 
 def test_sums_grow_with_what_is_folded_later(player, season):
-	for quality in (4, 1, 4):
-		submit(player, answers(3, quality))
+	make_records(player, 9)
+	for first, quality in ((0, 4), (3, 1), (6, 4)):
+		submit(player, answers(quality=quality, questions=bank_questions()[first : first + 3]))
 		drain()
 		activity.sum_up()
 		activity.sum_up()
-	assert daily(season) == {today(): (1, 9, 6, 3)}
+	assert daily(season) == {today(): (1, 9, 9, 6)}
 	assert_as_journalled()
 
 
 def test_figures_of_the_present_day_are_up_to_the_last_fold(player):
-	assert (
-		activity.learners_of_day(site_time.learning_day()),
-		activity.answers_of_day(site_time.learning_day()),
-	) == (0, 0)
+	day = site_time.learning_day()
+	assert (activity.learners_of_day(day), activity.answers_of_day(day)) == (0, 0)
 	submit(player, answers(3))
 	drain()
 	activity.sum_up()
@@ -245,16 +246,15 @@ def test_learners_of_long_ago_go_and_what_was_counted_of_them_stays(player, seas
 	drain()
 	activity.sum_up()
 	old = site_time.learning_day() - timedelta(days=activity.LEARNERS_KEPT_DAYS + 1)
-	name = figure_tables._learner_row_name(season, old, player)
-	frappe.db.sql(
-		"INSERT INTO `tabDaily Learner` (name, day, season, player) VALUES (%s, %s, %s, %s)",
-		(name, old, season, player),
-	)
+	name = figure_tables.learner_row_name(season, old, player)
+	insert = "INSERT INTO `tabDaily Learner` (name, day, season, player) VALUES (%s, %s, %s, %s)"
+	frappe.db.sql(insert, (name, old, season, player))
 	frappe.db.commit()
 	activity.sum_up()
 	assert [str(row.day) for row in state.rows("Daily Learner")] == [today()]
 	frappe.db.delete("Daily Learner")
-	submit(player, answers(1))
+	make_records(player, question_ids=bank_questions()[1:2])
+	submit(player, answers(questions=bank_questions()[1:2]))
 	frappe.db.commit()
 	frappe.db.sql("UPDATE `tabDaily Activity` SET learners = 7")
 	drain()

@@ -43,7 +43,7 @@ def warm(proxy, player) -> str:
 	"""A learner with 200 scheduled questions, all of them known to this process and to Redis."""
 	make_records(player, question_ids=[*bank_questions(), *[f"other-{i:03}" for i in range(170)]])
 	reviews.read_reviews(player, None, 20)
-	submit(player, answers(questions=["other-169"]))
+	submit(player, answers(questions=bank_questions()[29:30]))
 	reviews.read_reviews(player, None, 20)
 	frappe.db.rollback()
 	get_settings()
@@ -83,21 +83,39 @@ def test_of_its_two_round_trips_one_goes_to_the_queue(warm, proxy, queue_url):
 	"""While a job waits: it folds this submission, too. Queueing one costs what RQ makes of it."""
 	queue = RedisProxy(frappe.conf.redis_queue)
 	queue_url(queue.url)
-	submit(warm, answers(questions=["other-168"]))
+	submit(warm, answers(questions=bank_questions()[28:29]))
 	with proxy.counted() as schedules, queue.counted() as jobs:
 		submit(warm, answers(20))
 	queue.stop()
 	assert (schedules.round_trips, jobs.round_trips) == (1, 1)
 
 
-def test_a_first_sight_of_twenty_costs_one_query_more_for_their_content(warm, proxy):
-	names = make_questions(20)
+@pytest.mark.parametrize("topics", [1, 4])
+def test_first_answers_cost_one_query_more_and_one_for_each_topic(warm, proxy, topics):
+	"""The one asks what she has seen, the others ask what lessons of these topics could show."""
+	names = [name for n in range(topics) for name in make_questions(20 // topics, topic=f"Topic {n}")]
 	with proxy.counted() as redis, counted() as queries:
 		result = submit(warm, answers(questions=names))
 	assert result["processed"] == 20
 	assert redis.round_trips <= 2
 	assert queries.commits == 1
-	assert queries.total - queries.commits - 1 <= 9
+	assert queries.total - queries.commits - 1 <= 8 + 1 + topics
+
+
+def test_first_answers_cost_one_query_for_a_topic_whatever_she_knows_of_it(warm):
+	names = make_questions(500, topic="Long")
+	make_records(warm, question_ids=names[:490])
+	with counted() as queries:
+		assert submit(warm, answers(questions=names[490:]))["processed"] == 10
+	assert queries.total - queries.commits - 1 <= 8 + 1 + 1
+
+
+def test_first_answers_beyond_new_per_day_ask_no_topic(warm):
+	names = make_questions(40, topic="Long")
+	submit(warm, answers(questions=names[:20]))
+	with counted() as queries:
+		assert submit(warm, answers(questions=names[20:]))["processed"] == 0
+	assert queries.total <= 8
 
 
 def test_a_read_without_redis_costs_no_more_queries_the_more_is_due(player, season):

@@ -19,7 +19,7 @@ from tests.integration.client import Client, message
 from tests.integration.factories import bank_questions, make_learner, make_records, site_now
 from tests.integration.handlers import rows_read
 from tests.integration.state import tracker
-from tests.integration.submitting import answers, submit
+from tests.integration.submitting import answers, days_ago, submit
 from tests.integration.test_budgets import counted
 from tests.integration.test_http import refused
 
@@ -34,10 +34,11 @@ def manager(web) -> Client:
 
 @pytest.fixture
 def answered(player, season) -> str:
-	"""The name of the tracker of a question that was answered twice."""
+	"""The name of the tracker of a question that was answered on two days."""
 	question = bank_questions()[0]
-	for _ in range(2):
-		submit(player, answers(questions=[question]))
+	for days in (1, 0):
+		with days_ago(days):
+			submit(player, answers(questions=[question]))
 	folds.drain_season(season)
 	return tracker(player)[question].name
 

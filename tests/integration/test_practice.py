@@ -10,7 +10,7 @@ from memora.services.operations import replay
 from tests.integration import state
 from tests.integration.client import message
 from tests.integration.factories import bank_questions, make_records, site_now
-from tests.integration.submitting import answers, ids, read, submit
+from tests.integration.submitting import answers, days_ago, ids, read, submit
 
 SUBMIT = "memora.api.reviews.submit_review_session"
 
@@ -77,20 +77,18 @@ def test_a_repeat_changes_nothing(player):
 	assert len(state.journal(player)) == 1
 
 
-@pytest.mark.parametrize("practised_first", [True, False])
-def test_practice_and_an_answer_under_one_id_are_a_conflict(player, practised_first):
+def test_an_answer_that_is_sent_again_as_practice_is_a_conflict(player):
 	make_records(player, 1)
-	both = [practice(bank_questions()[0])], answers(1)
-	first, second = both if practised_first else both[::-1]
-	submit(player, first, "s-1")
+	submit(player, answers(1), "s-1")
 	with state.nothing_changes(), pytest.raises(SubmissionConflict, match="s-1"):
-		submit(player, second, "s-1")
+		submit(player, [practice(bank_questions()[0])], "s-1")
 
 
 def test_a_replay_passes_over_practice(player, season):
 	first, second = bank_questions()[:2]
 	make_records(player, question_ids=[second])  # which no answer explains
-	submit(player, answers(questions=[first]))
+	with days_ago(1):
+		submit(player, answers(questions=[first]))
 	submit(player, [practice(first, 1), practice(second)])
 	submit(player, answers(questions=[first], quality=1))
 	fold()

@@ -14,6 +14,7 @@ from memora.services.operations.replay import replay_season
 from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import bench_commands, factories
 from tests.integration.state import cached, is_loaded, scores, tracker
+from tests.integration.submitting import days_ago
 
 QUESTIONS = 4
 ROUNDS = 3  # each question is answered so often
@@ -29,8 +30,9 @@ def questions() -> list[str]:
 @pytest.fixture
 def answered(player, questions) -> str:
 	"""A learner whose answers are all in the tracker; her schedule is cached."""
-	for quality in (1, 4, 0)[:ROUNDS]:
-		submit(player, {question: quality for question in questions})
+	for days, quality in ((2, 1), (1, 4), (0, 0))[:ROUNDS]:
+		with days_ago(days):
+			submit(player, {question: quality for question in questions})
 	fold()
 	loading.load_due(SRSRedisManager().schedules, player, factories.STANDING_SEASON)
 	return player
@@ -69,10 +71,10 @@ def test_what_waits_in_the_outbox_counts(answered, season, questions):
 	assert replay_season(season).differences == 0
 
 
-def test_answers_that_change_no_value_count(player, season, questions):
-	"""Stability, difficulty and date may stay as they were when a question is answered twice on a day."""
-	for _ in range(12):
-		submit(player, {questions[0]: 4})
+def test_answers_of_many_days_count(player, season, questions):
+	for days in range(12, 0, -1):
+		with days_ago(days):
+			submit(player, {questions[0]: 4})
 	fold()
 	assert tracker(player)[questions[0]].reps == 12
 	assert replay_season(season).differences == 0
@@ -92,7 +94,7 @@ DAMAGE = {
 	"stability": 99.5,
 	"difficulty": 9.5,
 	"state": "Learning",
-	"reps": 1,
+	"reps": 7,
 	"lapses": 17,
 	"next_review_date": "2026-01-01 04:00:00",
 	"last_review_date": "2026-01-01 05:00:00.123456",

@@ -46,6 +46,7 @@ def test_without_reveal_nothing_says_what_is_right(client, player, season, quest
 
 def test_options_of_a_host_app_without_keys_are_numbered():
 	content = {"options": [{"option": "a"}, {"option": "b", "is_correct": True}]}
+	assert question_source.options_of(content) == {"1": False, "2": True}
 	sent = question_source.as_sent(content, reveal=False)
 	assert sent == {"options": [{"option": "a", "key": "1"}, {"option": "b", "key": "2"}]}
 	assert content["options"][1] == {"option": "b", "is_correct": True}

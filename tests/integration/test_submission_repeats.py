@@ -105,7 +105,7 @@ def test_the_same_submission_at_the_same_moment_counts_once(player):
 	assert {row.reps for row in state.tracker(player).values()} == {2}
 
 
-def test_two_devices_at_once_are_both_journalled_and_follow_each_other(player, season):
+def test_of_two_devices_at_once_one_counts_and_both_are_journalled(player, season):
 	make_records(player, 3)
 	read(player)
 	at_once(
@@ -120,10 +120,11 @@ def test_two_devices_at_once_are_both_journalled_and_follow_each_other(player, s
 			(row for row in state.journal(player) if row.question_id == question_id),
 			key=lambda row: row.reviewed_at,
 		)
+		assert (first.kind, second.kind) == ("Review", "Practice")
 		assert second.stability_before == first.stability_after
-		assert second.next_review_date_before == first.next_review_date_after
+		assert second.next_review_date_after == first.next_review_date_after
 	fold_all(player)
-	assert {row.reps for row in state.tracker(player).values()} == {3}
+	assert {row.reps for row in state.tracker(player).values()} == {2}
 	read(player)
 	assert state.cached(player, season) == state.scores(player, season)
 
@@ -145,6 +146,8 @@ def replayed(player: str, season: str) -> dict:
 	zone = site_time.site_zone()
 	memories: dict[str, scheduling.Memory] = {}
 	for row in sorted(state.journal(player), key=lambda row: row.reviewed_at):
+		if row.kind == "Practice":
+			continue
 		memories[row.question_id] = scheduling.review(
 			memories.get(row.question_id),
 			row.quality,
@@ -171,6 +174,7 @@ def test_a_learner_whose_other_answer_is_being_saved_is_told_to_send_again(playe
 		with state.nothing_changes(), pytest.raises(JournalUnavailable) as caught:
 			submit(player, answers(1))
 	assert caught.value.http_status_code == 503
+	monkeypatch.undo()  # the server may take a moment to see that the connection is gone
 	assert submit(player, answers(1))["status"] == "success"
 
 

@@ -12,6 +12,7 @@ from frappe.utils import cint, formatdate, getdate, strip_html
 from memora.exceptions import InvalidFilter, MemoraError, quoting
 from memora.services import site_time
 from memora.services.store import seasons
+from memora.services.store.figure_tables import Counts
 
 MAX_DAYS = 366  # the longest period
 BLUE, GREEN, ORANGE, RED = "#449CF0", "#48BB74", "#ED8936", "#E24C4C"  # as in the workspace's charts
@@ -93,6 +94,12 @@ def column(
 ) -> dict[str, Any]:
 	"""Returns a column. `label` is translated already. A Link names its DocType under `options`."""
 	return {"fieldname": fieldname, "label": label, "fieldtype": fieldtype, "width": width, **more}
+
+
+def figures_of(counts: Counts) -> dict[str, Any]:
+	"""Returns the counts of answers by name, with the retention of all reviews and of those that the server graded."""
+	percents = {"retention": counts.retention_percent, "graded_retention": counts.graded_retention_percent}
+	return {**counts._asdict(), **percents}
 
 
 def chart(

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from memora.services import site_time
 from memora.services.store import figure_tables
 from memora.services.store.figure_tables import Counts
-from memora.services.store.records import ActivityCount, JournalEntry, OutboxRow
+from memora.services.store.records import ActivityCount, Effort, JournalEntry, OutboxRow
 
 
 def count_entries(entries: Iterable[JournalEntry], subjects: dict[str, str | None]) -> list[ActivityCount]:
@@ -22,7 +22,9 @@ def count_entries(entries: Iterable[JournalEntry], subjects: dict[str, str | Non
 	for entry in entries:
 		key = site_time.learning_day(entry.reviewed_at).isoformat(), subjects.get(entry.question_id) or ""
 		is_review = entry.kind == "Review"
-		sums[key] = sums[key].plus((1, is_review, is_review and entry.rating != "Again"))
+		is_recalled, is_graded = is_review and entry.rating != "Again", entry.graded_by == "Server"
+		graded = is_review and is_graded, is_recalled and is_graded
+		sums[key] = sums[key].plus((1, is_review, is_recalled, *graded))
 	return [ActivityCount(*key, *map(int, counts)) for key, counts in sums.items()]
 
 
@@ -37,5 +39,18 @@ def count_folded(rows: list[OutboxRow]) -> None:
 	now = site_time.naive_now()
 	figure_tables.insert_counts(sums, now)
 	# last in the fold: from here to the commit, folds that have a learner in common wait for each other
-	learners = {(row.season, counted.day, row.player) for row in rows for counted in row.activity}
-	figure_tables.insert_learners(learners, now)
+	figure_tables.insert_learners(_efforts(rows), now)
+
+
+def _efforts(rows: list[OutboxRow]) -> dict[tuple[str, str, str], Effort]:
+	"""Returns {(season, learning day, learner): effort} of all learners who answered.
+
+	Answers that bring no effort along, such as imported ones, add nothing to it.
+	"""
+	efforts: dict[tuple[str, str, str], Effort] = {}
+	for row in rows:
+		for day in {counted.day for counted in row.activity}:
+			key = row.season, day, row.player
+			known = efforts.get(key, Effort(day))
+			efforts[key] = known.plus(row.effort) if row.effort else known
+	return efforts

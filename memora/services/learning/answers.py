@@ -12,22 +12,26 @@ from memora.services.store.records import JournalEntry, MemoryRecord
 
 @dataclass(frozen=True)
 class Response:
-	"""An answer as the learner's client sends it, validated. Quality is 0 to 5.
+	"""An answer as the learner's client sends it, validated.
 
+	`chosen` is the key of an option; then grading.graded sets the quality. Else the client has set it, 0 to 5.
 	Practice is journalled, but moves neither the record nor the schedule.
 	"""
 
 	question_id: str
-	quality: int
+	quality: int = 0
 	response_time_ms: int | None = None
 	practice: bool = False
+	chosen: str | None = None
 
 
 @dataclass(frozen=True)
 class Step:
 	"""An answer with its effect: the record before, the record after, and the model's outcome.
 
-	`before` is None at the first sight of a question. `answered_at` is naive site time.
+	`before` is None at the first sight of a question. `answered_at` is naive site time. `is_practice` is true of an
+	answer that was sent as practice, and of one to a question that was answered on this learning day already.
+	`is_graded` says that the server compared the option chosen with the right one, which it had not told on this day.
 	"""
 
 	response: Response
@@ -35,6 +39,8 @@ class Step:
 	after: MemoryRecord
 	outcome: scheduling.Outcome
 	answered_at: datetime
+	is_practice: bool = False
+	is_graded: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,11 +97,13 @@ def journal_entry(step: Step, source: str) -> JournalEntry:
 		difficulty_after=after.difficulty,
 		next_review_date_after=after.next_review_date,
 		source=source,
+		graded_by="Server" if step.is_graded else "Learner",
+		chosen=step.response.chosen,
 	)
 
 
 def _kind(step: Step) -> str:
-	if step.response.practice:
+	if step.is_practice:
 		return "Practice"
 	return "Review" if step.before else "Learn"
 

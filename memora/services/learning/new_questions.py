@@ -1,13 +1,13 @@
 """The questions that are new to a learner in a season, and how many of them she may still learn on a learning day.
 
-Lessons choose from these questions.
+Lessons choose from these questions. Only what a lesson could show may be answered for the first time.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from memora.services.learning.question_source import get_source
+from memora.services.learning.question_source import Topic, get_source
 from memora.services.settings import get_settings
 
 
@@ -30,3 +30,13 @@ class NewQuestions:
 			return []
 		page = get_source().find_questions(subject, topic, 0, len(self.seen) + limit)
 		return [question_id for question_id in page if question_id not in self.seen][:limit]
+
+	def could_be_shown(self, topics: dict[str, Topic]) -> set[str]:
+		"""Returns which questions a lesson of their own topic could show, by `new_per_day`. Asks once for each topic.
+
+		What lessons of today showed stays among them, however many of the others she has answered since. A question whose
+		source names no topic could always be shown.
+		"""
+		per_day = get_settings().new_per_day
+		first = {topic: self.select(*topic, per_day) for topic in set(topics.values()) if topic[1]}
+		return {name for name, topic in topics.items() if name in first.get(topic, [name])}

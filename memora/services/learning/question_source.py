@@ -12,6 +12,7 @@ from memora.services.learning.question_html import clean_content
 from memora.services.store.question_bank import QuestionBank
 
 ANSWERS = ("answer", "explanation")  # the keys of content that say what is right
+Topic = tuple[str | None, str | None]  # its subject, and its name
 
 
 class QuestionSource(Protocol):
@@ -32,7 +33,8 @@ class QuestionSource(Protocol):
 	def find_questions(self, subject: str | None, topic: str | None, offset: int, limit: int) -> list[str]:
 		"""Returns a page of the ids that may be taught as new, in the order of teaching.
 
-		`limit` exceeds the number of questions that a learner knows.
+		`limit` exceeds the number of questions that a learner knows. Whatever a lesson of a question's own topic can't
+		show is refused as a first answer. So it must know the question's `topic` by the name that its content gives.
 		"""
 
 
@@ -62,6 +64,18 @@ def get_subjects() -> list[str]:
 	"""Returns the subjects of this site's source, in the order to show them; [] if the source has no list."""
 	names = getattr(get_source(), "get_subjects", list)
 	return names()
+
+
+def topic_of(content: dict[str, Any]) -> Topic:
+	"""Returns the topic that find_questions knows a question under; None for what the source does not name."""
+	subject, topic = content.get("subject"), content.get("topic")
+	return (subject if isinstance(subject, str) else None), (topic if isinstance(topic, str) else None)
+
+
+def options_of(content: dict[str, Any]) -> dict[str, bool]:
+	"""Returns {key: is_correct} of a question's options, {} if it has none."""
+	keyed = [option for option in _keyed(content) if isinstance(option, dict)]
+	return {option["key"]: bool(option.get("is_correct")) for option in keyed}
 
 
 def _keyed(content: dict[str, Any]) -> list[Any]:

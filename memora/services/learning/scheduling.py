@@ -46,6 +46,11 @@ RATINGS = {
 }
 
 
+def is_right(quality: int) -> bool:
+	"""Says whether a quality of 0 to 5 stands for a question that was not forgotten."""
+	return RATINGS[Quality(quality)] != Rating.Again
+
+
 @dataclass(frozen=True)
 class LearningCalendar:
 	"""The learning days of a site. A day starts at `day_start_hour`, by the wall clock of `zone`."""

@@ -1,6 +1,6 @@
 """Scheduling with a site's settings: time zone, learning days, desired retention, and the season's end."""
 
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from typing_extensions import TypedDict
@@ -67,6 +67,16 @@ class SeasonScheduler:
 	def practise(self, before: MemoryRecord, quality: int) -> Outcome:
 		"""Rates an answer in practice, which moves nothing; see scheduling.practise."""
 		return scheduling.practise(memory_of(before, self.calendar.zone), quality)
+
+	@property
+	def today(self) -> date:
+		"""The learning day on which the answers are given."""
+		return self.calendar.day_of(self.now)
+
+	def has_counted_today(self, before: MemoryRecord) -> bool:
+		"""Says whether an answer has moved this record on this learning day. One a day does."""
+		last = before.last_review_date.replace(tzinfo=self.calendar.zone)
+		return self.calendar.day_of(last) >= self.today
 
 	def preview(self, question_id: str, before: MemoryRecord | None) -> Preview:
 		"""Returns the effect that each grade would have."""

@@ -4,39 +4,32 @@ This is the way of an answer from the request to the commit, and on to Redis and
 """
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NoReturn
 from uuid import uuid4
 
 import frappe
 from frappe import _
 from typing_extensions import TypedDict
 
-from memora.exceptions import JournalUnavailable, SubmissionConflict, quoting
+from memora.exceptions import JournalUnavailable, SeasonStateError, SubmissionConflict, quoting
 from memora.services import site_time
 from memora.services.cache.schedules import Schedules
 from memora.services.folding import counting, queueing
-from memora.services.learning.answers import Origin, Response, Step, journal_entry, record_after
-from memora.services.learning.question_source import get_source
-from memora.services.learning.season_scheduler import SeasonScheduler
-from memora.services.store import database, failures, journal, row_names, seasons, tracker
-from memora.services.store.records import StoredAnswer
+from memora.services.learning import daily_budget, grading
+from memora.services.learning.answers import Response, journal_entry
+from memora.services.learning.grading import AnswerResult
+from memora.services.learning.judging import Judge, Rejection, as_rejections
+from memora.services.store import database, failures, journal, row_names, seasons
+from memora.services.store.records import Effort, StoredAnswer, practice_digits
 from memora.services.store.seasons import Season
 from memora.services.store.submissions import write_submission
 
 
-class Rejection(TypedDict):
-	"""A question whose answer was not taken, and the reason.
-
-	Either neither the learner's records nor the question source know the question, or the answer was practice
-	and she has no record of the question.
-	"""
-
-	question_id: str
-	reason: str
-
-
 class SubmissionResult(TypedDict):
-	"""The outcome of a submission. `schedule` gives the next review of each question that was accepted."""
+	"""The outcome of a submission.
+
+	`schedule` gives the next review of each question whose answer was accepted, `answers` what became of the answer.
+	"""
 
 	status: Literal["success", "already_processed"]
 	processed: int
@@ -45,22 +38,28 @@ class SubmissionResult(TypedDict):
 	is_degraded: bool
 	season: str
 	schedule: dict[str, site_time.Text]
+	answers: dict[str, AnswerResult]
 	persistence_job_id: str | None
 
 
-def submit(learner: str, responses: list[Response], submission_id: str | None = None) -> SubmissionResult:
+def submit(
+	learner: str, responses: list[Response], submission_id: str | None = None, season_name: str | None = None
+) -> SubmissionResult:
 	"""Stores a learner's answers and schedules their questions; see api.reviews.submit_review_session.
 
-	Commits. Raises NoActiveSeason, SubmissionConflict or JournalUnavailable, and then stores nothing.
+	Commits. Raises NoActiveSeason, SeasonStateError, SubmissionConflict, RateLimitExceeded or JournalUnavailable, and
+	then stores nothing.
 	"""
 	season = seasons.require_active_season()
+	_require_season(season_name, season)
 	is_new, submission_id = not submission_id, submission_id or uuid4().hex
 	try:
 		with database.learner_lock(learner):
 			stored = not is_new and journal.get_submission(learner, season.name, submission_id)
+			judge = Judge.of(learner, season, responses)
 			if stored:
-				return _repeated(learner, stored, responses, submission_id, season)
-			result, key = _accept(learner, season, responses, submission_id)
+				return _repeated(judge, stored, responses, submission_id)
+			result, key = _accept(judge, responses, submission_id)
 	except failures.FAILURES as error:
 		frappe.logger("memora").error(f"journal not writable: {error}")
 		JournalUnavailable.throw(_("Your answers are not saved. Send them again in a moment."))
@@ -69,49 +68,79 @@ def submit(learner: str, responses: list[Response], submission_id: str | None = 
 	return result
 
 
+def _require_season(name: str | None, season: Season) -> None:
+	"""Raises SeasonStateError if the answers belong to another season than the active one."""
+	if name not in (None, season.name):
+		frappe.throw(
+			quoting(_("These answers belong to season {0}. The active season is {1}."), name, season.name),
+			SeasonStateError,
+		)
+
+
 def _repeated(
-	learner: str,
-	stored: dict[str, StoredAnswer],
-	responses: list[Response],
-	submission_id: str,
-	season: Season,
+	judge: Judge, stored: dict[str, StoredAnswer], responses: list[Response], submission_id: str
 ) -> SubmissionResult:
 	"""Returns the result of a submission that was stored before.
 
 	Raises SubmissionConflict if the stored submission held other answers.
 	"""
-	new = [r.question_id for r in responses if r.question_id not in stored and not r.practice]
-	known = get_source().get_questions(new)
 	for response in responses:
 		answer = stored.get(response.question_id)
-		is_other = answer and (answer.quality, answer.is_practice) != (response.quality, response.practice)
-		if response.question_id in known or is_other:
+		if answer and not _is_same(response, answer):
 			_refuse_conflict(submission_id, response.question_id)
 	if missing := stored.keys() - {r.question_id for r in responses}:
 		_refuse_conflict(submission_id, min(missing))
-	Schedules().clear_learner(learner, season.name)  # the first request may have died before it told Redis
-	rejected = [_rejection(r) for r in responses if r.question_id not in stored]
+	others = [r for r in responses if r.question_id not in stored]
+	refused = _refused_at_first(judge, stored, responses) if others else {}
+	if more := [r.question_id for r in others if r.question_id not in refused]:
+		_refuse_conflict(submission_id, more[0])
+	# the first request may have died before Redis knew
+	Schedules().clear_learner(judge.learner, judge.season.name)
 	schedule = {question_id: answer.due for question_id, answer in stored.items()}
-	result = _result("already_processed", submission_id, season, schedule, rejected)
-	key = row_names.submission_key(learner, season.name, submission_id)
+	rejected = as_rejections(others, refused)
+	result = _result("already_processed", submission_id, judge.season, schedule, rejected)
+	result["answers"] = {
+		q: grading.result_of(answer.quality, answer.graded_by, answer.is_practice, judge.content.get(q))
+		for q, answer in stored.items()
+	}
+	key = row_names.submission_key(judge.learner, judge.season.name, submission_id)
 	result["persistence_job_id"] = queueing.job_id_of(key)
 	return result
 
 
+def _refused_at_first(
+	judge: Judge, stored: dict[str, StoredAnswer], responses: list[Response]
+) -> dict[str, str]:
+	"""Returns {question_id: reason} of the answers that were not taken when the others were stored."""
+	return judge.why_refused(responses, min(answer.answered_at for answer in stored.values()))
+
+
+def _is_same(response: Response, answer: StoredAnswer) -> bool:
+	"""Says whether a response may have led to a stored answer. What was sent as no practice may have become practice."""
+	is_graded_alike = response.chosen == answer.chosen
+	if response.chosen is None:
+		is_graded_alike &= response.quality == answer.quality
+	return is_graded_alike and answer.is_practice >= response.practice
+
+
 def _accept(
-	learner: str, season: Season, responses: list[Response], submission_id: str
+	judge: Judge, responses: list[Response], submission_id: str
 ) -> tuple[SubmissionResult, str | None]:
 	"""Schedules, journals, commits, and updates Redis.
 
 	Returns (result, submission's key or None if none was accepted).
 	"""
-	now = site_time.now()
-	steps, rejected = _schedule(learner, season, responses, now)
+	learner, season, now = judge.learner, judge.season, judge.scheduler.now
+	daily_budget.require_room(judge.standing, len(responses), judge.scheduler)
+	steps, rejected = judge.decide(responses)
 	if not steps:
+		if all(rejection["reason"] == daily_budget.practice_spent() for rejection in rejected):
+			daily_budget.refuse_practice(judge.scheduler)
 		return _result("success", submission_id, season, {}, rejected), None
 	schedules = Schedules()
 	source = "Normal" if schedules.is_trusted or not season.enable_redis else "Safe Mode"
 	entries = [journal_entry(step, source) for step in steps]
+	practised = "".join(practice_digits(step.after.question_id) for step in steps if step.is_practice)
 	with database.transaction():
 		key = write_submission(
 			learner,
@@ -121,40 +150,19 @@ def _accept(
 			[step.after for step in steps if step.outcome.moved],
 			site_time.to_naive(now),
 			counting.count_entries(entries, {step.after.question_id: step.after.subject for step in steps}),
+			Effort(judge.standing.effort.day, len(steps), practised),
 		)
 	schedule = {step.after.question_id: step.after.next_review_date for step in steps}
 	scores = {question_id: site_time.to_epoch(due) for question_id, due in schedule.items()}
 	is_degraded = season.enable_redis and not schedules.reschedule(learner, season.name, scores)
-	return _result("success", submission_id, season, schedule, rejected, is_degraded), key
-
-
-def _schedule(
-	learner: str, season: Season, responses: list[Response], now: datetime
-) -> tuple[list[Step], list[Rejection]]:
-	"""Returns (steps, rejections).
-
-	Answers to questions that neither the learner's records nor the source know are rejected.
-	"""
-	records = tracker.get_records(learner, season.name, [r.question_id for r in responses])
-	new = [r.question_id for r in responses if r.question_id not in records and not r.practice]
-	content = get_source().get_questions(new)
-	scheduler, answered_at = SeasonScheduler(learner, season, now), site_time.to_naive(now)
-
-	def step(response: Response) -> Step:
-		if response.practice:
-			record = records[response.question_id]
-			return Step(response, record, record, scheduler.practise(record, response.quality), answered_at)
-		before = records.get(response.question_id)
-		outcome = scheduler.review(response.question_id, before, response.quality)
-		origin = before or Origin.of(response.question_id, content, answered_at)
-		return Step(response, before, record_after(origin, outcome.memory), outcome, answered_at)
-
-	is_known = [r.question_id in records or r.question_id in content for r in responses]
-	steps = [step(response) for response, known in zip(responses, is_known, strict=True) if known]
-	rejected = [
-		_rejection(response) for response, known in zip(responses, is_known, strict=True) if not known
-	]
-	return steps, rejected
+	result = _result("success", submission_id, season, schedule, rejected, is_degraded)
+	result["answers"] = {
+		entry.question_id: grading.result_of(
+			entry.quality, entry.graded_by, entry.kind == "Practice", judge.content[entry.question_id]
+		)
+		for entry in entries
+	}
+	return result, key
 
 
 def _result(
@@ -173,18 +181,12 @@ def _result(
 		"is_degraded": is_degraded,
 		"season": season.name,
 		"schedule": {question_id: str(due) for question_id, due in schedule.items()},
+		"answers": {},
 		"persistence_job_id": None,  # until there is a job
 	}
 
 
-def _rejection(response: Response) -> Rejection:
-	reason = (
-		_("This question has not been learnt yet.") if response.practice else _("There is no such question.")
-	)
-	return {"question_id": response.question_id, "reason": reason}
-
-
-def _refuse_conflict(submission_id: str, question_id: str) -> None:
+def _refuse_conflict(submission_id: str, question_id: str) -> NoReturn:
 	frappe.throw(
 		quoting(
 			_(

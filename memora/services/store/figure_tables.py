@@ -13,37 +13,41 @@ from uuid import uuid4
 import frappe
 
 from memora.services.store import database
-from memora.services.store.records import ActivityCount, unpack_activity
+from memora.services.store.records import ActivityCount, Effort, unpack_activity
 from memora.services.store.row_names import digest
 
 CLEAR_ROWS = 50_000
 
-COUNT_SQL = """
-	INSERT INTO `tabActivity Count` (name, day, season, subject, answers, reviews, recalled, creation) VALUES """
-LEARNER_SQL = "INSERT INTO `tabDaily Learner` (name, day, season, player, creation) VALUES "
-LEARNER_TAIL_SQL = " ON DUPLICATE KEY UPDATE day = VALUES(day)"
+FIGURES = "answers, reviews, recalled, graded_reviews, graded_recalled"  # in the order of Counts
+ADD_FIGURES = ", ".join(f"{name} = {name} + VALUES({name})" for name in FIGURES.split(", "))
+SUM_FIGURES = ", ".join(f"CAST(SUM(s.{name}) AS INT)" for name in FIGURES.split(", "))
 
-TAKE_SQL = """
-	SELECT name, season, day, subject, answers, reviews, recalled FROM `tabActivity Count`
+COUNT_SQL = f"""
+	INSERT INTO `tabActivity Count` (name, day, season, subject, {FIGURES}, creation) VALUES """
+LEARNER_SQL = """
+	INSERT INTO `tabDaily Learner` (name, day, season, player, answers, practised, creation) VALUES """
+LEARNER_TAIL_SQL = """ ON DUPLICATE KEY UPDATE answers = answers + VALUES(answers),
+	practised = CONCAT(COALESCE(practised, ''), VALUES(practised))"""
+
+TAKE_SQL = f"""
+	SELECT name, season, day, subject, {FIGURES} FROM `tabActivity Count`
 	ORDER BY name LIMIT %(limit)s"""
 TAKEN_SQL = "DELETE FROM `tabActivity Count` WHERE name IN %(names)s"
 LEARNERS_SQL = "SELECT COUNT(*) FROM `tabDaily Learner` WHERE name BETWEEN %(first)s AND %(last)s"
-DAY_SQL = """
+DAY_SQL = f"""
 	INSERT INTO `tabDaily Activity`
-	(name, season, day, learners, answers, reviews, recalled, creation, modified, owner, modified_by) VALUES """
-DAY_TAIL_SQL = """ ON DUPLICATE KEY UPDATE learners = GREATEST(learners, VALUES(learners)),
-	answers = answers + VALUES(answers), reviews = reviews + VALUES(reviews),
-	recalled = recalled + VALUES(recalled), modified = VALUES(modified)"""
-SUBJECT_SQL = """
+	(name, season, day, learners, {FIGURES}, creation, modified, owner, modified_by) VALUES """
+DAY_TAIL_SQL = f""" ON DUPLICATE KEY UPDATE learners = GREATEST(learners, VALUES(learners)),
+	{ADD_FIGURES}, modified = VALUES(modified)"""
+SUBJECT_SQL = f"""
 	INSERT INTO `tabDaily Activity Subject`
-	(name, parent, parenttype, parentfield, subject, answers, reviews, recalled, creation, modified) VALUES """
-SUBJECT_TAIL_SQL = """ ON DUPLICATE KEY UPDATE answers = answers + VALUES(answers),
-	reviews = reviews + VALUES(reviews), recalled = recalled + VALUES(recalled), modified = VALUES(modified)"""
-BY_DAY_SQL = """
-	SELECT day, season, learners, answers, reviews, recalled FROM `tabDaily Activity`
+	(name, parent, parenttype, parentfield, subject, {FIGURES}, creation, modified) VALUES """
+SUBJECT_TAIL_SQL = f" ON DUPLICATE KEY UPDATE {ADD_FIGURES}, modified = VALUES(modified)"
+BY_DAY_SQL = f"""
+	SELECT day, season, learners, {FIGURES} FROM `tabDaily Activity`
 	WHERE season = %(season)s AND day BETWEEN %(first)s AND %(last)s ORDER BY day"""
-BY_SUBJECT_SQL = """
-	SELECT s.subject, CAST(SUM(s.answers) AS INT), CAST(SUM(s.reviews) AS INT), CAST(SUM(s.recalled) AS INT)
+BY_SUBJECT_SQL = f"""
+	SELECT s.subject, {SUM_FIGURES}
 	FROM `tabDaily Activity` d JOIN `tabDaily Activity Subject` s ON s.parent = d.name
 	WHERE d.season = %(season)s AND d.day BETWEEN %(first)s AND %(last)s GROUP BY s.subject ORDER BY s.subject"""
 ANSWERS_OF_DAY_SQL = """
@@ -52,9 +56,9 @@ ANSWERS_OF_DAY_SQL = """
 		UNION ALL SELECT answers FROM `tabActivity Count` WHERE day = %(day)s) counted"""
 
 CLEAR_SQL = f"DELETE FROM `tabDaily Learner` WHERE name < %(first)s LIMIT {CLEAR_ROWS}"
-WAITING_SQL = """
+WAITING_SQL = f"""
 	SELECT activity FROM `tabReview Outbox` WHERE season = %(season)s
-	UNION ALL SELECT JSON_ARRAY(JSON_ARRAY(day, subject, answers, reviews, recalled)) FROM `tabActivity Count`
+	UNION ALL SELECT JSON_ARRAY(JSON_ARRAY(day, subject, {FIGURES})) FROM `tabActivity Count`
 	WHERE season = %(season)s"""
 FORGET_SUBJECTS_SQL = """
 	DELETE s FROM `tabDaily Activity Subject` s JOIN `tabDaily Activity` d ON s.parent = d.name
@@ -66,19 +70,26 @@ DUE_UNTIL_SQL = """
 
 
 class Counts(NamedTuple):
-	"""Sums of ActivityCounts: answers, reviews, and recalled reviews."""
+	"""Sums of ActivityCounts: answers, reviews, and recalled reviews; and the reviews that the server graded."""
 
 	answers: int = 0
 	reviews: int = 0
 	recalled: int = 0
+	graded_reviews: int = 0
+	graded_recalled: int = 0
 
 	@property
 	def retention_percent(self) -> float | None:
 		"""True retention: how many reviews of a hundred were recalled; None without any review."""
 		return round(100 * self.recalled / self.reviews, 1) if self.reviews else None
 
+	@property
+	def graded_retention_percent(self) -> float | None:
+		"""True retention of the reviews that the server graded; None without any."""
+		return round(100 * self.graded_recalled / self.graded_reviews, 1) if self.graded_reviews else None
+
 	def plus(self, more: Iterable[int]) -> "Counts":
-		"""Returns the sums with three more figures, in the order of the fields."""
+		"""Returns the sums with as many more figures, in the order of the fields."""
 		return Counts(*map(sum, zip(self, more, strict=True)))
 
 
@@ -117,17 +128,21 @@ def insert_counts(sums: Sums, now: datetime) -> None:
 	database.insert(COUNT_SQL, rows)
 
 
-def insert_learners(learners: Iterable[tuple[str, str, str]], now: datetime) -> None:
-	"""Notes which learners answered: (season, learning day as ISO text, learner). The caller commits.
+def insert_learners(learners: dict[tuple[str, str, str], Effort], now: datetime) -> None:
+	"""Notes which learners answered: {(season, learning day as ISO text, learner): effort}. The caller commits.
 
 	Folds that have a learner in common wait for each other here. All folds insert in one order, so they
 	can't deadlock.
 	"""
-	rows = [(_learner_row_name(*key), key[1], key[0], key[2], now) for key in learners]
+	rows = [
+		(learner_row_name(season, day, learner), day, season, learner, *effort[1:], now)
+		for (season, day, learner), effort in learners.items()
+	]
 	database.insert(LEARNER_SQL, sorted(rows), LEARNER_TAIL_SQL)
 
 
-def _learner_row_name(season: str, day: date | str, learner: str) -> str:
+def learner_row_name(season: str, day: date | str, learner: str) -> str:
+	"""Returns the primary key of a learner's row of a day in Daily Learner."""
 	return f"{_day_prefix(day)}{digest(season)}{digest(learner)}"
 
 

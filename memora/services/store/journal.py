@@ -20,7 +20,8 @@ PAGE_SQL = f"""
 	SELECT name, player, {JOURNAL_COLUMNS} FROM `tabPlayer Review Log`
 	WHERE season = %(season)s AND name > %(after)s AND name <= %(last)s ORDER BY name LIMIT %(limit)s"""
 OF_SUBMISSION_SQL = """
-	SELECT question_id, quality, kind = 'Practice', next_review_date_after FROM `tabPlayer Review Log`
+	SELECT question_id, quality, kind = 'Practice', next_review_date_after, reviewed_at, graded_by, chosen
+	FROM `tabPlayer Review Log`
 	WHERE season = %(season)s AND name BETWEEN %(first)s AND %(last)s"""
 HISTORY_SQL = f"""
 	SELECT name, {JOURNAL_COLUMNS} FROM `tabPlayer Review Log`
@@ -46,7 +47,7 @@ def get_submission(learner: str, season: str, submission_id: str) -> dict[str, S
 	"""Returns {question_id: answer} of a submission's answers in the journal; one query."""
 	values = {"season": season, **row_names.bounds(row_names.submission_key(learner, season, submission_id))}
 	rows = frappe.db.sql(OF_SUBMISSION_SQL, values)
-	return {q: StoredAnswer(quality, bool(is_practice), due) for q, quality, is_practice, due in rows}
+	return {q: StoredAnswer(quality, bool(practice), *more) for q, quality, practice, *more in rows}
 
 
 def get_history(learner: str, season: str, question_id: str, limit: int) -> list[tuple[str, JournalEntry]]:

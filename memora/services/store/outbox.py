@@ -1,7 +1,7 @@
 """The outbox: submissions that are journalled and committed, but not folded into the tracker yet."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -11,11 +11,10 @@ from memora.exceptions import SeasonStateError, quoting
 from memora.services.store.records import (
 	ActivityCount,
 	Backlog,
-	MemoryRecord,
 	OutboxEntry,
 	OutboxRow,
-	pack_records,
 	unpack_activity,
+	unpack_effort,
 	unpack_records,
 )
 
@@ -55,16 +54,16 @@ def insert(
 	key: str,
 	learner: str,
 	season: str,
-	records: Iterable[MemoryRecord],
+	payload: str,
 	activity: Sequence[ActivityCount],
 	now: datetime,
 ) -> None:
-	"""Adds a submission.
+	"""Adds a submission. `payload` is what records.pack_records gives.
 
 	Raises SeasonStateError if the season takes no answers; then the caller must roll back.
 	"""
 	values = {"name": key, "player": learner, "season": season, "activity": json.dumps(activity), "now": now}
-	frappe.db.sql(INSERT_SQL, {**values, "payload": pack_records(records)})
+	frappe.db.sql(INSERT_SQL, {**values, "payload": payload})
 	if frappe.db._cursor.rowcount != 1:
 		frappe.throw(quoting(frappe._("Season {0} takes no answers any more."), season), SeasonStateError)
 
@@ -78,7 +77,9 @@ def take(names: list[str]) -> list[OutboxRow]:
 		return []
 	rows = frappe.db.sql(TAKE_SQL, {"names": names})
 	return [
-		OutboxRow(name, learner, season, unpack_activity(activity), unpack_records(payload))
+		OutboxRow(
+			name, learner, season, unpack_activity(activity), unpack_records(payload), unpack_effort(payload)
+		)
 		for name, learner, season, activity, payload in rows
 	]
 

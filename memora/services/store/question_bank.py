@@ -7,10 +7,10 @@ import frappe
 
 # One row for each question, its options as JSON: the driver's cost grows with rows, not with bytes.
 QUESTIONS_SQL = """
-	SELECT q.name, q.subject, q.topic, q.enabled, q.question, q.answer, q.explanation,
+	SELECT q.name, COALESCE(t.subject, q.subject), q.topic, q.enabled, q.question, q.answer, q.explanation,
 		(SELECT JSON_ARRAYAGG(JSON_ARRAY(o.name, o.option_text, o.is_correct) ORDER BY o.idx)
 		FROM `tabGame Question Option` o WHERE o.parent = q.name AND o.parenttype = 'Game Question')
-	FROM `tabGame Question` q WHERE q.name IN %(names)s"""
+	FROM `tabGame Question` q LEFT JOIN `tabGame Topic` t ON t.name = q.topic WHERE q.name IN %(names)s"""
 
 FIND_SQL = """
 	SELECT q.name FROM `tabGame Question` q JOIN `tabGame Topic` t ON t.name = q.topic

@@ -12,6 +12,8 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from memora.services.store import row_names
+
 
 @dataclass(frozen=True)
 class MemoryRecord:
@@ -46,6 +48,9 @@ class MemoryRecord:
 class JournalEntry:
 	"""An answer in the journal. Datetimes are naive site time.
 
+	`graded_by` is Server where the server compared `chosen`, the key of an option, with the right one, which it had not
+	told before on this learning day. Else it is Learner: the quality is what her client said, or what she had been told.
+
 	Frappe's number columns hold no NULL. So at the first sight of a question (kind Learn) the stability,
 	difficulty and predicted recall from before the answer are 0; a response time that was not measured is 0.
 	"""
@@ -64,6 +69,8 @@ class JournalEntry:
 	difficulty_after: float
 	next_review_date_after: datetime
 	source: str
+	graded_by: str = "Learner"
+	chosen: str | None = None
 
 
 class ActivityCount(NamedTuple):
@@ -71,7 +78,7 @@ class ActivityCount(NamedTuple):
 
 	`subject` is "" for questions without a subject. `day` is the learning day as ISO text. `reviews` counts
 	answers of kind Review: to questions learnt before. `recalled` counts the reviews whose question the
-	learner had not forgotten.
+	learner had not forgotten. `graded_reviews` and `graded_recalled` count those of them that the server graded.
 	"""
 
 	day: str
@@ -79,6 +86,33 @@ class ActivityCount(NamedTuple):
 	answers: int
 	reviews: int
 	recalled: int
+	graded_reviews: int = 0
+	graded_recalled: int = 0
+
+
+class Effort(NamedTuple):
+	"""What a learner's answers of one learning day count for in her daily budget.
+
+	`day` is the learning day as ISO text. `answers` counts all answers. `practised` has PRACTICE_DIGITS hex digits for
+	each answer that was practice, which stand for its question.
+	"""
+
+	day: str
+	answers: int = 0
+	practised: str = ""
+
+	def plus(self, more: "Effort") -> "Effort":
+		"""Returns the sums. Another day's effort counts for nothing."""
+		if more.day != self.day:
+			return self
+		return Effort(self.day, self.answers + more.answers, self.practised + more.practised)
+
+	def count_practice(self, question_id: str) -> int:
+		"""Returns how often the question was practised on this day."""
+		parts = (
+			self.practised[at : at + PRACTICE_DIGITS] for at in range(0, len(self.practised), PRACTICE_DIGITS)
+		)
+		return sum(part == practice_digits(question_id) for part in parts)
 
 
 @dataclass(frozen=True)
@@ -90,6 +124,15 @@ class OutboxRow:
 	season: str
 	activity: list[ActivityCount]
 	records: list[MemoryRecord]
+	effort: Effort | None = None
+
+
+class Standing(NamedTuple):
+	"""A learner's records of some questions, her effort of one learning day, and how many submissions of hers wait."""
+
+	records: dict[str, MemoryRecord]
+	effort: Effort
+	waiting: int
 
 
 class StoredAnswer(NamedTuple):
@@ -98,6 +141,9 @@ class StoredAnswer(NamedTuple):
 	quality: int
 	is_practice: bool
 	due: datetime
+	answered_at: datetime
+	graded_by: str = "Learner"
+	chosen: str | None = None
 
 
 class OutboxEntry(NamedTuple):
@@ -126,6 +172,8 @@ RECORD_FIELDS = [field.name for field in fields(MemoryRecord)]
 RECORD_COLUMNS = ", ".join(RECORD_FIELDS)
 JOURNAL_COLUMNS = ", ".join(field.name for field in fields(JournalEntry))
 
+PRACTICE_DIGITS = 8  # enough to tell apart the questions that one learner practises in a day
+
 PAYLOAD_VERSION = 1
 DATETIME_FIELDS = {"next_review_date", "last_review_date", "creation"}
 UNVERSIONED_FIELDS = [
@@ -134,10 +182,15 @@ UNVERSIONED_FIELDS = [
 ]
 
 
-def pack_records(records: Iterable[MemoryRecord]) -> str:
+def practice_digits(question_id: str) -> str:
+	"""Returns the hex digits that stand for a question in Effort.practised."""
+	return row_names.digest(question_id)[:PRACTICE_DIGITS]
+
+
+def pack_records(records: Iterable[MemoryRecord], effort: Effort | None = None) -> str:
 	"""Returns the outbox payload of these records."""
 	rows = [[v.isoformat() if isinstance(v, datetime) else v for v in values_of(r)] for r in records]
-	payload = {"version": PAYLOAD_VERSION, "fields": RECORD_FIELDS, "records": rows}
+	payload = {"version": PAYLOAD_VERSION, "fields": RECORD_FIELDS, "records": rows, "effort": effort}
 	return json.dumps(payload, separators=(",", ":"))
 
 
@@ -155,6 +208,15 @@ def unpack_records(payload: str) -> list[MemoryRecord]:
 		)
 	names = content.get("fields", RECORD_FIELDS)
 	return [_record(names, values) for values in content["records"]]
+
+
+def unpack_effort(payload: str | None) -> Effort | None:
+	"""Returns the effort that a payload brings along, if any; None also for a payload that can't be read."""
+	try:
+		content = json.loads(payload or "[]")
+		return Effort(*content["effort"]) if isinstance(content, dict) and content.get("effort") else None
+	except (ValueError, TypeError, KeyError):
+		return None
 
 
 def _record(names: Sequence[str], values: Sequence[Any]) -> MemoryRecord:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from memora.services.store import journal, outbox, row_names
-from memora.services.store.records import ActivityCount, JournalEntry, MemoryRecord
+from memora.services.store.records import ActivityCount, Effort, JournalEntry, MemoryRecord, pack_records
 
 
 def write_submission(
@@ -15,6 +15,7 @@ def write_submission(
 	records: list[MemoryRecord],
 	now: datetime,
 	activity: Sequence[ActivityCount] = (),
+	effort: Effort | None = None,
 ) -> str:
 	"""Writes an accepted submission, in two statements, and returns its key: the name of its outbox row.
 
@@ -23,5 +24,5 @@ def write_submission(
 	"""
 	key = row_names.submission_key(learner, season, submission_id)
 	journal.insert(key, learner, season, submission_id, entries, now)
-	outbox.insert(key, learner, season, records, activity, now)
+	outbox.insert(key, learner, season, pack_records(records, effort), activity, now)
 	return key

@@ -13,6 +13,8 @@ RANGES = {
 	"day_start_hour": (0, 23),
 	"desired_retention": (0.7, 0.97),
 	"new_per_day": (0, 1000),
+	"answers_per_day": (0, 1_000_000),
+	"practice_per_day": (0, 1000),
 	"cache_ttl_days": (1, 3650),
 	"discrepancy_alert_percent": (0, 100),
 	"safe_mode_user_seconds": (0, 3600),

@@ -30,9 +30,10 @@ def _columns() -> list[dict[str, Any]]:
 		layout.column("reviews", _("Reviews", context="Memora")),
 		layout.column("recalled", _("Recalled")),
 		layout.column("retention", _("True Retention"), "Percent", 150, precision=1),
+		layout.column("graded_reviews", _("Graded by the Server"), width=160),
+		layout.column("graded_retention", _("Retention of These"), "Percent", 160, precision=1),
 	]
 
 
 def _row(day: Day) -> dict[str, Any]:
-	figures = {**day.counts._asdict(), "retention": day.counts.retention_percent}
-	return {"day": day.day, "learners": day.learners, **figures}
+	return {"day": day.day, "learners": day.learners, **layout.figures_of(day.counts)}

@@ -15,7 +15,7 @@ def execute(filters: dict[str, Any] | None = None) -> layout.Report:
 	period = layout.get_period(filters, DAYS)
 	subjects = activity.by_subject(period.season, period.first, period.last) if period.season else {}
 	rows = [
-		{"subject": subject or _("No subject"), **counts._asdict(), "retention": counts.retention_percent}
+		{"subject": subject or _("No subject"), **layout.figures_of(counts)}
 		for subject, counts in subjects.items()
 	]
 	return _columns(), rows, None, _chart(period)
@@ -28,6 +28,8 @@ def _columns() -> list[dict[str, Any]]:
 		layout.column("reviews", _("Reviews", context="Memora")),
 		layout.column("recalled", _("Recalled")),
 		layout.column("retention", _("True Retention"), "Percent", 150, precision=1),
+		layout.column("graded_reviews", _("Graded by the Server"), width=160),
+		layout.column("graded_retention", _("Retention of These"), "Percent", 160, precision=1),
 	]
 
 
