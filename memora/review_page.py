@@ -195,6 +195,7 @@ def texts() -> dict[str, str]:
 		"sign_in": _("Sign in", context="Learner"),
 		"not_accepted": _("Answers that could not be saved: {0}."),
 		"season_over": _("The season they belong to is over."),
+		"repeated": _("You have answered this question today already. This time counts as practice."),
 		"dismiss": _("OK", context="Learner"),
 		"no_season": _("No lessons right now"),
 		"no_script": _("Please turn on JavaScript to learn."),

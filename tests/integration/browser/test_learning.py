@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 from memora.services.folding import folds
 from tests.integration import state
 from tests.integration.factories import bank_questions, make_questions, make_records, site_now
+from tests.integration.submitting import answers, submit
 
 OPTIONS = [{"option_text": text, "is_correct": text == "right"} for text in ("one", "right", "three", "four")]
 
@@ -98,6 +99,53 @@ def test_choices(pupil, choice_questions):
 	pupil.sees(third)
 	pupil.has_saved()
 	assert pupil.journal() == [(first, "Review", 4), (second, "Review", 1)]
+	assert {(row.graded_by, bool(row.chosen)) for row in state.journal(pupil.name)} == {("Server", True)}
+
+
+def test_what_is_right_may_have_changed_since_the_question_was_read(pupil, choice_questions):
+	question_id = choice_questions[0]
+	pupil.open().sees(question_id)
+	question = frappe.get_doc("Game Question", question_id)
+	for option in question.options:
+		option.is_correct = option.option_text == "three"
+	question.save()
+	frappe.db.commit()
+	pupil.choices.nth(1).click()
+	pupil.has_saved()
+	expect(pupil.page.locator(".verdict")).to_have_text("Not quite.")
+	expect(pupil.page.locator("#live")).to_have_text("Not quite. Right answer: three")
+	expect(pupil.page.locator(".choice.is-right .choice-text")).to_have_text("three")
+	expect(pupil.page.locator(".choice.is-wrong .choice-text")).to_have_text("right")
+	expect(pupil.page.locator(".choice .icon")).to_have_count(2)
+	assert pupil.journal() == [(question_id, "Review", 1)]
+
+
+def test_an_answer_of_another_device_has_counted_already(pupil, player):
+	first, second = (record.question_id for record in make_records(player, 2))
+	pupil.open().sees(first)
+	submit(player, answers(questions=[first]))
+	pupil.grade("Easy")
+	pupil.sees(second)
+	notice = pupil.page.locator("#repeated")
+	expect(notice).to_contain_text(
+		"You have answered this question today already. This time counts as practice."
+	)
+	notice.get_by_role("button").click()
+	expect(notice).to_be_hidden()
+	pupil.has_saved()
+	assert pupil.journal() == [(first, "Review", 4), (first, "Practice", 5)]
+
+
+def test_a_question_that_was_withdrawn_meanwhile_is_named_as_not_saved(pupil, player):
+	first, second = make_questions(2)
+	make_records(player, question_ids=[first, second])
+	pupil.open().sees(first)
+	frappe.db.set_value("Game Question", first, "enabled", 0)
+	frappe.db.commit()
+	pupil.grade("Good")
+	pupil.sees(second)
+	expect(pupil.page.locator("#aside")).to_contain_text("This question has been withdrawn.")
+	assert pupil.journal() == []
 
 
 def test_by_keyboard_alone(pupil, player, choice_questions):

@@ -9,8 +9,9 @@ const RIGHT = 4;
 const WRONG = 1; // RIGHT and WRONG are the qualities that the server takes `is_correct` for
 const LONGEST_MS = 24 * 60 * 60 * 1000; // the longest time that the server accepts
 
-// Shows a card. Calls `onAnswer(quality, responseTimeMs)` once, and `onNext()` when the learner is done with the card.
-// `say(text)` speaks to learners who can't see the card.
+// Shows a card. Calls `onAnswer(quality, responseTimeMs, chosen)` once, and `onNext()` when the learner is done with the card.
+// `chosen` is the key of an option, which the server grades. `say(text)` speaks to learners who can't see the card. Returns a
+// function that takes the keys of the right options, as the server's reply has them, and corrects what the card shows.
 export function showCard(place, card, { isLesson, onAnswer, onNext, say }) {
 	const { question } = card;
 	const shownAt = performance.now();
@@ -25,10 +26,12 @@ export function showCard(place, card, { isLesson, onAnswer, onNext, say }) {
 		el("article", { class: "card", "aria-labelledby": "question" }, kicker(card, isLesson), heading),
 		body,
 	);
-	if (question.options?.length) showChoices(body, question, took, { onAnswer, onNext, say });
+	let correct = () => {};
+	if (question.options?.length) correct = showChoices(body, question, took, { onAnswer, onNext, say });
 	else showReveal(body, card, took, { onAnswer, onNext });
 	heading.focus({ preventScroll: true });
 	scrollTo(0, 0);
+	return correct;
 }
 
 function kicker({ question, practice }, isLesson) {
@@ -56,19 +59,35 @@ function showChoices(body, question, took, { onAnswer, onNext, say }) {
 	const after = el("div", { class: "after" });
 	body.replaceChildren(group, after);
 
+	const right = new Set(question.options.filter((option) => option.is_correct).map((option) => option.key));
+	let chosen = null;
+
 	function choose(index) {
-		const isCorrect = Boolean(question.options[index].is_correct);
-		for (const [place, button] of buttons.entries()) mark(button, question.options[place].is_correct, place === index);
-		onAnswer(isCorrect ? RIGHT : WRONG, took());
-		after.append(verdict(isCorrect), explanation(question), nextButton(onNext));
-		const answer = isCorrect ? "" : group.querySelector(".is-right .choice-text").textContent;
-		say(isCorrect ? t("right") : `${t("wrong")} ${t("right_answer")}: ${answer}`);
+		chosen = question.options[index].key;
+		onAnswer(right.has(chosen) ? RIGHT : WRONG, took(), chosen);
+		after.append(el("div"), explanation(question), nextButton(onNext));
+		show(right);
 		after.querySelector("button").focus();
 	}
+
+	function show(rightKeys) {
+		for (const [place, { key }] of question.options.entries()) mark(buttons[place], rightKeys.has(key), key === chosen);
+		const isCorrect = rightKeys.has(chosen);
+		after.firstElementChild.replaceWith(verdict(isCorrect));
+		const answer = isCorrect ? "" : group.querySelector(".is-right .choice-text")?.textContent;
+		say(isCorrect ? t("right") : `${t("wrong")} ${t("right_answer")}: ${answer}`);
+	}
+
+	// The question may have changed since it was read.
+	return (rightKeys) => {
+		if (chosen && rightKeys.length && rightKeys.join() !== [...right].join()) show(new Set(rightKeys));
+	};
 }
 
 function mark(button, isCorrect, isChosen) {
 	button.disabled = true;
+	button.classList.remove("is-right", "is-wrong");
+	for (const old of button.querySelectorAll(":scope > svg, :scope > .sr-only")) old.remove();
 	if (!isCorrect && !isChosen) return;
 	button.classList.add(isCorrect ? "is-right" : "is-wrong");
 	button.append(icon(isCorrect ? "check" : "cross"));

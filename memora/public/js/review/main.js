@@ -18,9 +18,13 @@ const start = JSON.parse(byId("start").textContent);
 const place = byId("place");
 const server = new Server(start);
 const store = new Store(start.user);
-const outbox = new Outbox(server, store, start.session?.season ?? start.season, showState);
+const outbox = new Outbox(server, store, start.session?.season ?? start.season, {
+	onChange: showState,
+	onResult: showResult,
+});
 let subject = byId("subject")?.value ?? "";
 let sitting = null;
+let shownCard = { question: {}, correct: () => {} };
 let stopWaiting = () => {};
 
 // Sessions
@@ -83,17 +87,18 @@ function next(more) {
 	showProgress(sitting.done, sitting.size);
 	if (!sitting.card) return finish(more);
 	const { card, isLesson } = sitting;
-	showCard(place, card, {
+	const correct = showCard(place, card, {
 		isLesson,
 		say,
-		onAnswer: (quality, response_time_ms) => {
+		onAnswer: (quality, response_time_ms, chosen) => {
 			const { question_id } = card.question;
-			outbox.add({ question_id, quality, response_time_ms, practice: card.practice });
+			outbox.add({ question_id, quality, chosen, response_time_ms, practice: card.practice });
 			sitting.answer(quality);
 			showProgress(sitting.done, sitting.size);
 		},
 		onNext: () => next(more),
 	});
+	shownCard = { question: card.question, correct };
 }
 
 async function finish(more) {
@@ -168,11 +173,19 @@ function showState() {
 	showNotice("sign-in", count && outbox.trouble === "signed-out" && [t("sign_in_to_save"), link()]);
 	const aside = store.all("aside");
 	const reasons = [...new Set(aside.map((answer) => answer.reason || t("season_over")))];
-	const dismiss = el("button", { type: "button", class: "secondary", onclick: () => dismissAll(aside) }, t("dismiss"));
-	showNotice("aside", aside.length && [t("not_accepted", aside.length), " ", reasons.join(" "), dismiss]);
+	const button = dismiss(() => dismissAll(aside));
+	showNotice("aside", aside.length && [t("not_accepted", aside.length), " ", reasons.join(" "), button]);
 }
 
+const dismiss = (onclick) => el("button", { type: "button", class: "secondary", onclick }, t("dismiss"));
 const link = () => el("a", { href: start.login_url, class: "secondary" }, t("sign_in"));
+
+// Tells what the server says of an answer, where that is not what the card told already.
+function showResult(answer, { practice, right_options }) {
+	if (answer.question_id === shownCard.question.question_id) shownCard.correct(right_options);
+	if (practice && !answer.practice)
+		showNotice("repeated", [t("repeated"), dismiss(() => showNotice("repeated", false))]);
+}
 
 function showNotice(id, children) {
 	const notice = byId(id);

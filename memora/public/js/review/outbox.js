@@ -5,15 +5,17 @@ import { RateLimited, Refused, SignedOut, Unreachable } from "./server.js";
 
 const FIRST_PAUSE_MS = 2000;
 const LONGEST_PAUSE_MS = 60000;
+const LONG_MS = 3600000; // a wait that is not over before the sitting is
 const JUST_SENT_MS = 60000; // the server may have read a session before it stored these answers
 const SEASON_CLOSED = new Set(["NoActiveSeason", "SeasonStateError"]);
 
 let serial = 0;
 
 export class Outbox {
-	// `onChange` is called when the waiting answers change, or the reason why they wait.
-	constructor(server, store, season, onChange) {
-		Object.assign(this, { server, store, season, onChange });
+	// `onChange` is called when the waiting answers change, or the reason why they wait. `onResult(answer, result)` is called
+	// with what the server says of an answer that it has taken.
+	constructor(server, store, season, { onChange, onResult }) {
+		Object.assign(this, { server, store, season, onChange, onResult });
 		this.trouble = ""; // "", "offline", "signed-out" or "closed"
 		this.pauseMs = FIRST_PAUSE_MS;
 		addEventListener("online", () => {
@@ -89,8 +91,11 @@ export class Outbox {
 	}
 
 	async send(answer) {
-		const { question_id, quality, practice, response_time_ms, submission_id } = answer;
-		const result = await this.server.submit([{ question_id, quality, practice, response_time_ms }], submission_id);
+		const { question_id, quality, chosen, practice, response_time_ms, submission_id, season } = answer;
+		const response = { question_id, practice, response_time_ms, ...(chosen ? { chosen } : { quality }) };
+		const result = await this.server.submit([response], submission_id, season);
+		const taken = result.answers?.[question_id];
+		if (taken) this.onResult(answer, taken);
 		const [rejected] = result.rejected;
 		if (rejected && !practice) return this.setAside(answer, rejected.reason);
 		if (!practice) this.store.put("sent", { ...answer, at: Date.now() });
@@ -100,6 +105,8 @@ export class Outbox {
 	// Handles an error. Says whether the answers behind this answer have to wait, too.
 	stopsAt(error, answer) {
 		if (error instanceof SignedOut) this.trouble = "signed-out";
+		else if (error instanceof RateLimited && error.seconds > LONG_MS / 1000 && answer.practice)
+			this.store.remove("answer", answer); // practised enough today: nothing is lost, and others need not wait
 		else if (error instanceof Refused && SEASON_CLOSED.has(error.type)) this.trouble = "closed";
 		else if (error instanceof Refused) this.setAside(answer, error.message);
 		else if (error instanceof Unreachable || error instanceof RateLimited) this.pause(error);

@@ -13,7 +13,7 @@ export class Unreachable extends Error {
 // Nobody is signed in, or somebody else is.
 export class SignedOut extends Error {}
 
-// Safe Mode: too many readers. Read again after `seconds`.
+// Too much at once, in Safe Mode, or on this day. Try again after `seconds`.
 export class RateLimited extends Error {
 	constructor(seconds) {
 		super("rate limited");
@@ -43,8 +43,8 @@ export class Server {
 		return this.get("memora.api.sessions.get_lesson_session", { subject, limit, preview: 1 });
 	}
 
-	async submit(responses, submissionId) {
-		const body = JSON.stringify({ responses, submission_id: submissionId });
+	async submit(responses, submissionId, season) {
+		const body = JSON.stringify({ responses, submission_id: submissionId, season });
 		const post = () =>
 			this.fetch("memora.api.reviews.submit_review_session", { method: "POST", body, keepalive: true });
 		try {
