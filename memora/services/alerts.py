@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from html import escape
 
 import frappe
 
@@ -60,20 +61,21 @@ def tell_managers(
 	"""Writes a Notification Log for each manager.
 
 	With `is_error` also writes an Error Log, with `by_mail` also sends a mail. No mail goes out from a site
-	without a default outgoing account. `about` is (doctype, name). Commits.
+	without a default outgoing account. `about` is (doctype, name). Subject and message are texts, and are
+	shown as such, whatever they quote. Commits.
 	"""
 	doctype, name = about or (None, None)
 	if is_error:
 		frappe.log_error(title=subject, message=message, reference_doctype=doctype, reference_name=name)
-	managers = get_managers()
+	managers, html = get_managers(), escape(message, quote=False)
 	for user in managers:
 		frappe.get_doc(
 			{
 				"doctype": "Notification Log",
 				"for_user": user,
 				"type": "Alert",
-				"subject": subject,
-				"email_content": message,
+				"subject": escape(subject, quote=False),
+				"email_content": html,
 				"document_type": doctype,
 				"document_name": name,
 			}
@@ -82,7 +84,7 @@ def tell_managers(
 		frappe.sendmail(
 			recipients=sorted({address for address in managers.values() if address}),
 			subject=subject,
-			message=message,
+			message=html,
 			reference_doctype=doctype,
 			reference_name=name,
 		)
