@@ -29,7 +29,11 @@ after_request = [
 
 before_job = ["memora.services.store.limits.limit_job"]
 
-app_include_js = ["/assets/memora/js/safe_mode_banner.js", "/assets/memora/js/report_charts.js"]
+app_include_js = [
+	"/assets/memora/js/safe_mode_banner.js",
+	"/assets/memora/js/report_charts.js",
+	"/assets/memora/js/form_titles.js",
+]
 app_include_css = ["/assets/memora/css/desk.css"]
 
 doctype_list_js = {
