@@ -24,6 +24,7 @@ after_request = [
 	"memora.api.utils.observe_latency",
 	"memora.review_page.set_headers",
 	"memora.api.headers.set_headers",
+	"memora.api.exports.defuse_exports",
 	"memora.api.turns.end_turn",
 ]
 

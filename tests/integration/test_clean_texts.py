@@ -3,11 +3,13 @@
 import frappe
 import pytest
 
+from memora.memora.doctype.game_subject.game_subject import GameSubject
+from memora.memora.doctype.game_topic.game_topic import GameTopic
 from memora.patches.v1_0 import clean_texts
 from memora.services.learning.plain_names import is_harmless, is_submission_id, plain
 from memora.services.store import old_texts
 from tests.integration import state
-from tests.integration.factories import make_questions, make_records
+from tests.integration.factories import make_questions, make_records, make_topic
 from tests.integration.submitting import answers, submit
 
 MARKUP = "a<img src=x onerror=alert(1)>"
@@ -104,3 +106,34 @@ def test_questions_are_cleaned(monkeypatch):
 	doc = frappe.get_doc("Game Question", bad)
 	assert (doc.question, doc.options[1].option_text) == ("? <img>", "<b>b</b>")
 	assert {name: frappe.get_doc("Game Question", name).modified for name in before} == before
+
+
+def test_texts_of_authors_and_decks_hold_no_tag():
+	make_topic("Subject", "Topic")
+	values = {"subject": "Subject", "file": "/private/files/a.apkg", "problems": [{"reason": "a"}]}
+	doc = frappe.get_doc({"doctype": "Anki Import", **values}).insert()
+	for doctype, name, field in (
+		("Game Subject", "Subject", "description"),
+		("Anki Import", doc.name, "file"),
+		("Anki Import Problem", doc.problems[0].name, "note"),
+	):
+		frappe.db.set_value(doctype, name, field, f"{MARKUP} and 1 < 2", update_modified=False)
+	frappe.db.commit()
+	clean_texts.execute()
+	harmless = f"{MARKUP} and 1 < 2".replace("<img", "‹img")
+	assert frappe.db.get_value("Game Subject", "Subject", "description") == harmless
+	cleaned = frappe.get_doc("Anki Import", doc.name)
+	assert (cleaned.problems[0].note, cleaned.file) == (harmless, "/private/files/removed.apkg")
+	cleaned.save()
+
+
+def test_names_with_quotation_marks_are_renamed_with_what_links_to_them(monkeypatch):
+	for doctype in (GameSubject, GameTopic):
+		monkeypatch.setattr(doctype, "before_insert", lambda self: None)
+	(question,) = make_questions(1, subject='The "Great" War', topic='A "b"')
+	monkeypatch.undo()
+	clean_texts.execute()
+	doc = frappe.get_doc("Game Question", question)
+	assert (doc.subject, doc.topic) == ("The ”Great” War", "The ”Great” War: A ”b”")
+	assert frappe.db.get_value("Game Topic", doc.topic, ["topic_name", "subject"]) == ("A ”b”", doc.subject)
+	assert frappe.get_all("Game Topic", {"name": ("like", '%"%')}) == []

@@ -14,6 +14,7 @@ from memora.services.anki.media import ADDRESS
 from memora.services.anki.messages import MAX_NAME
 from memora.services.anki.package import DECK_SEPARATOR
 from memora.services.anki.reader import MEDIA
+from memora.services.learning.plain_names import plain, without_quotes
 from memora.services.learning.question_html import clean
 from memora.services.store import question_bank
 
@@ -156,7 +157,8 @@ class Writer:
 
 def make_topic(subject: str, deck: str) -> str:
 	"""Returns the topic of a deck's name. Makes the topic if it does not exist. Commits nothing."""
-	title = deck.replace(DECK_SEPARATOR, " – ")[: MAX_NAME - len(subject) - 2].strip() or "Anki"
+	title = plain(without_quotes(deck.replace(DECK_SEPARATOR, " – "))) or ""
+	title = title[: MAX_NAME - len(subject) - 2].strip() or "Anki"
 	name = f"{subject}: {title}"
 	if frappe.db.exists("Game Topic", name):
 		return name
@@ -172,4 +174,4 @@ def _tag(item: Item) -> None:
 
 
 def _is_name(tag: str) -> bool:
-	return len(tag) <= MAX_NAME and not set(tag) & set("<>,")
+	return len(tag) <= MAX_NAME and not set(tag) & set('<>,"')

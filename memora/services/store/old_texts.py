@@ -23,6 +23,12 @@ NAMES_SQL = """
 	UPDATE `tab{0}` SET {1} = LEFT(CONCAT(IF({1} REGEXP '^[[:space:]]*[=+@-]', "'", ''),
 		REPLACE(REPLACE(REGEXP_REPLACE({1}, '[[:cntrl:]]+', ' '), '<', '‹'), '>', '›')), 140)
 	WHERE name > %(after)s AND name <= %(last)s AND {1} REGEXP '[<>[:cntrl:]]|^[[:space:]]*[=+@-]'"""
+TAGS_SQL = """
+	UPDATE `tab{0}` SET {1} = REGEXP_REPLACE({1}, '<(?=[A-Za-z/!?])', '‹')
+	WHERE name > %(after)s AND name <= %(last)s AND {1} REGEXP '<[A-Za-z/!?]'"""
+FILES_SQL = """
+	UPDATE `tabAnki Import` SET file = '/private/files/removed.apkg'
+	WHERE name > %(after)s AND name <= %(last)s AND file NOT REGEXP '^/(private/)?files/[^<>"]+$'"""
 QUESTIONS_SQL = """
 	SELECT name, question, answer, explanation FROM `tabGame Question` WHERE name > %s ORDER BY name LIMIT %s"""
 OPTIONS_SQL = "SELECT name, option_text FROM `tabGame Question Option` WHERE name > %s ORDER BY name LIMIT %s"
@@ -38,6 +44,15 @@ NAMED = {
 	"Daily Activity Subject": ("subject",),
 }
 
+# What authors and decks have written
+WRITTEN = {
+	"Game Subject": ("description",),
+	"Game Topic": ("description",),
+	"Anki Import": ("others", "error", "sample"),
+	"Anki Import Deck": ("deck",),
+	"Anki Import Problem": ("note", "deck", "reason", "guid"),
+}
+
 
 def clean_submission_ids() -> None:
 	"""Gives answers whose submission's id has other characters than an id has a harmless one, made from it."""
@@ -48,11 +63,27 @@ def clean_submission_ids() -> None:
 
 def clean_names() -> None:
 	"""Makes the names of subjects and topics in records and figures plain, as plain_names.plain does."""
-	for doctype, columns in NAMED.items():
+	_clean_columns(NAMES_SQL, NAMED)
+
+
+def clean_tags() -> None:
+	"""Makes tags in texts that are no HTML look alike, as plain_names.without_tags does."""
+	_clean_columns(TAGS_SQL, WRITTEN)
+
+
+def clean_files() -> None:
+	"""Removes the addresses of decks that Anki Import would refuse today."""
+	for part in _ranges("Anki Import"):
+		with database.transaction():
+			frappe.db.sql(FILES_SQL, part)
+
+
+def _clean_columns(sql: str, doctypes: dict[str, tuple[str, ...]]) -> None:
+	for doctype, columns in doctypes.items():
 		for part in _ranges(doctype):
 			with database.transaction():
 				for column in columns:
-					frappe.db.sql(NAMES_SQL.format(doctype, column), part)
+					frappe.db.sql(sql.format(doctype, column), part)
 
 
 def clean_questions(clean: Callable[[str | None], str | None]) -> None:

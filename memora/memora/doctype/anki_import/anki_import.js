@@ -66,14 +66,21 @@ function show_progress(frm, { questions, created, updated, unchanged, kept }) {
 }
 
 function show_sample(frm) {
-	const rows = JSON.parse(frm.doc.sample || "[]").map(
-		(row) => `<tr>${[row.question, row.answer, row.deck].map(cell).join("")}</tr>`,
-	);
+	const rows = sample_of(frm.doc).map((row) => `<tr>${[row.question, row.answer, row.deck].map(cell).join("")}</tr>`);
 	const heads = [__("Question"), __("Answer"), __("Deck")].map((head) => `<th>${head}</th>`);
 	const table = `<table class="table table-bordered"><tr>${heads.join("")}</tr>${rows.join("")}</table>`;
 	frm.get_field("sample_view").$wrapper.html(rows.length ? table : "");
 }
 
+// Somebody may have written to the field past the form.
+function sample_of({ sample }) {
+	try {
+		return JSON.parse(sample || "[]").filter((row) => row);
+	} catch {
+		return [];
+	}
+}
+
 function cell(text) {
-	return `<td dir="auto">${frappe.utils.escape_html(text)}</td>`;
+	return `<td dir="auto">${frappe.utils.escape_html(String(text))}</td>`;
 }

@@ -1,25 +1,37 @@
+import re
+
 import frappe
 from frappe import _
-from frappe.model.document import Document
 from frappe.utils import escape_html
 
-from memora.exceptions import InvalidAnkiImport, JobStateError
+from memora.exceptions import InvalidAnkiImport, JobStateError, quoting
+from memora.memora.written_by_people import WrittenByPeople
 from memora.services.anki import importer
 from memora.services.operations.admin_jobs import StartedJob
 
 BUSY = ("Queued", "Running")
+FILE = re.compile(r"/(?:private/)?files/[^<>\"]+")
 
 
-class AnkiImport(Document):
+class AnkiImport(WrittenByPeople):
 	def validate(self) -> None:
 		if not self.flags.by_the_job and frappe.db.get_value(self.doctype, self.name, "status") in BUSY:
 			frappe.throw(_("This import is running. Cancel it before you change it."), JobStateError)
+		self._check_file()
 		for topic in filter(None, {self.topic, *(row.topic for row in self.decks)}):
 			self._check_topic(topic)
 
 	def on_trash(self) -> None:
 		if self.status in BUSY:
 			frappe.throw(_("This import is running. Cancel it before you delete it."), JobStateError)
+
+	def _check_file(self) -> None:
+		"""Refuses an address of elsewhere, and one that is markup: lists and forms make a link of it."""
+		if not FILE.fullmatch(self.file or ""):
+			message = _(
+				"{0} is no file of this site, or its name has angle brackets or quotation marks. Upload it anew."
+			)
+			frappe.throw(quoting(message, self.file), InvalidAnkiImport)
 
 	def _check_topic(self, topic: str) -> None:
 		subject = frappe.db.get_value("Game Topic", topic, "subject")

@@ -1,9 +1,9 @@
 import frappe
 from frappe import _
-from frappe.model.document import Document
 from frappe.utils import strip_html
 
 from memora.exceptions import InvalidQuestion, quoting
+from memora.memora.written_by_people import WrittenByPeople
 from memora.services.learning.plain_names import is_question_id
 from memora.services.learning.question_html import clean
 
@@ -11,7 +11,7 @@ MAX_OPTIONS = 8
 MAX_TITLE = 140  # characters
 
 
-class GameQuestion(Document):
+class GameQuestion(WrittenByPeople):
 	def validate(self) -> None:
 		self._sanitise()
 		if self.options:

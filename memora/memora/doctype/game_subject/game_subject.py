@@ -1,8 +1,10 @@
-from frappe.model.document import Document
+from memora.memora.written_by_people import WrittenByPeople
+from memora.services.learning.plain_names import require_plain_name
 
-from memora.services.learning.plain_names import require_no_formula
 
-
-class GameSubject(Document):
+class GameSubject(WrittenByPeople):
 	def before_insert(self) -> None:
-		require_no_formula(self.subject_name)
+		require_plain_name(self.subject_name)
+
+	def before_rename(self, old: str, new: str, merge: bool = False) -> None:
+		require_plain_name(new)

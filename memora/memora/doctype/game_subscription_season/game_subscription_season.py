@@ -4,6 +4,7 @@ from frappe.model.document import Document
 
 from memora.exceptions import InvalidSeason, PartitionError, SeasonStateError, quoting
 from memora.services.figures import due_forecast
+from memora.services.learning.plain_names import require_plain_name
 from memora.services.store import figure_tables, partitions, seasons, swap, tables
 from memora.services.store.seasons import canonical_name
 
@@ -24,6 +25,7 @@ class GameSubscriptionSeason(Document):
 		self.season_name: str = canonical_name(self.season_name)
 		if not self.season_name:
 			frappe.throw(_("A season needs a name."), InvalidSeason)
+		require_plain_name(self.season_name, InvalidSeason)
 
 	def before_insert(self) -> None:
 		if clash := frappe.db.get_value(self.doctype, {"name": self.season_name}):

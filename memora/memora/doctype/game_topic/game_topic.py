@@ -1,8 +1,7 @@
-from frappe.model.document import Document
+from memora.memora.written_by_people import WrittenByPeople
+from memora.services.learning.plain_names import require_plain_name
 
-from memora.services.learning.plain_names import require_no_formula
 
-
-class GameTopic(Document):
+class GameTopic(WrittenByPeople):
 	def before_insert(self) -> None:
-		require_no_formula(self.topic_name)
+		require_plain_name(self.topic_name)
