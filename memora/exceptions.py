@@ -83,6 +83,12 @@ class InvalidSettings(MemoraError):
 	"""A setting is outside its range."""
 
 
+class NotALearner(MemoraError, frappe.PermissionError):
+	"""The user lacks the role that learners have on this site, or is the account of a monitoring system."""
+
+	http_status_code = 403
+
+
 class UnknownSeason(MemoraError):
 	"""There is no season of this name."""
 

@@ -55,7 +55,7 @@ Datetimes are in the site's time zone. An error carries its name in `exc_type`, 
 `Accept: application/json`: a client that prefers HTML gets errors as pages. Guide with examples: docs/api.md."""
 
 ROLES = {
-	LEARNER: "Any signed-in user, for her own data only.",
+	LEARNER: "Any signed-in user, or those with the role that Memora Settings name; for her own data only.",
 	MANAGER: f"Users with the role {' or '.join(MANAGER_ROLES)}.",
 	MONITOR: f"Users with the role {' or '.join((*MANAGER_ROLES, MONITOR_ROLE))}.",
 }

@@ -21,7 +21,7 @@ from memora.api.parsing import (
 	parse_submission_id,
 	whole_number,
 )
-from memora.api.utils import current_learner, is_manager, refusals_in_html
+from memora.api.utils import current_learner, is_manager, learner_or_manager, refusals_in_html
 from memora.exceptions import UnknownLearner, UnknownSubmission, quoting
 from memora.services.folding import queueing
 from memora.services.folding.queueing import PersistenceStatus
@@ -44,7 +44,7 @@ def get_review_session(
 	falls due. While Redis can't be reached, `is_degraded` is true: then a learner gets at most 10 questions, and only once in
 	30 seconds.
 
-	Errors: InvalidLimit, InvalidFilter 400, RateLimitExceeded 429.
+	Errors: InvalidLimit, InvalidFilter 400, NotALearner 403, RateLimitExceeded 429.
 	"""
 	with refusals_in_html():
 		return reviews.read_reviews(
@@ -69,11 +69,11 @@ def get_reviews_safe_mode(
 
 	The limits of Safe Mode apply. For the learner herself and for managers.
 
-	Errors: InvalidLimit, InvalidFilter 400, PermissionError 403, UnknownSeason, UnknownLearner 404,
+	Errors: InvalidLimit, InvalidFilter 400, PermissionError, NotALearner 403, UnknownSeason, UnknownLearner 404,
 	RateLimitExceeded 429.
 	"""
-	user = parse_name("user", user)
-	if user != current_learner():
+	caller, user = learner_or_manager(), parse_name("user", user)
+	if user != caller:
 		_require_manager_of(user)
 	limit = parse_limit(limit, SAFE_MODE_LIMIT)
 	season = seasons.get_season(parse_name("season", season)).name
@@ -104,11 +104,13 @@ def submit_review_session(
 	`already_processed`. With `season`, answers to the questions of another season than the active one are refused. After an
 	error nothing is stored.
 
-	Errors: InvalidResponses, InvalidSubmissionId, InvalidFilter 400, NoActiveSeason, SeasonStateError, SubmissionConflict
-	409, RateLimitExceeded 429, JournalUnavailable 503.
+	Errors: InvalidResponses, InvalidSubmissionId, InvalidFilter 400, NotALearner 403, NoActiveSeason, SeasonStateError,
+	SubmissionConflict 409, RateLimitExceeded 429, JournalUnavailable 503.
 	"""
-	answers, submission = parse_responses(responses), parse_submission_id(submission_id)
-	return submissions.submit(current_learner(), answers, submission, parse_filter("season", season))
+	learner, answers = current_learner(), parse_responses(responses)
+	return submissions.submit(
+		learner, answers, parse_submission_id(submission_id), parse_filter("season", season)
+	)
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -118,9 +120,9 @@ def get_persistence_status(job_id: Name = None) -> PersistenceStatus:
 
 	For the learner herself and for managers.
 
-	Errors: InvalidFilter 400, PermissionError 403, UnknownSubmission 404, RateLimitExceeded 429.
+	Errors: InvalidFilter 400, PermissionError, NotALearner 403, UnknownSubmission 404, RateLimitExceeded 429.
 	"""
-	learner, job_id = current_learner(), parse_name("job_id", job_id)
+	learner, job_id = learner_or_manager(), parse_name("job_id", job_id)
 	if not row_names.is_of_learner(queueing.key_of(job_id), learner) and not is_manager():
 		frappe.throw(_("This submission is another learner's."), frappe.PermissionError)
 	status = SRSPersistenceService().get_persistence_status(job_id)

@@ -34,7 +34,7 @@ def get_lesson_session(
 	Returns no more questions than are left of `new_per_day` (Memora Settings) on this learning day. `preview` shows what a
 	first answer would lead to. `reveal=0` leaves out what says which answer is right.
 
-	Errors: InvalidLimit, InvalidFilter 400, RateLimitExceeded 429.
+	Errors: InvalidLimit, InvalidFilter 400, NotALearner 403, RateLimitExceeded 429.
 	"""
 	filters = parse_filter("topic", topic), parse_filter("subject", subject)
 	flags = parse_flag("preview", preview), parse_flag("reveal", reveal)
@@ -51,7 +51,7 @@ def submit_lesson_session(
 	Does what submit_review_session does, with equal replies and errors. The learner's first answer to a question is
 	journalled as Learn, each later answer as Review.
 
-	Errors: InvalidResponses, InvalidSubmissionId, InvalidFilter 400, NoActiveSeason, SeasonStateError, SubmissionConflict
-	409, RateLimitExceeded 429, JournalUnavailable 503.
+	Errors: InvalidResponses, InvalidSubmissionId, InvalidFilter 400, NotALearner 403, NoActiveSeason, SeasonStateError,
+	SubmissionConflict 409, RateLimitExceeded 429, JournalUnavailable 503.
 	"""
 	return submit_review_session(responses, submission_id, season)

@@ -13,12 +13,13 @@ from werkzeug.wrappers import Request, Response
 
 from memora.api import turns
 from memora.api.outages import OWN_PATH, gets_json, is_own, needs_database
-from memora.exceptions import InvalidBody, RateLimitExceeded, quoting
+from memora.exceptions import InvalidBody, NotALearner, RateLimitExceeded, quoting
 from memora.services.alerts import MANAGER_ROLES
 from memora.services.cache import incidents
 from memora.services.cache.incidents import OpenIncident
 from memora.services.cache.safe_mode import SafeModeManager
 from memora.services.operations import latency
+from memora.services.settings import get_settings
 from memora.services.store import seasons
 
 LEARNER_HEADER = "X-Memora-Learner"  # percent-encoded
@@ -32,12 +33,36 @@ def get_active_season() -> str | None:
 
 
 def current_learner() -> str:
-	"""Returns the signed-in user, who learns only for herself. Raises PermissionError for a guest."""
+	"""Returns the signed-in user, who learns only for herself. Raises PermissionError, NotALearner."""
+	user = _signed_in()
+	require_learner_role()
+	return user
+
+
+def learner_or_manager() -> str:
+	"""Returns the signed-in user, for what a manager may do, too. Raises PermissionError, NotALearner."""
+	return _signed_in() if is_manager() else current_learner()
+
+
+def _signed_in() -> str:
 	if frappe.session.user == "Guest":
 		frappe.throw(_("Log in to learn."), frappe.PermissionError)
 	_require_learner_meant(frappe.session.user)
 	turns.require(frappe.session.user)
 	return frappe.session.user
+
+
+def require_learner_role() -> None:
+	"""Raises NotALearner for a user without the role in Memora Settings.
+
+	While the settings name no role, the key of a monitoring system is no learner all the same: whoever finds it in
+	Prometheus' configuration shall read figures, and no questions.
+	"""
+	role, roles = get_settings().learner_role, frappe.get_roles()
+	if role and role not in roles:
+		frappe.throw(quoting(_("Learners on this site have the role {0}. You don't."), _(role)), NotALearner)
+	if not role and MONITOR_ROLE in roles and not is_manager():
+		frappe.throw(quoting(_("A user with the role {0} does not learn."), _(MONITOR_ROLE)), NotALearner)
 
 
 def _require_learner_meant(user: str) -> None:

@@ -37,6 +37,7 @@ class Settings:
 	redis_memory_warning_percent: int = 80
 	redis_memory_critical_percent: int = 95
 	media_hosts: str = ""
+	learner_role: str = ""  # empty: any signed-in user learns
 	time_zone: str = "Asia/Kolkata"  # Frappe's own default
 
 	@cached_property

@@ -6,7 +6,7 @@ import frappe
 from frappe.sessions import get_csrf_token
 
 from memora import review_page
-from memora.api.utils import current_learner
+from memora.api.utils import current_learner, require_learner_role
 
 no_cache = 1  # otherwise Frappe would show one learner's page to the next learner
 sitemap = 0
@@ -15,10 +15,11 @@ LOGIN = "/login?redirect-to=/review"
 
 
 def get_context(context: frappe._dict) -> frappe._dict:
-	"""Returns what review.html shows. Sends guests to the login page."""
+	"""Returns what review.html shows. Sends guests to the login page. Raises NotALearner."""
 	if frappe.session.user == "Guest":
 		frappe.local.flags.redirect_location = LOGIN
 		raise frappe.Redirect(302)
+	require_learner_role()
 	start = review_page.page_data(frappe.session.user, frappe.form_dict.get("subject"))
 	start |= {"csrf_token": get_csrf_token(), "login_url": LOGIN}
 	return frappe._dict(

@@ -130,7 +130,7 @@ def test_who_may(path, client, guest, web):
 		response = getattr(client, verb)(path)
 		assert (response.status_code == 403) == (role != openapi.LEARNER), response.text
 		response = getattr(monitor, verb)(path)
-		assert (response.status_code == 403) == (role == openapi.MANAGER), response.text
+		assert (response.status_code == 403) == (role != openapi.MONITOR), response.text
 		assert getattr(guest, verb)(path).json()["exc_type"] == "PermissionError"
 
 
