@@ -19,6 +19,7 @@ from benchmarks import (
 	perf_safe_mode,
 	perf_seasons,
 	perf_sizes,
+	perf_workers,
 	site,
 )
 from benchmarks.report import Section
@@ -29,6 +30,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], Section]] = {
 	"hostile": perf_hostile.measure,
 	"metrics": perf_metrics.measure,
 	"drain": perf_drain.measure,
+	"workers": perf_workers.measure,
 	"seasons": perf_seasons.measure,
 	"consistency": perf_consistency.measure,
 	"safe-mode": perf_safe_mode.measure,

@@ -76,9 +76,20 @@ def _write_backlog() -> None:
 		for learner in range(LEARNERS)
 	)
 	while some := list(islice(rows, INSERT_ROWS)):
-		marks = ", ".join(["(%s, %s, %s, %s, %s, %s, %s)"] * len(some))
-		frappe.db.sql(OUTBOX_SQL + marks, [value for row in some for value in row])
-		frappe.db.commit()
+		_insert(some)
+
+
+def write_submission(learner: str, serial: int) -> str:
+	"""Writes one more submission of ANSWERS new questions, and returns its key. The submission waits as those of the backlog do."""
+	row = _outbox_row(learner, serial, site_time.naive_now())
+	_insert([row])
+	return str(row[0])
+
+
+def _insert(rows: list[tuple[Any, ...]]) -> None:
+	marks = ", ".join(["(%s, %s, %s, %s, %s, %s, %s)"] * len(rows))
+	frappe.db.sql(OUTBOX_SQL + marks, [value for row in rows for value in row])
+	frappe.db.commit()
 
 
 def _outbox_row(learner: str, round_: int, now: datetime) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ import frappe
 import frappe.api
 from click.testing import CliRunner
 from frappe.model.document import Document
-from frappe.utils import get_absolute_url, scheduler
+from frappe.utils import background_jobs, get_absolute_url, scheduler
 from werkzeug.test import EnvironBuilder
 
 # "/app" in Frappe 15; "/desk" in Frappe 16, which sends from /app to there.
@@ -27,6 +27,9 @@ SITES_FALL_DORMANT = "frappecloud" not in inspect.getsource(scheduler.is_dormant
 
 # Frappe 16 takes no more jobs for a queue in which 500 wait, and 50 for each site of the bench.
 QUEUES_ARE_BOUNDED = hasattr(frappe, "QueueOverloaded")
+
+# A pool of Frappe 16 can have workers that do one job after the other in the same process.
+HAS_WORKERS_WITHOUT_FORKS = hasattr(background_jobs, "FrappeWorkerNoFork")
 
 
 def keeps_log(job: Document) -> bool:

@@ -1,5 +1,6 @@
 """What a job can leave behind in its process. A worker that does not fork does the next job in the same process."""
 
+import time
 from typing import NoReturn
 
 import frappe
@@ -25,3 +26,7 @@ def leave(season: str) -> NoReturn:
 	frappe.local.conf.update(srs_redis_cache="redis://127.0.0.1:1/0", srs_redis_namespace="left")
 	frappe.flags.in_import = True
 	raise ValueError("left in the middle")
+
+
+def hang() -> None:
+	time.sleep(60)

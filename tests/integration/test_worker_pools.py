@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 
 import frappe
@@ -9,11 +10,13 @@ import pytest
 from frappe.utils import background_jobs
 from rq import Worker
 from rq.job import Job
+from rq.registry import StartedJobRegistry
 
 from devtools import processes
 from devtools.paths import MAIN_SITE
 from memora.services.folding import folds, queueing
 from memora.services.store import database
+from tests.frappe_versions import HAS_WORKERS_WITHOUT_FORKS
 from tests.integration import leftovers, state
 from tests.integration.connections import raw_connection
 from tests.integration.factories import make_learner, make_records
@@ -22,6 +25,7 @@ from tests.integration.test_sweeper import make_older
 from tests.integration.waiting import wait_until
 
 FORKS, FORKS_NOT = {}, {"FRAPPE_BACKGROUND_WORKERS_NOFORK": "1"}
+SECONDS_TO_BE_ABANDONED = 62  # after its beginning RQ takes a job of one second for abandoned
 HOLD_SQL = "SELECT 1 FROM `tabPlayer Memory Tracker` WHERE player = %s FOR UPDATE"
 
 
@@ -122,3 +126,17 @@ def test_after_a_job_out_of_time_a_worker_does_the_next(pool, player, season):
 		wait_until_folded(other)
 		state.assert_agreement(other, season)
 	assert state.tracker(player) == {}
+
+
+def test_after_a_job_that_hangs_outside_of_mariadb_a_worker_does_the_next(pool, season, request):
+	(worker,) = workers()
+	job = frappe.enqueue(leftovers.hang, queue="srs_write", timeout=1)
+	fold_one(make_learner().name, season)
+	if HAS_WORKERS_WITHOUT_FORKS and request.node.callspec.params["pool"] == FORKS_NOT:
+		assert workers() != {worker}  # it has quit, and tells nobody how its job ended
+		assert job.get_status() == "started"
+		started = StartedJobRegistry(queue=background_jobs.get_queue("srs_write"))
+		started.cleanup(timestamp=int(time.time()) + SECONDS_TO_BE_ABANDONED)
+	else:
+		assert workers() == {worker}
+	assert ended(job) == "failed"
