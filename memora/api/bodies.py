@@ -1,11 +1,11 @@
 """The limit on the size of what Memora's endpoints are sent."""
 
 import frappe
-from frappe import _
 from werkzeug.wrappers import Request
 
 from memora.api.outages import is_own
-from memora.exceptions import BodyTooLarge, quoting
+from memora.api.refusals import refuse_at_once
+from memora.exceptions import BodyTooLarge
 
 MAX_BODY_BYTES = 64 * 1024  # 50 answers take some 10 kB
 # A client that is still sending while the connection is closed may lose the reply. So a little is read before the refusal.
@@ -21,7 +21,7 @@ def drop_name_of_frappe() -> None:
 
 
 def refuse_large_body(request: Request) -> None:
-	"""Raises BodyTooLarge if a request to an endpoint of Memora has a body of more than 64 kB, or of unknown size."""
+	"""Refuses a request to an endpoint of Memora whose body has more than 64 kB, or does not say how many bytes it has."""
 	if not is_own(request):
 		return
 	size = request.content_length
@@ -31,8 +31,6 @@ def refuse_large_body(request: Request) -> None:
 		return
 	if size and size <= READ_TO_THE_END_BYTES:
 		request.get_data(cache=False)
-	frappe.flags.disable_traceback = True
-	frappe.throw(
-		quoting(_("The body must have at most {0} bytes, and say how many it has."), MAX_BODY_BYTES),
-		BodyTooLarge,
+	refuse_at_once(
+		BodyTooLarge, f"The body must have at most {MAX_BODY_BYTES} bytes, and say how many it has."
 	)

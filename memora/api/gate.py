@@ -27,9 +27,9 @@ def set_up() -> None:
 
 
 def pass_through(request: Request) -> None:
-	"""Raises TooManyRequests or BodyTooLarge for a request that is to cost nothing more."""
-	turns.admit(request)
+	"""Refuses a request that is to cost nothing more, with RateLimitExceeded or BodyTooLarge."""
 	bodies.refuse_large_body(request)
+	turns.admit(request)
 
 
 def _behind_gate(reader: Callable[[Request], None]) -> Callable[[Request], None]:

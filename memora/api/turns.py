@@ -6,20 +6,17 @@ name as soon as Frappe knows it, since she may have signed in more than once.
 """
 
 import fcntl
-import json
 import os
 import re
 import threading
 from contextlib import suppress
 
 import frappe
-from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Request, Response
 
-from memora.api.headers import HEADERS
-from memora.api.outages import gets_json
+from memora.api.refusals import refuse_at_once
 from memora.exceptions import RateLimitExceeded
-from memora.services.store import database, row_names
+from memora.services.store import row_names
 
 LEARNERS_PATH = re.compile(r"/review/?$|/api(/v\d+)?/method/memora\.(api\.(reviews|sessions)|www)\.")
 PLACES = 2  # of one learner, on one host
@@ -104,7 +101,7 @@ def admit(request: Request) -> None:
 
 
 def require(user: str) -> None:
-	"""Raises TooManyRequests if other requests of this user hold all the threads that she may hold."""
+	"""Refuses the request if other requests of this user hold all the threads that she may hold."""
 	if getattr(frappe.local, "request", None):
 		_require(user)
 
@@ -112,20 +109,7 @@ def require(user: str) -> None:
 def _require(key: str) -> None:
 	if key not in ("", "Guest") and not begin(key):
 		end()
-		database.let_go()  # or Frappe connects to MariaDB, to roll back
-		frappe.local.initialised = False  # or it asks Redis for the hooks that are run after a request
-		raise TooManyRequests(response=_refusal())
-
-
-def _refusal() -> Response:
-	"""Returns what would become of RateLimitExceeded. Frappe's way there and a translation would cost more than an answer."""
-	text, headers = "Please wait a second.", {"Retry-After": str(WAIT_SECONDS), **HEADERS}
-	if not gets_json():
-		page = TooManyRequests(text).get_body()
-		return Response(page, 429, headers, content_type="text/html; charset=utf-8")
-	name = RateLimitExceeded.__name__
-	body = {"exc_type": name, "exception": text, "errors": [{"type": name, "message": text}]}
-	return Response(json.dumps(body), 429, headers, content_type="application/json")
+		refuse_at_once(RateLimitExceeded, "Please wait a second.", {"Retry-After": str(WAIT_SECONDS)})
 
 
 def begin(key: str) -> bool:

@@ -120,3 +120,11 @@ def test_a_body_that_frappe_can_not_read_for_another_app(client):
 	response = post_body(client, "frappe.auth.get_logged_user", b"{")
 	assert response.status_code in (417, 500)
 	assert "InvalidBody" not in response.text
+
+
+def test_a_large_body_is_refused_before_the_server_works_for_it(client):
+	"""Frappe's way to an error would take as long as an answer: so nobody is asked who sends it."""
+	options = {"data": b"1" * (LARGE + 1), "headers": {"Authorization": "token wrong:wrong"}}
+	response = client.request("POST", f"/api/method/{SUBMIT}", **options)
+	refused(response, 413, "BodyTooLarge", str(LARGE))
+	assert response.headers["X-Content-Type-Options"] == "nosniff"
