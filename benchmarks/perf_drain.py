@@ -144,6 +144,6 @@ def _insert_by_orm() -> float:
 			values = {f.name: getattr(record, f.name) for f in fields(record)}
 			# the ORM accepts only a player who exists
 			key = {"doctype": "Player Memory Tracker", "player": "Administrator", "season": SEASON}
-			frappe.get_doc({**key, **values}).insert()
+			frappe.get_doc({**key, **values}).insert(ignore_permissions=True)
 		frappe.db.commit()
 	return ORM_SUBMISSIONS * ANSWERS / (time.perf_counter() - begin)

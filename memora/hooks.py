@@ -28,6 +28,8 @@ after_request = [
 	"memora.api.turns.end_turn",
 ]
 
+auth_hooks = ["memora.api.generic_doors.watch"]
+
 before_job = ["memora.services.store.limits.limit_job"]
 
 app_include_js = [
@@ -46,9 +48,32 @@ permission_query_conditions = {
 	"Player Memory Tracker": "memora.memora.bounded_lists.of_trackers",
 	"Player Review Log": "memora.memora.bounded_lists.of_answers",
 	"Archived Memory Tracker": "memora.memora.bounded_lists.of_archived",
+	"File": "memora.api.data_imports.of_files",
 }
 
-doc_events = {"Property Setter": {"validate": "memora.services.store.digits.refuse_precision"}}
+doc_events = {
+	"Property Setter": {"validate": "memora.services.store.digits.refuse_precision"},
+	"Data Import": {
+		"before_validate": "memora.api.data_imports.check",
+		"get_preview_from_template": "memora.api.data_imports.check",
+	},
+	("ToDo", "Comment"): {"before_validate": "memora.memora.pupils_data.leave_rows_alone"},
+	"Auto Email Report": {"before_validate": "memora.memora.pupils_data.check_mailed_report"},
+	"Prepared Report": {"before_insert": "memora.memora.pupils_data.check_prepared_report"},
+	"File": {"before_insert": "memora.memora.pupils_data.keep_prepared_file"},
+}
+
+override_whitelisted_methods = {
+	f"frappe.core.doctype.data_import.data_import.{name}": f"memora.api.data_imports.{name}"
+	for name in (
+		"get_preview_from_template",
+		"form_start_import",
+		"download_errored_template",
+		"download_import_log",
+		"get_import_status",
+		"get_import_logs",
+	)
+}
 
 # Figures of a season: they are deleted with their season
 ignore_links_on_delete = ["Daily Activity", "Activity Count", "Daily Learner", "Due Forecast"]

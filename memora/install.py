@@ -23,11 +23,20 @@ def after_install() -> None:
 
 
 def let_managers_import() -> None:
-	"""Lets Memora Managers use Frappe's Data Import. They import only what they may create."""
+	"""Lets Memora Managers use Frappe's Data Import; memora.api.data_imports says for what."""
 	for doctype, rights in (("Data Import", ("read", "write", "create")), ("Data Import Log", ("read",))):
 		for right in rights:
 			add_permission(doctype, MANAGER)
 			update_permission_property(doctype, MANAGER, 0, right, 1)
+	keep_to_own_imports()
+
+
+def keep_to_own_imports() -> None:
+	"""Keeps managers from others' imports. Without `if_owner` a right is one on everybody's imports and their files."""
+	for doctype in ("Data Import", "Data Import Log"):
+		for rule in frappe.get_all("Custom DocPerm", {"parent": doctype, "role": MANAGER}, pluck="name"):
+			frappe.db.set_value("Custom DocPerm", rule, "if_owner", 1)
+		frappe.clear_cache(doctype=doctype)
 
 
 def after_migrate() -> None:

@@ -33,7 +33,7 @@ Endpoint = Callable[..., Any]
 COMMAND = "./dev bench memora openapi"
 LEARNER, MANAGER, MONITOR = "learner", "manager", "monitor"
 # Only the desk calls these modules. They may change with the desk, so the document leaves them out.
-DESK_ALONE = {"memora.api.desk", "memora.api.cards"}
+DESK_ALONE = {"memora.api.desk", "memora.api.cards", "memora.api.data_imports"}
 GUARDS = {"require_manager": MANAGER, "require_monitor": MONITOR}
 
 # The errors with which Frappe refuses a call before an endpoint is reached. See _errors for those of a POST alone.

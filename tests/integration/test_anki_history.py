@@ -15,7 +15,7 @@ from memora.services.learning.answers import Response
 from memora.services.operations import replay
 from tests.integration import state
 from tests.integration.anki_decks import imported, make_import, run, write_old
-from tests.integration.factories import STANDING_SEASON
+from tests.integration.factories import STANDING_SEASON, make_learner
 
 # History
 DAY_MS = 86_400_000
@@ -80,3 +80,18 @@ def test_a_history_needs_an_active_season(old_deck, player):
 		doc.run_method("preview")
 	assert importer.run_import(doc.name)["status"] == "Failed"
 	assert imported() == []
+
+
+def test_a_manager_imports_nobody_elses_history(old_deck, player, season):
+	"""Whoever makes a deck can write any answers of any day into it."""
+	doc = make_import(old_deck, learner=player)
+	manager = make_learner(["Memora Manager"]).name
+	frappe.set_user(manager)
+	for refused in (doc.start, doc.preview, lambda: make_import(old_deck, learner=player)):
+		with pytest.raises(frappe.PermissionError, match="System Manager"):
+			refused()
+		frappe.db.rollback()
+	assert make_import(old_deck, learner=manager).learner == manager
+	frappe.set_user(make_learner(["Memora Manager", "System Manager"]).name)
+	assert make_import(old_deck, learner=player).learner == player
+	assert state.journal(player) == []

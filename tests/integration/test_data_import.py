@@ -9,6 +9,8 @@ import frappe
 import pytest
 from frappe.core.doctype.data_import.data_import import start_import
 
+from memora.patches.v1_0 import keep_to_own_imports
+from tests.integration.client import Client, message
 from tests.integration.factories import make_learner, make_topic
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
@@ -147,3 +149,123 @@ def test_learners_import_nothing():
 	frappe.set_user(make_learner().name)
 	with pytest.raises(frappe.PermissionError):
 		upload("Game Question", rows([TOPIC, "good", "yes", "", ""]))
+
+
+# Whose imports, of what, from which file
+
+
+@pytest.fixture
+def secret() -> str:
+	"""A private file of the Administrator's that hangs on nothing."""
+	frappe.set_user("Administrator")
+	file = {"doctype": "File", "file_name": "secret.csv", "is_private": 1, "content": "ID,Title\nx,SECRET\n"}
+	url = frappe.get_doc(file).insert().file_url
+	frappe.db.commit()
+	return url
+
+
+@pytest.fixture
+def others(secret) -> str:
+	"""A pending import of the Administrator's, with a file of its own."""
+	values = {"reference_doctype": "Game Subject", "import_type": INSERT, "import_file": secret}
+	doc = frappe.get_doc({"doctype": "Data Import", **values}).insert()
+	file = frappe.get_doc("File", {"file_url": secret})
+	file.update({"attached_to_doctype": "Data Import", "attached_to_name": doc.name}).save()
+	frappe.db.commit()
+	return doc.name
+
+
+@pytest.fixture
+def hers(web) -> Client:
+	return Client(web.url, make_learner(["Memora Manager"]).token)
+
+
+def own_import(client: Client, doctype: str = "Game Subject", **values: str):
+	sent = {"doctype": "Data Import", "reference_doctype": doctype, "import_type": INSERT, **values}
+	return client.post("frappe.client.insert", doc=sent)
+
+
+PREVIEW = "frappe.core.doctype.data_import.data_import.get_preview_from_template"
+
+
+def test_others_imports_are_closed(hers, others, secret):
+	listed = message(hers.get("frappe.client.get_list", doctype="Data Import"))
+	files = message(
+		hers.get("frappe.client.get_list", doctype="File", fields='["file_url"]', limit_page_length=0)
+	)
+	assert (listed, secret in [file["file_url"] for file in files]) == ([], False)
+	path = f"/api/resource/Data Import/{others}"
+	of_frappe = "frappe.core.doctype.data_import.data_import."
+	refused = [
+		hers.request("GET", path),
+		hers.request("PUT", path, json={"import_file": "/private/files/mine.csv"}),
+		hers.request("GET", secret),
+		hers.post(PREVIEW, data_import=others),
+		hers.post(f"{of_frappe}form_start_import", data_import=others),
+		hers.post(f"{of_frappe}get_import_status", data_import_name=others),
+		hers.post(f"{of_frappe}get_import_logs", data_import=others),
+		hers.post(f"{of_frappe}download_errored_template", data_import_name=others),
+		hers.post(f"{of_frappe}download_import_log", data_import_name=others),
+	]
+	assert [response.status_code for response in refused] == [403] * len(refused)
+	assert frappe.db.get_value("Data Import", others, "import_file") == secret
+
+
+def test_learners_call_none_of_it(web, others):
+	"""Frappe 15 itself asks nobody for a permission."""
+	client = Client(web.url, make_learner().token)
+	assert client.post(PREVIEW, data_import=others).status_code == 403
+
+
+def test_an_import_of_her_own_reads_her_own_files_only(hers, secret):
+	assert own_import(hers, import_file=secret).status_code == 403
+	assert own_import(hers, import_file="/etc/passwd").status_code == 403
+	name = message(own_import(hers))["name"]
+	stored = message(hers.get("frappe.client.get", doctype="Data Import", name=name))
+	method, run = PREVIEW.rpartition(".")[2], "/api/method/run_doc_method"
+	ways = [
+		hers.post(PREVIEW, data_import=name, import_file=secret),
+		hers.request("PUT", f"/api/resource/Data Import/{name}", json={"import_file": secret}),
+		*(
+			hers.request(
+				"POST", run, json={"docs": json.dumps({**stored, **changed}), "method": method, "args": args}
+			)
+			for changed, args in (({}, {"import_file": secret}), ({"import_file": secret}, {}))
+		),
+	]
+	assert [way.status_code for way in ways] == [403] * len(ways)
+	assert "SECRET" not in "".join(way.text for way in ways)
+
+
+@pytest.mark.parametrize(
+	"doctype", ["User", "File", "Player Review Log", "Player Memory Tracker", "Game Subscription Season"]
+)
+def test_managers_import_the_question_bank_only(hers, doctype):
+	assert own_import(hers, doctype).status_code in (403, 417)
+
+
+def test_an_import_of_users_from_before_starts_for_nobody(web, secret):
+	"""A System Manager who presses Start would import in her own name."""
+	manager = make_learner(["Memora Manager"]).name
+	values = {"reference_doctype": "User", "import_type": INSERT, "owner": manager}
+	doc = frappe.get_doc({"doctype": "Data Import", **values}).insert()
+	frappe.db.set_value("Data Import", doc.name, "owner", manager)
+	frappe.db.commit()
+	client = Client(web.url, make_learner(["System Manager"]).token)
+	start = "frappe.core.doctype.data_import.data_import.form_start_import"
+	assert client.post(start, data_import=doc.name).status_code == 403
+
+
+def test_whoever_imports_by_another_role_is_free(web, secret):
+	client = Client(web.url, make_learner(["Memora Manager", "System Manager"]).token)
+	assert own_import(client, "User").status_code == 200
+
+
+def test_an_older_site_is_brought_over(hers, others):
+	rules = {"parent": ("in", ("Data Import", "Data Import Log")), "role": "Memora Manager"}
+	frappe.db.set_value("Custom DocPerm", rules, "if_owner", 0)
+	frappe.db.commit()
+	keep_to_own_imports.execute()
+	frappe.db.commit()
+	assert frappe.get_all("Custom DocPerm", rules, pluck="if_owner") == [1, 1]
+	assert hers.request("GET", f"/api/resource/Data Import/{others}").status_code == 403

@@ -256,6 +256,42 @@ def test_what_is_a_learners_own(caller, user, web):
 	assert (state.journal(owner.name), state.outbox(owner.name)) == before
 
 
+READERS = FOR_MONITORS | {
+	"memora.api.reviews.get_persistence_status",
+	"memora.api.reviews.get_review_session",
+	"memora.api.reviews.get_reviews_safe_mode",
+	"memora.api.sessions.get_lesson_session",
+	*(
+		f"memora.api.cards.{card}"
+		for card in ("answers_today", "due_today", "learners_today", "oldest_unfolded_answer", "safe_mode")
+	),
+	"memora.api.desk.get_memory",
+	"memora.api.desk.get_season_state",
+	*(f"memora.api.srs.{name}" for name in ("get_archive_status", "get_cache_status", "get_job_status")),
+	"memora.api.utils.get_safe_mode",
+	*(
+		f"memora.api.data_imports.{name}"
+		for name in (
+			"download_errored_template",
+			"download_import_log",
+			"get_import_logs",
+			"get_import_status",
+			"get_preview_from_template",
+		)
+	),
+	"memora.www.review.renew_token",
+}
+
+
+def test_only_what_reads_takes_get():
+	"""A link or a picture makes a browser send GET, in the name of whoever looks at it."""
+	for module in {path.rpartition(".")[0] for path in READERS}:
+		import_module(module)
+	verbs = frappe.allowed_http_methods_for_whitelisted_func
+	takes_get = {f"{f.__module__}.{f.__name__}" for f in verbs if is_own(f) and "GET" in verbs[f]}
+	assert takes_get == READERS
+
+
 def test_no_endpoint_is_for_guests():
 	assert {path for path in whitelisted() if frappe.get_attr(path) in frappe.guest_methods} == set()
 

@@ -18,6 +18,8 @@ class AnkiImport(WrittenByPeople):
 		if not self.flags.by_the_job and frappe.db.get_value(self.doctype, self.name, "status") in BUSY:
 			frappe.throw(_("This import is running. Cancel it before you change it."), JobStateError)
 		self._check_file()
+		if not self.flags.by_the_job:
+			self._check_learner()
 		for topic in filter(None, {self.topic, *(row.topic for row in self.decks)}):
 			self._check_topic(topic)
 
@@ -33,6 +35,17 @@ class AnkiImport(WrittenByPeople):
 			)
 			frappe.throw(quoting(message, self.file), InvalidAnkiImport)
 
+	def _check_learner(self) -> None:
+		"""Refuses answers in somebody else's name: whoever made the deck can have put any answers of any day into it."""
+		user = frappe.session.user
+		if self.learner and self.learner != user and "System Manager" not in frappe.get_roles(user):
+			frappe.throw(
+				_("Only a System Manager imports the review history of another learner, here of {0}.").format(
+					escape_html(self.learner)
+				),
+				frappe.PermissionError,
+			)
+
 	def _check_topic(self, topic: str) -> None:
 		subject = frappe.db.get_value("Game Topic", topic, "subject")
 		if subject and subject != self.subject:
@@ -47,12 +60,14 @@ class AnkiImport(WrittenByPeople):
 	def preview(self) -> None:
 		"""Reads the file and notes what importing it would do. Nothing else changes."""
 		self.check_permission("write")
+		self._check_learner()
 		importer.preview_import(self)
 
 	@frappe.whitelist(methods=["POST"])
 	def start(self) -> StartedJob:
 		"""Starts the job that imports; returns {status: queued, job_id}. Raises JobStateError, QueueUnavailable."""
 		self.check_permission("write")
+		self._check_learner()
 		return importer.start_import(self)
 
 	@frappe.whitelist(methods=["POST"])

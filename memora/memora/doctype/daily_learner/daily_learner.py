@@ -1,5 +1,5 @@
-from memora.memora.without_owner import WithoutOwner
+from memora.memora.written_by_answers import WrittenByAnswers
 
 
-class DailyLearner(WithoutOwner):
+class DailyLearner(WrittenByAnswers):
 	"""Notes that a learner answered on a learning day. Kept for some days; see figures/activity."""
