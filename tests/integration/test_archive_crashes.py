@@ -23,7 +23,7 @@ from tests.integration.archiving import (
 )
 from tests.integration.connections import in_other_connection
 from tests.integration.dying_archiver import DyingArchiver
-from tests.integration.factories import make_learner, make_records
+from tests.integration.factories import lift_limits, make_learner, make_records
 from tests.integration.submitting import answers, read, submit
 
 ROWS, COPY_ROWS = 200, 80
@@ -39,6 +39,7 @@ def dying(site) -> Iterator[DyingArchiver]:
 @contextmanager
 def another_season_is_played() -> Iterator[None]:
 	"""A learner of the active season reads and answers until the block ends; each time it works."""
+	lift_limits()
 	player = make_learner().name
 	make_records(player, 5)
 	is_over, rounds = threading.Event(), []
