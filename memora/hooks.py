@@ -7,6 +7,7 @@ app_license = "MIT"
 required_apps: list[str] = []
 
 after_install = "memora.install.after_install"
+before_uninstall = "memora.install.before_uninstall"
 before_migrate = "memora.services.store.digits.forget_precision"
 after_migrate = "memora.install.after_migrate"
 

@@ -12,6 +12,9 @@ from memora.services.store import layout, partitions, tables
 
 SETTINGS = "Memora Settings"
 MANAGER = "Memora Manager"
+IMPORTS = {"Data Import": ("read", "write", "create"), "Data Import Log": ("read",)}
+LIGHT_LISTS = (*tables.INDEXES, "Review Outbox", "SRS Write Job")
+OF_DESK = ("Desktop Icon", "Workspace Sidebar")
 LIST_COLUMNS = {"SRS Write Job": "6"}  # without a number the desk shows four columns on most screens
 
 
@@ -24,7 +27,7 @@ def after_install() -> None:
 
 def let_managers_import() -> None:
 	"""Lets Memora Managers use Frappe's Data Import; memora.api.data_imports says for what."""
-	for doctype, rights in (("Data Import", ("read", "write", "create")), ("Data Import Log", ("read",))):
+	for doctype, rights in IMPORTS.items():
 		for right in rights:
 			add_permission(doctype, MANAGER)
 			update_permission_property(doctype, MANAGER, 0, right, 1)
@@ -37,6 +40,20 @@ def keep_to_own_imports() -> None:
 		for rule in frappe.get_all("Custom DocPerm", {"parent": doctype, "role": MANAGER}, pluck="name"):
 			frappe.db.set_value("Custom DocPerm", rule, "if_owner", 1)
 		frappe.clear_cache(doctype=doctype)
+
+
+def before_uninstall() -> None:
+	"""Deletes what Frappe would leave on the site. Roles stay, because users have them.
+
+	Frappe 16 deletes an app's icon and sidebar itself, but after its last commit.
+	"""
+	frappe.db.delete("List View Settings", {"name": ("in", LIGHT_LISTS)})
+	frappe.db.delete("Custom DocPerm", {"parent": ("in", tuple(IMPORTS)), "role": MANAGER})
+	for doctype in OF_DESK:
+		if frappe.db.exists("DocType", doctype) and frappe.db.has_column(doctype, "app"):
+			for name in frappe.get_all(doctype, {"app": "memora"}, pluck="name"):
+				# its trigger deletes the app's file where developer_mode is on
+				frappe.delete_doc(doctype, name, ignore_on_trash=True, force=True, delete_permanently=True)
 
 
 def after_migrate() -> None:
@@ -53,7 +70,7 @@ def after_migrate() -> None:
 def _keep_lists_light() -> None:
 	"""Tells the desk not to count the rows of lists of big tables, and not to refresh these lists on its own."""
 	switches = ("disable_count", "disable_comment_count", "disable_sidebar_stats", "disable_auto_refresh")
-	for doctype in (*tables.INDEXES, "Review Outbox", "SRS Write Job"):
+	for doctype in LIGHT_LISTS:
 		if not frappe.db.exists("List View Settings", doctype):
 			values = {**dict.fromkeys(switches, 1), "total_fields": LIST_COLUMNS.get(doctype)}
 			settings = frappe.get_doc({"doctype": "List View Settings", **values})
