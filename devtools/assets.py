@@ -9,8 +9,6 @@ from devtools import node, shell
 from devtools.paths import PROJECT, Bench
 from devtools.report import say, step
 
-YARN = "yarn@1.22.22"
-
 
 def ensure(bench: Bench) -> None:
 	_link(bench)
@@ -52,12 +50,13 @@ def _why_not(bench: Bench) -> str:
 
 
 def _build(bench: Bench) -> None:
-	log, npm, program = bench.log("assets"), node.ensure_npm(bench, bench.python), node.program(bench)
+	log = bench.log("assets")
+	node.install_locked("yarn", bench.root / "node", bench, bench.python, log)
+	program = node.program(bench)
 	# yarn and esbuild start Node by its name
 	path = {"PATH": os.pathsep.join((str(program.parent), shell.SEARCH_PATH))}
 	yarn = bench.root / "node" / "node_modules" / "yarn" / "bin" / "yarn.js"
 	with step("Installing the desk's Node packages"):
-		shell.run([*npm, "install", "--no-audit", "--no-fund", "--prefix", bench.root / "node", YARN], log)
 		install: shell.Arguments = [program, yarn, "install", "--ignore-scripts", "--non-interactive"]
 		shell.run(install, log, cwd=bench.frappe, env=path)
 	modules = bench.frappe / "frappe" / "public" / "node_modules"

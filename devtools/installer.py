@@ -1,11 +1,12 @@
 """Installs Python packages in the bench: with uv, which takes seconds, or with pip where there is no uv.
 
 A file in devtools/resolved/ lists the resolved version of each package, with hashes, for one version of Frappe. If the
-file fits, it is used; otherwise the packages are resolved again. `./dev lock` writes these files.
+file fits, it is used; otherwise the packages are resolved again, but not in CI. `./dev lock` writes these files.
 """
 
 import ast
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -13,11 +14,14 @@ from devtools import drivers, frappe_source, pythons, shell
 from devtools.paths import PROJECT, Bench
 from devtools.report import Failure, say, step, tail
 
-UV = "uv==0.13.9"
+UV = PROJECT / "devtools" / "uv.txt"
+HASHED = ("--require-hashes", "--no-deps")
 # gunicorn 20 imports pkg_resources, which setuptools 81 dropped
 BUILD_TOOLS = ("pip", "setuptools<81", "wheel")
 RESOLVED = PROJECT / "devtools" / "resolved"
+BUILD = RESOLVED / "build.txt"
 PINNED_BY_FRAPPE = "gunicorn"  # to a commit on GitHub; where GitHub can't be reached, a release is installed
+GUNICORN = RESOLVED / "gunicorn.txt"  # that release
 # A company's mirror or a proxy's certificate may be named in pip.conf, which uv does not read
 UV_NAMES = {
 	"index-url": "UV_DEFAULT_INDEX",
@@ -38,18 +42,22 @@ def _ensure_uv(python: Path, log: Path) -> None:
 		return
 	try:
 		with step("Installing uv"):
-			shell.run([python, "-m", "pip", "install", "-q", UV], log)
+			shell.run([python, "-m", "pip", "install", "-q", *HASHED, "-r", UV], log)
 	except Failure as failure:
 		say(f"           No uv: pip installs the packages, which takes minutes. ({failure})")
 
 
 def install_file(python: Path, requirements: Path, log: Path) -> None:
-	"""Installs just the packages that a file names into this Python's environment, without their requirements."""
+	"""Installs just the packages that a file names into this Python's environment. Each needs a hash that is right."""
 	_ensure_uv(python, log)
 	uv = python.with_name("uv")
-	options: shell.Arguments = ["-q", "--no-deps", "-r", requirements]
+	options: shell.Arguments = ["-q", *HASHED, "-r", requirements]
 	if uv.is_file():
-		shell.run([uv, "pip", "install", "--python", python, *options], log, env=_uv_settings(python))
+		settings = _uv_settings(python)
+		settings.pop(
+			"UV_CONSTRAINT", None
+		)  # uv demands hashes of constraints, too, and every version is named already
+		shell.run([uv, "pip", "install", "--python", python, *options], log, env=settings)
 	else:
 		shell.run([python, "-m", "pip", "install", "--no-input", *options], log)
 
@@ -67,12 +75,38 @@ def install_apps(bench: Bench, driver: str) -> None:
 		_uv_install(bench, *without)
 		return
 	try:
-		_uv_install(bench, "--constraint", lock, *without)
+		_uv_install(bench, *_by_hash(bench, lock), *without)
+		_refuse_strays(bench, lock)
 	except Failure as failure:
-		if "Hash mismatch" in tail(bench.log("pip")):
+		if os.environ.get("CI") or "Hash mismatch" in tail(bench.log("pip")):
 			raise  # somebody has changed a release, at its source or on its way here
 		say(f"           {lock.name} does not fit: resolving the packages again ({failure})")
 		_uv_install(bench, *without)
+
+
+def _by_hash(bench: Bench, lock: Path) -> list[str | Path]:
+	"""Returns options by which uv takes the versions of the files, and compares what it takes with their hashes."""
+	options: list[str | Path] = ["--constraint", lock, "--build-constraints", BUILD]
+	return [*options, "--constraint", GUNICORN] if _is_replaced(bench) else options
+
+
+def _is_replaced(bench: Bench) -> bool:
+	"""Says whether this Frappe has lost its pin to a commit; see frappe_source."""
+	return f'"{PINNED_BY_FRAPPE}"' in (bench.frappe / "pyproject.toml").read_text()
+
+
+def _refuse_strays(bench: Bench, lock: Path) -> None:
+	"""Raises Failure if a package was installed that no file has a hash of. Both apps and uv are no such packages."""
+	locked = {name_of(line) for file in (lock, GUNICORN) for line in file.read_text().splitlines()}
+	listing: shell.Arguments = [_uv(bench), "pip", "freeze", "--python", bench.python, "--exclude-editable"]
+	lines = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.splitlines()
+	if strays := {name_of(line) for line in lines} - locked - {"uv"}:
+		raise Failure(f"{lock.name} has no hash of {', '.join(sorted(strays))}")
+
+
+def name_of(requirement: str) -> str:
+	"""Returns the name of a package as PyPI compares names; nothing for a line that begins with none."""
+	return re.sub(r"[-_.]+", "-", re.findall(r"^[\w.-]*", requirement)[0]).lower()
 
 
 def _without_mysqlclient(bench: Bench) -> list[str | Path]:
@@ -125,8 +159,9 @@ def write_resolved(bench: Bench) -> Path:
 	part = bench.root / path.name
 	options = ["--extra", "dev", "--universal", "--generate-hashes", "--no-annotate", "--no-header"]
 	oldest = pythons.oldest(frappe_source.major_version(bench))
-	options += ["--upgrade", "--python-version", oldest, "--no-emit-package", PINNED_BY_FRAPPE]
-	options += ["--no-emit-package", "frappe"]
+	options += ["--upgrade", "--python-version", oldest, "--no-emit-package", "frappe"]
+	if f"{PINNED_BY_FRAPPE} @" in (bench.frappe / "pyproject.toml").read_text() or _is_replaced(bench):
+		options += ["--no-emit-package", PINNED_BY_FRAPPE]
 	compiling: shell.Arguments = [_uv(bench), "pip", "compile", PROJECT / "pyproject.toml", "-", *options]
 	args: shell.Arguments = [*compiling, "--output-file", part]
 	beside = bench.root / "beside-memora.in"

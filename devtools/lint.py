@@ -1,6 +1,6 @@
 """`./dev lint`: runs every check that needs no site. Its tools have separate environments, so it needs no bench.
 
-The versions of the tools are pinned: in lint.txt for PyPI, in javascript/package-lock.json for npm.
+The versions of the tools are pinned: in lint.txt for PyPI, in npm/javascript/package-lock.json for npm.
 """
 
 import argparse
@@ -10,13 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from devtools import environment, node, packages, shell
+from devtools import environment, node, packages
 from devtools.locks import exclusive
 from devtools.paths import PROJECT, Bench
-from devtools.report import Failure, say, step
+from devtools.report import Failure, say
 
 REQUIREMENTS = PROJECT / "devtools" / "lint.txt"
-JAVASCRIPT = PROJECT / "devtools" / "javascript"
 WORKFLOWS = sorted((PROJECT / ".github" / "workflows").glob("*.yml"))
 SECONDS_TO_ASK = 30  # for vulnerabilities: a network that does not answer must not hold up the other checks
 NOT_ASKED = 75  # EX_TEMPFAIL of sysexits.h: vulnerabilities.py exits so when nobody answered
@@ -154,19 +153,6 @@ def _ensure_tools(bench: Bench) -> None:
 	packages.ensure_venv_module(bench)
 	environment.ensure_beside(bench, "lint", REQUIREMENTS)
 	with exclusive(bench.run / "javascript.lock"):
-		_ensure_from_npm(bench)
-
-
-def _ensure_from_npm(bench: Bench) -> None:
-	folder, lock = bench.root / "javascript", JAVASCRIPT / "package-lock.json"
-	stamp = folder / ".memora-lock"
-	if stamp.is_file() and stamp.read_text() == lock.read_text():
-		return
-	folder.mkdir(exist_ok=True)
-	for path in (JAVASCRIPT / "package.json", lock):
-		(folder / path.name).write_text(path.read_text())
-	npm = node.ensure_npm(bench, _tool(bench, "python"))
-	with step("Installing the linter for JavaScript"):
-		options = ["--ignore-scripts", "--no-audit", "--no-fund"]
-		shell.run([*npm, "ci", *options, "--prefix", folder], bench.log("lint"))
-	stamp.write_text(lock.read_text())
+		node.install_locked(
+			"javascript", bench.root / "javascript", bench, _tool(bench, "python"), bench.log("lint")
+		)

