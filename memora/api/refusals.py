@@ -8,7 +8,7 @@ import frappe
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from memora.api.headers import HEADERS
+from memora.api.headers import HEADERS, POLICY_OF_DATA
 from memora.api.outages import gets_json
 from memora.exceptions import MemoraError
 from memora.services.store import database
@@ -28,4 +28,5 @@ def _response(error: type[MemoraError], text: str, headers: dict[str, str]) -> R
 		page = f"<!doctype html>\n<html lang=en>\n<title>{title}</title>\n<h1>{title}</h1>\n<p>{text}</p>\n"
 		return Response(page, status, headers, content_type="text/html; charset=utf-8")
 	body = {"exc_type": name, "exception": text, "errors": [{"type": name, "message": text}]}
-	return Response(json.dumps(body), status, headers, content_type="application/json")
+	policy = {"Content-Security-Policy": POLICY_OF_DATA}
+	return Response(json.dumps(body), status, {**headers, **policy}, content_type="application/json")
