@@ -52,7 +52,7 @@ def _require_importable(doctype: str, user: str) -> None:
 
 def _may_read(url: str, user: str) -> bool:
 	names = frappe.get_all("File", filters={"file_url": url}, pluck="name")
-	return any(frappe.get_doc("File", name).has_permission("read", user=user) for name in names)
+	return any(frappe.has_permission("File", "read", frappe.get_doc("File", name), user) for name in names)
 
 
 def of_files(user: str) -> str:
@@ -104,13 +104,15 @@ def download_import_log(data_import_name: Name = None) -> None:
 @frappe.whitelist(methods=["GET", "POST"])
 @needs_database()
 def get_import_status(data_import_name: Name = None) -> Any:
-	return of_frappe.get_import_status(_allowed(data_import_name, "read").name)
+	doc = _allowed(data_import_name, "read")
+	return of_frappe.get_import_status(doc.name)
 
 
 @frappe.whitelist(methods=["GET", "POST"])
 @needs_database()
 def get_import_logs(data_import: Name = None) -> Any:
-	return of_frappe.get_import_logs(_allowed(data_import, "read").name)
+	doc = _allowed(data_import, "read")
+	return of_frappe.get_import_logs(doc.name)
 
 
 def _address(argument: str, value: Any) -> str | None:
@@ -121,7 +123,8 @@ def _address(argument: str, value: Any) -> str | None:
 
 def _allowed(name: Name, right: str) -> Document:
 	"""Returns a Data Import. Raises InvalidFilter, UnknownJob, PermissionError."""
-	frappe.has_permission(IMPORT, "read", throw=True)
+	if not frappe.has_permission(IMPORT, "read"):
+		frappe.throw(_("No permission for {0}").format(_(IMPORT)), frappe.PermissionError)
 	name = parse_name("data_import", name)
 	if not frappe.db.exists(IMPORT, name):
 		frappe.throw(quoting(_("There is no {0} {1}."), _(IMPORT), name), UnknownJob)

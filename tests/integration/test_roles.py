@@ -238,7 +238,9 @@ def test_each_door(caller, user, account, doctype):
 		if right in allowed and door in TRIED_ONLY_IF_REFUSED:
 			continue
 		response = call()
-		if (response.status_code == 403) != (right not in allowed):
+		# the oldest Frappe answers a page that it refuses with 200
+		is_refused = response.status_code == 403 or "Not Permitted" in response.text
+		if is_refused != (right not in allowed):
 			wrong.append((right, door, response.status_code, response.text[:300]))
 	assert wrong == []
 	if "write" not in allowed:
