@@ -52,7 +52,9 @@ def run_reader(path: Path, folder: Path, limits: Limits) -> tuple[dict[str, Any]
 		)
 	is_late, cost = _wait(process, MAX_WAIT_SECONDS)
 	if process.returncode or is_late:
-		_fail(process.returncode, is_late, folder, round(cost.cpu_seconds), limits.memory_mb)
+		# the kernel ends a process by its ticks, which a busy machine counts otherwise than its own use
+		seconds = max(limits.base_seconds, round(cost.cpu_seconds))
+		_fail(process.returncode, is_late, folder, seconds, limits.memory_mb)
 	result = json.loads((folder / reader.RESULT).read_bytes())
 	if refused := result.get("refused"):
 		raise Refused(refused)
