@@ -204,6 +204,23 @@ def test_weeks_begin_on_monday_and_those_without_reviews_are_left_out(season):
 	assert [row["retention"] for row in shown["result"]] == [83.3, 50.0]
 
 
+@pytest.mark.parametrize("hour", [0, 5, 23])
+def test_a_run_is_shown_on_the_learning_day_on_which_it_began(season, hour):
+	started_at = site_now().replace(hour=hour, minute=30)
+	values = {"season": season, "started_at": started_at, "sample_size": 1000, "discrepancies_found": 1}
+	frappe.get_doc({"doctype": "Cache Reconciliation", **values, "discrepancy_rate": 0.001}).insert()
+	day = site_time.learning_day(started_at)
+	shown = run("Cache Discrepancies", from_date=day, to_date=day)
+	assert [row["started_at"] for row in shown["result"]] == [started_at]
+	assert shown["chart"]["data"]["labels"] == [f"{day.day} {day:%b}"]
+	assert (
+		run("Cache Discrepancies", from_date=day - timedelta(days=1), to_date=day - timedelta(days=1))[
+			"result"
+		]
+		== []
+	)
+
+
 def test_discrepancies_are_shown_in_percent(season):
 	values = {"season": season, "started_at": site_now(), "sample_size": 1000, "discrepancies_found": 1}
 	frappe.get_doc({"doctype": "Cache Reconciliation", **values, "discrepancy_rate": 0.001}).insert()

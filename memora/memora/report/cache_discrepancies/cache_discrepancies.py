@@ -1,12 +1,14 @@
 """Report: the share of compared records that were wrong in Redis, for each run of Cache Reconciliation."""
 
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 
 import frappe
 from frappe import _
 
 from memora.memora.report import layout
+from memora.services import site_time
+from memora.services.settings import get_settings
 
 DAYS = 30
 MAX_RUNS = 500
@@ -19,7 +21,7 @@ FIELDS = ["started_at", "season", "learners", "sample_size", "discrepancies_foun
 def execute(filters: dict[str, Any] | None = None) -> layout.Report:
 	period = layout.get_period(filters, DAYS)
 	rows = _rows(period, (filters or {}).get("season"))
-	labels = [layout.day_label(row.started_at.date()) for row in reversed(rows)]
+	labels = [layout.day_label(site_time.learning_day(row.started_at)) for row in reversed(rows)]
 	# per 10,000 records: the desk rounds the numbers on an axis, and would round these hundredths of a percent to 0
 	values = [round(CHART_RECORDS * row.discrepancy_rate, 2) for row in reversed(rows)]
 	chart = {"type": "line", "data": {}}
@@ -30,8 +32,9 @@ def execute(filters: dict[str, Any] | None = None) -> layout.Report:
 
 
 def _rows(period: layout.Period, season: str | None) -> list[frappe._dict]:
-	begin = datetime.combine(period.first, datetime.min.time())
-	end = datetime.combine(period.last + timedelta(days=1), datetime.min.time())
+	day_begins = time(get_settings().day_start_hour)
+	begin = datetime.combine(period.first, day_begins)
+	end = datetime.combine(period.last + timedelta(days=1), day_begins)
 	rows = frappe.get_all(
 		"Cache Reconciliation",
 		filters={"started_at": ("between", (begin, end)), **({"season": season} if season else {})},
