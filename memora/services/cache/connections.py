@@ -12,9 +12,10 @@ import json
 import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import redis
@@ -53,8 +54,12 @@ FAILURES = (RedisError, RedisClusterException, OSError, InvalidConfiguration)
 CLUSTER_FAILURES = (*FAILURES, RuntimeError, LookupError, AttributeError)
 
 
-class Place(NamedTuple):
-	"""The place where a site keeps its schedules, as the configuration says. Nothing is checked yet."""
+@dataclass(frozen=True)
+class Place:
+	"""The place where a site keeps its schedules, as the configuration says. Nothing is checked yet.
+
+	It is no tuple: Frappe 16 logs all that is in a tuple, and does not ask __repr__.
+	"""
 
 	url: str
 	sentinel: str = "null"  # JSON
