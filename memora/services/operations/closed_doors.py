@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import frappe
 from frappe import _
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.exceptions import AskError, AuthenticationError, ClusterDownError, NoPermissionError, RedisError
 
 from memora.services.cache import connections
 from memora.services.cache.addresses import shown
@@ -95,6 +95,8 @@ def _asks_for_password(url: str) -> bool:
 
 def _lets_in(error: Exception) -> bool:
 	"""Says whether a server has looked at a command before it refused it: a Sentinel, or another node of a cluster."""
+	if isinstance(error, AskError | ClusterDownError):  # redis-py 7 leaves these words out
+		return True
 	return any(word in str(error) for word in ("unknown command", "MOVED", "slot", "CLUSTERDOWN"))
 
 
