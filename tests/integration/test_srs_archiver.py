@@ -9,6 +9,7 @@ from frappe.utils import add_days, getdate
 
 from memora import hooks
 from memora.exceptions import NoActiveSeason, UnknownSeason
+from memora.memora.doctype.game_subscription_season import game_subscription_season
 from memora.services import srs_archiver
 from memora.services.cache import loading
 from memora.services.srs_archiver import SRSArchiver
@@ -41,9 +42,11 @@ from tests.integration.waiting import wait_until
 	"name",
 	["2023-2024", 'it\'s "quoted" `x` \\ %s; DROP TABLE x; --', "موسم ٢٠٢٥ 🎓", "x" * 140],
 )
-def test_all_rows_of_a_season_go_to_the_archive_unchanged(archiver, season, player, name):
+def test_all_rows_of_a_season_go_to_the_archive_unchanged(archiver, season, player, name, monkeypatch):
 	make_records(player, 3)
-	ended = make_ended_season(season_name=name)
+	with monkeypatch.context() as earlier:  # when a name could hold "
+		earlier.setattr(game_subscription_season, "require_plain_name", lambda *_names: None)
+		ended = make_ended_season(season_name=name)
 	before, others = all_rows(ended), all_rows(season)
 	assert archiver.archive_season(ended) == {"success": True, "archived_count": 50, "season": ended}
 	assert rows_by_table(ended) == {ARCHIVE: before}
