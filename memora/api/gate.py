@@ -23,13 +23,13 @@ def set_up() -> None:
 	reader = app.make_form_dict
 	if not hasattr(reader, MARK):
 		app.make_form_dict = _behind_gate(reader)
-	pass_through(frappe.local.request)
+	pass_through(frappe.local.request, frappe.session.user or "")
 
 
-def pass_through(request: Request) -> None:
+def pass_through(request: Request, user: str = "") -> None:
 	"""Refuses a request that is to cost nothing more, with RateLimitExceeded or BodyTooLarge."""
 	bodies.refuse_large_body(request)
-	turns.admit(request)
+	turns.admit(request, user)
 
 
 def _behind_gate(reader: Callable[[Request], None]) -> Callable[[Request], None]:

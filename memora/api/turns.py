@@ -21,6 +21,7 @@ from memora.services.store import row_names
 LEARNERS_PATH = re.compile(r"/review/?$|/api(/v\d+)?/method/memora\.(api\.(reviews|sessions)|www)\.")
 PLACES = 2  # of one learner, on one host
 WAIT_SECONDS = 1  # what a refused client is told; a request takes milliseconds
+WAIT_TEXT = "Please wait a second."
 FILE = "memora_turns.lock"
 
 
@@ -90,14 +91,15 @@ _places: dict[str, Places] = {}
 _places_lock = threading.Lock()
 
 
-def admit(request: Request) -> None:
+def admit(request: Request, user: str = "") -> None:
 	"""Refuses a request to the learners' endpoints while two others of the same learner are under way.
 
-	Asked before Frappe has a session it goes by cookie or token, later by the user as well.
+	Before Frappe has a session it is called without a user, and goes by cookie or token alone. What frappe.session says
+	then is wrong: while Frappe's cache is down, everybody is the Administrator there.
 	"""
 	if LEARNERS_PATH.match(request.path):
 		_require(request.headers.get("Authorization") or request.cookies.get("sid") or "")
-		require(getattr(frappe.local, "session", {}).get("user") or "")
+		_require(user)
 
 
 def require(user: str) -> None:
@@ -109,7 +111,7 @@ def require(user: str) -> None:
 def _require(key: str) -> None:
 	if key not in ("", "Guest") and not begin(key):
 		end()
-		refuse_at_once(RateLimitExceeded, "Please wait a second.", {"Retry-After": str(WAIT_SECONDS)})
+		refuse_at_once(RateLimitExceeded, WAIT_TEXT, {"Retry-After": str(WAIT_SECONDS)})
 
 
 def begin(key: str) -> bool:

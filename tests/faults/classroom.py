@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 
 import requests
 
+from memora.api.turns import WAIT_TEXT
+
 API = "/api/method/memora.api.reviews."
 REQUEST_SECONDS = 5  # a device's patience with one request; then it sends it again
 SUBMISSION_SECONDS = 60  # by then a submission must have been acknowledged, whatever happened
@@ -19,6 +21,7 @@ ANSWERS = (1, 5)
 LEARNERS_WITH_TWO_DEVICES = 4
 READ_LIMIT = 50
 HTTP_ERROR = "HTTP "
+TURNED_AWAY = "turned away"  # while requests that were given up hold the threads that the learner may hold
 
 
 @dataclass
@@ -147,6 +150,10 @@ class Device(threading.Thread):
 				return self._looked_at(reply.json()["message"])
 		except (requests.RequestException, ValueError) as error:  # ValueError: half a reply
 			self.ledger.failures.append(type(error).__name__)
+			return None
+		if reply.status_code == 429 and WAIT_TEXT in reply.text:
+			self.ledger.failures.append(TURNED_AWAY)
+			time.sleep(int(reply.headers["Retry-After"]))
 			return None
 		if verb == "GET" and reply.status_code == 429 and int(reply.headers["Retry-After"]) > 0:
 			self.ledger.put_off.append(self.learner.name)

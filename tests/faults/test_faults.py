@@ -7,7 +7,7 @@ import time
 
 import requests
 
-from tests.faults.classroom import API
+from tests.faults.classroom import API, TURNED_AWAY
 from tests.faults.proxy import ReplyLosingProxy
 from tests.faults.stage import OPEN_SECONDS, Stage, children, kill_process
 from tests.integration.waiting import wait_until
@@ -158,6 +158,7 @@ def test_the_cache_is_killed_and_comes_back(stage, run):
 		stage.start("redis-cache")
 		run.answered(AFTER)
 		assert not room.in_safe_mode
+		none_is_taken_for_another(room)
 		assert not room.ledger.server_errors, room.ledger.server_errors
 
 
@@ -172,6 +173,7 @@ def test_all_three_redis_are_killed_and_come_back(stage, run):
 		trusted_again(run, room)
 		folds_again(stage)
 		assert room.ledger.put_off
+		none_is_taken_for_another(room)
 		assert not room.ledger.server_errors, room.ledger.server_errors
 
 
@@ -242,6 +244,11 @@ def signs_in_and_reads(stage: Stage) -> None:
 		reply = browser.get(stage.web.url + API + "get_review_session")
 		assert reply.status_code in (200, 429), reply.text
 		assert browser.get(stage.web.url + WHO).json() == {"message": name}
+
+
+def none_is_taken_for_another(room) -> None:
+	"""A learner with one device is not turned away, unless the device has given up requests."""
+	assert set(room.ledger.failures) != {TURNED_AWAY}
 
 
 def load_for(seconds: float) -> None:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import frappe
 import pytest
+from werkzeug.test import EnvironBuilder
+from werkzeug.wrappers import Request
 
 from memora.api import turns
 from memora.services.store import row_names
@@ -84,6 +86,18 @@ def test_a_turn_that_is_forgotten_is_over(tmp_path):
 	assert places.take("a") is None
 	held.pop()
 	assert places.take("a") is not None
+
+
+def test_before_there_is_a_session_nobody_is_taken_for_the_administrator(path, monkeypatch):
+	"""As frappe.session has it then, while Frappe's cache is down."""
+	environ = EnvironBuilder("/api/method/" + READ, headers={"Authorization": "token a:b"}).get_environ()
+	request = Request(environ)
+	monkeypatch.setattr(frappe.local, "request", request, raising=False)
+	assert frappe.session.user == "Administrator"
+	with holder(path, "Administrator") as process:
+		process.stdout.readline()
+		turns.admit(request)
+		turns.end()
 
 
 @pytest.mark.parametrize("method", [READ, LESSON])
