@@ -95,6 +95,27 @@ def test_a_reply_that_is_lost(pupil, questions):
 	assert pupil.journal() == reviews(questions[:2])
 
 
+def test_two_of_her_requests_are_still_under_way(pupil, questions):
+	"""The answer is turned away for the moment: it waits, and is sent again by itself."""
+	refused = []
+
+	def refuse(route: Route) -> None:
+		if len(refused) == 2:
+			return route.continue_()
+		refused.append(route.request.post_data_json["submission_id"])
+		route.fulfill(status=429, headers={"Retry-After": "1"}, json={"exc_type": "RateLimitExceeded"})
+
+	pupil.page.route(SUBMIT, refuse)
+	pupil.open()
+	answer(pupil, questions[:2])
+	expect(pupil.state).to_have_text(WAITING.format(2))
+	pupil.has_saved()
+	assert len(refused) == 2
+	assert len(set(refused)) == 1
+	expect(pupil.page.locator("#aside")).to_be_hidden()
+	assert pupil.journal() == reviews(questions[:2])
+
+
 def test_a_session_that_was_read_before_the_answer_was_stored(pupil, questions):
 	"""A page is loaded while the page before it still sends."""
 	pupil.open()
