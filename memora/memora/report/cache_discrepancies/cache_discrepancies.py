@@ -35,9 +35,11 @@ def _rows(period: layout.Period, season: str | None) -> list[frappe._dict]:
 	day_begins = time(get_settings().day_start_hour)
 	begin = datetime.combine(period.first, day_begins)
 	end = datetime.combine(period.last + timedelta(days=1), day_begins)
+	of_season = [["season", "=", season]] if season else []
 	rows = frappe.get_all(
 		"Cache Reconciliation",
-		filters={"started_at": ("between", (begin, end)), **({"season": season} if season else {})},
+		# Frappe of 2023 adds a day to the end of "between"
+		filters=[["started_at", ">=", begin], ["started_at", "<", end], *of_season],
 		fields=[*FIELDS, "discrepancy_rate"],
 		order_by="started_at desc",
 		limit=MAX_RUNS,
