@@ -64,7 +64,8 @@ def without_limits() -> Iterator[None]:
 
 
 def _save_settings(values: dict[str, int]) -> None:
-	frappe.db.rollback()
+	"""Saves settings in a transaction of its own: no request of Frappe's would end it, and other processes must see them."""
+	frappe.db.rollback()  # what was read before may be older than the settings
 	frappe.get_single("Memora Settings").update(values).save()
 	frappe.db.commit()
 	time.sleep(CACHE_SECONDS)  # until all web processes have read them

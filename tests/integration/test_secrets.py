@@ -117,7 +117,9 @@ def jobs() -> Iterator[str]:
 		frappe.local.conf.update(frappe.get_site_config())
 		try:
 			yield repr(frappe.get_attr(method)(**arguments))
-		except Exception as error:
+		except (
+			Exception
+		) as error:  # any error: what is looked for is what it says, and none of these jobs takes answers
 			frappe.log_error(title=method)
 			yield repr(error)
 		frappe.db.commit()

@@ -1,4 +1,4 @@
-"""What authors, decks and files may write into names and short texts."""
+"""Names and short texts that authors, decks and files write: markup and quotes in them are made harmless or refused."""
 
 import frappe
 import pytest

@@ -75,7 +75,7 @@ class Judge:
 		return None if is_left else daily_budget.practice_spent()
 
 	def _why_not_new(self, question_ids: list[str], moment: datetime | None) -> dict[str, str]:
-		"""As why_refused, for questions that she has not answered before."""
+		"""Returns {question_id: reason} of those of the questions, all new to her, that may not be answered yet or today."""
 		new = self._new_questions(moment)
 		if not new.left:
 			return dict.fromkeys(question_ids, grading.why_not_today())
@@ -94,12 +94,16 @@ class Judge:
 
 	def _is_practice(self, response: Response, record: MemoryRecord | None) -> bool:
 		"""Says whether an answer moves nothing: one a day does."""
-		return response.practice or bool(record and self.scheduler.has_counted_today(record))
+		return response.practice or self._has_counted_today(record)
+
+	def _has_counted_today(self, record: MemoryRecord | None) -> bool:
+		"""Says whether an answer of the learning day has moved this record."""
+		return bool(record and self.scheduler.has_counted_today(record))
 
 	def _is_graded(self, response: Response, record: MemoryRecord | None) -> bool:
 		"""Says whether the server grades an answer. Not if it has told her on this day what is right."""
 		practised = self.standing.effort.count_practice(response.question_id)
-		was_told = practised or (record and self.scheduler.has_counted_today(record))
+		was_told = practised or self._has_counted_today(record)
 		return response.chosen is not None and not was_told
 
 	def _step(self, response: Response) -> Step:

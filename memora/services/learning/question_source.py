@@ -51,7 +51,7 @@ def get_content(question_ids: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def get_known_content(question_ids: list[str]) -> dict[str, dict[str, Any]]:
-	"""As get_content, with what is withdrawn. Its HTML is clean, whatever the source delivers."""
+	"""Returns {question_id: content} of all questions that the source knows, also of withdrawn ones. The HTML is clean."""
 	found = get_source().get_questions(question_ids)
 	return {name: clean_content(content) for name, content in found.items()}
 

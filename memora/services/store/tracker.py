@@ -144,7 +144,10 @@ def get_first_seen(learner: str, season: str) -> dict[str, datetime]:
 
 
 def get_folded_first_seen(learner: str, season: str) -> dict[str, datetime]:
-	"""As get_first_seen, without the outbox; one query. Read the outbox before: a fold moves its records here."""
+	"""Returns {question_id: naive site time of her first answer} of a learner's questions in the tracker; one query.
+
+	Answers that wait in the outbox are not among them. Read the outbox before: a fold moves its records here.
+	"""
 	return dict(frappe.db.sql(FIRST_SEEN_SQL, row_names.of_learner(learner, season)))
 
 
