@@ -96,7 +96,7 @@ class UnknownSeason(MemoraError):
 
 
 class UnknownLearner(MemoraError):
-	"""There is no user of this name."""
+	"""No user has this name, and no learner this id."""
 
 	http_status_code = 404
 
@@ -130,6 +130,12 @@ class NoActiveSeason(MemoraError):
 
 class SeasonStateError(MemoraError):
 	"""The season is not in the state that this call needs."""
+
+	http_status_code = 409
+
+
+class LearnerIsErased(MemoraError):
+	"""The learner's data is being erased, so nothing of hers is read or stored."""
 
 	http_status_code = 409
 

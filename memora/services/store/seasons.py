@@ -2,6 +2,7 @@
 
 import json
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -14,6 +15,7 @@ from memora.exceptions import NoActiveSeason, UnknownSeason, quoting
 from memora.services.store import database
 
 COLUMNS = "name, end_date, enable_redis"
+ACTIVE_COLUMNS = "s.name, s.end_date, s.enable_redis"  # as season_of takes them
 ACTIVE_SQL = f"SELECT {COLUMNS} FROM `tabGame Subscription Season` WHERE is_active = 1 LIMIT 1"
 BY_NAME_SQL = f"SELECT {COLUMNS} FROM `tabGame Subscription Season` WHERE name = %s"
 TO_ARCHIVE_SQL = """
@@ -39,7 +41,7 @@ class Season:
 def get_active_season() -> Season | None:
 	"""Returns the season that learners learn in; None if there is none. One query, never cached."""
 	rows = frappe.db.sql(ACTIVE_SQL)
-	return _season(rows[0]) if rows else None
+	return season_of(rows[0]) if rows else None
 
 
 def require_active_season() -> Season:
@@ -55,10 +57,11 @@ def get_season(name: str) -> Season:
 	rows = frappe.db.sql(BY_NAME_SQL, (name,))
 	if not rows:
 		frappe.throw(quoting(_("There is no season {0}."), name), UnknownSeason)
-	return _season(rows[0])
+	return season_of(rows[0])
 
 
-def _season(row: tuple[Any, ...]) -> Season:
+def season_of(row: Sequence[Any]) -> Season:
+	"""Returns the season of a row with COLUMNS."""
 	name, end_date, enable_redis = row
 	return Season(name, end_date, bool(enable_redis))
 

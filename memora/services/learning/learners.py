@@ -1,0 +1,71 @@
+"""Who learns: finds a learner by her User or id, and makes her at the first contact."""
+
+from typing import NamedTuple
+
+import frappe
+from frappe import _
+
+from memora.exceptions import LearnerIsErased, UnknownLearner, quoting
+from memora.services import site_time
+from memora.services.store import learners
+from memora.services.store.seasons import Season
+
+
+class Sitting(NamedTuple):
+	"""Who learns, and in which season; None if no season is active."""
+
+	learner: str
+	season: Season | None
+
+
+def sit_down(user: str) -> Sitting:
+	"""Returns the id of a signed-in user, who becomes a learner now if she is none, and the active season.
+
+	One query for a learner who exists. Raises LearnerIsErased.
+	"""
+	found = learners.read_with_season(user)
+	if found.is_erasing:
+		_refuse_erased()
+	return Sitting(found.id or identify(user), found.season)
+
+
+def identify(user_or_id: str) -> str:
+	"""Returns a learner's id. A User who is no learner yet becomes one now, which commits.
+
+	Takes a User's name or a learner's id; an id whose answers have been given to another learner means the other.
+	Raises UnknownLearner, LearnerIsErased.
+	"""
+	found = _find(user_or_id)
+	if found:
+		if found.erasing_since:
+			_refuse_erased()
+		return found.id
+	learner = learners.create(user_or_id, site_time.naive_now()) if _is_name(user_or_id) else None
+	if not learner:
+		frappe.throw(quoting(_("There is no learner {0}. Name a user or a learner's ID."), user_or_id), UnknownLearner)
+	return learner
+
+
+def look_up(user_or_id: str) -> str | None:
+	"""Returns a learner's id as identify does, but makes nobody a learner: None for who is none."""
+	found = _find(user_or_id)
+	return found.id if found else None
+
+
+def _find(user_or_id: str) -> learners.Learner | None:
+	if not _is_name(user_or_id):
+		return None
+	if not learners.is_id(user_or_id):
+		return learners.find_by_user(user_or_id)
+	found = learners.find(user_or_id)
+	while found and found.merged_into:
+		found = learners.find(found.merged_into)
+	return found
+
+
+def _is_name(text: object) -> bool:
+	return isinstance(text, str) and bool(text)
+
+
+def _refuse_erased() -> None:
+	frappe.throw(_("This learner's data is being erased. Nothing can be read or stored meanwhile."), LearnerIsErased)
