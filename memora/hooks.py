@@ -94,6 +94,8 @@ scheduler_events = {
 	"daily": [
 		"memora.services.srs_archiver.process_auto_archive",
 		"memora.services.srs_reconciliation.reconcile_cache_with_database",
+		"memora.services.operations.clearing.clear_old_notes",
+		"memora.services.anki.clearing.clear_old_imports",
 	],
 	"weekly": ["memora.services.srs_archiver.flag_eligible_for_deletion"],
 }

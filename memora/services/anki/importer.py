@@ -163,13 +163,13 @@ def cancel_import(doc: Document) -> None:
 	doc.reload()
 	if doc.status not in ("Queued", "Running"):
 		frappe.throw(_("This import is not running."), JobStateError)
-	with _lock(doc) as is_idle:
+	with lock(doc.name) as is_idle:
 		doc.db_set({"cancel_requested": 1, **({"status": "Cancelled"} if is_idle else {})})
 
 
 def _require_idle(doc: Document) -> None:
 	"""Raises JobStateError while an import runs or waits for a worker. An import whose worker was killed counts as idle."""
-	with _lock(doc) as is_idle:
+	with lock(doc.name) as is_idle:
 		if not is_idle or (doc.status == "Queued" and _waits(doc.job_id)):
 			frappe.throw(_("This import is running."), JobStateError)
 
@@ -184,8 +184,9 @@ def _waits(job_id: str | None) -> bool:
 		return False
 
 
-def _lock(doc: Document) -> AbstractContextManager[bool]:
-	return database.named_lock(f"anki import {doc.name}", wait_seconds=0)
+def lock(name: str) -> AbstractContextManager[bool]:
+	"""Keeps an import from being started and changed. The block gets whether it is idle and the lock was free."""
+	return database.named_lock(f"anki import {name}", wait_seconds=0)
 
 
 # The job
@@ -198,7 +199,7 @@ def run_import(name: str, progress: Callable[[int], None] | None = None) -> dict
 	running already.
 	"""
 	doc = frappe.get_doc(DOCTYPE, name)
-	with _lock(doc) as is_mine:
+	with lock(doc.name) as is_mine:
 		if not is_mine:
 			frappe.throw(_("This import is running."), JobStateError)
 		doc.reload()

@@ -28,7 +28,7 @@ from memora.services.cache.breaker import Unavailable
 from memora.services.cache.loading import Comparison
 from memora.services.cache.schedules import Schedules
 from memora.services.settings import get_settings
-from memora.services.store import database, runs, seasons, tables, whole_schedules
+from memora.services.store import database, seasons, tables, whole_schedules
 
 DOCTYPE, TRACKER = "Cache Reconciliation", "Player Memory Tracker"
 SCORE_SECONDS = 1
@@ -226,7 +226,6 @@ def _note(report: ReconciliationReport) -> None:
 	if values.pop("error") is None:
 		with database.transaction():
 			frappe.get_doc({"doctype": DOCTYPE, **values}).insert(ignore_permissions=True)
-			runs.clear_old_reconciliations()
 	if report.discrepancies_found:
 		frappe.logger("memora").warning(f"reconciliation: {values}: {'; '.join(examples)}")
 	if report.alert_triggered:

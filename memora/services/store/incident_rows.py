@@ -41,6 +41,16 @@ TOTALS_SQL = """
 	SELECT COUNT(*) AS incidents, COALESCE(SUM(requests_served), 0) AS served,
 	COALESCE(SUM(requests_limited), 0) AS limited FROM `tabSafe Mode Incident`"""
 
+# Memora Health adds up what was cleared: a counter that fell would be taken for one that began anew.
+CLEARED_SQL = (
+	"SELECT field, value FROM tabSingles WHERE doctype = 'Memora Health' AND field LIKE 'cleared\\_%%'"
+)
+CLEAR_ROWS = 1000
+OLD_SQL = f"""
+	SELECT name FROM `tabSafe Mode Incident` WHERE ended_at < %(before)s
+	ORDER BY started_at LIMIT {CLEAR_ROWS}"""
+CLEAR_SQL = "DELETE FROM `tabSafe Mode Incident` WHERE name IN %(names)s"
+
 OPENING_IS_TO_TELL = "opening_told = 0"
 CLOSING_IS_TO_TELL = "closing_told = 0 AND ended_at < %(over_since)s"
 # The first statement locks nothing, since other processes count and close meanwhile. The second locks one
@@ -103,8 +113,31 @@ def get_open() -> frappe._dict | None:
 
 
 def get_totals() -> dict[str, int]:
-	"""Returns {incidents, served, limited} of all incidents that are kept."""
-	(row,) = frappe.db.sql(TOTALS_SQL, as_dict=True)
+	"""Returns {incidents, served, limited} of all incidents that there have been."""
+	cleared = dict(frappe.db.sql(CLEARED_SQL))
+	return {
+		name: count + int(cleared.get(f"cleared_{name}") or 0) for name, count in _count(TOTALS_SQL).items()
+	}
+
+
+def clear_old(before: datetime) -> int:
+	"""Deletes incidents that ended before a naive site time. Returns how many. Commits.
+
+	get_totals goes on counting them.
+	"""
+	total = 0
+	while names := [name for (name,) in frappe.db.sql(OLD_SQL, {"before": before})]:
+		with database.transaction():
+			totals = get_totals()
+			frappe.db.sql(CLEAR_SQL, {"names": names})
+			for name, left in _count(TOTALS_SQL).items():
+				frappe.db.set_single_value("Memora Health", f"cleared_{name}", totals[name] - left)
+		total += len(names)
+	return total
+
+
+def _count(statement: str) -> dict[str, int]:
+	(row,) = frappe.db.sql(statement, as_dict=True)
 	return {name: int(value) for name, value in row.items()}
 
 

@@ -4,8 +4,6 @@ from datetime import datetime
 
 import frappe
 
-KEPT_DAYS = 400  # of reconciliations: a school year and some
-
 RESUMABLE_SQL = """
 	SELECT name FROM `tabCache Rebuild`
 	WHERE season = %(season)s AND modified >= %(since)s AND status != 'Completed'
@@ -13,8 +11,6 @@ RESUMABLE_SQL = """
 LAST_SQL = "SELECT {fields} FROM `tab{doctype}` WHERE season = %s ORDER BY started_at DESC LIMIT 1"
 LAST_RATE_SQL = """
 	SELECT discrepancy_rate FROM `tabCache Reconciliation` ORDER BY started_at DESC LIMIT 1"""
-CLEAR_SQL = f"""
-	DELETE FROM `tabCache Reconciliation` WHERE started_at < NOW() - INTERVAL {KEPT_DAYS} DAY LIMIT 1000"""
 
 
 def find_resumable_rebuild(season: str, since: datetime) -> str | None:
@@ -39,8 +35,3 @@ def get_last_discrepancy_rate() -> float | None:
 	"""Returns the share (0 to 1) of records that the last reconciliation found wrong; None without one."""
 	rows = frappe.db.sql(LAST_RATE_SQL)
 	return rows[0][0] if rows else None
-
-
-def clear_old_reconciliations() -> None:
-	"""Deletes at most 1000 of the reconciliations older than KEPT_DAYS. The caller commits."""
-	frappe.db.sql(CLEAR_SQL)

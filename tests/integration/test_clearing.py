@@ -1,0 +1,125 @@
+"""Notes of runs and outages, admissions and imports are kept for some time, and then cleared."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import frappe
+import pytest
+
+from memora.services.anki import importer
+from memora.services.anki.clearing import clear_old_imports
+from memora.services.operations.clearing import clear_old_notes
+from memora.services.store import clearing, incident_rows
+from tests.integration import state
+from tests.integration.anki_decks import DOCTYPE, fresh, imported, make_import
+from tests.integration.connections import in_other_connection
+from tests.integration.factories import site_now
+
+TIMES = {
+	"Cache Rebuild": "modified",
+	"Cache Reconciliation": "started_at",
+	"Safe Mode Admission": "creation",
+	"Safe Mode Incident": "ended_at",
+}
+MINUTE = timedelta(minutes=1)
+
+
+def make(doctype: str, name: str, **values: Any) -> None:
+	columns = {"name": name, **values}
+	frappe.db.sql(
+		f"INSERT INTO `tab{doctype}` ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))})",
+		tuple(columns.values()),
+	)
+
+
+def names(doctype: str) -> list[str]:
+	return [row.name for row in state.rows(doctype)]
+
+
+@pytest.mark.parametrize("doctype", TIMES)
+@pytest.mark.parametrize("rows", [1, 2, 5, 1000])
+def test_what_is_old_goes_and_what_is_not_stays(monkeypatch, doctype, rows):
+	monkeypatch.setattr(clearing, "ROWS", rows)
+	limit = site_now() - timedelta(days=clearing.KEPT_DAYS[doctype])
+	for number in range(5):
+		make(doctype, f"old-{number}", **{TIMES[doctype]: limit - MINUTE})
+	make(doctype, "new", **{TIMES[doctype]: limit + MINUTE})
+	frappe.db.commit()
+	assert clear_old_notes() == {**dict.fromkeys(TIMES, 0), doctype: 5}
+	assert names(doctype) == ["new"]
+	assert clear_old_notes()[doctype] == 0
+
+
+def test_an_incident_that_goes_on_stays_however_old():
+	make("Safe Mode Incident", "open", started_at=site_now() - timedelta(days=3000))
+	frappe.db.commit()
+	clear_old_notes()
+	assert names("Safe Mode Incident") == ["open"]
+
+
+def test_the_counters_of_the_metrics_do_not_fall():
+	now, ended = site_now(), site_now() - timedelta(days=401)
+	for name, ended_at in (("old-1", ended), ("old-2", ended), ("new", now)):
+		make("Safe Mode Incident", name, ended_at=ended_at, requests_served=10, requests_limited=1)
+	frappe.db.commit()
+	before = incident_rows.get_totals()
+	assert before == {"incidents": 3, "served": 30, "limited": 3}
+	for _day in range(2):
+		clear_old_notes()
+		frappe.db.rollback()
+		assert names("Safe Mode Incident") == ["new"]
+		assert incident_rows.get_totals() == before
+
+
+# Imports
+
+
+def age(doc: Any, **values: Any) -> None:
+	old = site_now() - timedelta(days=clearing.KEPT_DAYS[DOCTYPE]) - MINUTE
+	frappe.db.set_value(DOCTYPE, doc.name, {"modified": old, **values}, update_modified=False)
+	frappe.db.commit()
+
+
+@pytest.mark.parametrize("status", ["Draft", "Completed", "Failed", "Running", "Queued"])
+def test_an_old_import_goes_with_its_file_and_problems_and_its_questions_stay(deck, status):
+	"""One that is Running or Queued for so long is one whose worker was killed."""
+	doc = make_import(deck)
+	importer.run_import(doc.name)
+	questions = len(imported())
+	make("Anki Import Problem", "problem", parent=doc.name, parenttype=DOCTYPE, parentfield="problems")
+	path = Path(frappe.get_doc("File", {"file_url": doc.file}).get_full_path())
+	age(doc, status=status)
+	assert clear_old_imports() == 1
+	for doctype in (DOCTYPE, "Anki Import Deck", "Anki Import Problem"):
+		assert names(doctype) == []
+	assert not state.rows("File", file_url=doc.file)
+	assert not state.rows("Deleted Document", deleted_doctype=DOCTYPE)
+	assert not path.exists()
+	assert len(imported()) == questions
+
+
+def test_a_young_import_stays(deck):
+	doc = make_import(deck)
+	assert (clear_old_imports(), fresh(doc).status) == (0, "Draft")
+
+
+def test_a_file_that_others_use_stays(deck):
+	"""Another import of the same file, and what somebody else has uploaded."""
+	doc, other = make_import(deck), make_import(deck)
+	age(doc)
+	assert clear_old_imports() == 1
+	assert frappe.get_doc("File", {"file_url": other.file}).exists_on_disk()
+	assert names(DOCTYPE) == [other.name]
+
+
+def test_an_import_that_runs_stays(deck):
+	doc = make_import(deck)
+	cleared = []
+
+	def meanwhile(_done: int) -> None:
+		age(doc)
+		cleared.append(in_other_connection(clear_old_imports).result(20))
+
+	assert importer.run_import(doc.name, meanwhile)["status"] == "Completed"
+	assert set(cleared) == {0}
