@@ -191,27 +191,29 @@ def archive(season: str, dry_run: bool, yes: bool) -> dict[str, Any]:
 
 
 @memora.command()
-@click.option("--season", help="By default, all seasons that have archived records.")
+@click.option("--season", help="By default, all seasons.")
 @click.option(
-	"--flag", is_flag=True, help="First flag the records past the retention period, as the weekly job does."
+	"--flag", is_flag=True, help="First flag what is past the retention period, as the weekly job does."
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @on_site
 def retention(season: str | None, flag: bool, dry_run: bool, yes: bool) -> dict[str, Any]:
-	"""Delete archived records past the retention period. Exits with 1 when they could not be deleted."""
+	"""Delete archived records, answers and figures past the retention period. Exits with 1 when they could not be deleted."""
 	from memora.services.srs_archiver import SRSArchiver
 	from memora.services.store import seasons
 
 	archiver = SRSArchiver()
 	season = seasons.get_season(season).name if season else None
 	flagged = archiver.flag_eligible_for_deletion() if flag and not dry_run else {}
-	eligible = archiver.delete_eligible_records(season)["seasons"]
-	if dry_run or not eligible:
-		return {**flagged, "would_delete": eligible, "deleted_count": 0}
+	eligible = archiver.delete_eligible_records(season)
+	if dry_run or not eligible["rows"]:
+		found = {"would_delete": eligible["seasons"], "rows": eligible["rows"], "deleted_count": 0}
+		return {**flagged, **found}
 	if not yes:
-		for name, count in eligible.items():
-			click.echo(f"{name}: {count:,} records", err=True)
+		for name, rows in eligible["rows"].items():
+			for doctype, count in rows.items():
+				click.echo(f"{name}: {count:,} × {doctype}", err=True)
 		confirm("Delete them for good?")
 	result = archiver.delete_eligible_records(season, confirm=True)
 	return {**flagged, **result, "exit_code": int(not result["success"])}

@@ -45,7 +45,7 @@ def archive_season(season: Name = None, typed_name: Filter = None) -> StartedJob
 @frappe.whitelist(methods=["POST"])
 @needs_database()
 def delete_eligible_records(season: Name = None, typed_name: Filter = None) -> StartedJob:
-	"""Starts a job that deletes a season's flagged records. `typed_name` confirms: it must be the season's name.
+	"""Starts a job that deletes what is flagged of a season. `typed_name` confirms: it must be the season's name.
 
 	Errors: InvalidFilter, NotConfirmed 400, UnknownSeason 404, QueueUnavailable 503.
 	"""

@@ -49,10 +49,11 @@ class ArchivePreview(ArchiveStatus):
 
 
 class DeletionPreview(TypedDict):
-	"""`seasons` says how many records of each season would be deleted."""
+	"""`seasons` says how many archived records of each season would be deleted, `rows` how many rows by season and DocType."""
 
 	status: Literal["dry_run"]
 	seasons: dict[str, int]
+	rows: dict[str, dict[str, int]]
 
 
 @frappe.whitelist(methods=["POST"])
@@ -155,16 +156,17 @@ def get_archive_status(season: Name = None) -> ArchiveStatus:
 @frappe.whitelist(methods=["POST"])
 @needs_database()
 def delete_eligible_records(season: Filter = None, confirm: Flag = False) -> StartedJob | DeletionPreview:
-	"""Starts a job that deletes archived records that are flagged as past retention.
+	"""Starts a job that deletes what is flagged as past retention: archived records, and of seasons that are flagged all else.
 
-	`season` is by default all seasons. Without `confirm` starts no job, and says how many records of each season would go.
+	`season` is by default all seasons. Without `confirm` starts no job, and says how many rows of each season would go.
 
 	Errors: InvalidFilter 400, UnknownSeason 404, QueueUnavailable 503.
 	"""
 	require_manager()
 	season = _parse_season(season)
 	if not parse_flag("confirm", confirm):
-		return {"status": "dry_run", "seasons": SRSArchiver().delete_eligible_records(season)["seasons"]}
+		found = SRSArchiver().delete_eligible_records(season)
+		return {"status": "dry_run", "seasons": found["seasons"], "rows": found["rows"]}
 	method = "memora.services.srs_archiver.delete_eligible_records"
 	return admin_jobs.start_admin_job("retention", method, season_name=season)
 

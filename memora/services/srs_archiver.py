@@ -27,7 +27,10 @@ class SRSArchiver:
 		return archiving.archive_seasons_that_are_over()
 
 	def flag_eligible_for_deletion(self) -> dict[str, Any]:
-		"""Flags records archived more than RETENTION_DAYS ago. Commits. Returns {success, flagged_count, cutoff_date}."""
+		"""Flags records archived longer ago than Memora Settings keep them, RETENTION_DAYS by default. Commits.
+
+		Returns {success, flagged_count, cutoff_date, flagged_seasons}: seasons of which answers and figures are flagged, too.
+		"""
 		return retention.flag_eligible()
 
 	def get_archive_status(self, season_name: str) -> ArchiveStatus:
@@ -37,10 +40,10 @@ class SRSArchiver:
 	def delete_eligible_records(
 		self, season_name: str | None = None, confirm: bool = False
 	) -> dict[str, Any]:
-		"""Deletes the flagged records of one season or of all. Commits.
+		"""Deletes what is flagged of one season or of all. Commits.
 
-		Returns {success, deleted_count, seasons, error?}. Unless `confirm` is True nothing is deleted; then `seasons` says
-		how many records of each season would be.
+		Returns {success, deleted_count, seasons, rows, error?}. Unless `confirm` is True nothing is deleted; then `seasons`
+		says how many archived records of each season would be, and `rows` how many rows of each DocType.
 		"""
 		return retention.delete_eligible(season_name, confirm)
 
@@ -51,7 +54,7 @@ def process_auto_archive() -> dict[str, Any]:
 
 
 def flag_eligible_for_deletion() -> dict[str, Any]:
-	"""Flags records past retention. The scheduler calls this weekly."""
+	"""Flags what is past retention. The scheduler calls this weekly."""
 	return retention.flag_eligible()
 
 
@@ -61,5 +64,5 @@ def archive_season(season_name: str) -> dict[str, Any]:
 
 
 def delete_eligible_records(season_name: str | None = None) -> dict[str, Any]:
-	"""Deletes flagged records. Runs as a job, for the manager who has confirmed the deletion."""
+	"""Deletes what is flagged. Runs as a job, for the manager who has confirmed the deletion."""
 	return retention.delete_eligible(season_name, confirm=True)

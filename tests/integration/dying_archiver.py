@@ -1,4 +1,4 @@
-"""A process that archives seasons and dies of SIGKILL after the statement it is told to.
+"""A process that archives or deletes seasons and dies of SIGKILL after the statement it is told to.
 
 Started once; each run is a fork of it, with connections of its own. Counts what MariaDB has completed, on
 all connections: Frappe's and those of its own that DDL runs on.
@@ -16,7 +16,7 @@ from contextlib import contextmanager
 import frappe
 
 from devtools.paths import PROJECT
-from memora.services.srs_archiver import SRSArchiver
+from memora.services import srs_archiver
 from memora.services.store import swap
 from memora.services.store.database import Connection
 from tests.integration.connections import on_statements
@@ -32,7 +32,14 @@ class DyingArchiver:
 
 	def archive(self, season: str, die_after: int = 0, copy_rows: int = 5000) -> dict:
 		"""Archives in a fork. {result, statements} of one that lived, {} of one that died."""
-		self.process.stdin.write(json.dumps([season, die_after, copy_rows]) + "\n")
+		return self._run("archive_season", season, die_after, copy_rows)
+
+	def delete(self, season: str, die_after: int = 0) -> dict:
+		"""Deletes what is flagged of a season in a fork, as archive does."""
+		return self._run("delete_eligible_records", season, die_after, 5000)
+
+	def _run(self, *order: str | int) -> dict:
+		self.process.stdin.write(json.dumps(order) + "\n")
 		self.process.stdin.flush()
 		return json.loads(self.process.stdout.readline())
 
@@ -57,7 +64,7 @@ def started() -> Iterator[DyingArchiver]:
 
 def main() -> None:
 	with _on_site():
-		SRSArchiver().archive_season(STANDING_SEASON)  # which is refused, but imports what every fork needs
+		srs_archiver.archive_season(STANDING_SEASON)  # which is refused, but imports what every fork needs
 	for line in sys.stdin:
 		reader, writer = os.pipe()
 		if not (pid := os.fork()):
@@ -72,11 +79,12 @@ def main() -> None:
 		print("{}" if died else reply or json.dumps({"status": status}), flush=True)
 
 
-def _run(season: str, die_after: int, copy_rows: int, writer: int) -> None:
+def _run(action: str, season: str, die_after: int, copy_rows: int, writer: int) -> None:
 	swap.COPY_ROWS = copy_rows
 	with _on_site(), os.fdopen(writer, "w") as pipe:
 		statements = _count_statements(die_after)
-		json.dump({"result": SRSArchiver().archive_season(season), "statements": statements}, pipe)
+		result = getattr(srs_archiver, action)(season)  # the functions that jobs call
+		json.dump({"result": result, "statements": statements}, pipe)
 
 
 @contextmanager

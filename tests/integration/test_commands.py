@@ -217,10 +217,11 @@ def test_retention():
 	assert run_json("retention", "--season", season, "--flag", "--dry-run")[1]["would_delete"] == {}
 	refused = run("retention", "--flag", "--json")
 	assert (refused.exit_code, json.loads(refused.stdout)) == (1, {"error": NOBODY_THERE})
-	assert f"{season}: 7 records" in refused.stderr
+	assert f"{season}: 7 × Archived Memory Tracker" in refused.stderr
 	with state.nothing_changes():
 		code, result = run_json("retention", "--dry-run")
 		assert (code, result["would_delete"]) == (0, {season: 7})
+		assert result["rows"] == {season: {"Archived Memory Tracker": 7}}
 	code, result = run_json("retention", "--season", season.lower(), "--yes")
 	assert (code, result["deleted_count"], result["seasons"]) == (0, 7, {season: 7})
 	assert archived(season) == 13

@@ -21,11 +21,13 @@ from devtools.sites import ADMIN_PASSWORD
 from memora.services import settings
 from memora.services.operations import doctor
 from memora.services.operations.doctor import Finding
+from memora.services.srs_archiver import SRSArchiver
 from memora.services.store import layout, outbox, partitions, tables
 from tests import frappe_versions
 from tests.integration import bench_commands
 from tests.integration.factories import make_records, make_season, make_waiting_submission, site_now
 from tests.integration.site_config import changed, site_config
+from tests.integration.test_retention_of_seasons import make_old
 
 SEASON = "Game Subscription Season"
 SRS, QUEUE, CACHE = "srs_redis_cache", "redis_queue", "redis_cache"
@@ -280,6 +282,27 @@ def test_a_season_that_denies_its_partitions():
 	frappe.db.set_value(SEASON, season, "partition_created", 0)
 	frappe.db.commit()
 	follow(only("partitions", season))
+	assert look() == []
+
+
+def test_a_season_of_long_ago_that_is_not_archived():
+	season = make_season(start_date="2001-01-01", end_date="2001-06-01").name
+	assert look() == []  # nothing is kept of it
+	make_records("player@past.example", season=season)
+	(finding,) = (
+		finding for finding in look() if finding.check == "retention"
+	)  # a site with answers is dormant, too
+	assert f"{season} ended on 2001-06-01" in finding.problem
+	assert f"memora archive '{season}'" in finding.mend
+
+
+def test_a_season_that_is_flagged_and_stays():
+	season = make_old()
+	assert look() == []
+	SRSArchiver().flag_eligible_for_deletion()
+	finding = only("retention", season)
+	assert f"memora retention --season '{season}'" in finding.mend
+	SRSArchiver().delete_eligible_records(season, confirm=True)
 	assert look() == []
 
 

@@ -1,4 +1,7 @@
-"""Records archived more than RETENTION_DAYS ago are flagged, and deleted when somebody confirms it."""
+"""What was archived more than RETENTION_DAYS ago is flagged, and deleted when somebody confirms it.
+
+Archived records are flagged one by one. Test_retention_of_seasons has what goes with a whole season.
+"""
 
 from datetime import timedelta
 
@@ -65,6 +68,7 @@ def test_what_is_past_retention_is_flagged_and_nothing_else(archiver, season, pl
 		"success": True,
 		"flagged_count": 7,
 		"cutoff_date": (site_now() - timedelta(days=1095)).date(),
+		"flagged_seasons": [],
 	}
 	assert (flagged(some), flagged(none)) == (7, 0)
 	assert archiver.get_archive_status(some)["eligible_for_deletion"] == 7
@@ -91,6 +95,10 @@ def test_a_dry_run_counts_and_deletes_nothing(archiver):
 		for confirm in (False, None, "false", "true", 1):
 			result = archiver.delete_eligible_records(confirm=confirm)
 			assert result.pop("error") == "Not confirmed, so nothing was deleted."
+			assert result.pop("rows") == {
+				one: {"Archived Memory Tracker": 3},
+				other: {"Archived Memory Tracker": 8},
+			}
 			assert result == {"success": False, "deleted_count": 0, "seasons": {one: 3, other: 8}}
 		assert archiver.delete_eligible_records(one)["seasons"] == {one: 3}
 		assert comments(one) == []
@@ -100,6 +108,7 @@ def test_what_is_flagged_is_deleted_and_nothing_else(archiver, season, player):
 	make_records(player, 3)
 	part, whole, none = (make_archived_season(8, flagged=count) for count in (3, 8, 0))
 	result = archiver.delete_eligible_records(confirm=True)
+	assert result.pop("rows") == {part: {"Archived Memory Tracker": 3}, whole: {"Archived Memory Tracker": 8}}
 	assert result == {"success": True, "deleted_count": 11, "seasons": {part: 3, whole: 8}}
 	assert [archived(s) for s in (part, whole, none)] == [5, 0, 8]
 	assert len(rows_by_table(season)[TRACKER]) == 3
@@ -108,6 +117,7 @@ def test_what_is_flagged_is_deleted_and_nothing_else(archiver, season, player):
 		"success": True,
 		"deleted_count": 0,
 		"seasons": {},
+		"rows": {},
 	}
 
 
@@ -126,6 +136,7 @@ def test_a_season_that_is_not_there_is_named(archiver, name):
 		"success": False,
 		"deleted_count": 0,
 		"seasons": {},
+		"rows": {},
 		"error": f"There is no season {name}.",
 	}
 
@@ -151,7 +162,7 @@ def test_who_deleted_what_is_on_the_form_of_the_season(archiver):
 	assert srs_archiver.delete_eligible_records(season)["deleted_count"] == 3
 	frappe.set_user("Administrator")
 	assert comments(season) == [
-		(manager, f"{manager} deleted archived records past the retention period: 3.")
+		(manager, f"{manager} deleted what is past the retention period: 3 × Archived Memory Tracker.")
 	]
 
 
@@ -183,7 +194,7 @@ def test_a_deletion_that_fails_halfway_says_how_much_is_gone_and_who_did_it(arch
 	assert "Disk full" in result["error"]
 	assert result["deleted_count"] == 40 - archived(season) == 20
 	assert [text for _who, text in comments(season)] == [
-		f"Administrator deleted archived records past the retention period: {result['deleted_count']}."
+		f"Administrator deleted what is past the retention period: {result['deleted_count']} × Archived Memory Tracker."
 	]
 	assert archiver.delete_eligible_records(confirm=True)["success"]
 	assert archived(season) == 5

@@ -18,7 +18,7 @@ from memora.services.cache import connections
 from memora.services.cache.addresses import shown
 from memora.services.cache.connections import SENTINEL, Place
 from memora.services.folding.queueing import QUEUE
-from memora.services.operations import closed_doors, doctor_access, redis_servers
+from memora.services.operations import closed_doors, doctor_access, doctor_retention, redis_servers
 from memora.services.operations.redis_servers import WHERE_CACHE, WHERE_QUEUE, WHERE_SRS
 from memora.services.store import database, digits, failures, layout, outbox, partitions, tables, tracker
 
@@ -296,6 +296,7 @@ CHECKS: dict[str, Callable[[], Findings]] = {
 	"clocks": _clocks,
 	"time_zone": _time_zone,
 	"sign_up": doctor_access.sign_up,
+	"retention": doctor_retention.retention,
 }
 
 

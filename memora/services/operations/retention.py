@@ -1,4 +1,9 @@
-"""Deletes the records of an archived season after years: first flags records past retention, then deletes flagged ones."""
+"""Deletes what is left of a season years after it was archived: archive, journal and figures.
+
+A weekly job flags, and somebody who confirms it deletes. Archived records are flagged one by one, by when each was
+archived. A season whose archiving was completed so long ago is flagged as a whole; then its answers in the journal and its
+figures go, too. Each step may be repeated: a run that died is finished by the next.
+"""
 
 from datetime import timedelta
 from typing import Any
@@ -6,67 +11,122 @@ from typing import Any
 import frappe
 from frappe import _
 
-from memora.services import site_time
-from memora.services.operations.archiving import FAILURES, only_run
-from memora.services.store import archive, database, seasons
+from memora.services import alerts, site_time
+from memora.services.operations.archiving import DOCTYPE, FAILURES, only_run
+from memora.services.settings import get_settings
+from memora.services.store import archive, database, journal, partitions, season_figures, seasons
 
-RETENTION_DAYS = 3 * 365  # 3 years
+RETENTION_DAYS = 3 * 365  # 3 years, unless Memora Settings say otherwise
+ARCHIVE = "Archived Memory Tracker"
+
+Rows = dict[str, int]  # how many rows, by DocType
 
 
+@alerts.in_site_language()
 def flag_eligible() -> dict[str, Any]:
-	"""Flags records archived more than RETENTION_DAYS ago. Commits. Returns {success, flagged_count, cutoff_date}."""
-	cutoff = site_time.naive_now() - timedelta(days=RETENTION_DAYS)
+	"""Flags what was archived longer ago than Memora Settings keep it, and takes flags back where they keep it longer by now.
+
+	Commits. Returns {success, flagged_count, cutoff_date, flagged_seasons}: how many archived records were flagged, and which
+	seasons were flagged as a whole. Managers are told of each of these seasons.
+	"""
+	cutoff = site_time.naive_now() - timedelta(days=get_settings().retention_days)
 	flagged = sum(archive.flag_older(season, cutoff) for season in archive.get_archived_seasons())
-	return {"success": True, "flagged_count": flagged, "cutoff_date": cutoff.date()}
+	with database.transaction():
+		names = seasons.flag_past_retention(cutoff)
+	for name in names:
+		_tell(name)
+	return {
+		"success": True,
+		"flagged_count": flagged,
+		"cutoff_date": cutoff.date(),
+		"flagged_seasons": names,
+	}
+
+
+def _tell(season_name: str) -> None:
+	text = _(
+		"Archive, answers and figures of season {0} are to be deleted. Its form has the action Retention."
+	)
+	subject = _("A season is past the retention period")
+	alerts.tell_managers(subject, text.format(season_name), (DOCTYPE, season_name), is_error=False)
 
 
 def delete_eligible(season_name: str | None = None, confirm: bool = False) -> dict[str, Any]:
-	"""Deletes the flagged records of one season or of all. Commits. Returns {success, deleted_count, seasons, error?}.
+	"""Deletes what is flagged of one season or of all. Commits. Returns {success, deleted_count, seasons, rows, error?}.
 
-	`seasons` says how many records of each season were deleted. Unless `confirm` is True nothing is deleted, and `seasons`
-	says how many records would be. A season whose records are all flagged loses them at once, another season in bounded
-	transactions. A comment on the season first names the user who deletes.
+	`rows` says how many rows of each DocType were deleted, by season; `seasons` and `deleted_count` how many of these were
+	archived records. Unless `confirm` is True nothing is deleted, and `rows` and `seasons` say what would be. A season of which
+	all is flagged loses archive and journal by a truncated partition each; otherwise records go in bounded transactions. A
+	comment on the season first names the user who deletes.
 	"""
-	deleted: dict[str, int] = {}
+	deleted: dict[str, Rows] = {}
 	try:
 		if confirm is not True:
 			error = _("Not confirmed, so nothing was deleted.")
 			return _deletion(_count_eligible(season_name), error) | {"deleted_count": 0}
 		with only_run():
-			for name, count in _count_eligible(season_name).items():
-				_delete(name, count, deleted)
+			for name, rows in _count_eligible(season_name).items():
+				_delete(name, rows, deleted)
 	except FAILURES as error:
-		frappe.logger("memora").error(f"deleting archived records: {error}")
+		frappe.logger("memora").error(f"deleting what is past retention: {error}")
 		return _deletion(deleted, str(error))
 	return _deletion(deleted)
 
 
-def _count_eligible(season_name: str | None) -> dict[str, int]:
-	"""Returns the number of flagged records by season, for one season or all. Seasons without any are left out."""
-	names = archive.get_archived_seasons() if season_name is None else [seasons.get_season(season_name).name]
-	return {name: count for name in names if (count := archive.count_records(name)[2])}
+def _count_eligible(season_name: str | None) -> dict[str, Rows]:
+	"""Returns what is flagged of one season or of all, by season. Seasons without any are left out."""
+	flagged = seasons.get_flagged_seasons()
+	names = [seasons.get_season(season_name).name] if season_name is not None else _all_names(flagged)
+	return {name: rows for name in names if (rows := _count(name, is_whole=name in flagged))}
 
 
-def _delete(season_name: str, eligible: int, deleted: dict[str, int]) -> None:
-	"""Deletes a season's flagged records. Notes in `deleted` how many were deleted, even if it fails halfway.
+def _all_names(flagged: list[str]) -> list[str]:
+	return list(dict.fromkeys([*archive.get_archived_seasons(), *flagged]))
 
-	The comment comes first, so that the name of who deletes is stored before any record is gone.
+
+def _count(season_name: str, is_whole: bool) -> Rows:
+	rows = {ARCHIVE: archive.count_records(season_name)[2]}
+	if is_whole:
+		rows |= {journal.DOCTYPE: journal.count_rows(season_name), **season_figures.count_rows(season_name)}
+	return {doctype: count for doctype, count in rows.items() if count}
+
+
+def _delete(season_name: str, rows: Rows, deleted: dict[str, Rows]) -> None:
+	"""Deletes what is flagged of a season. Notes in `deleted` what was deleted, even if it fails halfway.
+
+	The comment comes first, so that the name of who deletes is stored before any row is gone.
 	"""
-	who = frappe.session.user
 	with database.transaction():
-		text = _("{0} deletes archived records past the retention period: {1}.").format(who, eligible)
+		text = _what(_("{0} deletes what is past the retention period: {1}."), rows)
 		comment = seasons.get_document(season_name).add_comment("Info", text)
 	try:
-		deleted[season_name] = archive.delete_flagged(season_name)
+		_delete_rows(season_name, rows)
+		deleted[season_name] = rows
 	except FAILURES:
-		deleted[season_name] = eligible - archive.count_records(season_name)[2]
+		left = _count(season_name, is_whole=len(rows.keys() - {ARCHIVE}) > 0)
+		deleted[season_name] = {doctype: count - left.get(doctype, 0) for doctype, count in rows.items()}
 		raise
 	finally:
 		with database.transaction():
-			text = _("{0} deleted archived records past the retention period: {1}.")
-			comment.db_set("content", text.format(who, deleted.get(season_name, _("some"))))
+			text = _("{0} deleted what is past the retention period: {1}.")
+			comment.db_set("content", _what(text, deleted.get(season_name)))
 
 
-def _deletion(counts: dict[str, int], error: str | None = None) -> dict[str, Any]:
-	result = {"success": not error, "deleted_count": sum(counts.values()), "seasons": counts}
+def _delete_rows(season_name: str, rows: Rows) -> None:
+	if ARCHIVE in rows:
+		archive.delete_flagged(season_name)
+	if journal.DOCTYPE in rows:
+		partitions.empty_partition(journal.DOCTYPE, season_name)
+	if rows.keys() - {ARCHIVE, journal.DOCTYPE}:
+		season_figures.delete(season_name)
+
+
+def _what(text: str, rows: Rows | None) -> str:
+	what = ", ".join(f"{count} × {_(doctype)}" for doctype, count in (rows or {}).items() if count)
+	return text.format(frappe.session.user, what or _("some"))
+
+
+def _deletion(rows: dict[str, Rows], error: str | None = None) -> dict[str, Any]:
+	counts = {name: of_season.get(ARCHIVE, 0) for name, of_season in rows.items()}
+	result = {"success": not error, "deleted_count": sum(counts.values()), "seasons": counts, "rows": rows}
 	return {**result, "error": error} if error else result

@@ -23,6 +23,9 @@ CHUNK = "WHERE season = %(season)s AND name > %(after)s AND name <= %(last)s"
 FLAG_SQL = f"""
 	UPDATE {ARCHIVE} SET eligible_for_deletion = 1
 	{CHUNK} AND archived_at < %(cutoff)s AND eligible_for_deletion = 0"""
+WITHDRAW_SQL = f"""
+	UPDATE {ARCHIVE} SET eligible_for_deletion = 0
+	{CHUNK} AND archived_at >= %(cutoff)s AND eligible_for_deletion = 1"""
 DELETE_SQL = f"DELETE FROM {ARCHIVE} {CHUNK} AND eligible_for_deletion = 1"
 
 
@@ -62,8 +65,11 @@ def count_moved(season: str) -> tuple[int, int]:
 
 
 def flag_older(season: str, cutoff: datetime) -> int:
-	"""Flags rows that were archived before a naive site time, in bounded transactions. Returns how many."""
-	return _in_chunks(FLAG_SQL, season, cutoff=cutoff)
+	"""Flags rows that were archived before a naive site time, and takes the flags from all others. Returns how many it flagged.
+
+	Works in bounded transactions.
+	"""
+	return _in_chunks([WITHDRAW_SQL, FLAG_SQL], season, cutoff=cutoff)
 
 
 def delete_flagged(season: str) -> int:
@@ -74,17 +80,19 @@ def delete_flagged(season: str) -> int:
 	"""
 	_active, archived, eligible = count_records(season)
 	if eligible < archived:
-		return _in_chunks(DELETE_SQL, season)
+		return _in_chunks([DELETE_SQL], season)
 	partitions.empty_partition("Archived Memory Tracker", season)
 	return eligible
 
 
-def _in_chunks(statement: str, season: str, **values: Any) -> int:
+def _in_chunks(statements: list[str], season: str, **values: Any) -> int:
+	"""Runs statements on each chunk of a season's rows. Returns how many rows the last statement changed in all."""
+	total = 0
 	with database.connection() as own, own.cursor() as cursor:  # the connection commits each statement
-		return sum(
-			cursor.execute(statement, {"season": season, "after": after, "last": last, **values})
-			for after, last in _bounds(cursor, season)
-		)
+		for after, last in _bounds(cursor, season):
+			chunk = {"season": season, "after": after, "last": last, **values}
+			total += [cursor.execute(statement, chunk) for statement in statements][-1]
+	return total
 
 
 def _bounds(cursor: Cursor, season: str) -> Iterator[tuple[str, str]]:

@@ -9,11 +9,13 @@ from itertools import groupby
 
 import frappe
 
-from memora.services.store import database, row_names
+from memora.services.store import database, row_names, tables
 from memora.services.store.records import JOURNAL_COLUMNS, JournalEntry, StoredAnswer, values_of
 from memora.services.store.row_names import NAME_LENGTH
 
+DOCTYPE = "Player Review Log"
 PAGE_ROWS = 5000  # read at a time, some MB
+COUNTED_ROWS = 500_000  # by one statement, in some tenths of a second
 INSERT_SQL = f"""
 	INSERT INTO `tabPlayer Review Log` (name, player, season, submission_id, creation, {JOURNAL_COLUMNS}) VALUES """
 PAGE_SQL = f"""
@@ -29,6 +31,8 @@ HISTORY_SQL = f"""
 	ORDER BY reviewed_at DESC, name LIMIT %(limit)s"""
 COUNT_ANSWERS_SQL = """
 	SELECT COUNT(*) FROM `tabPlayer Review Log` WHERE season = %(season)s AND name BETWEEN %(first)s AND %(last)s"""
+COUNT_SHARE_SQL = """
+	SELECT COUNT(*) FROM `tabPlayer Review Log` WHERE season = %(season)s AND name >= %(first)s AND name < %(last)s"""
 IS_JOURNALLED_SQL = "SELECT 1 FROM `tabPlayer Review Log` WHERE name BETWEEN %(first)s AND %(last)s LIMIT 1"
 
 
@@ -63,6 +67,15 @@ def count_answers(season: str, name: str) -> int:
 	"""Returns how many answers the submission of a row of the journal has."""
 	values = {"season": season, **row_names.bounds(row_names.key_of_entry(name))}
 	return frappe.db.sql(COUNT_ANSWERS_SQL, values)[0][0]
+
+
+def count_rows(season: str) -> int:
+	"""Returns how many rows the season has. Reads all of them, in bounded statements."""
+	how_many = tables.estimate_rows(DOCTYPE, season) // COUNTED_ROWS + 1
+	return sum(
+		database.query(COUNT_SHARE_SQL, {"season": season, **share})[0][0]
+		for share in row_names.shares(how_many)
+	)
 
 
 def iterate_journal(season: str, learner: str | None = None) -> Iterator[tuple[str, JournalEntry]]:

@@ -4,7 +4,7 @@ import json
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import frappe
@@ -24,6 +24,18 @@ TO_ARCHIVE_SQL = """
 	AND (auto_archive = 1 AND end_date < %s OR archive_started_at IS NOT NULL) ORDER BY end_date"""
 NOTE_JOB_SQL = """
 	UPDATE `tabGame Subscription Season` SET jobs = JSON_SET(COALESCE(jobs, '{}'), %s, %s) WHERE name = %s"""
+# Never a season that is active or not archived
+PAST_RETENTION = "is_active = 0 AND archived_at IS NOT NULL AND archived_at < %(cutoff)s"
+TO_FLAG_SQL = f"""
+	SELECT name FROM `tabGame Subscription Season` WHERE eligible_for_deletion = 0 AND {PAST_RETENTION}
+	ORDER BY end_date"""
+FLAG_SQL = f"UPDATE `tabGame Subscription Season` SET eligible_for_deletion = ({PAST_RETENTION})"
+FLAGGED_SQL = """
+	SELECT name FROM `tabGame Subscription Season`
+	WHERE eligible_for_deletion = 1 AND is_active = 0 AND archived_at IS NOT NULL ORDER BY end_date"""
+NOT_ARCHIVED_SQL = """
+	SELECT name, end_date FROM `tabGame Subscription Season`
+	WHERE archived_at IS NULL AND end_date < %(day)s ORDER BY end_date"""
 LATEST_SQL = """
 	SELECT name, archived_at IS NOT NULL FROM `tabGame Subscription Season`
 	ORDER BY end_date DESC, name LIMIT 1"""
@@ -90,6 +102,27 @@ def get_seasons_to_archive(today: date) -> list[str]:
 	finished.
 	"""
 	return [name for (name,) in frappe.db.sql(TO_ARCHIVE_SQL, (today,))]
+
+
+def flag_past_retention(cutoff: datetime) -> list[str]:
+	"""Flags the seasons that were archived before a naive site time, and no others. Returns those that were not flagged.
+
+	The caller commits.
+	"""
+	values = {"cutoff": cutoff}
+	names = [name for (name,) in frappe.db.sql(TO_FLAG_SQL, values)]
+	frappe.db.sql(FLAG_SQL, values)
+	return names
+
+
+def get_flagged_seasons() -> list[str]:
+	"""Returns the seasons of which nothing is to be kept. None of them is active."""
+	return [name for (name,) in database.query(FLAGGED_SQL)]
+
+
+def get_seasons_not_archived(day: date) -> list[tuple[str, date]]:
+	"""Returns (name, end date) of the seasons that ended before a day and are not archived."""
+	return list(frappe.db.sql(NOT_ARCHIVED_SQL, {"day": day}))
 
 
 def get_latest_season() -> str | None:

@@ -211,15 +211,11 @@ function archive(frm) {
 }
 
 function retention(frm) {
-	dry_run(frm, "memora.api.srs.delete_eligible_records").then(({ seasons }) => {
-		const count = seasons[frm.doc.name];
-		if (!count) return frappe.msgprint(__("No archived record of this season is past the retention period."));
-		const deletes = counted(
-			count,
-			__("Deletes 1 archived record that is past the retention period."),
-			__("Deletes {0} archived records that are past the retention period."),
-		);
-		const text = `${deletes} ${__("This can't be undone.")}`;
+	dry_run(frm, "memora.api.srs.delete_eligible_records").then(({ rows }) => {
+		const found = Object.entries(rows[frm.doc.name] || {});
+		if (!found.length) return frappe.msgprint(__("Nothing of this season is past the retention period."));
+		const what = found.map(([doctype, count]) => `${number(count)} × ${__(doctype)}`).join(", ");
+		const text = `${__("Deletes what is past the retention period: {0}.", [what])} ${__("This can't be undone.")}`;
 		const run = (values) => start(frm, "memora.api.desk.delete_eligible_records", values);
 		ask(__("Retention"), text, [typed(frm)], run, "danger");
 	});

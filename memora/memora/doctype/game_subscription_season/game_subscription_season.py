@@ -16,6 +16,7 @@ SYSTEM_FIELDS = (
 	"archive_step",
 	"archived_at",
 	"archived_records",
+	"eligible_for_deletion",
 	"jobs",
 )
 
