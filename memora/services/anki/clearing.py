@@ -12,7 +12,8 @@ from memora.services.store import clearing, database
 def clear_old_imports() -> int:
 	"""Deletes old imports, each with its problems and its file. Returns how many. Commits. Runs daily.
 
-	What they imported stays. An import that runs stays, too; one whose worker was killed goes.
+	Frappe deletes the File that is attached to an import, and the file itself if no other File has the same content. What was
+	imported stays. An import that runs stays, too; one whose worker was killed goes.
 	"""
 	before = site_time.naive_now() - timedelta(days=clearing.KEPT_DAYS[importer.DOCTYPE])
 	return sum(_clear(name) for name in clearing.get_old_imports(before))
@@ -23,11 +24,5 @@ def _clear(name: str) -> bool:
 		if is_idle:
 			# one that is Running or Queued can't be deleted
 			frappe.db.set_value(importer.DOCTYPE, name, "status", "Cancelled")
-			for file in clearing.get_files_of_import(name):
-				_delete("File", file)
-			_delete(importer.DOCTYPE, name)
+			frappe.delete_doc(importer.DOCTYPE, name, ignore_permissions=True, delete_permanently=True)
 	return is_idle
-
-
-def _delete(doctype: str, name: str) -> None:
-	frappe.delete_doc(doctype, name, ignore_permissions=True, delete_permanently=True)

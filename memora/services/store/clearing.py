@@ -28,12 +28,6 @@ OLD = {
 DELETE_SQL = "DELETE FROM `tab{doctype}` WHERE {is_old} LIMIT {rows}"
 
 OLD_IMPORTS_SQL = "SELECT name FROM `tabAnki Import` WHERE modified < %(before)s ORDER BY modified"
-# Others may have uploaded the same file: each has a row of her own, with one address.
-FILES_SQL = """
-	SELECT f.name FROM `tabAnki Import` i JOIN tabFile f ON f.file_url = i.file
-	WHERE i.name = %(name)s AND f.owner = i.owner
-	AND (f.attached_to_name = i.name OR COALESCE(f.attached_to_name, '') = '')
-	AND NOT EXISTS (SELECT 1 FROM `tabAnki Import` o WHERE o.file = i.file AND o.name != i.name)"""
 
 
 def delete_old(doctype: str, before: datetime) -> int:
@@ -51,8 +45,3 @@ def delete_old(doctype: str, before: datetime) -> int:
 def get_old_imports(before: datetime) -> list[str]:
 	"""Returns the names of the Anki Imports that nobody has changed since a naive site time, the oldest first."""
 	return [name for (name,) in frappe.db.sql(OLD_IMPORTS_SQL, {"before": before})]
-
-
-def get_files_of_import(name: str) -> list[str]:
-	"""Returns the names of the Files that were uploaded for an Anki Import and for nothing else."""
-	return [file for (file,) in frappe.db.sql(FILES_SQL, {"name": name})]
