@@ -21,7 +21,7 @@ from memora.api.utils import require_manager, require_monitor
 from memora.services.cache import rebuild, status
 from memora.services.cache.reconciliation import MAX_SAMPLE_SIZE, SAMPLE_SIZE
 from memora.services.cache.status import CacheStatus
-from memora.services.operations import admin_jobs, archiving, health, metrics, write_queue
+from memora.services.operations import admin_jobs, archiving, health, metrics, retention, write_queue
 from memora.services.operations.admin_jobs import JobState, StartedJob
 from memora.services.operations.archiving import ArchiveStatus
 from memora.services.operations.health import HealthReport
@@ -49,7 +49,10 @@ class ArchivePreview(ArchiveStatus):
 
 
 class DeletionPreview(TypedDict):
-	"""`seasons` says how many archived records of each season would be deleted, `rows` how many rows by season and DocType."""
+	"""`seasons` says how many archived records of each season would be deleted, `rows` how many rows by season and DocType.
+
+	More than a million answers of a season are an estimate, rounded to two digits.
+	"""
 
 	status: Literal["dry_run"]
 	seasons: dict[str, int]
@@ -165,7 +168,7 @@ def delete_eligible_records(season: Filter = None, confirm: Flag = False) -> Sta
 	require_manager()
 	season = _parse_season(season)
 	if not parse_flag("confirm", confirm):
-		found = SRSArchiver().delete_eligible_records(season)
+		found = retention.preview_eligible(season)
 		return {"status": "dry_run", "seasons": found["seasons"], "rows": found["rows"]}
 	method = "memora.services.srs_archiver.delete_eligible_records"
 	return admin_jobs.start_admin_job("retention", method, season_name=season)

@@ -8,8 +8,9 @@ import frappe
 import pytest
 
 from memora.services import srs_archiver
+from memora.services.operations import retention
 from memora.services.srs_archiver import SRSArchiver
-from memora.services.store import journal, partitions, season_figures, seasons
+from memora.services.store import journal, partitions, season_figures, seasons, tables
 from tests.integration import dying_archiver, state
 from tests.integration.cleaning import FIGURES
 from tests.integration.connections import in_other_connection, raw_connection
@@ -146,6 +147,16 @@ def test_a_dry_run_counts_all_and_deletes_nothing(monkeypatch):
 	with state.nothing_changes():
 		result = SRSArchiver().delete_eligible_records()
 	assert (result["rows"], result["seasons"]) == ({season: ALL}, {season: 8})
+
+
+def test_what_a_request_shows_of_a_large_journal_is_an_estimate(monkeypatch):
+	season = make_old()
+	SRSArchiver().flag_eligible_for_deletion()
+	assert retention.preview_eligible() == {"seasons": {season: 8}, "rows": {season: ALL}}
+	monkeypatch.setattr(retention, "EXACT_ROWS", 2000)
+	for estimate, shown in {1_999: ANSWERS, 2_049: 2_000, 9_876_543: 9_900_000}.items():
+		monkeypatch.setattr(tables, "estimate_rows", lambda _doctype, _season, rows=estimate: rows)
+		assert retention.preview_eligible(season)["rows"][season]["Player Review Log"] == shown
 
 
 def test_all_of_a_flagged_season_goes_and_nothing_of_others():

@@ -18,6 +18,7 @@ from memora.services.store import archive, database, journal, partitions, season
 
 RETENTION_DAYS = 3 * 365  # 3 years, unless Memora Settings say otherwise
 ARCHIVE = "Archived Memory Tracker"
+EXACT_ROWS = 1_000_000  # of a journal, which a request may count in a second or two
 
 Rows = dict[str, int]  # how many rows, by DocType
 
@@ -73,21 +74,31 @@ def delete_eligible(season_name: str | None = None, confirm: bool = False) -> di
 	return _deletion(deleted)
 
 
-def _count_eligible(season_name: str | None) -> dict[str, Rows]:
+def preview_eligible(season_name: str | None = None) -> dict[str, Any]:
+	"""Returns {seasons, rows} as delete_eligible does without `confirm`, for a request that must not take long.
+
+	Of a journal with more than EXACT_ROWS rows it tells an estimate, rounded. Raises UnknownSeason.
+	"""
+	found = _deletion(_count_eligible(season_name, EXACT_ROWS))
+	return {name: found[name] for name in ("seasons", "rows")}
+
+
+def _count_eligible(season_name: str | None, exact_up_to: int | None = None) -> dict[str, Rows]:
 	"""Returns what is flagged of one season or of all, by season. Seasons without any are left out."""
 	flagged = seasons.get_flagged_seasons()
 	names = [seasons.get_season(season_name).name] if season_name is not None else _all_names(flagged)
-	return {name: rows for name in names if (rows := _count(name, is_whole=name in flagged))}
+	return {name: rows for name in names if (rows := _count(name, name in flagged, exact_up_to))}
 
 
 def _all_names(flagged: list[str]) -> list[str]:
 	return list(dict.fromkeys([*archive.get_archived_seasons(), *flagged]))
 
 
-def _count(season_name: str, is_whole: bool) -> Rows:
+def _count(season_name: str, is_whole: bool, exact_up_to: int | None = None) -> Rows:
 	rows = {ARCHIVE: archive.count_records(season_name)[2]}
 	if is_whole:
-		rows |= {journal.DOCTYPE: journal.count_rows(season_name), **season_figures.count_rows(season_name)}
+		answers = journal.count_rows(season_name, exact_up_to)
+		rows |= {journal.DOCTYPE: answers, **season_figures.count_rows(season_name)}
 	return {doctype: count for doctype, count in rows.items() if count}
 
 

@@ -69,9 +69,15 @@ def count_answers(season: str, name: str) -> int:
 	return frappe.db.sql(COUNT_ANSWERS_SQL, values)[0][0]
 
 
-def count_rows(season: str) -> int:
-	"""Returns how many rows the season has. Reads all of them, in bounded statements."""
-	how_many = tables.estimate_rows(DOCTYPE, season) // COUNTED_ROWS + 1
+def count_rows(season: str, exact_up_to: int | None = None) -> int:
+	"""Returns how many rows the season has. Reads all of them, in bounded statements.
+
+	With `exact_up_to` reads none of a larger season, and returns InnoDB's estimate by its first two digits.
+	"""
+	estimate = tables.estimate_rows(DOCTYPE, season)
+	if exact_up_to is not None and estimate > exact_up_to:
+		return round(estimate, 2 - len(str(estimate)))
+	how_many = estimate // COUNTED_ROWS + 1
 	return sum(
 		database.query(COUNT_SHARE_SQL, {"season": season, **share})[0][0]
 		for share in row_names.shares(how_many)
