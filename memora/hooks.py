@@ -97,5 +97,8 @@ scheduler_events = {
 		"memora.services.operations.clearing.clear_old_notes",
 		"memora.services.anki.clearing.clear_old_imports",
 	],
-	"weekly": ["memora.services.srs_archiver.flag_eligible_for_deletion"],
+	"weekly": [
+		"memora.services.srs_archiver.flag_eligible_for_deletion",
+		"memora.services.operations.clearing.clear_learners_who_left",
+	],
 }

@@ -1,5 +1,6 @@
 """Notes of runs and outages, admissions and imports are kept for some time, and then cleared."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,12 @@ import pytest
 
 from memora.services.anki import importer
 from memora.services.anki.clearing import clear_old_imports
-from memora.services.operations.clearing import clear_old_notes
-from memora.services.store import clearing, incident_rows
+from memora.services.operations.clearing import clear_learners_who_left, clear_old_notes
+from memora.services.store import clearing, incident_rows, tables
 from tests.integration import state
 from tests.integration.anki_decks import DOCTYPE, fresh, imported, make_import
 from tests.integration.connections import in_other_connection
-from tests.integration.factories import site_now
+from tests.integration.factories import make_learner, site_now
 
 TIMES = {
 	"Cache Rebuild": "modified",
@@ -126,3 +127,58 @@ def test_an_import_that_runs_stays(deck):
 
 	assert importer.run_import(doc.name, meanwhile)["status"] == "Completed"
 	assert set(cleared) == {0}
+
+
+# Learners
+
+
+@pytest.fixture
+def left() -> Iterator[str]:
+	"""The id of a learner whose User was disabled, and of whom nothing is left."""
+	frappe.db.delete("Memora Learner")
+	yield make_old_learner(make_learner(enabled=0).name)
+	frappe.db.rollback()
+	frappe.db.delete("Memora Learner")
+	frappe.db.commit()
+
+
+def make_old_learner(user: str | None) -> str:
+	name = frappe.generate_hash(length=32)[:16]
+	modified = site_now() - timedelta(days=clearing.KEPT_DAYS["Memora Learner"]) - MINUTE
+	make("Memora Learner", name, user=user, modified=modified)
+	frappe.db.commit()
+	return name
+
+
+def test_a_learner_who_has_left_goes_when_nothing_of_hers_is_left(left, monkeypatch):
+	monkeypatch.setattr(clearing, "GONE_SQL", clearing.GONE_SQL.replace("LIMIT 1000", "LIMIT 2"))
+	others = [make_old_learner(user) for user in (None, None, "deleted@past.example", None)]
+	stays = make_old_learner(make_learner().name)  # her User can sign in
+	assert len({left, *others, *names("Memora Learner")}) == 6
+	assert clear_learners_who_left() == 5
+	assert names("Memora Learner") == [stays]
+
+
+@pytest.mark.parametrize("doctype", tables.ANY_ROW_SQL)
+def test_a_learner_of_whom_anything_is_left_stays(left, season, doctype):
+	make(doctype, left.ljust(32, "f"), season=season)
+	frappe.db.commit()
+	assert (clear_learners_who_left(), names("Memora Learner")) == (0, [left])
+	frappe.db.delete(doctype, {"season": season})
+	frappe.db.commit()
+	assert clear_learners_who_left() == 1
+
+
+@pytest.mark.parametrize("field", ["modified", "erasing_since"])
+def test_a_learner_who_was_changed_lately_or_is_being_erased_stays(left, field):
+	frappe.db.set_value("Memora Learner", left, field, site_now(), update_modified=False)
+	frappe.db.commit()
+	assert (clear_learners_who_left(), names("Memora Learner")) == (0, [left])
+
+
+def test_an_id_that_was_merged_goes_before_the_one_it_was_merged_into(left):
+	merged = make_old_learner(None)
+	frappe.db.set_value("Memora Learner", merged, "merged_into", left, update_modified=False)
+	frappe.db.commit()
+	assert (clear_learners_who_left(), names("Memora Learner")) == (1, [left])
+	assert (clear_learners_who_left(), names("Memora Learner")) == (1, [])

@@ -1,4 +1,4 @@
-"""Clears each day what only piles up: store/clearing.KEPT_DAYS says how long each is kept.
+"""Clears what only piles up: store/clearing.KEPT_DAYS says how long each is kept.
 
 Anki Imports are cleared by anki/clearing: this room knows nothing of Anki. Rows of Daily Learner go by figures/activity.
 """
@@ -20,3 +20,9 @@ def clear_old_notes() -> dict[str, int]:
 	cleared["Safe Mode Incident"] = incident_rows.clear_old(before["Safe Mode Incident"])
 	frappe.logger("memora").info(f"cleared what is old: {cleared}")
 	return cleared
+
+
+def clear_learners_who_left() -> int:
+	"""Deletes the Memora Learners of whom retention has left nothing. Returns how many. Commits. Runs weekly."""
+	days = KEPT_DAYS["Memora Learner"]
+	return clearing.delete_learners_who_left(site_time.naive_now() - timedelta(days=days))
