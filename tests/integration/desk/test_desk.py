@@ -7,6 +7,7 @@ import pytest
 from frappe.utils import add_days, today
 from playwright.sync_api import expect
 
+from memora.services import srs_archiver
 from memora.services.cache import rebuild
 from memora.services.folding import folds
 from memora.services.store import partitions
@@ -15,6 +16,7 @@ from tests.integration.archiving import make_ended_season, stored
 from tests.integration.connections import in_other_connection
 from tests.integration.factories import bank_questions, make_learner, make_records
 from tests.integration.submitting import answers, submit
+from tests.integration.test_retention_of_seasons import make_old
 from tests.integration.waiting import wait_until
 
 DOCTYPE = "Game Subscription Season"
@@ -92,6 +94,23 @@ def test_a_season_is_archived_by_who_types_its_name(administrator, worker):
 	expect(administrator.indicator).to_have_text("Archived")
 	expect(administrator.bar("archive")).to_have_attribute("aria-valuenow", "100")
 	wait_until(lambda: stored(over).archived_records == 12, "the season to be archived")
+
+
+def test_what_is_left_of_a_season_is_shown_and_deleted_by_who_types_its_name(administrator, worker):
+	old = make_old()
+	administrator.open_form(DOCTYPE, old)
+	administrator.act("Retention")
+	expect(administrator.message).to_contain_text("Nothing of this season is past the retention period.")
+	srs_archiver.flag_eligible_for_deletion()
+	administrator.open_form(DOCTYPE, old)
+	administrator.act("Retention")
+	expect(administrator.dialog).to_contain_text(
+		"8 × Archived Memory Tracker, 30 × Player Review Log, 120 × Daily Activity"
+	)
+	administrator.fill("typed_name", old)
+	administrator.confirm()
+	wait_until(lambda: not state.rows("Daily Activity", season=old), "the season to be deleted")
+	assert not state.rows("Player Review Log", season=old)
 
 
 def test_a_memory_s_charts_are_drawn_and_lead_to_its_answers(administrator, player, season):

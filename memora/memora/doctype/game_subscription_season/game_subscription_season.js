@@ -211,8 +211,8 @@ function archive(frm) {
 }
 
 function retention(frm) {
-	dry_run(frm, "memora.api.srs.delete_eligible_records").then(({ rows }) => {
-		const found = Object.entries(rows[frm.doc.name] || {});
+	dry_run(frm, "memora.api.srs.delete_eligible_records").then(({ rows: by_season }) => {
+		const found = Object.entries(by_season[frm.doc.name] || {});
 		if (!found.length) return frappe.msgprint(__("Nothing of this season is past the retention period."));
 		const what = found.map(([doctype, count]) => `${number(count)} × ${__(doctype)}`).join(", ");
 		const text = `${__("Deletes what is past the retention period: {0}.", [what])} ${__("This can't be undone.")}`;
