@@ -60,10 +60,10 @@ def account(season: str, learner: Learner) -> Account:
 	Redis is read before the request over HTTP, because a request repairs a wrong schedule.
 	A schedule that is not whole says nothing about what is due, so it is loaded first.
 	"""
-	schedules, of_learner = Schedules(), (season, learner.user)
-	loading.load_due(schedules, learner.user, season)
-	scores = schedules.read_all(learner.user, season)
-	due_redis = schedules.count_due(learner.user, season)
+	schedules, of_learner = Schedules(), (season, learner.id)
+	loading.load_due(schedules, learner.id, season)
+	scores = schedules.read_all(learner.id, season)
+	due_redis = schedules.count_due(learner.id, season)
 	frappe.db.rollback()  # ends the snapshot of an earlier comparison
 	now = site_time.naive_now()
 	journal: dict[str, list[Row]] = {}
@@ -77,7 +77,7 @@ def account(season: str, learner: Learner) -> Account:
 		scores=scores,
 		waiting=frappe.db.sql(OUTBOX_SQL, of_learner)[0][0],
 		due_redis=due_redis,
-		due_mariadb=tracker.get_due(learner.user, season, now, limit=1)[1],
+		due_mariadb=tracker.get_due(learner.id, season, now, limit=1)[1],
 		due_http=learner.client.look(GET_REVIEW)["total_due"],
 	)
 

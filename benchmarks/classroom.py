@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from benchmarks.client import Client
 from devtools.report import Failure
+from memora.services.learning.learners import identify
 
 GET_REVIEW = "memora.api.reviews.get_review_session"
 SUBMIT_REVIEW = "memora.api.reviews.submit_review_session"
@@ -37,6 +38,10 @@ class Learner:
 	@property
 	def user(self) -> str:
 		return self.client.user
+
+	@property
+	def id(self) -> str:
+		return identify(self.user)
 
 	def review_all(self) -> None:
 		"""Answers until nothing is due. Raises Failure if a question comes a second time."""

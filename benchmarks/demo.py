@@ -22,6 +22,7 @@ from benchmarks.season_days import let_days_pass
 from devtools.report import Failure, say, say_failure, step
 from memora.demo_data import load_question_set
 from memora.services.figures import activity_rebuild, due_forecast
+from memora.services.learning.learners import identify
 
 SEASON = site.DEMO_SEASON
 COOKIE_LEARNERS = 4  # the other learners sign in by API key, as an app's clients do
@@ -39,8 +40,8 @@ class Group:
 	disagreements: list[str] = field(default_factory=list)
 
 	@property
-	def users(self) -> list[str]:
-		return [learner.user for learner in self.learners]
+	def ids(self) -> list[str]:
+		return [learner.id for learner in self.learners]
 
 	@property
 	def answers(self) -> int:
@@ -99,7 +100,7 @@ def _prepare_class() -> Group:
 	say(f"           {made} questions are new on this site")
 	with step(f"Making {demo_users.LEARNERS} learners"):
 		members = demo_users.ensure_learners()
-	_start_over([member.user for member in members])
+	_start_over(members)
 	with step(f"Signing in: {COOKIE_LEARNERS} by session cookie and CSRF token, the others by API key"):
 		learners = [Learner(_client(member, n < COOKIE_LEARNERS, n == 0)) for n, member in enumerate(members)]
 		_check_csrf(learners[0].client)
@@ -123,9 +124,9 @@ def _check_csrf(client: Client) -> None:
 		raise Failure(f"Answers without a CSRF token were answered {status}, not 400")
 
 
-def _start_over(users: list[str]) -> None:
+def _start_over(members: list[Credentials]) -> None:
 	with step(f"Deleting earlier answers in {SEASON}"):
-		deleted = site.delete_answers(SEASON, users)
+		deleted = site.delete_answers(SEASON, [identify(member.user) for member in members])
 	if deleted:
 		say(f"           {deleted:,} answers of an earlier demo are gone")
 
@@ -153,10 +154,10 @@ def _one_day(group: Group, title: str, lessons: int) -> None:
 
 
 def _night(group: Group, days: int = 1, compare: bool = True) -> None:
-	site.wait_until_folded(SEASON, group.users)
+	site.wait_until_folded(SEASON, group.ids)
 	if compare:
 		_compare(group)
-	let_days_pass(SEASON, group.users, days)
+	let_days_pass(SEASON, group.ids, days)
 
 
 def _last_night(group: Group) -> None:
@@ -181,7 +182,7 @@ def _replay(path: Path) -> Group:
 	with step("Preparing the replay of a real learner's answers"):
 		replay.ensure_questions(answers)
 		member = demo_users.ensure_replay_learner()
-	_start_over([member.user])
+	_start_over([member])
 
 	def nights(day: int, count: int) -> None:
 		_night(group, count, compare=day % replay.DAYS_A_LINE == 0)

@@ -29,18 +29,23 @@ SECRETS_SQL = """
 	SELECT doctype, CONCAT(%(prefix)s, seq, '@example.com'), fieldname, password, encrypted
 	FROM seq_1_to_{size} JOIN __Auth a
 	WHERE a.doctype = 'User' AND a.fieldname = 'api_secret' AND a.name = %(of)s"""
-# A row name begins with the learner's digest. The rest of the name is equal for all learners.
+LEARNERS_SQL = """
+	INSERT INTO `tabMemora Learner` (name, user, owner, modified_by, creation, modified)
+	SELECT id, user, 'Administrator', 'Administrator', NOW(6), NOW(6)
+	FROM JSON_TABLE(%(crowd)s, '$[*]' COLUMNS (id CHAR(16) PATH '$[0]', user VARCHAR(140) PATH '$[1]')) crowd"""
+# A row name begins with the learner's id. The rest of the name is equal for all learners.
 RECORDS_SQL = f"""
 	INSERT INTO `tabPlayer Memory Tracker` (name, player, season, {RECORD_COLUMNS}, modified)
-	SELECT CONCAT(crowd.digest, SUBSTRING(name, 17)), crowd.player, season, {RECORD_COLUMNS}, modified
-	FROM JSON_TABLE(%(crowd)s, '$[*]' COLUMNS (
-		digest CHAR(16) PATH '$[0]', player VARCHAR(140) PATH '$[1]')) crowd
+	SELECT CONCAT(crowd.id, SUBSTRING(name, 17)), crowd.id, season, {RECORD_COLUMNS}, modified
+	FROM JSON_TABLE(%(crowd)s, '$[*]' COLUMNS (id CHAR(16) PATH '$[0]')) crowd
 	JOIN `tabPlayer Memory Tracker` t WHERE t.name IN %(names)s AND season = %(season)s"""
 
+OF_CROWD = "player IN (SELECT name FROM `tabMemora Learner` WHERE user LIKE %(crowd)s)"
 REMOVE_SQL = (
-	"DELETE FROM `tabReview Outbox` WHERE season = %(season)s AND player LIKE %(crowd)s",
-	"DELETE FROM `tabPlayer Memory Tracker` WHERE season = %(season)s AND player LIKE %(crowd)s",
-	"DELETE FROM `tabPlayer Review Log` WHERE season = %(season)s AND player LIKE %(crowd)s",
+	f"DELETE FROM `tabReview Outbox` WHERE season = %(season)s AND {OF_CROWD}",
+	f"DELETE FROM `tabPlayer Memory Tracker` WHERE season = %(season)s AND {OF_CROWD}",
+	f"DELETE FROM `tabPlayer Review Log` WHERE season = %(season)s AND {OF_CROWD}",
+	"DELETE FROM `tabMemora Learner` WHERE user LIKE %(crowd)s",
 	"DELETE FROM __Auth WHERE doctype = 'User' AND name LIKE %(crowd)s",
 	"DELETE FROM tabUser WHERE name LIKE %(crowd)s",
 )
@@ -68,18 +73,21 @@ def _make(season: str, model: Learner, size: int) -> list[Learner]:
 	frappe.db.sql(USERS_SQL.format(size=size), values)
 	frappe.db.sql(SECRETS_SQL.format(size=size), values)
 	frappe.db.commit()
-	learners = [
-		Learner(f"{PREFIX}{number}@example.com", f"{model.key}-{number}", model.secret, cursor=FIRST)
-		for number in range(1, size + 1)
-	]
+	learners = [_copy(model, number) for number in range(1, size + 1)]
 	questions = [perf_data.question_id(FIRST + number) for number in range(DUE + LATER)]
-	names = [row_names.tracker_name(model.user, season, question_id) for question_id in questions]
-	rows = sorted([row_names.digest(learner.user), learner.user] for learner in learners)
+	names = [row_names.tracker_name(model.id, season, question_id) for question_id in questions]
+	rows = sorted([learner.id, learner.user] for learner in learners)
 	for start in range(0, size, COPIED):
 		crowd = json.dumps(rows[start : start + COPIED])
+		frappe.db.sql(LEARNERS_SQL, {"crowd": crowd})
 		frappe.db.sql(RECORDS_SQL, {"crowd": crowd, "names": names, "season": season})
 		frappe.db.commit()
 	return learners
+
+
+def _copy(model: Learner, number: int) -> Learner:
+	user = f"{PREFIX}{number}@example.com"
+	return Learner(row_names.digest(user), user, f"{model.key}-{number}", model.secret, cursor=FIRST)
 
 
 def _remove(season: str) -> None:

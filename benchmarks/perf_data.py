@@ -13,6 +13,7 @@ from benchmarks import site
 from devtools.report import Failure, step
 from memora.services import site_time
 from memora.services.cache import loading
+from memora.services.learning import learners
 from memora.services.srs_redis_manager import SRSRedisManager
 from memora.services.store import database, tracker
 from memora.services.store.records import MemoryRecord
@@ -28,8 +29,9 @@ REPS, LAPSES = 5, 1
 
 @dataclass
 class Learner:
-	"""A learner with an API key. `cursor` is the number of the question that she answers next."""
+	"""A learner, her User and its API key. `cursor` is the number of the question that she answers next."""
 
+	id: str
 	user: str
 	key: str
 	secret: str
@@ -77,11 +79,11 @@ def make_due_again(season: str, learners: list[Learner]) -> None:
 
 	A round that began with a backlog in the outbox would read more slowly.
 	"""
-	site.wait_until_folded(season, [learner.user for learner in learners])
+	site.wait_until_folded(season, [learner.id for learner in learners])
 	now = site_time.naive_now()
 	earlier = now - timedelta(days=STABILITY_DAYS)  # of several answers on one day only the first would count
 	for learner in learners:
-		stored = tracker.get_records(learner.user, season, learner.answered)
+		stored = tracker.get_records(learner.id, season, learner.answered)
 		records = [
 			replace(
 				record, reps=record.reps + 1, last_review_date=earlier, next_review_date=_due_at(number, now)
@@ -89,7 +91,7 @@ def make_due_again(season: str, learners: list[Learner]) -> None:
 			for number in range(learner.cursor)
 			if (record := stored.get(question_id(number)))
 		]
-		_store(learner.user, season, records)
+		_store(learner.id, season, records)
 		learner.cursor, learner.answered = 0, []
 
 
@@ -99,11 +101,11 @@ def make_due_again(season: str, learners: list[Learner]) -> None:
 def _make(season: str) -> list[Learner]:
 	_insert_questions()
 	now = site_time.naive_now()
-	learners = [_make_learner(number) for number in range(1, LEARNERS + 1)]
-	for learner in learners:
-		_store(learner.user, season, [_record(number, now) for number in range(QUESTIONS)])
-		loading.rehydrate(SRSRedisManager().schedules, learner.user, season)
-	return learners
+	made = [_make_learner(number) for number in range(1, LEARNERS + 1)]
+	for learner in made:
+		_store(learner.id, season, [_record(number, now) for number in range(QUESTIONS)])
+		loading.rehydrate(SRSRedisManager().schedules, learner.id, season)
+	return made
 
 
 def _insert_questions() -> None:
@@ -140,13 +142,13 @@ def _insert(doctype: str, rows: list[dict[str, Any]]) -> None:
 
 def _make_learner(number: int) -> Learner:
 	"""Inserts the rows of a user and a key. A real User document would take half a second."""
-	learner = Learner(f"perf{number}@example.com", frappe.generate_hash(length=15), frappe.generate_hash())
-	names = {"name": learner.user, "email": learner.user, "username": f"perf{number}"}
+	user, key, secret = f"perf{number}@example.com", frappe.generate_hash(length=15), frappe.generate_hash()
+	names = {"name": user, "email": user, "username": f"perf{number}"}
 	kind = {"first_name": "perf", "full_name": "perf", "enabled": 1, "user_type": "Website User"}
-	_insert("User", [{**names, **kind, "api_key": learner.key}])
-	set_encrypted_password("User", learner.user, learner.secret, "api_secret")
+	_insert("User", [{**names, **kind, "api_key": key}])
+	set_encrypted_password("User", user, secret, "api_secret")
 	frappe.db.commit()
-	return learner
+	return Learner(learners.identify(user), user, key, secret)
 
 
 def _record(number: int, now: datetime) -> MemoryRecord:
@@ -185,7 +187,9 @@ def _store(learner: str, season: str, records: list[MemoryRecord]) -> None:
 
 def _remove(season: str) -> None:
 	users = [f"perf{number}@example.com" for number in range(1, LEARNERS + 1)]
-	site.delete_answers(season, users)
+	found = frappe.get_all("Memora Learner", {"user": ("in", users)}, pluck="name")
+	site.delete_answers(season, found)
+	frappe.db.delete("Memora Learner", {"user": ("in", users)})
 	questions = [question_id(number) for number in range(QUESTIONS)]
 	frappe.db.delete("Game Question Option", {"parenttype": "Game Question", "parent": ("in", questions)})
 	frappe.db.delete("Game Question", {"name": ("in", questions)})

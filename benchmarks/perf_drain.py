@@ -71,7 +71,7 @@ def _write_backlog() -> None:
 	"""Writes the backlog. Learners take turns, so two submissions that follow each other are far apart on disk."""
 	now = site_time.naive_now()
 	rows = (
-		_outbox_row(f"learner{learner:04}@example.com", round_, now)
+		_outbox_row(season_data.learner(learner), round_, now)
 		for round_ in range(SUBMISSIONS // LEARNERS)
 		for learner in range(LEARNERS)
 	)

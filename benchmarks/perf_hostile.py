@@ -31,7 +31,9 @@ from devtools.report import Failure, step
 
 HOSTILE_CLIENTS, READERS = 32, 7
 SECONDS = 20  # of a measurement
-MOST_PAUSE_SECONDS = 0.6  # of a reader between two reads; drawn at random, or all readers would read at the same moments
+MOST_PAUSE_SECONDS = (
+	0.6  # of a reader between two reads; drawn at random, or all readers would read at the same moments
+)
 ROUNDS = 3
 WARM_UP_READS = 10
 LOWEST_PRIORITY = 19

@@ -219,7 +219,7 @@ def _run(load: Load, season: str, rows: int) -> None:
 		if answer.status == ADMITTED:
 			_check(kind, learner, answer.status, answer.body)
 	load.submits_lost = load.kinds.count(SUBMIT) - _count_journalled(load, season)
-	site.wait_until_folded(season, [learner.user for learner in load.learners[::SUBMIT_EVERY]])
+	site.wait_until_folded(season, [learner.id for learner in load.learners[::SUBMIT_EVERY]])
 
 
 def _requests(load: Load) -> list[open_loop.Request]:
@@ -268,7 +268,7 @@ def _count_journalled(load: Load, season: str) -> int:
 	for kind, learner, answer in zip(load.kinds, load.learners, load.answers, strict=True):
 		if kind == SUBMIT and answer.status == ADMITTED:
 			submission_id = json.loads(answer.body)["message"]["submission_id"]
-			journalled += len(journal.get_submission(learner.user, season, submission_id)) == ANSWERS
+			journalled += len(journal.get_submission(learner.id, season, submission_id)) == ANSWERS
 	return journalled
 
 

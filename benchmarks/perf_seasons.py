@@ -21,7 +21,7 @@ from benchmarks.report import Section, number, percentile, table
 from devtools.report import Failure, step
 from memora.services import site_time
 from memora.services.srs_archiver import SRSArchiver
-from memora.services.store import archive, database, ddl, row_names, swap, tables
+from memora.services.store import archive, database, ddl, swap, tables
 
 LARGE, SMALL, OTHER = "Perf Large", "Perf Small", "Perf Other"
 SMALL_ROWS, COPIED_ROWS = 100_000, 1_000_000
@@ -269,7 +269,7 @@ def _end_rows(season: str, rows: int) -> dict[str, float]:
 
 
 def _keep_one_learner(season: str) -> int:
-	prefix = row_names.digest(season_data.learner(0))
+	prefix = season_data.learner(0)
 	with database.connection() as own, own.cursor() as cursor:
 		return cursor.execute(KEEP_SQL, (season, prefix, prefix + "g"))
 

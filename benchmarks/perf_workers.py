@@ -131,8 +131,9 @@ def _noop() -> Job:
 
 
 def _fold() -> Job:
-	key = perf_drain.write_submission("learner0000@example.com", next(_serial))
-	queueing.enqueue_job(key, "learner0000@example.com", perf_drain.SEASON)
+	learner = season_data.learner(0)
+	key = perf_drain.write_submission(learner, next(_serial))
+	queueing.enqueue_job(key, learner, perf_drain.SEASON)
 	return background_jobs.get_job(key)
 
 

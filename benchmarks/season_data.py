@@ -41,8 +41,7 @@ QUALITIES, FREQUENCIES = (1, 3, 4, 5), (15, 10, 60, 15)
 TABLES = ("memora_fill_learner", "memora_fill_question", "memora_fill_memory", "memora_fill_row")
 LEARNERS, QUESTIONS, MEMORY, ROWS = TABLES
 CREATE_SQL = (
-	f"""CREATE TABLE {LEARNERS} (digest CHAR(16) CHARACTER SET ascii PRIMARY KEY, player VARCHAR(140))
-	ENGINE = Aria""",
+	f"CREATE TABLE {LEARNERS} (player CHAR(16) CHARACTER SET ascii PRIMARY KEY) ENGINE = Aria",
 	f"""CREATE TABLE {QUESTIONS} (digest CHAR(16) CHARACTER SET ascii PRIMARY KEY, question_id VARCHAR(140),
 	subject VARCHAR(140), topic VARCHAR(140)) ENGINE = Aria""",
 	f"""CREATE TABLE {MEMORY} (slot INT PRIMARY KEY, stability DECIMAL(21, 9), difficulty DECIMAL(21, 9),
@@ -54,15 +53,15 @@ CREATE_SQL = (
 )
 INDEX_SQL = f"ALTER TABLE {ROWS} ADD INDEX schedule ({', '.join(tables.SCHEDULE_INDEX['schedule'])})"
 SESSION_SQL = "SET unique_checks = 0, foreign_key_checks = 0, join_cache_level = 0"
-# Both tables are stored and read in order of digest, so the new rows come in order of their primary key.
+# Both tables are stored and read in order of their keys, so the new rows come in order of their primary key.
 INSERT_SQL = f"""
 	INSERT INTO {ROWS} (name, player, season, question_id, subject, topic, stability, difficulty, state, reps,
 	lapses, next_review_date, last_review_date, creation)
-	SELECT STRAIGHT_JOIN CONCAT(l.digest, q.digest), l.player, %(season)s, q.question_id, q.subject, q.topic,
+	SELECT STRAIGHT_JOIN CONCAT(l.player, q.digest), l.player, %(season)s, q.question_id, q.subject, q.topic,
 	m.stability, m.difficulty, m.state, m.reps, m.lapses, m.next_review_date, m.last_review_date, m.creation
 	FROM {LEARNERS} l JOIN {QUESTIONS} q
-	JOIN {MEMORY} m ON m.slot = CRC32(CONCAT(l.digest, q.digest)) %% {MEMORIES}
-	WHERE l.digest BETWEEN %(first)s AND %(last)s"""
+	JOIN {MEMORY} m ON m.slot = CRC32(CONCAT(l.player, q.digest)) %% {MEMORIES}
+	WHERE l.player BETWEEN %(first)s AND %(last)s"""
 
 
 def _is_deadlock(error: BaseException) -> bool:
@@ -70,8 +69,8 @@ def _is_deadlock(error: BaseException) -> bool:
 
 
 def learner(number: int) -> str:
-	"""Returns the user name of a learner, 24 characters long. Every filled season has these learners."""
-	return f"learner{number:05}@example.com"
+	"""Returns the id of a learner. Every filled season has these learners, who have no User."""
+	return row_names.digest(f"learner{number:05}")
 
 
 def question_id(number: int) -> str:
@@ -144,15 +143,15 @@ def _drop_tables() -> None:
 def _create_tables(
 	connection: Connection, name: str, learners: int, questions_each: int, seed: int
 ) -> list[str]:
-	"""Makes the three small tables, and the table for the rows. Returns the learners' digests in order."""
-	named = sorted((row_names.digest(user), user) for user in map(learner, range(learners)))
+	"""Makes the three small tables, and the table for the rows. Returns the learners in order."""
+	named = sorted(map(learner, range(learners)))
 	with connection.cursor() as cursor:
 		for statement in CREATE_SQL:
 			cursor.execute(statement)
-		_insert_all(cursor, LEARNERS, named)
+		_insert_all(cursor, LEARNERS, [(name,) for name in named])
 		_insert_all(cursor, QUESTIONS, sorted(_questions(name, questions_each)))
 		_insert_all(cursor, MEMORY, list(_memories(seed)))
-	return [digest for digest, _user in named]
+	return named
 
 
 def _insert_all(cursor: Cursor, table: str, rows: list[tuple[Any, ...]]) -> None:

@@ -64,7 +64,7 @@ def partitions(heal: bool) -> dict[str, Any]:
 
 @memora.command()
 @click.option("--season", required=True, help="The season to replay.")
-@click.option("--learner", help="One learner only.")
+@click.option("--learner", help="One learner only: her e-mail or id.")
 @click.option("--repair", is_flag=True, help="Write what the journal says wherever the tracker differs.")
 @on_site
 def replay(season: str, learner: str | None, repair: bool) -> dict[str, Any]:
@@ -72,10 +72,17 @@ def replay(season: str, learner: str | None, repair: bool) -> dict[str, Any]:
 	from memora.services.operations.replay import replay_season
 	from memora.services.store import seasons, tables
 
-	season = seasons.get_season(season).name
+	season, learner = seasons.get_season(season).name, _identified(learner)
 	with bar(tables.estimate_rows("Player Review Log", season)) as move_bar:
 		report = asdict(replay_season(season, learner, repair, lambda report: move_bar(report.answers)))
 	return {**report, "exit_code": int(report["differences"] > report["repaired"])}
+
+
+def _identified(learner: str | None) -> str | None:
+	"""Returns the id of a learner whom an option names by e-mail or id. Raises UnknownLearner."""
+	from memora.services.learning import learners
+
+	return learners.identify(learner) if learner else None
 
 
 @memora.command()
@@ -144,7 +151,7 @@ def rebuild_cache(season: str, batch_size: int, restart: bool, cancel: bool) -> 
 
 @memora.command()
 @click.option("--season", help="By default, the active season.")
-@click.option("--learner", help="One learner only.")
+@click.option("--learner", help="One learner only: her e-mail or id.")
 @click.option("--sample-size", default=10_000, show_default=True, help="Records to compare.")
 @click.option("--all", "all_learners", is_flag=True, help="Compare all learners instead of a sample.")
 @on_site
@@ -161,7 +168,7 @@ def reconcile(
 		result = reconciliation.reconcile(
 			None if all_learners else sample_size,
 			season,
-			learner,
+			_identified(learner),
 			lambda report: move_bar(report.sample_size),
 		)
 	return {**result, "exit_code": int(bool(result["error"]) or result["alert_triggered"])}
@@ -266,7 +273,9 @@ def seed_demo() -> dict[str, Any]:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--subject", help="The subject of the questions.")
 @click.option("--topic", help="By default, a topic for each deck, made if it does not exist.")
-@click.option("--learner", help="The learner whose review history is imported from the file.")
+@click.option(
+	"--learner", help="The e-mail or id of the learner whose review history is imported from the file."
+)
 @click.option(
 	"--change-others", is_flag=True, help="Also change questions that somebody else made or changed last."
 )

@@ -21,11 +21,11 @@ from memora.api.parsing import (
 	parse_submission_id,
 	whole_number,
 )
-from memora.api.utils import current_learner, is_manager, learner_or_manager, refusals_in_html
-from memora.exceptions import UnknownLearner, UnknownSubmission, quoting
+from memora.api.utils import is_manager, learner_or_manager, refusals_in_html, sit_down
+from memora.exceptions import UnknownSubmission, quoting
 from memora.services.folding import queueing
 from memora.services.folding.queueing import PersistenceStatus
-from memora.services.learning import reviews, submissions
+from memora.services.learning import learners, reviews, submissions
 from memora.services.learning.reviews import SAFE_MODE_LIMIT, ReviewSession
 from memora.services.learning.submissions import SubmissionResult
 from memora.services.srs_persistence import SRSPersistenceService
@@ -47,12 +47,14 @@ def get_review_session(
 	Errors: InvalidLimit, InvalidFilter 400, NotALearner 403, RateLimitExceeded 429.
 	"""
 	with refusals_in_html():
+		learner, season = sit_down()
 		return reviews.read_reviews(
-			current_learner(),
+			learner,
 			parse_filter("subject", subject),
 			parse_limit(limit),
 			parse_flag("preview", preview),
 			parse_flag("reveal", reveal),
+			season=season,
 		)
 
 
@@ -67,26 +69,27 @@ def get_reviews_safe_mode(
 ) -> ReviewSession:
 	"""Returns a learner's due questions as get_review_session does in Safe Mode, even if Redis can be reached.
 
-	The limits of Safe Mode apply. For the learner herself and for managers.
+	`user` is her e-mail or id. The limits of Safe Mode apply. For the learner herself and for managers.
 
 	Errors: InvalidLimit, InvalidFilter 400, PermissionError, NotALearner 403, UnknownSeason, UnknownLearner 404,
 	RateLimitExceeded 429.
 	"""
 	caller, user = learner_or_manager(), parse_name("user", user)
-	if user != caller:
-		_require_manager_of(user)
+	learner = _whose(user, caller)
 	limit = parse_limit(limit, SAFE_MODE_LIMIT)
 	season = seasons.get_season(parse_name("season", season)).name
 	filters = parse_filter("subject", subject), limit, parse_flag("reveal", reveal)
 	with refusals_in_html():
-		return reviews.read_in_safe_mode(user, season, *filters)
+		return reviews.read_in_safe_mode(learner, season, *filters)
 
 
-def _require_manager_of(user: str) -> None:
-	if not is_manager():
+def _whose(user: str, caller: str | None) -> str:
+	"""Returns the id of the learner whose reviews the caller may see. Raises PermissionError, UnknownLearner."""
+	if is_manager():
+		return learners.identify(user)
+	if not caller or learners.look_up(user) != caller:
 		frappe.throw(_("These reviews are another learner's."), frappe.PermissionError)
-	if not frappe.db.exists("User", user):
-		frappe.throw(quoting(_("There is no user {0}."), user), UnknownLearner)
+	return caller
 
 
 @frappe.whitelist(methods=["POST"])
@@ -107,10 +110,9 @@ def submit_review_session(
 	Errors: InvalidResponses, InvalidSubmissionId, InvalidFilter 400, NotALearner 403, NoActiveSeason, SeasonStateError,
 	SubmissionConflict 409, RateLimitExceeded 429, JournalUnavailable 503.
 	"""
-	learner, answers = current_learner(), parse_responses(responses)
-	return submissions.submit(
-		learner, answers, parse_submission_id(submission_id), parse_filter("season", season)
-	)
+	(learner, active), answers = sit_down(), parse_responses(responses)
+	ids = parse_submission_id(submission_id), parse_filter("season", season)
+	return submissions.submit(learner, answers, *ids, season=active)
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -123,7 +125,7 @@ def get_persistence_status(job_id: Name = None) -> PersistenceStatus:
 	Errors: InvalidFilter 400, PermissionError, NotALearner 403, UnknownSubmission 404, RateLimitExceeded 429.
 	"""
 	learner, job_id = learner_or_manager(), parse_name("job_id", job_id)
-	if not row_names.is_of_learner(queueing.key_of(job_id), learner) and not is_manager():
+	if not is_manager() and not row_names.is_of_learner(queueing.key_of(job_id), learner or ""):
 		frappe.throw(_("This submission is another learner's."), frappe.PermissionError)
 	status = SRSPersistenceService().get_persistence_status(job_id)
 	if not status:

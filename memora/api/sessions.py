@@ -14,7 +14,7 @@ from memora.api.parsing import (
 	parse_limit,
 )
 from memora.api.reviews import submit_review_session
-from memora.api.utils import current_learner
+from memora.api.utils import sit_down
 from memora.services.learning import lessons
 from memora.services.learning.lessons import LessonSession
 from memora.services.learning.submissions import SubmissionResult
@@ -38,7 +38,8 @@ def get_lesson_session(
 	"""
 	filters = parse_filter("topic", topic), parse_filter("subject", subject)
 	flags = parse_flag("preview", preview), parse_flag("reveal", reveal)
-	return lessons.read_lesson(current_learner(), *filters, parse_limit(limit), *flags)
+	learner, season = sit_down()
+	return lessons.read_lesson(learner, *filters, parse_limit(limit), *flags, season=season)
 
 
 @frappe.whitelist(methods=["POST"])

@@ -18,6 +18,8 @@ from memora.services.alerts import MANAGER_ROLES
 from memora.services.cache import incidents
 from memora.services.cache.incidents import OpenIncident
 from memora.services.cache.safe_mode import SafeModeManager
+from memora.services.learning import learners
+from memora.services.learning.learners import Sitting
 from memora.services.operations import latency
 from memora.services.settings import get_settings
 from memora.services.store import seasons
@@ -32,22 +34,33 @@ def get_active_season() -> str | None:
 	return season.name if season else None
 
 
-def current_learner() -> str:
-	"""Returns the signed-in user, who learns only for herself. Raises PermissionError, NotALearner."""
+def sit_down() -> Sitting:
+	"""Returns the id of the signed-in user, who learns only for herself, and the active season; one query.
+
+	Raises PermissionError, NotALearner, LearnerIsErased.
+	"""
 	user = _signed_in()
 	require_learner_role()
-	return user
+	sitting = learners.sit_down(user)
+	_require_learner_meant(sitting.learner)
+	return sitting
 
 
-def learner_or_manager() -> str:
-	"""Returns the signed-in user, for what a manager may do, too. Raises PermissionError, NotALearner."""
-	return _signed_in() if is_manager() else current_learner()
+def learner_or_manager() -> str | None:
+	"""Returns the signed-in user's id, for what a manager may do, too. A manager may have none.
+
+	Raises PermissionError, NotALearner, LearnerIsErased.
+	"""
+	if not is_manager():
+		return sit_down().learner
+	learner = learners.look_up(_signed_in())
+	_require_learner_meant(learner)
+	return learner
 
 
 def _signed_in() -> str:
 	if frappe.session.user == "Guest":
 		frappe.throw(_("Log in to learn."), frappe.PermissionError)
-	_require_learner_meant(frappe.session.user)
 	turns.require(frappe.session.user)
 	return frappe.session.user
 
@@ -65,14 +78,14 @@ def require_learner_role() -> None:
 		frappe.throw(quoting(_("A user with the role {0} does not learn."), _(MONITOR_ROLE)), NotALearner)
 
 
-def _require_learner_meant(user: str) -> None:
-	"""Raises PermissionError if a page was opened for another learner, whom its requests name.
+def _require_learner_meant(learner: str | None) -> None:
+	"""Raises PermissionError if a page was opened for another learner, whose id or e-mail its requests name.
 
 	Somebody else may have signed in since, in another tab.
 	"""
 	request = getattr(frappe.local, "request", None)
 	meant = unquote(request.headers.get(LEARNER_HEADER, "")) if request else ""
-	if meant not in ("", user):
+	if meant not in ("", learner, frappe.session.user):
 		frappe.throw(_("Another learner has signed in."), frappe.PermissionError)
 
 
@@ -97,8 +110,8 @@ def require_monitor() -> None:
 
 
 def check_rate_limit(user: str) -> bool:
-	"""Says whether a user may read now in Safe Mode. If so, counts the reading."""
-	return SafeModeManager().check_rate_limit(user)
+	"""Says whether a user, named by e-mail or id, may read now in Safe Mode. If so, counts the reading."""
+	return SafeModeManager().check_rate_limit(learners.identify(user))
 
 
 @contextmanager

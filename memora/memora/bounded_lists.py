@@ -13,6 +13,7 @@ import frappe
 from frappe import _
 
 from memora.exceptions import UnboundedList
+from memora.services.learning import learners
 from memora.services.store import row_names, tables
 
 SMALL_ROWS = 200_000  # a list may read so many rows, which takes some tenths of a second
@@ -41,7 +42,7 @@ def _condition(doctype: str) -> str:
 		return ""
 	filters = _filters(request.get("filters") or request.get("current_filters"))
 	if learner := next((value for field, op, value in filters if (field, op) == ("player", "=")), None):
-		return row_names.where_learner(doctype, frappe.db.get_value("User", learner, "name") or learner)
+		return where_player(doctype, learner)
 	if not _is_bounded(request, filters) and _rows(doctype) > SMALL_ROWS:
 		frappe.throw(
 			_(
@@ -50,6 +51,12 @@ def _condition(doctype: str) -> str:
 			UnboundedList,
 		)
 	return ""
+
+
+def where_player(doctype: str, user_or_id: str) -> str:
+	"""Returns the SQL condition that selects the rows of a learner, who is named by e-mail or id."""
+	learner = learners.look_up(user_or_id)
+	return row_names.where_learner(doctype, learner) if learner else "FALSE"
 
 
 def _is_bounded(request: frappe._dict, filters: list[tuple[str, str, Any]]) -> bool:

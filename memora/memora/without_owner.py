@@ -2,6 +2,8 @@ from datetime import datetime
 
 from frappe.model.document import Document
 
+from memora.services.learning import learners
+
 
 class WithoutOwner(Document):
 	"""Rows that are stored without owner and time of change, which saves room in the big tables."""
@@ -15,7 +17,7 @@ class WithoutOwner(Document):
 
 		Without that a form names the user who looks at it.
 		"""
-		writer = self.get("player") or "Administrator"
+		writer = learners.user_of(self.get("player") or "") or "Administrator"
 		self.owner = self.owner or writer
 		self.modified_by = self.modified_by or writer
 		self.modified = self.modified or self.get("last_review_date") or self.creation

@@ -22,7 +22,8 @@ class SRSPersistenceService:
 	def persist_review_batch(
 		self, responses: list[dict[str, Any]], user: str, season: str, retry_count: int = 0
 	) -> PersistResult:
-		"""Stores results {question_id, new_stability, new_next_review_date, subject?, topic?}; `user` is the learner.
+		"""Stores results {question_id, new_stability, new_next_review_date, subject?, topic?}; `user` is the
+		learner's e-mail or id.
 
 		`retry_count` is how many tries the caller has made already. See external_results.persist.
 		"""

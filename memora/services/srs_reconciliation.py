@@ -3,6 +3,7 @@
 from typing import Any
 
 from memora.services.cache import reconciliation
+from memora.services.learning.learners import identify
 
 
 def reconcile_cache_with_database(
@@ -10,5 +11,8 @@ def reconcile_cache_with_database(
 	season: str | None = None,
 	learner: str | None = None,
 ) -> dict[str, Any]:
-	"""Compares Redis with MariaDB and mends what differs; see cache/reconciliation.reconcile. Runs daily."""
-	return reconciliation.reconcile(sample_size, season, learner)
+	"""Compares Redis with MariaDB and mends what differs; see cache/reconciliation.reconcile. Runs daily.
+
+	`learner`, an e-mail or id, limits this to one learner.
+	"""
+	return reconciliation.reconcile(sample_size, season, identify(learner) if learner else None)

@@ -5,13 +5,14 @@ from typing import Any
 from memora.services.cache import connections, loading, rebuild
 from memora.services.cache.breaker import Unavailable
 from memora.services.cache.schedules import Schedules, ScheduleSize
+from memora.services.learning.learners import identify
 
 
 class SRSRedisManager:
 	"""Manages Redis Sorted Sets for SRS scheduling.
 
 	Methods that return a bool never raise because of Redis: False means that Redis did not do what was asked. The other
-	methods raise Unavailable when Redis can't be asked, unless they say otherwise. `user` is a learner's User. Dates are
+	methods raise Unavailable when Redis can't be asked, unless they say otherwise. All raise UnknownLearner for nobody. `user` is a learner's e-mail or id. Dates are
 	Unix epochs in seconds. `ttl` is in seconds and defaults to `cache_ttl_days` of Memora Settings.
 	"""
 
@@ -22,7 +23,7 @@ class SRSRedisManager:
 		self.schedules = Schedules()
 
 	def _make_key(self, user: str, season: str) -> str:
-		return self.schedules.keys.schedule(user, season)
+		return self.schedules.keys.schedule(identify(user), season)
 
 	def is_available(self) -> bool:
 		"""Says whether Redis takes writes. While Redis takes none, it is asked at most once per breaker period."""
@@ -32,22 +33,22 @@ class SRSRedisManager:
 		self, user: str, season: str, question_id: str, next_review_ts: float, ttl: int | None = None
 	) -> bool:
 		"""Adds or updates the date of one question."""
-		return self.schedules.add(user, season, {question_id: next_review_ts}, ttl)
+		return self.schedules.add(identify(user), season, {question_id: next_review_ts}, ttl)
 
 	def add_batch(self, user: str, season: str, items: dict[str, float], ttl: int | None = None) -> bool:
 		"""Adds or updates the dates of questions, {question_id: next_review_ts}.
 
 		This does not make a schedule whole: the next read merges what MariaDB holds into it.
 		"""
-		return self.schedules.add(user, season, items, ttl)
+		return self.schedules.add(identify(user), season, items, ttl)
 
 	def remove_item(self, user: str, season: str, question_id: str) -> bool:
 		"""Removes one question from a schedule. True also if the question was not there."""
-		return self.schedules.remove(user, season, question_id)
+		return self.schedules.remove(identify(user), season, question_id)
 
 	def clear_user_cache(self, user: str, season: str) -> bool:
 		"""Drops a learner's schedule; her next read loads it from MariaDB."""
-		return self.schedules.clear_learner(user, season)
+		return self.schedules.clear_learner(identify(user), season)
 
 	def clear_season_cache(self, season: str) -> bool:
 		"""Drops the schedules of all learners in a season. Walks through the keys without blocking Redis."""
@@ -56,7 +57,7 @@ class SRSRedisManager:
 	def get_due_items(self, user: str, season: str, limit: int = 20) -> list[str]:
 		"""Returns the question ids that Redis has due now, oldest first; none when Redis can't be asked."""
 		try:
-			return self.schedules.read_due(user, season, limit)["question_ids"]
+			return self.schedules.read_due(identify(user), season, limit)["question_ids"]
 		except Unavailable:
 			return []
 
@@ -64,12 +65,12 @@ class SRSRedisManager:
 		self, user: str, season: str, limit: int = 20
 	) -> tuple[list[str], bool]:
 		"""Returns the question ids due now, oldest first, and whether the schedule had to be loaded from MariaDB."""
-		due, was_rehydrated = loading.load_due(self.schedules, user, season, limit)
+		due, was_rehydrated = loading.load_due(self.schedules, identify(user), season, limit)
 		return due["question_ids"], was_rehydrated
 
 	def get_cache_stats(self, user: str, season: str) -> ScheduleSize:
 		"""Returns the size of a learner's schedule: {total_items, due_items, memory_usage_bytes}."""
-		return self.schedules.measure(user, season)
+		return self.schedules.measure(identify(user), season)
 
 
 def rebuild_season_cache(season_name: str, batch_size: int = 1000) -> dict[str, Any]:

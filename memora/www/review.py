@@ -6,7 +6,7 @@ import frappe
 from frappe.sessions import get_csrf_token
 
 from memora import review_page
-from memora.api.utils import current_learner, require_learner_role
+from memora.api.utils import sit_down
 
 no_cache = 1  # otherwise Frappe would show one learner's page to the next learner
 sitemap = 0
@@ -19,8 +19,7 @@ def get_context(context: frappe._dict) -> frappe._dict:
 	if frappe.session.user == "Guest":
 		frappe.local.flags.redirect_location = LOGIN
 		raise frappe.Redirect(302)
-	require_learner_role()
-	start = review_page.page_data(frappe.session.user, frappe.form_dict.get("subject"))
+	start = review_page.page_data(*sit_down(), frappe.form_dict.get("subject"))
 	start |= {"csrf_token": get_csrf_token(), "login_url": LOGIN}
 	return frappe._dict(
 		start=start,
@@ -34,5 +33,5 @@ def get_context(context: frappe._dict) -> frappe._dict:
 
 @frappe.whitelist(methods=["GET"])
 def renew_token() -> dict[str, Any]:
-	"""Returns {user, csrf_token}, for a page whose CSRF token is no longer the session's."""
-	return {"user": current_learner(), "csrf_token": get_csrf_token()}
+	"""Returns {learner, csrf_token}, for a page whose CSRF token is no longer the session's."""
+	return {"learner": sit_down().learner, "csrf_token": get_csrf_token()}

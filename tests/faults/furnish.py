@@ -35,7 +35,7 @@ def main(seasons: int) -> None:
 	records = _records(questions[:SEEN])
 	for name in names:
 		_seed(name, list(learners), records)
-	by_password = factories.make_learner().name, frappe.generate_hash(length=16)
+	by_password = factories.make_learner().user, frappe.generate_hash(length=16)
 	update_password(*by_password)
 	frappe.db.commit()
 	print(json.dumps({**_furniture(learners, questions, names), "by_password": by_password}))
@@ -44,7 +44,7 @@ def main(seasons: int) -> None:
 def _make_learner() -> tuple[str, str]:
 	"""(user, the token to sign in with)."""
 	learner = factories.make_learner()
-	set_encrypted_password("User", learner.name, API_SECRET, "api_secret")
+	set_encrypted_password("User", learner.user, API_SECRET, "api_secret")
 	return learner.name, f"token {learner.api_key}:{API_SECRET}"
 
 

@@ -11,7 +11,7 @@ from memora.services.srs_archiver import SRSArchiver
 from memora.services.store import swap
 from memora.services.store.records import MemoryRecord
 from tests.integration.connections import raw_connection
-from tests.integration.factories import make_records, make_season, make_waiting_submission
+from tests.integration.factories import learner_id, make_records, make_season, make_waiting_submission
 
 DOCTYPE = "Game Subscription Season"
 TRACKER, ARCHIVE = "tabPlayer Memory Tracker", "tabArchived Memory Tracker"
@@ -35,7 +35,7 @@ def make_rows(season: str, rows: int, first: int = 0) -> None:
 	for player in range(PLAYERS):
 		ids = [f"q-{first + number:06}" for number in range(player, rows, PLAYERS)]
 		if ids:
-			make_records(f"player{player}@past.example", season=season, question_ids=ids)
+			make_records(learner_id(f"past {player}"), season=season, question_ids=ids)
 
 
 def put_back(season: str) -> None:
@@ -113,7 +113,7 @@ def deactivate(season: str) -> None:
 def make_late_submission(season: str, *records: MemoryRecord) -> str:
 	"""An outbox row of a season that is over: written while it was active, and not folded since."""
 	frappe.db.set_value(DOCTYPE, season, "is_active", 1)
-	name = make_waiting_submission("player0@past.example", season, *records)
+	name = make_waiting_submission(learner_id("past 0"), season, *records)
 	frappe.db.set_value(DOCTYPE, season, "is_active", 0)
 	frappe.db.commit()
 	return name

@@ -40,6 +40,7 @@ SUBJECTS = ", ".join(f"'{subject}'" for subject in BANK)
 # By table, which of its rows tests have made. Most tables hold no others.
 MADE_BY_TESTS = {
 	**{f"tab{doctype}": "1" for doctype in (*ANSWER_TABLES, *FIGURES, *LOG_TABLES, *IMPORT_TABLES)},
+	"tabMemora Learner": "1",
 	"tabHas Role": f"parent LIKE '%@{DOMAIN}'",
 	"tabUser": f"name LIKE '%@{DOMAIN}'",
 	"tabNotification Settings": f"name LIKE '%@{DOMAIN}'",

@@ -6,7 +6,14 @@ from typing import Any
 import frappe
 
 from tests.integration import state
-from tests.integration.factories import BANK, STANDING_SEASON, make_learner, make_waiting_submission, site_now
+from tests.integration.factories import (
+	BANK,
+	STANDING_SEASON,
+	learner_id,
+	make_learner,
+	make_waiting_submission,
+	site_now,
+)
 
 SINGLES = ("Memora Health", "Memora Settings")
 OF_SUBMISSIONS = ("Review Outbox", "SRS Write Job")
@@ -28,7 +35,8 @@ def new_values(doctype: str) -> dict[str, Any]:
 			"end_date": "2026-12-31",
 		},
 		"Game Topic": {"topic_name": f"Tried {number}", "subject": subject},
-	}.get(doctype, {"player": "Administrator", "season": STANDING_SEASON, "question_id": f"q-{number}"})
+		"Memora Learner": {"name": learner_id(f"tried {number}"), "learner_name": f"Tried {number}"},
+	}.get(doctype) or {"player": make_learner().name, "season": STANDING_SEASON, "question_id": f"q-{number}"}
 
 
 def make_document(doctype: str, player: str | None = None) -> str:

@@ -23,6 +23,7 @@ from memora.services.cache.safe_mode import SafeModeManager
 from memora.services.learning import reviews, submissions
 from memora.services.learning.answers import Response
 from memora.services.settings import forget_settings
+from memora.services.store import row_names
 from tests.integration.connections import at_once
 
 PROCESSES, CONNECTIONS = 8, 2
@@ -93,7 +94,7 @@ def fail_to_write(player: str, season: str) -> bool:
 
 def submit(questions: list[str]) -> str:
 	"""Answers each question for a learner of its own, who is returned."""
-	player = frappe.generate_hash(length=8) + "@learners.example"
+	player = row_names.digest(frappe.generate_hash())
 	for question in questions:
 		result = submissions.submit(player, [Response(question, 4)])
 		assert (result["processed"], result["persistence_job_id"]) == (1, None), result

@@ -24,7 +24,7 @@ def put(player: str, season: str, submission: str, records: list[MemoryRecord], 
 
 def put_many(season: str, how_many: int, answers: int = 3) -> None:
 	for number in range(how_many):
-		put(f"player{number}", season, "a", [record(f"q{n}") for n in range(answers)])
+		put(factories.learner_id(f"player {number}"), season, "a", [record(f"q{n}") for n in range(answers)])
 
 
 def record(question: str, **overrides) -> MemoryRecord:
@@ -41,7 +41,7 @@ POISON = "[1]"
 def put_poison(season: str, good: int = 3) -> tuple[str, str]:
 	"""Two submissions that can't be folded, between good ones; a season that has no partition, a payload."""
 	put_many(season, good)
-	no_partition = put("lost", "Nowhere", "a", [record("q1")])
-	unreadable = put("garbled", season, "a", [], POISON)
-	put("last", season, "a", [record("q1")])
+	no_partition = put(factories.learner_id("lost"), "Nowhere", "a", [record("q1")])
+	unreadable = put(factories.learner_id("garbled"), season, "a", [], POISON)
+	put(factories.learner_id("last"), season, "a", [record("q1")])
 	return no_partition, unreadable

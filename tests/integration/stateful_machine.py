@@ -53,7 +53,7 @@ class Machine(RuleBasedStateMachine):
 		self.questions = factories.bank_questions()[:QUESTIONS]
 		self.zone = site_time.site_zone()
 		self.serial = count(1)
-		self.players = [Player(f"model{n}@{factories.DOMAIN}") for n in range(2)]
+		self.players = [Player(factories.learner_id(f"model {n}")) for n in range(2)]
 		self.redis = srs_redis()
 		self.server = SRSRedisManager().schedules.gateway.server
 		self.server.breaker.open_seconds = 0  # every call may ask again
@@ -155,7 +155,7 @@ class Machine(RuleBasedStateMachine):
 	def submit_while_the_schedule_is_loaded(self, who, answers, after_rows):
 		"""Another process answers while a schedule is being loaded, before or after the rows are read."""
 		player, answers = self.players[who], self.named(answers)
-		SRSRedisManager().clear_user_cache(player.name, SEASON)
+		SRSRedisManager().schedules.clear_learner(player.name, SEASON)
 		results: list[dict[str, Any]] = []
 
 		def answer_elsewhere() -> None:

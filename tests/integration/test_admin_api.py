@@ -304,13 +304,13 @@ def test_the_status_of_a_cache_that_is_not_there(manager):
 @pytest.mark.parametrize("name", ["a:b: c", "पाठ 2026", "100%", "{x}", "*"])
 def test_seasons_of_any_name_are_counted(name):
 	make_season(season_name=name)
-	srs_redis_manager.SRSRedisManager().add_item("player@example.com", name, "q", 1.0)
+	srs_redis_manager.SRSRedisManager().add_item(make_learner().user, name, "q", 1.0)
 	assert status.get_cache_status()["keys_by_season"] == {name: 1}
 
 
 @pytest.mark.each_redis
 def test_foreign_keys_are_counted_but_no_schedules(season):
-	srs_redis_manager.SRSRedisManager().add_item("player@example.com", season, "q", 1.0)
+	srs_redis_manager.SRSRedisManager().add_item(make_learner().user, season, "q", 1.0)
 	foreign = ("rq:queue", "srs:a", "srs:a:b:c", "other:srs:a:b", "{srs:a:b}:loaded", "x")
 	for key in foreign:
 		srs_redis().set(key, 1)
@@ -324,7 +324,7 @@ def test_foreign_keys_are_counted_but_no_schedules(season):
 def test_a_namespace_sees_its_own(namespace, counted):
 	for space, season in (("school 1", "own"), ("school", "cousins"), ("", "others")):
 		frappe.local.conf.srs_redis_namespace = space
-		srs_redis_manager.SRSRedisManager().add_item("player@example.com", season, "q", 1.0)
+		srs_redis_manager.SRSRedisManager().add_item(make_learner().user, season, "q", 1.0)
 	frappe.local.conf.srs_redis_namespace = namespace
 	assert status.get_cache_status()["keys_by_season"] == counted
 

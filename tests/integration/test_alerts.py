@@ -23,7 +23,7 @@ def mails(monkeypatch) -> list[dict]:
 
 
 def test_what_managers_are_told_is_text(mails):
-	manager = make_learner(["Memora Manager"]).name
+	manager = make_learner(["Memora Manager"]).user
 	alerts.tell_managers(TOLD, TOLD, by_mail=True)
 	(note,) = state.rows("Notification Log", for_user=manager)
 	assert (note.subject, note.email_content) == (AS_HTML, AS_HTML)

@@ -85,13 +85,13 @@ def test_a_history_needs_an_active_season(old_deck, player):
 def test_a_manager_imports_nobody_elses_history(old_deck, player, season):
 	"""Whoever makes a deck can write any answers of any day into it."""
 	doc = make_import(old_deck, learner=player)
-	manager = make_learner(["Memora Manager"]).name
-	frappe.set_user(manager)
+	manager = make_learner(["Memora Manager"])
+	frappe.set_user(manager.user)
 	for refused in (doc.start, doc.preview, lambda: make_import(old_deck, learner=player)):
 		with pytest.raises(frappe.PermissionError, match="System Manager"):
 			refused()
 		frappe.db.rollback()
-	assert make_import(old_deck, learner=manager).learner == manager
-	frappe.set_user(make_learner(["Memora Manager", "System Manager"]).name)
+	assert make_import(old_deck, learner=manager.name).learner == manager.name
+	frappe.set_user(make_learner(["Memora Manager", "System Manager"]).user)
 	assert make_import(old_deck, learner=player).learner == player
 	assert state.journal(player) == []

@@ -64,7 +64,7 @@ def test_one_whose_worker_was_killed_is_started_again(deck):
 
 
 def test_a_worker_imports_what_a_manager_starts(deck, long_worker):
-	manager = make_learner(roles=["Memora Manager"]).name
+	manager = make_learner(roles=["Memora Manager"]).user
 	frappe.set_user(manager)
 	doc = make_import(deck)
 	started = doc.start()

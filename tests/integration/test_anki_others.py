@@ -21,7 +21,7 @@ def deck(path: Path, answer: str, tags: tuple[str, ...] = ()) -> Path:
 def others_deck(tmp_path) -> Path:
 	"""A deck that Administrator has imported, with another answer, in the hands of a manager."""
 	run(deck(tmp_path / "first.apkg", "Paris"))
-	colleague = make_learner(roles=["Memora Manager"]).name
+	colleague = make_learner(roles=["Memora Manager"]).user
 	frappe.db.commit()
 	path = deck(tmp_path / "second.apkg", "Lyon", tags=("changed",))
 	frappe.set_user(colleague)
@@ -55,7 +55,7 @@ def test_questions_of_others_change_if_that_is_said(others_deck):
 def test_what_somebody_else_has_corrected_stays(tmp_path):
 	run(deck(tmp_path / "first.apkg", "Paris"))
 	question = next(question.name for question in imported() if "Paris" in question.answer)
-	colleague = make_learner(roles=["Memora Manager"]).name
+	colleague = make_learner(roles=["Memora Manager"]).user
 	frappe.set_user(colleague)
 	frappe.get_doc("Game Question", question).update({"answer": "Paris!"}).save()
 	frappe.set_user("Administrator")

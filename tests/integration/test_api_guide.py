@@ -40,10 +40,11 @@ class Examples:
 
 	def __init__(self, language: str, site: str, manager_token: str) -> None:
 		learner = make_learner()
-		update_password(learner.name, PASSWORD)
+		update_password(learner.user, PASSWORD)
 		make_records(learner.name, question_ids=bank_questions()[:1])
-		self.player, (_, token) = learner.name, learner.token.split()
-		account = {"USR": learner.name, "PASSWORD": PASSWORD, "TOKEN": token}
+		self.player, self.user = learner.name, learner.user
+		_, token = learner.token.split()
+		account = {"USR": self.user, "PASSWORD": PASSWORD, "TOKEN": token}
 		here = {"SITE": site, "MANAGER_TOKEN": manager_token, "NO_PROXY": "127.0.0.1"}
 		pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
 		self.process = subprocess.Popen(
@@ -110,7 +111,7 @@ def waiting_for_a_lock() -> list[int]:
 def check_curl(examples: Examples) -> None:
 	*printed, job = examples.output().splitlines()
 	_login, user, lesson, learnt, due, first, again, conflict = map(json.loads, printed)
-	assert user["message"] == examples.player
+	assert user["message"] == examples.user
 	assert len(lesson["message"]["questions"]) == 2
 	assert list(learnt["message"]["schedule"]) == ["capital-fr"]
 	assert due["message"]["total_due"] == 1

@@ -23,7 +23,7 @@ REFUSED = ("Pending", "Error")  # when all rows failed: in the oldest Frappe and
 @pytest.fixture(autouse=True)
 def manager() -> None:
 	make_topic("Subject", "Topic")
-	frappe.set_user(make_learner(roles=["Memora Manager"]).name)
+	frappe.set_user(make_learner(roles=["Memora Manager"]).user)
 
 
 def upload(doctype: str, content: str, import_type: str = INSERT):
@@ -146,7 +146,7 @@ def test_a_question_without_an_answer_fails():
 
 
 def test_learners_import_nothing():
-	frappe.set_user(make_learner().name)
+	frappe.set_user(make_learner().user)
 	with pytest.raises(frappe.PermissionError):
 		upload("Game Question", rows([TOPIC, "good", "yes", "", ""]))
 
@@ -246,7 +246,7 @@ def test_managers_import_the_question_bank_only(hers, doctype):
 
 def test_an_import_of_users_from_before_starts_for_nobody(web, secret):
 	"""A System Manager who presses Start would import in her own name."""
-	manager = make_learner(["Memora Manager"]).name
+	manager = make_learner(["Memora Manager"]).user
 	values = {"reference_doctype": "User", "import_type": INSERT, "owner": manager}
 	doc = frappe.get_doc({"doctype": "Data Import", **values}).insert()
 	frappe.db.set_value("Data Import", doc.name, "owner", manager)

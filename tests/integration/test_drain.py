@@ -23,6 +23,8 @@ from tests.integration.folding import POISON, drain, put, put_many, put_poison, 
 from tests.integration.state import outbox, rows, tracker
 from tests.integration.waiting import wait_until
 
+OTHER = factories.learner_id("other")
+
 
 @contextmanager
 def statements(monkeypatch) -> Iterator[list[str]]:
@@ -63,16 +65,16 @@ def test_batches_follow_one_another_until_nothing_waits(season, monkeypatch):
 
 def test_the_job_folds_what_others_left(season, player):
 	own = put(player, season, "own", [record("q1")])
-	other = put("other", season, "other", [record("q1"), record("q2")])
+	other = put(OTHER, season, "other", [record("q1"), record("q2")])
 	result = srs_persistence.persist_review_batch([], player, season, own)
 	assert result == {"success": True, "processed_count": 3, "failed_count": 0, "errors": []}
-	assert not outbox(player) and not outbox("other") and own != other
+	assert not outbox(player) and not outbox(OTHER) and own != other
 	assert tracker(player).keys() == {"q1"}
-	assert tracker("other").keys() == {"q1", "q2"}
+	assert tracker(OTHER).keys() == {"q1", "q2"}
 
 
 def test_what_another_process_folds_just_now_is_left_to_it(season, player):
-	mine, theirs = put(player, season, "a", [record("q1")]), put("other", season, "b", [record("q2")])
+	mine, theirs = put(player, season, "a", [record("q1")]), put(OTHER, season, "b", [record("q2")])
 	with raw_connection() as connection, connection.cursor() as cursor:
 		cursor.execute("SELECT name FROM `tabReview Outbox` WHERE name = %s FOR UPDATE", (theirs,))
 		assert [row.name for row in folds.drain(factories.site_now())] == [mine]
@@ -135,13 +137,13 @@ def test_poison_is_parked_with_its_error_and_does_not_stop_the_others(season):
 	assert parked.keys() == {no_partition, unreadable}
 	assert "1526" in parked[no_partition]
 	assert "TypeError" in parked[unreadable]
-	assert tracker("last") and tracker("player2")
+	assert tracker(factories.learner_id("last")) and tracker(factories.learner_id("player 2"))
 
 
 def test_poison_alerts_once(season):
 	put_poison(season)
 	drain()
-	put("more poison", season, "a", [], POISON)
+	put(factories.learner_id("more poison"), season, "a", [], POISON)
 	drain()
 	assert len(rows("Review Outbox")) == 3
 	alerts = rows("Notification Log", subject="Answers could not be processed")
@@ -164,7 +166,7 @@ def test_parked_submissions_are_folded_when_the_cause_is_mended(season):
 	assert folds.unpark() == 2
 	drain()
 	assert [row.name for row in rows("Review Outbox")] == [unreadable]
-	assert tracker("lost").keys() == {"q1"}
+	assert tracker(factories.learner_id("lost")).keys() == {"q1"}
 	assert rows("Review Outbox")[0].parked_at
 
 

@@ -18,7 +18,7 @@ from tests.integration.factories import make_learner, make_waiting_submission, s
 @pytest.fixture
 def told():
 	"""Returns the subjects that a manager was notified of, oldest first."""
-	manager = make_learner(["Memora Manager"]).name
+	manager = make_learner(["Memora Manager"]).user
 
 	def subjects() -> list[str]:
 		notes = state.rows("Notification Log", for_user=manager)

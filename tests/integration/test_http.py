@@ -131,12 +131,12 @@ def fold_all(player: str) -> None:
 
 def test_with_cookie_and_csrf_token(web):
 	"""A desk user's page carries the token; from then on the session's requests must, too."""
-	player = make_learner(roles=["Memora Manager"]).name
-	create_notification_settings(player)
-	update_password(player, PASSWORD)
+	learner = make_learner(roles=["Memora Manager"])
+	create_notification_settings(learner.user)
+	update_password(learner.user, PASSWORD)
 	frappe.db.commit()
 	browser = Client(web.url)
-	login = browser.request("POST", "/api/method/login", data={"usr": player, "pwd": PASSWORD})
+	login = browser.request("POST", "/api/method/login", data={"usr": learner.user, "pwd": PASSWORD})
 	assert login.status_code == 200, login.text
 	assert message(browser.get(READ))["total_due"] == 0
 	page = browser.request("GET", DESK)
@@ -145,16 +145,16 @@ def test_with_cookie_and_csrf_token(web):
 		refused(browser.post(SUBMIT, responses=[GOOD]), 400, "CSRFTokenError")
 	browser.session.headers["X-Frappe-CSRF-Token"] = csrf_token
 	assert message(browser.post(SUBMIT, responses=[GOOD]))["processed"] == 1
-	assert [row.player for row in state.rows("Player Review Log")] == [player]
+	assert [row.player for row in state.rows("Player Review Log")] == [learner.name]
 
 
-def test_with_a_learners_cookie(web, player):
-	update_password(player, PASSWORD)
+def test_with_a_learners_cookie(web, learner):
+	update_password(learner.user, PASSWORD)
 	frappe.db.commit()
 	browser = Client(web.url)
-	browser.request("POST", "/api/method/login", data={"usr": player, "pwd": PASSWORD})
+	browser.request("POST", "/api/method/login", data={"usr": learner.user, "pwd": PASSWORD})
 	assert message(browser.post(SUBMIT, responses=[GOOD]))["processed"] == 1
-	assert [row.player for row in state.rows("Player Review Log")] == [player]
+	assert [row.player for row in state.rows("Player Review Log")] == [learner.name]
 
 
 def test_arguments_as_a_form(client, player):

@@ -39,7 +39,7 @@ def impatient(proxy) -> SRSRedisManager:
 @pytest.fixture
 def managers() -> list[str]:
 	"""One of each role, beside Administrator."""
-	return [make_learner(roles=[role]).name for role in ("System Manager", "Memora Manager")]
+	return [make_learner(roles=[role]).user for role in ("System Manager", "Memora Manager")]
 
 
 @pytest.fixture
@@ -152,14 +152,14 @@ def test_one_whose_witnesses_are_gone_is_closed_by_the_sweeper(proxy):
 	assert the_incident().ended_at
 
 
-def test_a_transaction_in_which_redis_fails_is_neither_committed_nor_rolled_back(proxy, impatient, player):
-	frappe.db.set_value("User", player, "first_name", "Renamed")
+def test_a_transaction_in_which_redis_fails_is_neither_committed_nor_rolled_back(proxy, impatient, learner):
+	frappe.db.set_value("User", learner.user, "first_name", "Renamed")
 	proxy.stop()
 	assert not impatient.is_available()
 	with raw_connection() as connection, connection.cursor() as cursor:
-		cursor.execute("SELECT first_name FROM tabUser WHERE name = %s", (player,))
+		cursor.execute("SELECT first_name FROM tabUser WHERE name = %s", (learner.user,))
 		assert cursor.fetchone()[0] != "Renamed"
-	assert frappe.db.get_value("User", player, "first_name") == "Renamed"
+	assert frappe.db.get_value("User", learner.user, "first_name") == "Renamed"
 
 
 def test_a_locked_incident_holds_nobody_up(proxy, impatient):
@@ -258,8 +258,8 @@ def test_telling_locks_nothing_that_others_write(proxy, impatient):
 
 
 def test_a_mail_goes_to_managers_at_the_beginning_and_at_the_end(mail_account, managers):
-	nobody = make_learner(roles=["Desk User"]).name
-	off = make_learner(roles=["System Manager"], enabled=0).name
+	nobody = make_learner(roles=["Desk User"]).user
+	off = make_learner(roles=["System Manager"], enabled=0).user
 	make_incident(ended_at=site_now() - timedelta(seconds=FLAP_SECONDS + 1), duration=540)
 	for _ in range(2):
 		incidents.tell()

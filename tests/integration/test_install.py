@@ -36,10 +36,10 @@ def test_a_site_with_a_redis_of_its_own_has_no_namespace():
 	assert SRSRedisManager().schedules.keys.prefix == ""
 
 
-def test_a_site_that_shares_its_redis_gets_its_name_for_a_namespace(shared_redis):
+def test_a_site_that_shares_its_redis_gets_its_name_for_a_namespace(shared_redis, player):
 	install._set_redis_namespace()
 	assert config_on_disk()["srs_redis_namespace"] == frappe.local.site
-	assert SRSRedisManager()._make_key("user", "season") == f"{frappe.local.site}:srs:user:season"
+	assert SRSRedisManager()._make_key(player, "season") == f"{frappe.local.site}:srs:{player}:season"
 
 
 def test_a_namespace_that_was_chosen_stays(shared_redis):

@@ -6,7 +6,7 @@ import frappe
 import pytest
 import requests
 
-from memora.api.utils import current_learner, learner_or_manager
+from memora.api.utils import learner_or_manager, sit_down
 from memora.exceptions import NotALearner
 from memora.services.operations import doctor_access
 from tests.integration import state
@@ -35,9 +35,9 @@ def named() -> None:
 
 
 def learns(roles: Sequence[str]) -> bool:
-	frappe.set_user(make_learner(roles).name)
+	frappe.set_user(make_learner(roles).user)
 	try:
-		current_learner()
+		sit_down()
 	except NotALearner:
 		return False
 	finally:
@@ -67,9 +67,10 @@ def test_with_a_role_in_settings_only_those_who_have_it_learn(named, roles):
 
 
 def test_managers_may_look_all_the_same(named):
-	frappe.set_user(make_learner([MANAGER]).name)
-	assert learner_or_manager() == frappe.session.user
-	frappe.set_user(make_learner().name)
+	manager = make_learner([MANAGER])
+	frappe.set_user(manager.user)
+	assert learner_or_manager() == manager.name
+	frappe.set_user(make_learner().user)
 	with pytest.raises(NotALearner):
 		learner_or_manager()
 

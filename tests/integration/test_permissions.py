@@ -48,6 +48,7 @@ DOCTYPES = {
 	"Game Subscription Season": ALL,
 	"Game Topic": ALL,
 	"Memora Health": ("read",),
+	"Memora Learner": LOOK,
 	"Memora Settings": ("read", "write"),
 	"Player Memory Tracker": LOOK,
 	"Player Review Log": LOOK,
@@ -246,7 +247,7 @@ def test_what_is_a_learners_own(caller, user, web):
 	for look in looks:
 		assert look.status_code == (200 if is_manager else 403), look.text
 	before = state.journal(owner.name), state.outbox(owner.name)
-	as_her = {"json": {"responses": [answer]}, "headers": {"X-Memora-Learner": quote(owner.name)}}
+	as_her = {"json": {"responses": [answer]}, "headers": {"X-Memora-Learner": quote(owner.user)}}
 	path = "/api/method/memora.api.reviews.submit_review_session"
 	assert caller.request("POST", path, **as_her).status_code == 403
 	if user not in ("guest", "monitor"):

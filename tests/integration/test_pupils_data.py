@@ -35,7 +35,7 @@ def caller(user, web) -> Client:
 def prepared() -> Iterator[str]:
 	"""A report that names learners, as a manager has had it prepared."""
 	manager = make_learner(["Memora Manager"])
-	frappe.set_user(manager.name)
+	frappe.set_user(manager.user)
 	report = frappe.get_doc(
 		{"doctype": "Prepared Report", "report_name": "Learner Overview", "filters": "{}"}
 	).insert(ignore_permissions=True)
@@ -101,7 +101,7 @@ def test_no_report_that_names_learners_is_mailed(web, roles):
 		"format": "HTML",
 		"frequency": "Daily",
 	}
-	for user in (account.name, "Administrator"):
+	for user in (account.user, "Administrator"):
 		doc = {"doctype": "Auto Email Report", **values, "user": user}
 		assert caller.post("frappe.client.insert", doc=doc).status_code == 403
 

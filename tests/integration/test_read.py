@@ -241,9 +241,9 @@ def test_a_guest_is_no_learner():
 		reviews.submit_review_session(as_sent(answers(1)))
 
 
-def test_the_endpoint_reads_for_the_signed_in_learner(player):
+def test_the_endpoint_reads_for_the_signed_in_learner(learner, player):
 	make_records(player, 3)
-	frappe.set_user(player)
+	frappe.set_user(learner.user)
 	assert ids(reviews.get_review_session(limit="2")) == bank_questions()[:2]
 
 

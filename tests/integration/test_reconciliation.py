@@ -107,7 +107,7 @@ def test_schedules_that_are_not_cached_are_none_of_its_business(player, season):
 
 
 def test_history_is_kept_and_managers_are_told(cached, season):
-	manager = make_learner(roles=["Memora Manager"]).name
+	manager = make_learner(roles=["Memora Manager"]).user
 	drop(cached)
 	reconcile_cache_with_database()
 	(row,) = state.rows(HISTORY)

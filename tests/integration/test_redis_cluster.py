@@ -1,6 +1,5 @@
 """A real Redis Cluster spreads schedules over nodes, loses a node, and hands slots over."""
 
-import frappe
 import pytest
 import redis
 
@@ -42,9 +41,9 @@ def key_of(case: Case) -> str:
 def make_case(season: str, cluster: RedisCluster, node: RedisServer | None = None) -> Case:
 	"""A learner whose schedule is loaded and changed by an answer; one whom this node serves, if it matters."""
 	set_limits(user_seconds=0)
-	case = Case(f"{frappe.generate_hash(length=8)}@learners.example", season)
+	case = Case(make_learner().name, season)
 	while node and cluster.node_of(key_of(case)) is not node:
-		case.player = f"{frappe.generate_hash(length=8)}@learners.example"
+		case.player = make_learner().name
 	make_records(case.player, 12)
 	case.look(is_degraded=False)
 	case.answer(is_degraded=False)
@@ -66,7 +65,7 @@ def other_node(cluster: RedisCluster) -> RedisServer:
 
 def test_schedules_are_spread_over_all_nodes(cluster, players, season):
 	rebuild_season_cache(season)
-	held = [set(node.admin.scan_iter("srs:*@*", count=1000)) for node in cluster.nodes]
+	held = [set(node.admin.scan_iter(f"srs:*:{season}", count=1000)) for node in cluster.nodes]
 	assert all(held)
 	assert sum(map(len, held)) == LEARNERS
 	assert set().union(*held) == {f"srs:{player}:{season}" for player in players}

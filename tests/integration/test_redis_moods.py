@@ -197,7 +197,7 @@ def test_a_key_of_another_type_costs_its_learner_a_load(server, case, make):
 
 
 def test_flapping_is_one_incident_that_is_told_once(server, case):
-	manager = make_learner(roles=["Memora Manager"]).name
+	manager = make_learner(roles=["Memora Manager"]).user
 	SRSRedisManager().schedules.gateway.server.breaker.open_seconds = 0
 	for _ in range(4):
 		server.kill()

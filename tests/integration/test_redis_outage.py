@@ -9,25 +9,31 @@ from memora.services.cache.breaker import Unavailable
 from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import state
 from tests.integration.cleaning import srs_redis
-from tests.integration.factories import bank_questions, make_records
+from tests.integration.factories import bank_questions, learner_id, make_learner, make_records
 
-USER, SEASON = "user@example.com", "2024-2025"
+USER, SEASON = "user@learners.example", "2024-2025"
+LEARNER = learner_id(USER)
 
 WRITES = {
 	"add_item": lambda m: m.add_item(USER, SEASON, "q", 1.0),
 	"add_batch": lambda m: m.add_batch(USER, SEASON, {"q": 1.0}),
-	"reschedule": lambda m: m.schedules.reschedule(USER, SEASON, {"q": 1.0}),
+	"reschedule": lambda m: m.schedules.reschedule(LEARNER, SEASON, {"q": 1.0}),
 	"remove_item": lambda m: m.remove_item(USER, SEASON, "q"),
 	"clear_user_cache": lambda m: m.clear_user_cache(USER, SEASON),
 }
 READS = {
 	"get_due_items_with_rehydration": lambda m: m.get_due_items_with_rehydration(USER, SEASON),
-	"read_due": lambda m: m.schedules.read_due(USER, SEASON),
-	"get_all_scores": lambda m: m.schedules.read_all(USER, SEASON),
-	"count_due_items": lambda m: m.schedules.count_due(USER, SEASON),
+	"read_due": lambda m: m.schedules.read_due(LEARNER, SEASON),
+	"get_all_scores": lambda m: m.schedules.read_all(LEARNER, SEASON),
+	"count_due_items": lambda m: m.schedules.count_due(LEARNER, SEASON),
 	"get_cache_stats": lambda m: m.get_cache_stats(USER, SEASON),
-	"rehydrate": lambda m: loading.rehydrate(m.schedules, USER, SEASON),
+	"rehydrate": lambda m: loading.rehydrate(m.schedules, LEARNER, SEASON),
 }
+
+
+@pytest.fixture(autouse=True)
+def user(clean) -> None:
+	make_learner(name=USER, id=LEARNER)
 
 
 @pytest.fixture
@@ -79,7 +85,7 @@ def test_after_a_failure_nobody_connects_for_a_while(proxy):
 	assert not manager.is_available()
 	assert not manager.add_item(USER, SEASON, "q", 1.0)
 	with pytest.raises(Unavailable):
-		manager.schedules.read_due(USER, SEASON)
+		manager.schedules.read_due(LEARNER, SEASON)
 	assert proxy.connections == before
 
 
@@ -99,7 +105,7 @@ def test_a_hanging_redis_counts_as_unavailable(proxy):
 	assert manager.is_available() is False
 	assert manager.add_item(USER, SEASON, "q", 1.0) is False
 	with pytest.raises(Unavailable):
-		manager.schedules.read_due(USER, SEASON)
+		manager.schedules.read_due(LEARNER, SEASON)
 
 
 def test_timeouts_are_those_of_the_design(manager):
@@ -115,7 +121,7 @@ def test_redis_is_used_again_when_it_is_back(proxy, patient):
 	proxy.start()
 	assert patient.is_available()
 	assert patient.add_item(USER, SEASON, "after", 3.0)
-	assert patient.schedules.read_all(USER, SEASON).keys() == {"before", "after"}
+	assert patient.schedules.read_all(LEARNER, SEASON).keys() == {"before", "after"}
 
 
 def test_a_missed_write_makes_all_that_redis_holds_stale(proxy, patient, player, season):

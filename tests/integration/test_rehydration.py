@@ -66,7 +66,7 @@ def test_only_this_learner_and_season_is_loaded(manager, player, season):
 	make_records(make_learner().name, 5)
 	manager.get_due_items_with_rehydration(player, season)
 	assert state.cached(player, season).keys() == set(bank_questions()[:2])
-	assert len(srs_keys("srs:*@*")) == 1
+	assert len(srs_keys("srs:*:*")) == 1
 
 
 def test_the_outbox_overlays_the_tracker(manager, player, season):

@@ -14,7 +14,7 @@ from memora.services.folding import folds
 from memora.services.settings import get_settings
 from memora.services.store import figure_tables, row_names, scans
 from memora.services.store.figure_tables import Counts
-from tests.integration import bench_commands, state
+from tests.integration import bench_commands, factories, state
 from tests.integration.cleaning import FIGURES
 from tests.integration.client import Client, message
 from tests.integration.factories import bank_questions, make_learner, make_records, make_season, site_now
@@ -81,7 +81,7 @@ def test_the_forecast_counts_what_falls_due_on_each_day(learners, season):
 
 def test_a_forecast_of_a_share_says_so_and_the_shares_make_the_whole(season, monkeypatch):
 	for _ in range(20):
-		make_records(f"learner-{frappe.generate_hash()}@example.com", 6)
+		make_records(factories.learner_id(frappe.generate_hash()), 6)
 	today, hour = site_time.learning_day(), get_settings().day_start_hour
 	whole = scans.get_due_by_day(season, today, 31, hour)
 	parts = Counter()
@@ -313,7 +313,7 @@ def test_a_walk_costs_the_same_few_statements_a_share(season, service, budget, m
 	costs = []
 	for shares in (1, 5):
 		for _ in range(shares):
-			make_records(f"learner-{frappe.generate_hash()}@example.com", 10)
+			make_records(factories.learner_id(frappe.generate_hash()), 10)
 		monkeypatch.setattr(survey.tables, "estimate_rows", lambda *_, n=shares: (n - 1) * survey.SHARE_ROWS)
 		with counted() as queries:
 			service(season)
@@ -327,7 +327,7 @@ def test_what_the_workspace_draws_costs_the_same_however_much_there_is(report, s
 	run(report)
 	costs = []
 	for how_many in (2, 40):
-		make_records(f"learner-{frappe.generate_hash()}@example.com", how_many)
+		make_records(factories.learner_id(frappe.generate_hash()), how_many)
 		due_forecast.compute_forecast(season)
 		first = site_time.learning_day()
 		days = {(season, first - timedelta(days=n)): {"A": Counts(3, 2, 1)} for n in range(how_many)}

@@ -157,7 +157,7 @@ def test_a_season_of_which_all_is_flagged_goes_at_once(archiver):
 
 def test_who_deleted_what_is_on_the_form_of_the_season(archiver):
 	season = make_archived_season(8, flagged=3)
-	manager = make_learner(roles=["Memora Manager"]).name
+	manager = make_learner(roles=["Memora Manager"]).user
 	frappe.set_user(manager)
 	assert srs_archiver.delete_eligible_records(season)["deleted_count"] == 3
 	frappe.set_user("Administrator")

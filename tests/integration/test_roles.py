@@ -58,6 +58,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
 	"Game Subscription Season": (EDIT | OUT, EDIT | OUT),
 	"Game Topic": BANK,
 	"Memora Health": FIGURES,
+	"Memora Learner": PUPILS,
 	"Memora Settings": (LOOK | OUT | {"write"}, LOOK | OUT | {"write", "create"}),
 	"Player Memory Tracker": PUPILS,
 	"Player Review Log": PUPILS,
@@ -115,7 +116,7 @@ def test_the_table_has_every_doctype():
 
 def test_each_cell(user, account):
 	"""What Frappe takes for a user's rights is what the table says, neither less nor more."""
-	name = account.name if account else "Guest"
+	name = account.user if account else "Guest"
 	wrong = {}
 	for doctype in TABLE:
 		found = get_role_permissions(frappe.get_meta(doctype), user=name)

@@ -46,10 +46,10 @@ def players_admitted() -> list[str]:
 # One learner
 
 
-def test_the_manager_is_what_the_api_offers():
+def test_the_manager_is_what_the_api_offers(learner):
 	assert utils.SafeModeManager is SafeModeManager
-	assert utils.check_rate_limit("somebody")
-	assert not utils.check_rate_limit("somebody")
+	assert utils.check_rate_limit(learner.user)
+	assert not utils.check_rate_limit(learner.user)
 
 
 def test_a_learner_is_admitted_once_in_thirty_seconds():
@@ -225,12 +225,12 @@ def test_reading_by_subject_is_limited_too(no_redis, player):
 		read(player)
 
 
-def test_answers_and_lessons_are_not_limited(no_redis, player):
+def test_answers_and_lessons_are_not_limited(no_redis, learner, player):
 	set_limits(requests_per_minute=1)
 	admit("somebody")
 	for question in bank_questions()[:3]:
 		assert submit(player, answers(questions=[question]))["is_degraded"] is True
-	frappe.set_user(player)
+	frappe.set_user(learner.user)
 	for _ in range(3):
 		assert len(ids(sessions.get_lesson_session(subject="Bank Geography"))) == 10
 	assert players_admitted() == ["somebody"]
@@ -251,9 +251,9 @@ def test_the_manager_knows_whether_redis_is_there(proxy):
 # get_reviews_safe_mode
 
 
-def test_it_is_limited_while_redis_is_there_too(player, season):
+def test_it_is_limited_while_redis_is_there_too(learner, player, season):
 	make_records(player, 12)
-	frappe.set_user(player)
+	frappe.set_user(learner.user)
 	session = reviews.get_reviews_safe_mode(player, season)
 	assert (len(ids(session)), session["total_due"], session["is_degraded"]) == (10, 12, True)
 	with pytest.raises(RateLimitExceeded):
@@ -274,10 +274,10 @@ def test_it_is_not_counted_in_an_incident_that_is_over(proxy):
 	assert (incident.requests_served, incident.requests_limited) == (1, 1)
 
 
-def test_subject_and_limit_narrow_it(player, season):
+def test_subject_and_limit_narrow_it(learner, player, season):
 	set_limits(user_seconds=0)
 	make_records(player, 8, subject=lambda i: "Bank Geography" if i % 2 else "Bank Biology")
-	frappe.set_user(player)
+	frappe.set_user(learner.user)
 	session = reviews.get_reviews_safe_mode(player, season, subject="Bank Biology")
 	assert (ids(session), session["total_due"]) == (bank_questions()[:8:2], 4)
 	assert ids(reviews.get_reviews_safe_mode(player, season, limit="3")) == bank_questions()[:3]
@@ -288,10 +288,10 @@ def test_subject_and_limit_narrow_it(player, season):
 
 def test_it_shows_another_learners_reviews_to_managers_only(player, season):
 	make_records(player, 2)
-	frappe.set_user(make_learner().name)
+	frappe.set_user(make_learner().user)
 	with pytest.raises(PermissionError):
 		reviews.get_reviews_safe_mode(player, season)
-	frappe.set_user(make_learner(roles=["Memora Manager"]).name)
+	frappe.set_user(make_learner(roles=["Memora Manager"]).user)
 	assert len(ids(reviews.get_reviews_safe_mode(player, season))) == 2
 	assert players_admitted() == [player]
 

@@ -205,7 +205,7 @@ def test_the_scheduler_archives_what_is_over(archiver, season):
 
 
 def test_one_that_fails_does_not_stop_the_others_and_managers_are_told(archiver):
-	manager = make_learner(roles=["Memora Manager"]).name
+	manager = make_learner(roles=["Memora Manager"]).user
 	parked, fine = (make_ended_season(4, auto_archive=1) for _ in range(2))
 	name = make_late_submission(parked)
 	frappe.db.set_value("Review Outbox", name, "parked_at", site_now())

@@ -38,7 +38,7 @@ def service() -> SRSPersistenceService:
 
 
 def test_the_example_of_the_seeds():
-	make_learner(name="user@learners.example")
+	player = make_learner(name="user@learners.example").name
 	make_season(season_name="2024-2025")
 	service = SRSPersistenceService()
 	responses = [
@@ -55,8 +55,8 @@ def test_the_example_of_the_seeds():
 	)
 	assert result == {"success": True, "processed_count": 1, "failed_count": 0, "errors": []}
 	(row,) = state.rows("Player Memory Tracker")
-	assert row.name == row_names.tracker_name("user@learners.example", "2024-2025", "q-123")
-	assert (row.player, row.season, row.question_id) == ("user@learners.example", "2024-2025", "q-123")
+	assert row.name == row_names.tracker_name(player, "2024-2025", "q-123")
+	assert (row.player, row.season, row.question_id) == (player, "2024-2025", "q-123")
 	assert (row.stability, row.next_review_date) == (2.5, datetime(2026, 1, 21))
 	assert (row.subject, row.topic, row.reps) == ("mathematics", "algebra", 1)
 

@@ -8,17 +8,24 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from redis.crc import key_slot
 
+from memora.exceptions import UnknownLearner
 from memora.services.cache.connections import place
 from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import state
 from tests.integration.cleaning import srs_keys, srs_redis
-from tests.integration.factories import make_records, make_season
+from tests.integration.factories import learner_id, make_learner, make_records, make_season
 
 pytestmark = pytest.mark.each_redis
 
-USER, SEASON = "user@example.com", "2024-2025"
+USER, SEASON = "user@learners.example", "2024-2025"
+LEARNER = learner_id(USER)
 DAY = 86400
 THIRTY_DAYS = 30 * DAY
+
+
+@pytest.fixture(autouse=True)
+def user(clean) -> None:
+	make_learner(name=USER, id=LEARNER)
 
 
 def keys() -> set[str]:
@@ -32,10 +39,10 @@ def test_is_available(manager):
 def test_add_item_as_in_the_seeds(manager):
 	next_review_ts = time.time() + DAY
 	added = manager.add_item(
-		user="user@example.com", season="2024-2025", question_id="q-123", next_review_ts=next_review_ts
+		user="user@learners.example", season="2024-2025", question_id="q-123", next_review_ts=next_review_ts
 	)
 	assert added is True
-	assert srs_redis().zrange("srs:user@example.com:2024-2025", 0, -1, withscores=True) == [
+	assert srs_redis().zrange(f"srs:{LEARNER}:2024-2025", 0, -1, withscores=True) == [
 		("q-123", next_review_ts)
 	]
 
@@ -43,7 +50,7 @@ def test_add_item_as_in_the_seeds(manager):
 def test_add_item_updates_the_date(manager):
 	manager.add_item(USER, SEASON, "q-1", 1000.0)
 	manager.add_item(USER, SEASON, "q-1", 2000.5)
-	assert manager.schedules.read_all(USER, SEASON) == {"q-1": 2000.5}
+	assert manager.schedules.read_all(LEARNER, SEASON) == {"q-1": 2000.5}
 
 
 def test_get_due_items_as_in_the_seeds(manager):
@@ -51,7 +58,7 @@ def test_get_due_items_as_in_the_seeds(manager):
 	manager.add_batch(
 		USER, SEASON, {"later": now + DAY, "second": now - 10, "first": now - 20, "third": now - 5}
 	)
-	assert manager.get_due_items(user="user@example.com", season="2024-2025", limit=15) == [
+	assert manager.get_due_items(user="user@learners.example", season="2024-2025", limit=15) == [
 		"first",
 		"second",
 		"third",
@@ -59,8 +66,14 @@ def test_get_due_items_as_in_the_seeds(manager):
 	assert manager.get_due_items(USER, SEASON, limit=2) == ["first", "second"]
 
 
-def test_get_due_items_of_nobody_is_empty(manager):
-	assert manager.get_due_items("nobody@example.com", SEASON) == []
+def test_get_due_items_of_somebody_new_is_empty(manager):
+	assert manager.get_due_items(make_learner().user, SEASON) == []
+
+
+def test_nobody_has_no_schedule(manager):
+	with pytest.raises(UnknownLearner, match="nobody@example.com"):
+		manager.add_item("nobody@example.com", SEASON, "q-1", 1.0)
+	assert keys() == set()
 
 
 def test_get_due_items_gives_twenty_at_most_by_default(manager):
@@ -70,14 +83,14 @@ def test_get_due_items_gives_twenty_at_most_by_default(manager):
 
 def test_add_batch_as_in_the_seeds(manager):
 	items = {"q-123": time.time() + 86400, "q-124": time.time() + 172800, "q-125": time.time() + 259200}
-	assert manager.add_batch(user="user@example.com", season="2024-2025", items=items) is True
-	assert manager.schedules.read_all(USER, SEASON) == items
+	assert manager.add_batch(user="user@learners.example", season="2024-2025", items=items) is True
+	assert manager.schedules.read_all(LEARNER, SEASON) == items
 
 
 def test_add_batch_takes_more_than_a_script_can_unpack_at_once(manager):
 	items = {f"q-{i}": float(i) for i in range(12_345)}
 	assert manager.add_batch(USER, SEASON, items)
-	assert manager.schedules.read_all(USER, SEASON) == items
+	assert manager.schedules.read_all(LEARNER, SEASON) == items
 
 
 def test_add_batch_of_nothing_does_nothing(manager):
@@ -88,7 +101,7 @@ def test_add_batch_of_nothing_does_nothing(manager):
 def test_remove_item(manager):
 	manager.add_batch(USER, SEASON, {"q-1": 1.0, "q-2": 2.0})
 	assert manager.remove_item(USER, SEASON, "q-1") is True
-	assert manager.schedules.read_all(USER, SEASON) == {"q-2": 2.0}
+	assert manager.schedules.read_all(LEARNER, SEASON) == {"q-2": 2.0}
 	assert manager.remove_item(USER, SEASON, "q-1") is True  # not there any more: done
 
 
@@ -103,9 +116,10 @@ def test_clear_user_cache(manager, player, season):
 def test_clear_user_cache_leaves_others_alone(manager):
 	manager.add_item(USER, SEASON, "q-1", 1.0)
 	manager.add_item(USER, "2025-2026", "q-1", 2.0)
-	manager.add_item("other@example.com", SEASON, "q-1", 3.0)
+	other = make_learner().name
+	manager.add_item(other, SEASON, "q-1", 3.0)
 	manager.clear_user_cache(USER, SEASON)
-	assert keys() == {f"srs:{USER}:2025-2026", f"srs:other@example.com:{SEASON}"}
+	assert keys() == {f"srs:{LEARNER}:2025-2026", f"srs:{other}:{SEASON}"}
 
 
 def test_get_cache_stats(manager):
@@ -116,8 +130,8 @@ def test_get_cache_stats(manager):
 	assert stats["memory_usage_bytes"] > 0
 
 
-def test_get_cache_stats_of_nobody(manager):
-	assert manager.get_cache_stats("nobody@example.com", SEASON) == {
+def test_get_cache_stats_of_somebody_new(manager):
+	assert manager.get_cache_stats(make_learner().user, SEASON) == {
 		"total_items": 0,
 		"due_items": 0,
 		"memory_usage_bytes": 0,
@@ -127,9 +141,9 @@ def test_get_cache_stats_of_nobody(manager):
 def test_get_all_scores_and_count_due_items(manager):
 	later = time.time() + DAY
 	manager.add_batch(USER, SEASON, {"due": 1.0, "later": later})
-	assert manager.schedules.read_all(USER, SEASON) == {"due": 1.0, "later": later}
-	assert manager.schedules.count_due(USER, SEASON) == 1
-	assert manager.schedules.count_due("nobody@example.com", SEASON) == 0
+	assert manager.schedules.read_all(LEARNER, SEASON) == {"due": 1.0, "later": later}
+	assert manager.schedules.count_due(LEARNER, SEASON) == 1
+	assert manager.schedules.count_due(learner_id("nobody"), SEASON) == 0
 
 
 # Lifetime
@@ -137,14 +151,14 @@ def test_get_all_scores_and_count_due_items(manager):
 
 def test_a_schedule_lives_for_thirty_days(manager):
 	manager.add_item(USER, SEASON, "q-1", 1.0)
-	assert THIRTY_DAYS - 60 < srs_redis().ttl(f"srs:{USER}:{SEASON}") <= THIRTY_DAYS
+	assert THIRTY_DAYS - 60 < srs_redis().ttl(f"srs:{LEARNER}:{SEASON}") <= THIRTY_DAYS
 
 
 def test_a_lifetime_may_be_given(manager):
 	manager.add_item(USER, SEASON, "q-1", 1.0, ttl=1000)
-	assert 900 < srs_redis().ttl(f"srs:{USER}:{SEASON}") <= 1000
+	assert 900 < srs_redis().ttl(f"srs:{LEARNER}:{SEASON}") <= 1000
 	manager.add_batch(USER, SEASON, {"q-2": 1.0}, ttl=500)
-	assert 400 < srs_redis().ttl(f"srs:{USER}:{SEASON}") <= 500
+	assert 400 < srs_redis().ttl(f"srs:{LEARNER}:{SEASON}") <= 500
 
 
 def test_the_lifetime_is_a_setting(manager):
@@ -152,7 +166,7 @@ def test_the_lifetime_is_a_setting(manager):
 	doc.cache_ttl_days = 2
 	doc.save()
 	manager.add_item(USER, SEASON, "q-1", 1.0)
-	assert 2 * DAY - 60 < srs_redis().ttl(f"srs:{USER}:{SEASON}") <= 2 * DAY
+	assert 2 * DAY - 60 < srs_redis().ttl(f"srs:{LEARNER}:{SEASON}") <= 2 * DAY
 
 
 @pytest.mark.parametrize("use", ["read", "reschedule"])
@@ -219,16 +233,16 @@ def test_no_two_schedules_share_a_key_whatever_their_names(user, season, other_u
 
 def test_names_that_look_like_patterns_reach_nobody_else(manager):
 	for user in PARTS:
-		manager.add_item(user, "s", "q-1", 1.0)
-	manager.clear_user_cache("*", "s")
-	manager.clear_user_cache("[a-z]", "*")
+		manager.schedules.add(user, "s", {"q-1": 1.0})
+	manager.schedules.clear_learner("*", "s")
+	manager.schedules.clear_learner("[a-z]", "*")
 	left = [user for user in PARTS if manager.schedules.read_all(user, "s")]
 	assert left == [user for user in PARTS if user != "*"]
 
 
 def test_a_key_holds_nothing_that_a_pattern_would_take_for_a_wildcard(manager):
 	for user in PARTS:
-		key = manager._make_key(user, user)
+		key = manager.schedules.keys.schedule(user, user)
 		assert not set(key) & set("*?[]\\{} ")
 		assert key.count(":") == 2
 
@@ -240,9 +254,9 @@ def test_schedule_and_marker_are_in_one_slot_of_a_cluster(manager, part):
 
 
 def test_ordinary_names_stay_readable(manager):
-	assert manager.schedules.keys.pair(USER, SEASON) == [
-		"srs:user@example.com:2024-2025",
-		"{srs:user@example.com:2024-2025}:loaded",
+	assert manager.schedules.keys.pair(LEARNER, SEASON) == [
+		f"srs:{LEARNER}:2024-2025",
+		f"{{srs:{LEARNER}:2024-2025}}:loaded",
 	]
 
 
@@ -250,10 +264,10 @@ def test_a_namespace_keeps_sites_apart():
 	SRSRedisManager().add_item(USER, SEASON, "q-1", 1.0)
 	frappe.local.conf.srs_redis_namespace = "other.site"
 	other = SRSRedisManager()
-	assert other.schedules.read_all(USER, SEASON) == {}
+	assert other.schedules.read_all(LEARNER, SEASON) == {}
 	other.add_item(USER, SEASON, "q-2", 2.0)
 	frappe.local.conf.srs_redis_namespace = None
-	assert SRSRedisManager().schedules.read_all(USER, SEASON) == {"q-1": 1.0}
+	assert SRSRedisManager().schedules.read_all(LEARNER, SEASON) == {"q-1": 1.0}
 	assert all("srs:" in key for key in keys())
 
 
@@ -266,6 +280,6 @@ def test_where_redis_is():
 def test_odd_names_work_all_the_way(manager, player):
 	name = "a: {b} * 100% é 🎓"
 	make_season(season_name=name)
-	user = "weird+{user}:*@example.com"
+	user = make_learner(name="weird+{user}:*@learners.example").user
 	manager.add_item(user, name, "question: {1} *", 1.0)
 	assert manager.get_due_items(user, name) == ["question: {1} *"]

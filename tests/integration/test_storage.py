@@ -4,7 +4,7 @@ import frappe
 import pytest
 
 from memora.services.store import layout, partitions, row_names, tables, tracker
-from tests.integration.factories import STANDING_SEASON, make_records
+from tests.integration.factories import STANDING_SEASON, learner_id, make_records
 
 DOCTYPES = ("Player Memory Tracker", "Player Review Log", "Archived Memory Tracker")
 TABLES = (*DOCTYPES, "Review Outbox")
@@ -52,7 +52,7 @@ def test_the_tables_are_partitioned_by_season_without_a_default(doctype, season)
 def test_the_due_query_uses_the_composite_index(player, season):
 	make_records(player, 15)
 	for other in range(40):
-		make_records(f"other{other}@example.com", question_ids=[f"q-{i}" for i in range(50)])
+		make_records(learner_id(f"other {other}"), question_ids=[f"q-{i}" for i in range(50)])
 	frappe.db.sql_ddl("ANALYZE TABLE `tabPlayer Memory Tracker`")
 	values = row_names.of_learner(
 		player, season, now=frappe.utils.now_datetime(), subject=None, pending=[""], limit=10

@@ -101,8 +101,8 @@ def test_before_there_is_a_session_nobody_is_taken_for_the_administrator(path, m
 
 
 @pytest.mark.parametrize("method", [READ, LESSON])
-def test_her_third_request_is_refused_at_once_and_nobody_elses(client, player, path, web, method):
-	with holder(path, player) as process:
+def test_her_third_request_is_refused_at_once_and_nobody_elses(client, learner, path, web, method):
+	with holder(path, learner.user) as process:
 		process.stdout.readline()
 		refused = client.get(method)
 		assert (refused.status_code, refused.json()["exc_type"]) == (429, "RateLimitExceeded")
@@ -125,8 +125,8 @@ def connections_made() -> int:
 	return int(frappe.db.sql("SHOW GLOBAL STATUS LIKE 'Connections'")[0][1])
 
 
-def test_a_refused_submission_stores_nothing(client, player, path):
-	with holder(path, player) as process, state.nothing_changes():
+def test_a_refused_submission_stores_nothing(client, learner, path):
+	with holder(path, learner.user) as process, state.nothing_changes():
 		process.stdout.readline()
 		assert client.post(SUBMIT, responses=as_sent(answers(1))).status_code == 429
 

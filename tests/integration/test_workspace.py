@@ -8,7 +8,13 @@ import pytest
 from memora.services.figures import activity, due_forecast
 from memora.services.folding import folds
 from tests.integration.client import Client, message
-from tests.integration.factories import make_learner, make_records, make_waiting_submission, site_now
+from tests.integration.factories import (
+	learner_id,
+	make_learner,
+	make_records,
+	make_waiting_submission,
+	site_now,
+)
 from tests.integration.submitting import answers, submit
 from tests.integration.test_budgets import counted
 
@@ -79,7 +85,7 @@ def test_a_card_tells_of_safe_mode(player):
 
 @pytest.mark.parametrize("card", CARDS)
 def test_a_card_costs_a_query_or_two(card, season):
-	make_records("learner@example.com", 3)
+	make_records(learner_id("somebody"), 3)
 	due_forecast.compute_forecast(season)
 	show(card)
 	frappe.db.rollback()

@@ -18,6 +18,7 @@ from memora.services.store.records import (
 )
 from memora.services.store.seasons import canonical_name
 
+ADA, BOB = "673b3797ca651be7", "b0b0000000000000"
 TEXTS = st.text(min_size=1, max_size=140)
 
 
@@ -49,9 +50,25 @@ def test_a_canonical_name_is_its_own(name):
 	assert canonical_name(canonical_name(name)) == canonical_name(name)
 
 
+@pytest.mark.parametrize(
+	"name", ["", "ada@example.com", "673B3797CA651BE7", "673b3797ca651be", f"{ADA}0", None, f"{ADA}\n"]
+)
+def test_only_an_id_begins_a_name(name):
+	"""Another text would begin nobody's name, or everybody's."""
+	for make in (
+		lambda: row_names.tracker_name(name, "s", "q"),
+		lambda: row_names.submission_key(name, "s", "1"),
+		lambda: row_names.names_of_learner(name),
+		lambda: row_names.where_learner("Player Review Log", name),
+		lambda: row_names.of_learner(name, "s"),
+	):
+		with pytest.raises(ValueError, match="16 hex digits"):
+			make()
+
+
 def test_golden_names():
 	"""Names are stored: changing how they are made would part learners from their rows."""
-	player, season, question = "ada@example.com", "2024-2025", "q-123"
+	player, season, question = ADA, "2024-2025", "q-123"
 	assert row_names.tracker_name(player, season, question) == "673b3797ca651be7398332fecf413ec8"
 	assert row_names.submission_key(player, season, "s-1") == "673b3797ca651be726c785de799f022a"
 	assert (
@@ -61,16 +78,16 @@ def test_golden_names():
 
 
 def test_a_learners_names_begin_alike():
-	names = [row_names.tracker_name("ada@example.com", s, q) for s in ("a", "b") for q in ("1", "2")]
+	names = [row_names.tracker_name(ADA, s, q) for s in ("a", "b") for q in ("1", "2")]
 	assert len({name[:16] for name in names}) == 1
 	assert len(set(names)) == 4
 	assert all(re.fullmatch("[0-9a-f]{32}", name) for name in names)
-	assert row_names.tracker_name("bob@example.com", "a", "1")[:16] != names[0][:16]
+	assert row_names.tracker_name(BOB, "a", "1")[:16] != names[0][:16]
 
 
 def test_the_names_of_a_submissions_journal_begin_with_its_key():
-	key = row_names.submission_key("ada@example.com", "s", "1")
-	assert row_names.journal_name("ada@example.com", "s", "1", "q").startswith(key)
+	key = row_names.submission_key(ADA, "s", "1")
+	assert row_names.journal_name(ADA, "s", "1", "q").startswith(key)
 	assert len(key) == 32
 
 
@@ -84,7 +101,7 @@ def test_the_names_of_a_submissions_journal_begin_with_its_key():
 	],
 )
 def test_season_and_question_do_not_run_into_each_other(one, other):
-	assert row_names.tracker_name("p", *one) != row_names.tracker_name("p", *other)
+	assert row_names.tracker_name(ADA, *one) != row_names.tracker_name(ADA, *other)
 
 
 RECORD = MemoryRecord(

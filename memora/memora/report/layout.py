@@ -11,7 +11,7 @@ from frappe.utils import cint, formatdate, getdate, strip_html
 
 from memora.exceptions import InvalidFilter, MemoraError, quoting
 from memora.services import site_time
-from memora.services.store import seasons
+from memora.services.store import learners, seasons
 from memora.services.store.figure_tables import Counts
 
 MAX_DAYS = 366  # the longest period
@@ -70,6 +70,20 @@ def get_period(filters: dict[str, Any] | None, days: int) -> Period:
 			InvalidFilter,
 		)
 	return Period(get_season(filters), first, last)
+
+
+def learner_columns() -> list[dict[str, Any]]:
+	"""Returns the columns of a learner: her name, and a link to her."""
+	return [
+		column("learner_name", _("Name"), "Data", 180),
+		column("player", _("Learner"), "Link", 160, options="Memora Learner"),
+	]
+
+
+def with_names(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+	"""Returns rows with the names of their learners; one query."""
+	names = learners.get_names({row["player"] for row in rows})
+	return [{**row, "learner_name": names.get(row["player"])} for row in rows]
 
 
 def _date(field: str, filters: dict[str, Any]) -> date | None:

@@ -24,13 +24,13 @@ from memora.exceptions import (
 	JobStateError,
 	MemoraError,
 	UnknownJob,
-	UnknownLearner,
 )
 from memora.services import site_time
 from memora.services.anki import history, writing
 from memora.services.anki.deck import Deck, open_package
 from memora.services.anki.html_text import excerpt
 from memora.services.anki.writing import ImportCounts, Writer, batches, make_topic
+from memora.services.learning import learners
 from memora.services.operations import admin_jobs
 from memora.services.operations.admin_jobs import StartedJob
 from memora.services.store import database, seasons
@@ -110,12 +110,14 @@ def describe_package(path: Path) -> dict[str, Any]:
 def upload_package(
 	path: Path, subject: str, topic: str | None, learner: str | None, change_others: bool = False
 ) -> str:
-	"""Makes an Anki Import of a file on this host; returns its name. Commits. Raises InvalidAnkiImport, UnknownLearner."""
+	"""Makes an Anki Import of a file on this host; returns its name. Commits. Raises InvalidAnkiImport, UnknownLearner.
+
+	`learner` is the e-mail or id of the learner whose review history is imported, too.
+	"""
 	for doctype, name in (("Game Subject", subject), ("Game Topic", topic)):
 		if name and not frappe.db.exists(doctype, name):
 			frappe.throw(_("There is no {0} {1}.").format(_(doctype), escape_html(name)), InvalidAnkiImport)
-	if learner and not frappe.db.exists("User", learner):
-		frappe.throw(_("There is no user {0}.").format(escape_html(learner)), UnknownLearner)
+	learner = learners.identify(learner) if learner else None
 	limit = get_max_file_size()
 	if path.stat().st_size > limit:
 		frappe.throw(

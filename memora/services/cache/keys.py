@@ -10,7 +10,7 @@ Any key may be missing: Memora makes it again, and loads a missing schedule from
 	srs:generation                     STRING, counts the outages. No schedule from before the last outage
 	                                   is believed
 
-Learner and season are percent-encoded, so that no name can reach another learner's key. The braces put a
+A learner is her id. The season is percent-encoded, so that no name can reach another learner's key. The braces put a
 marker into the slot of its schedule on a Redis Cluster. Schedule and marker expire `cache_ttl_days` (Memora
 Settings) after their last use. `srs_redis_namespace`, in the site's configuration, stands before every key:
 so sites can share a Redis.
@@ -39,7 +39,7 @@ class ScheduleKeys:
 		self.prefix = f"{quote(namespace, safe='')}:" if namespace else ""
 
 	def schedule(self, learner: str, season: str) -> str:
-		return f"{self.prefix}srs:{quote(learner, safe='@+')}:{quote(season, safe='')}"
+		return f"{self.prefix}srs:{quote(learner, safe='')}:{quote(season, safe='')}"
 
 	def marker(self, learner: str, season: str) -> str:
 		return f"{{{self.schedule(learner, season)}}}:loaded"

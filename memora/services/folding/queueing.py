@@ -130,8 +130,16 @@ def _enqueue(key: str, learner: str, season: str) -> None:
 
 
 def enqueue_job(key: str, learner: str, season: str) -> None:
-	"""Queues a submission's own job, even while another job waits. Raises RedisError, QueueIsFull."""
-	enqueue(JOB, queue=get_queue(), job_id=key, responses=[], user=learner, season=season, submission=key)
+	"""Queues a submission's own job, even while another job waits. Raises RedisError, QueueIsFull.
+
+	The job is the Administrator's: RQ describes a job by the address of the user who queues it, in Redis and in its logs.
+	"""
+	session = frappe.local.session
+	user, session.user = session.user, "Administrator"
+	try:
+		enqueue(JOB, queue=get_queue(), job_id=key, responses=[], user=learner, season=season, submission=key)
+	finally:
+		session.user = user
 
 
 def enqueue(method: str, **options: Any) -> None:

@@ -13,10 +13,11 @@ from frappe import _
 from frappe.utils import get_datetime
 from typing_extensions import TypedDict
 
+from memora.exceptions import LearnerIsErased, UnknownLearner
 from memora.services import site_time
 from memora.services.cache.schedules import Schedules
 from memora.services.folding import folds
-from memora.services.learning import scheduling
+from memora.services.learning import learners, scheduling
 from memora.services.learning.plain_names import is_harmless, plain
 from memora.services.store import database, tracker
 from memora.services.store.records import MemoryRecord
@@ -33,12 +34,10 @@ class PersistResult(TypedDict):
 	errors: list[str]
 
 
-def persist(
-	responses: list[dict[str, Any]], learner: str, season: str, retry_count: int = 0
-) -> PersistResult:
+def persist(responses: list[dict[str, Any]], user: str, season: str, retry_count: int = 0) -> PersistResult:
 	"""Stores the results of a caller's own scheduling. Commits.
 
-	A result is {question_id, new_stability (days), new_next_review_date (naive site time), subject?, topic?}.
+	`user` is the learner's e-mail or id. A result is {question_id, new_stability (days), new_next_review_date (naive site time), subject?, topic?}.
 	A result that can't be read is counted and named in `errors`; the other results are stored. A result that
 	repeats a result stored in the last IDEMPOTENCY_WINDOW_SECONDS changes nothing. If the learner or the
 	season does not exist, or the season is being archived or is archived, nothing is stored and `success` is
@@ -46,14 +45,22 @@ def persist(
 	`retry_count`; then the error is raised. Raises JournalUnavailable if
 	another request holds the learner's lock.
 	"""
-	problem = _why_refused(learner, season)
-	if problem:
-		return PersistResult(success=False, processed_count=0, failed_count=len(responses), errors=[problem])
+	try:
+		learner = learners.identify(user)
+	except (UnknownLearner, LearnerIsErased) as refusal:
+		return _refused(responses, str(refusal))
+	if problem := _why_refused(season):
+		return _refused(responses, problem)
 	results, errors = _parse_results(responses)
 	for error in errors:
 		frappe.logger("memora").error(f"persist_review_batch, {learner}, {season}: {error}")
 	folds.with_retries(lambda: _store(results, learner, season), retry_count)
 	return persisted(len(results), errors)
+
+
+def _refused(responses: list[dict[str, Any]], problem: str) -> PersistResult:
+	frappe.clear_messages()
+	return PersistResult(success=False, processed_count=0, failed_count=len(responses), errors=[problem])
 
 
 def persisted(count: int, errors: list[str] | None = None) -> PersistResult:
@@ -121,9 +128,7 @@ def _parse_result(response: dict[str, Any]) -> _Result:
 	return _Result(question_id, stability, get_datetime(due), subject, topic)
 
 
-def _why_refused(learner: str, season: str) -> str | None:
-	if not isinstance(learner, str) or frappe.db.get_value("User", learner) != learner:
-		return _("There is no user {0}.").format(learner)
+def _why_refused(season: str) -> str | None:
 	found = frappe.db.get_value("Game Subscription Season", season, ["name", "archive_started_at"])
 	if not found or found[0] != season:
 		return _("There is no season {0}.").format(season)

@@ -7,7 +7,7 @@ from frappe import _
 
 from memora.exceptions import LearnerIsErased, UnknownLearner, quoting
 from memora.services import site_time
-from memora.services.store import learners
+from memora.services.store import learners, row_names
 from memora.services.store.seasons import Season
 
 
@@ -42,7 +42,9 @@ def identify(user_or_id: str) -> str:
 		return found.id
 	learner = learners.create(user_or_id, site_time.naive_now()) if _is_name(user_or_id) else None
 	if not learner:
-		frappe.throw(quoting(_("There is no learner {0}. Name a user or a learner's ID."), user_or_id), UnknownLearner)
+		frappe.throw(
+			quoting(_("There is no learner {0}. Name a user or a learner's ID."), user_or_id), UnknownLearner
+		)
 	return learner
 
 
@@ -52,10 +54,16 @@ def look_up(user_or_id: str) -> str | None:
 	return found.id if found else None
 
 
+def user_of(learner: str) -> str | None:
+	"""Returns the User whom a learner has now, if any."""
+	found = learners.find(learner)
+	return found.user if found else None
+
+
 def _find(user_or_id: str) -> learners.Learner | None:
 	if not _is_name(user_or_id):
 		return None
-	if not learners.is_id(user_or_id):
+	if not row_names.is_learner_id(user_or_id):
 		return learners.find_by_user(user_or_id)
 	found = learners.find(user_or_id)
 	while found and found.merged_into:
@@ -68,4 +76,6 @@ def _is_name(text: object) -> bool:
 
 
 def _refuse_erased() -> None:
-	frappe.throw(_("This learner's data is being erased. Nothing can be read or stored meanwhile."), LearnerIsErased)
+	frappe.throw(
+		_("This learner's data is being erased. Nothing can be read or stored meanwhile."), LearnerIsErased
+	)

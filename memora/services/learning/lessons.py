@@ -12,6 +12,7 @@ from memora.services.learning.scheduling import LearningCalendar
 from memora.services.learning.season_scheduler import Preview, SeasonScheduler
 from memora.services.settings import get_settings
 from memora.services.store import seasons, tracker
+from memora.services.store.seasons import Season
 
 
 class NewQuestion(TypedDict):
@@ -40,9 +41,13 @@ def read_lesson(
 	limit: int,
 	preview: bool = False,
 	reveal: bool = True,
+	season: Season | None = None,
 ) -> LessonSession:
-	"""Returns new questions with their content; see api.sessions.get_lesson_session."""
-	season = seasons.get_active_season()
+	"""Returns new questions with their content; see api.sessions.get_lesson_session.
+
+	`season` is the active season, if the caller has just read it.
+	"""
+	season = season or seasons.get_active_season()
 	if not season:
 		return {
 			"questions": [],

@@ -60,10 +60,18 @@ class _Due(NamedTuple):
 
 
 def read_reviews(
-	learner: str, subject: str | None = None, limit: int = 20, preview: bool = False, reveal: bool = True
+	learner: str,
+	subject: str | None = None,
+	limit: int = 20,
+	preview: bool = False,
+	reveal: bool = True,
+	season: Season | None = None,
 ) -> ReviewSession:
-	"""Returns the questions due for a learner, oldest first; see api.reviews.get_review_session."""
-	season = seasons.get_active_season()
+	"""Returns the questions due for a learner, oldest first; see api.reviews.get_review_session.
+
+	`season` is the active season, if the caller has just read it.
+	"""
+	season = season or seasons.get_active_season()
 	if not season:
 		return {**_session(_Due([], 0), {}, None), "message": seasons.why_none_is_active()}
 	due, is_degraded = _read(learner, season, subject, limit)

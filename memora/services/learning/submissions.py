@@ -43,14 +43,19 @@ class SubmissionResult(TypedDict):
 
 
 def submit(
-	learner: str, responses: list[Response], submission_id: str | None = None, season_name: str | None = None
+	learner: str,
+	responses: list[Response],
+	submission_id: str | None = None,
+	season_name: str | None = None,
+	season: Season | None = None,
 ) -> SubmissionResult:
 	"""Stores a learner's answers and schedules their questions; see api.reviews.submit_review_session.
 
+	`season_name` is the season that the client answers for; `season` is the active season, if the caller has just read it.
 	Commits. Raises NoActiveSeason, SeasonStateError, SubmissionConflict, RateLimitExceeded or JournalUnavailable, and
 	then stores nothing.
 	"""
-	season = seasons.require_active_season()
+	season = season or seasons.require_active_season()
 	_require_season(season_name, season)
 	is_new, submission_id = not submission_id, submission_id or uuid4().hex
 	try:

@@ -143,7 +143,7 @@ def insert_learners(learners: dict[tuple[str, str, str], Effort], now: datetime)
 
 def learner_row_name(season: str, day: date | str, learner: str) -> str:
 	"""Returns the primary key of a learner's row of a day in Daily Learner."""
-	return f"{_day_prefix(day)}{digest(season)}{digest(learner)}"
+	return f"{_day_prefix(day)}{digest(season)}{learner}"
 
 
 def _day_prefix(day: date | str) -> str:

@@ -89,7 +89,7 @@ def iterate_journal(season: str, learner: str | None = None) -> Iterator[tuple[s
 
 	The answers of a learner come one after the other, in no order of time.
 	"""
-	first = row_names.digest(learner) if learner else ""
+	first = row_names.names_of_learner(learner)[0] if learner else ""
 	after, last = first, (first or "f" * NAME_LENGTH) + "g"
 	while True:
 		database.new_snapshot()  # a long transaction would keep partitions from being made

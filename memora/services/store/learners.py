@@ -3,18 +3,16 @@
 A learner is an id of 16 hex digits. Her User may change, be given to somebody else, or go.
 """
 
-import re
 import secrets
+from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
 import frappe
 
 from memora.services.store import database
+from memora.services.store.row_names import KEY_BYTES
 from memora.services.store.seasons import ACTIVE_COLUMNS, Season, season_of
-
-ID = re.compile(r"[0-9a-f]{16}")
-ID_BYTES = 8
 
 COLUMNS = "name, user, learner_name, erasing_since, merged_into"
 BY_USER_SQL = f"SELECT {COLUMNS} FROM `tabMemora Learner` WHERE user = %s"
@@ -24,6 +22,7 @@ WITH_SEASON_SQL = f"""
 	SELECT l.name, l.erasing_since, {ACTIVE_COLUMNS} FROM (SELECT 1) one
 	LEFT JOIN `tabMemora Learner` l ON l.user = %s
 	LEFT JOIN `tabGame Subscription Season` s ON s.is_active = 1 LIMIT 1"""
+NAMES_SQL = "SELECT name, learner_name FROM `tabMemora Learner` WHERE name IN %(ids)s AND learner_name > ''"
 USER_SQL = "SELECT name, full_name FROM `tabUser` WHERE name = %s AND name != 'Guest'"
 # Of two first requests at once the second waits here for the first, and then changes nothing.
 CREATE_SQL = """
@@ -53,11 +52,6 @@ class Standing(NamedTuple):
 	season: Season | None
 
 
-def is_id(text: str) -> bool:
-	"""Says whether a text has the form of a learner's id, which no e-mail address has."""
-	return bool(ID.fullmatch(text))
-
-
 def find_by_user(user: str) -> Learner | None:
 	"""Returns the learner who has this User now."""
 	rows = frappe.db.sql(BY_USER_SQL, (user,))
@@ -68,6 +62,11 @@ def find(learner: str) -> Learner | None:
 	"""Returns a learner by id."""
 	rows = frappe.db.sql(BY_ID_SQL, (learner,))
 	return Learner(*rows[0]) if rows else None
+
+
+def get_names(ids: Iterable[str]) -> dict[str, str]:
+	"""Returns {id: name for people to read} of learners who have one; one query."""
+	return dict(frappe.db.sql(NAMES_SQL, {"ids": [*ids] or [""]}))
 
 
 def read_with_season(user: str) -> Standing:
@@ -86,6 +85,6 @@ def create(user: str, now: datetime) -> str | None:
 		return None
 	((user, full_name),) = found  # as the User spells it: MariaDB takes letters of either case for equal
 	with database.transaction():
-		frappe.db.sql(CREATE_SQL, (secrets.token_hex(ID_BYTES), user, full_name, now, now))
+		frappe.db.sql(CREATE_SQL, (secrets.token_hex(KEY_BYTES), user, full_name, now, now))
 		((learner,),) = frappe.db.sql(CREATED_SQL, (user,))
 	return learner

@@ -1,12 +1,14 @@
 """The names (primary keys) of rows.
 
-A name begins with a hash of the learner: her rows are neighbours on disk.
+A name begins with the learner's id: her rows are neighbours on disk.
 """
 
+import re
 from hashlib import blake2b
 from typing import Any
 
-KEY_BYTES = 8  # of each hash in a name: no two learners of a site collide before there are billions
+LEARNER_ID = re.compile(r"[0-9a-f]{16}")
+KEY_BYTES = 8  # of a learner's id, and of each hash in a name: no two collide before there are billions
 NAME_LENGTH = 6 * KEY_BYTES  # hex digits of a journal row's name, the longest name
 
 
@@ -15,19 +17,24 @@ def digest(*parts: str) -> str:
 	return blake2b("\0".join(parts).encode(), digest_size=KEY_BYTES).hexdigest()
 
 
+def is_learner_id(text: object) -> bool:
+	"""Says whether a value has the form of a learner's id, which no e-mail address has."""
+	return isinstance(text, str) and bool(LEARNER_ID.fullmatch(text))
+
+
 def tracker_name(learner: str, season: str, question_id: str) -> str:
 	"""Returns the primary key of a tracker row."""
-	return digest(learner) + digest(season, question_id)
+	return _checked(learner) + digest(season, question_id)
 
 
 def submission_key(learner: str, season: str, submission_id: str) -> str:
 	"""Returns a submission's key: its outbox row's name, and the beginning of its journal rows' names."""
-	return digest(learner) + digest(season, submission_id)
+	return _checked(learner) + digest(season, submission_id)
 
 
 def is_of_learner(key: str, learner: str) -> bool:
 	"""Says whether a submission's key belongs to this learner."""
-	return key.startswith(digest(learner))
+	return bool(learner) and key.startswith(learner)
 
 
 def journal_name(learner: str, season: str, submission_id: str, question_id: str) -> str:
@@ -41,7 +48,7 @@ def key_of_entry(name: str) -> str:
 
 def names_of_learner(learner: str) -> tuple[str, str]:
 	"""Returns (first, last): the bounds of the names of all rows of a learner, in every table of answers."""
-	first, last = bounds(digest(learner)).values()
+	first, last = bounds(_checked(learner)).values()
 	return first, last
 
 
@@ -58,7 +65,14 @@ def where_learner(doctype: str, learner: str) -> str:
 
 def of_learner(learner: str, season: str, **more: Any) -> dict[str, Any]:
 	"""Returns the values that a statement on one learner's rows of a season binds."""
-	return {"player": learner, "season": season, **bounds(digest(learner)), **more}
+	return {"player": learner, "season": season, **bounds(_checked(learner)), **more}
+
+
+def _checked(learner: str) -> str:
+	"""Returns a learner's id. Anything else would begin other learners' names, too, or nobody's: ValueError."""
+	if not is_learner_id(learner):
+		raise ValueError(f"{learner!r} is no learner's id, which has 16 hex digits")
+	return learner
 
 
 def shares(how_many: int) -> list[dict[str, str]]:

@@ -52,7 +52,7 @@ def get_schedules(season: str, learners: Sequence[str]) -> dict[str, dict[str, s
 	"""
 	if not learners:
 		return {}
-	bounds = {learner: tuple(row_names.bounds(row_names.digest(learner)).values()) for learner in learners}
+	bounds = {learner: tuple(row_names.bounds(learner).values()) for learner in learners}
 	ranges = " OR ".join(["name BETWEEN %s AND %s"] * len(bounds))
 	statement = WAITING_LEARNERS_SQL.format(ranges=ranges)
 	waiting = {p for (p,) in frappe.db.sql(statement, (season, *chain.from_iterable(bounds.values())))}

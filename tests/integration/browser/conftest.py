@@ -56,15 +56,15 @@ def open_browser(chromium, web) -> Iterator[Callable[..., Page]]:
 
 
 @pytest.fixture
-def sit_down(open_browser, player) -> Callable[..., Pupil]:
+def sit_down(open_browser, learner) -> Callable[..., Pupil]:
 	"""The learner, signed in with her password, in a browser of her own."""
 
 	def sit(language: str = "en", **options: Any) -> Pupil:
-		frappe.db.set_value("User", player, "language", language, update_modified=False)
-		frappe.clear_cache(user=player)
-		update_password(player, PASSWORD)
+		frappe.db.set_value("User", learner.user, "language", language, update_modified=False)
+		frappe.clear_cache(user=learner.user)
+		update_password(learner.user, PASSWORD)
 		frappe.db.commit()
-		pupil = Pupil(open_browser(**options), player)
+		pupil = Pupil(open_browser(**options), learner)
 		pupil.sign_in(PASSWORD)
 		return pupil
 

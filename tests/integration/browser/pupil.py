@@ -3,13 +3,14 @@
 from playwright.sync_api import Locator, Page, expect
 
 from tests.integration import state
+from tests.integration.factories import Learner
 
 
 class Pupil:
 	"""Her browser window. What it says is waited for; a script that fails there fails the test."""
 
-	def __init__(self, page: Page, name: str) -> None:
-		self.page, self.name = page, name
+	def __init__(self, page: Page, learner: Learner) -> None:
+		self.page, self.learner, self.name = page, learner, learner.name
 		self.errors: list[str] = []
 		page.on("pageerror", lambda error: self.errors.append(str(error)))
 		self.question = page.locator(".question")
@@ -18,7 +19,7 @@ class Pupil:
 		self.title = page.locator(".screen h2")
 
 	def sign_in(self, password: str) -> None:
-		done = self.page.request.post("/api/method/login", form={"usr": self.name, "pwd": password})
+		done = self.page.request.post("/api/method/login", form={"usr": self.learner.user, "pwd": password})
 		assert done.ok, done.text()
 
 	def open(self, path: str = "/review") -> "Pupil":

@@ -70,7 +70,7 @@ def test_a_closed_tab(pupil, questions):
 	context = pupil.page.context
 	pupil.page.close()
 	assert pupil.journal() == []
-	again = Pupil(context.new_page(), pupil.name).open()
+	again = Pupil(context.new_page(), pupil.learner).open()
 	again.sees(questions[2])
 	again.has_saved()
 	assert pupil.journal() == reviews(questions[:2])
@@ -132,7 +132,7 @@ def test_a_session_that_was_read_before_the_answer_was_stored(pupil, questions):
 def test_of_two_tabs_one_sends(pupil, questions):
 	context = pupil.page.context
 	pupil.open()
-	other = Pupil(context.new_page(), pupil.name).open()
+	other = Pupil(context.new_page(), pupil.learner).open()
 	other.sees(questions[0])
 	pupil.page.bring_to_front()  # Chromium hardly draws a page behind
 	context.set_offline(True)
@@ -172,7 +172,7 @@ def test_signed_out_meanwhile(pupil, questions):
 def test_a_token_that_is_no_longer_valid_is_renewed(pupil, questions, web):
 	pupil.open()
 	pupil.sign_in(PASSWORD)
-	Pupil(pupil.page.context.new_page(), pupil.name).open()  # makes the new session's token
+	Pupil(pupil.page.context.new_page(), pupil.learner).open()  # makes the new session's token
 	refused = Client(web.url)
 	refused.session.cookies.update({c["name"]: c["value"] for c in pupil.page.context.cookies()})
 	assert refused.post("memora.api.reviews.submit_review_session").json()["exc_type"] == "CSRFTokenError"
@@ -185,9 +185,9 @@ def test_another_learner_signs_in(pupil, questions):
 	"""The first one's page is still open: her answers are not the other's."""
 	pupil.open()
 	other = make_learner()
-	frappe.utils.password.update_password(other.name, PASSWORD)
+	frappe.utils.password.update_password(other.user, PASSWORD)
 	frappe.db.commit()
-	Pupil(pupil.page, other.name).sign_in(PASSWORD)
+	Pupil(pupil.page, other).sign_in(PASSWORD)
 	answer(pupil, questions[:1])
 	expect(pupil.page.locator("#sign-in")).to_contain_text("Sign in to save your answers.")
 	pupil.open()
@@ -200,12 +200,23 @@ def test_another_learner_signs_in(pupil, questions):
 	assert pupil.journal() == reviews(questions[:1])
 
 
-def keep(pupil: Pupil, season: str, submission_id: str, **answer: object) -> None:
+def keep(pupil: Pupil, season: str, submission_id: str, owner: str = "", **answer: object) -> None:
 	"""Puts an answer among those that wait, as a page of another time may have left it."""
 	entry = {"question_id": bank_questions()[0], "quality": 4, "at": 1, "serial": 0}
 	values = json.dumps({**entry, "season": season, "submission_id": submission_id, **answer})
-	key = ":".join(["memora", "answer", pupil.name.replace("@", "%40"), season, submission_id])
+	key = ":".join(["memora", "answer", owner or pupil.name, season, submission_id])
 	pupil.page.evaluate("([key, values]) => localStorage.setItem(key, values)", [key, values])
+
+
+def test_what_was_kept_under_her_address_before_there_were_ids_is_saved(pupil, questions, season):
+	pupil.open().sees(questions[0])
+	keep(pupil, season, "s-before", pupil.learner.user.replace("@", "%40"), question_id=questions[1])
+	pupil.open()
+	expect(pupil.state).to_have_text("Saved")
+	assert pupil.journal() == [(questions[1], "Review", 4)]
+	assert pupil.learner.user.split("@")[0] not in str(
+		pupil.page.evaluate("() => Object.entries(localStorage)")
+	)
 
 
 def test_what_can_not_be_accepted_stands_in_nobodys_way(pupil, questions, season):

@@ -178,7 +178,7 @@ def test_a_picture_calls_nothing_but_files(pupil, player, upload):
 	pupil.page.wait_for_function("image => image.complete", arg=image.element_handle())
 	assert image.evaluate("image => image.naturalWidth") == 1
 	assert not [url for url in requested if "logout" in url or "evil" in url]
-	assert who_is_signed_in(pupil.page) == player
+	assert who_is_signed_in(pupil.page) == pupil.learner.user
 
 
 def who_is_signed_in(page) -> str:
@@ -220,7 +220,7 @@ def test_the_browser_itself_runs_and_calls_nothing_else(pupil, player, upload):
 	assert pupil.page.evaluate("window.ran") is None
 	assert not pupil.page.evaluate("getComputedStyle(document.body).getPropertyValue('--loaded')")
 	assert not [url for url in requested if re.search(r"/api/method/logout|evil|ran\.js|shown\.css", url)]
-	assert who_is_signed_in(pupil.page) == player
+	assert who_is_signed_in(pupil.page) == pupil.learner.user
 
 
 def test_a_host_in_settings_may_show_pictures(pupil, player):

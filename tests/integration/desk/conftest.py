@@ -49,7 +49,7 @@ def sit_down(chromium, web) -> Iterator[Callable[[str], Administrator]]:
 	def sit(role: str) -> Administrator:
 		user = make_learner([role])
 		create_notification_settings(user.name)  # without them Frappe shows her no desk
-		update_password(user.name, PASSWORD)
+		update_password(user.user, PASSWORD)
 		frappe.db.commit()
 		context = chromium.new_context(base_url=web.url, viewport=WIDE)
 		context.set_default_timeout(WAIT_MS)

@@ -113,7 +113,7 @@ def test_what_is_left_of_a_season_is_shown_and_deleted_by_who_types_its_name(adm
 	assert not state.rows("Player Review Log", season=old)
 
 
-def test_a_memory_s_charts_are_drawn_and_lead_to_its_answers(administrator, player, season):
+def test_a_memory_s_charts_are_drawn_and_lead_to_its_answers(administrator, learner, player, season):
 	for _ in range(2):
 		submit(player, answers(questions=bank_questions()[:1]))
 	folds.drain_season(season)
@@ -124,8 +124,8 @@ def test_a_memory_s_charts_are_drawn_and_lead_to_its_answers(administrator, play
 	expect(page.locator(".memora-curve")).to_contain_text("Target 90 %")
 	expect(page.locator(".memora-stability path.line-graph-path")).to_have_count(1)
 	expect(page.locator(".memora-history tbody tr")).to_have_count(2)
-	expect(page.locator(".created-by:visible")).to_contain_text(player)  # not him, who only looks
-	expect(page.get_by_text(f"{player} created this").last).to_be_visible()
+	expect(page.locator(".created-by:visible")).to_contain_text(learner.user)  # not him, who only looks
+	expect(page.get_by_text(f"{learner.user} created this").last).to_be_visible()
 	page.locator(".memora-history tbody a").first.click()
 	page.get_by_role("button", name="Answers of This Submission (1)").click()
 	expect(page.locator(".list-row-container .list-row")).to_have_count(1)

@@ -7,6 +7,7 @@ from frappe.utils import escape_html
 from memora.exceptions import InvalidAnkiImport, JobStateError, quoting
 from memora.memora.written_by_people import WrittenByPeople
 from memora.services.anki import importer
+from memora.services.learning import learners
 from memora.services.operations.admin_jobs import StartedJob
 
 BUSY = ("Queued", "Running")
@@ -38,7 +39,9 @@ class AnkiImport(WrittenByPeople):
 	def _check_learner(self) -> None:
 		"""Refuses answers in somebody else's name: whoever made the deck can have put any answers of any day into it."""
 		user = frappe.session.user
-		if self.learner and self.learner != user and "System Manager" not in frappe.get_roles(user):
+		if not self.learner or "System Manager" in frappe.get_roles(user):
+			return
+		if self.learner != learners.look_up(user):
 			frappe.throw(
 				_("Only a System Manager imports the review history of another learner, here of {0}.").format(
 					escape_html(self.learner)

@@ -16,7 +16,13 @@ def execute(filters: dict[str, Any] | None = None) -> layout.Report:
 		return _columns(), [], None, layout.chart("bar", [], {})
 	labels = [_("Nothing"), *(_("Up to {0}").format(limit) for limit in survey.DUE_LIMITS[1:]), _("More")]
 	chart = layout.chart("bar", labels, {_("Learners by Questions Due"): found.by_due}, layout.BLUE)
-	return _columns(), [row._asdict() for row in found.rows], _message(found), chart, _summary(found)
+	return (
+		_columns(),
+		layout.with_names([row._asdict() for row in found.rows]),
+		_message(found),
+		chart,
+		_summary(found),
+	)
 
 
 def _message(found: survey.Learners) -> str | None:
@@ -29,7 +35,7 @@ def _message(found: survey.Learners) -> str | None:
 
 def _columns() -> list[dict[str, Any]]:
 	return [
-		layout.column("player", _("Learner"), "Link", 220, options="User"),
+		*layout.learner_columns(),
 		layout.column("questions", _("Questions")),
 		layout.column("due", _("Due Now")),
 		layout.column("lapses", _("Lapses")),

@@ -20,7 +20,7 @@ def execute(filters: dict[str, Any] | None = None) -> layout.Report:
 	chart = layout.chart(
 		"bar", labels, {_("Leeches"): [number for _subject, number in by_subject]}, layout.RED
 	)
-	return _columns(), [row._asdict() for row in found.rows], _message(found), chart
+	return _columns(), layout.with_names([row._asdict() for row in found.rows]), _message(found), chart
 
 
 def _message(found: survey.Leeches) -> str | None:
@@ -32,7 +32,7 @@ def _message(found: survey.Leeches) -> str | None:
 
 def _columns() -> list[dict[str, Any]]:
 	return [
-		layout.column("player", _("Learner"), "Link", 220, options="User"),
+		*layout.learner_columns(),
 		layout.column("question_id", _("Question ID"), "Data", 180),
 		layout.column("subject", _("Subject", context="Memora"), "Data"),
 		layout.column("topic", _("Topic", context="Memora"), "Data", 160),

@@ -8,7 +8,7 @@ import { allowMediaFrom, isShown } from "./sanitise.js";
 import { nextReviews, offer, showCaughtUp, showScreen, showSummary, showWait, tell } from "./screens.js";
 import { RateLimited, Refused, Server, SignedOut, Unreachable } from "./server.js";
 import { Sitting } from "./sitting.js";
-import { Store } from "./store.js";
+import { Store, signedInAs } from "./store.js";
 import { speak, t } from "./texts.js";
 
 const RETRY_MS = 10000; // between tries to reach the server; the browser's `online` event also starts a try
@@ -17,7 +17,8 @@ const byId = (id) => document.getElementById(id);
 const start = JSON.parse(byId("start").textContent);
 const place = byId("place");
 const server = new Server(start);
-const store = new Store(start.user);
+const store = new Store(start.learner);
+store.adopt(signedInAs());
 const outbox = new Outbox(server, store, start.session?.season ?? start.season, {
 	onChange: showState,
 	onResult: showResult,

@@ -71,7 +71,7 @@ export class Outbox {
 	async run() {
 		do {
 			this.again = false;
-			await alone(`memora:answers:${this.server.user}`, () => this.sendAll());
+			await alone(`memora:answers:${this.server.learner}`, () => this.sendAll());
 		} while (this.again && !this.trouble);
 	}
 

@@ -31,7 +31,7 @@ export class Refused extends Error {
 
 export class Server {
 	constructor(start) {
-		this.user = start.user;
+		this.learner = start.learner;
 		this.token = start.csrf_token;
 	}
 
@@ -58,8 +58,8 @@ export class Server {
 
 	// Fetches the token of a new session: a learner who signs in again gets another token.
 	async renewToken() {
-		const { user, csrf_token } = await this.get("memora.www.review.renew_token", {});
-		if (user !== this.user) throw new SignedOut();
+		const { learner, csrf_token } = await this.get("memora.www.review.renew_token", {});
+		if (learner !== this.learner) throw new SignedOut();
 		this.token = csrf_token;
 	}
 
@@ -96,7 +96,7 @@ export class Server {
 			"Content-Type": "application/json",
 			"X-Frappe-CSRF-Token": this.token,
 			// if somebody else has signed in, in another tab, the server refuses to mix the two learners
-			"X-Memora-Learner": encodeURIComponent(this.user),
+			"X-Memora-Learner": this.learner,
 		};
 	}
 }

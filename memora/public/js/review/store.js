@@ -4,8 +4,8 @@
 const PREFIX = "memora";
 
 export class Store {
-	constructor(user) {
-		this.user = user;
+	constructor(learner) {
+		this.learner = learner;
 		this.memory = new Map(); // for a browser without storage: keeps answers until the page is closed
 	}
 
@@ -37,6 +37,17 @@ export class Store {
 		}
 	}
 
+	// Takes over what this device has kept under the learner's address: before learners had ids, the address was the key.
+	adopt(address) {
+		if (!address) return;
+		for (const key of this.keys()) {
+			const [prefix, kind, owner, ...rest] = key.split(":");
+			if (prefix !== PREFIX || owner !== encodeURIComponent(address)) continue;
+			localStorage.setItem([this.key(kind), ...rest].join(":"), localStorage.getItem(key));
+			localStorage.removeItem(key);
+		}
+	}
+
 	// Calls back when another tab changes this learner's answers: with an answer that the tab has added, or else with null.
 	watch(callback) {
 		addEventListener("storage", ({ key, newValue }) => {
@@ -46,7 +57,7 @@ export class Store {
 	}
 
 	key(kind) {
-		return [PREFIX, kind, encodeURIComponent(this.user)].join(":");
+		return [PREFIX, kind, this.learner].join(":");
 	}
 
 	keyOf(kind, answer) {
@@ -64,6 +75,12 @@ export class Store {
 	read(key) {
 		return parsed(this.memory.get(key) ?? localStorage.getItem(key));
 	}
+}
+
+// Returns the address of the account that is signed in, from the cookie that Frappe sets for its own pages.
+export function signedInAs() {
+	const [, address] = /(?:^|; )user_id=([^;]*)/.exec(document.cookie) ?? [];
+	return address && decodeURIComponent(address);
 }
 
 function parsed(text) {
