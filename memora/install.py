@@ -8,6 +8,7 @@ from frappe.utils.background_jobs import get_queues_timeout
 
 from memora.services.cache.connections import place
 from memora.services.folding.queueing import FALLBACK_QUEUE, QUEUE
+from memora.services.operations import learner_ids
 from memora.services.store import layout, partitions, tables
 
 SETTINGS = "Memora Settings"
@@ -65,6 +66,12 @@ def after_migrate() -> None:
 		)
 	_keep_lists_light()
 	_complete_settings()
+	_give_late_ids()
+
+
+def _give_late_ids() -> None:
+	if how_many := learner_ids.give_late():
+		print(f"Memora: rows of {how_many} learners, written by an earlier version, now carry their ids.")
 
 
 def _keep_lists_light() -> None:

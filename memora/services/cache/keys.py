@@ -31,6 +31,8 @@ answers arrive.
 
 from urllib.parse import quote, unquote
 
+from memora.services.store.row_names import is_learner_id
+
 
 class ScheduleKeys:
 	"""The keys of one site's schedules."""
@@ -56,6 +58,16 @@ class ScheduleKeys:
 		"""SCAN patterns that match all schedules, and all markers, of a season."""
 		schedules = f"{self.prefix}srs:*:{quote(season, safe='')}"
 		return schedules, f"{{{schedules}}}:loaded"
+
+	@property
+	def pattern(self) -> str:
+		"""A SCAN pattern that matches all schedules and markers, and others' keys."""
+		return f"*{self.prefix}srs:*:*"
+
+	def is_of_user(self, key: str) -> bool:
+		"""Says whether a key is a schedule's or marker's that names its learner otherwise than by id."""
+		own, colon, rest = key.removeprefix("{").partition(f"{self.prefix}srs:")
+		return bool(colon and not own) and ":" in rest and not is_learner_id(rest.partition(":")[0])
 
 	def season_of(self, key: str) -> str | None:
 		"""Returns the season of a schedule's key; None for any other key."""

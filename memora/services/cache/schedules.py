@@ -126,6 +126,16 @@ class Schedules:
 
 		return self.gateway.try_write(clear)
 
+	def clear_of_users(self) -> bool:
+		"""Drops schedules from before learners had ids. Walks through all keys without blocking Redis."""
+
+		def clear(client: redis.Redis) -> None:
+			for key in client.scan_iter(match=self.keys.pattern, count=SCAN_KEYS):
+				if self.keys.is_of_user(key):
+					client.unlink(key)
+
+		return self.gateway.try_write(clear)
+
 	# Reads
 
 	def read_due(self, learner: str, season: str, limit: int = 20) -> DueItems:

@@ -19,7 +19,7 @@ COUNTED_ROWS = 500_000  # by one statement, in some tenths of a second
 INSERT_SQL = f"""
 	INSERT INTO `tabPlayer Review Log` (name, player, season, submission_id, creation, {JOURNAL_COLUMNS}) VALUES """
 PAGE_SQL = f"""
-	SELECT name, player, {JOURNAL_COLUMNS} FROM `tabPlayer Review Log`
+	SELECT name, LEFT(name, 16), {JOURNAL_COLUMNS} FROM `tabPlayer Review Log`
 	WHERE season = %(season)s AND name > %(after)s AND name <= %(last)s ORDER BY name LIMIT %(limit)s"""
 OF_SUBMISSION_SQL = """
 	SELECT question_id, quality, kind = 'Practice', next_review_date_after, reviewed_at, graded_by, chosen

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import frappe
 
-from memora.services.store import database
+from memora.services.store import database, old_learners
 from memora.services.store.row_names import KEY_BYTES
 from memora.services.store.seasons import ACTIVE_COLUMNS, Season, season_of
 
@@ -78,13 +78,17 @@ def read_with_season(user: str) -> Standing:
 def create(user: str, now: datetime) -> str | None:
 	"""Makes a learner of a User, if another request has not done so meanwhile, and returns her id. Commits.
 
-	Returns None without such a User. `now` is naive site time.
+	Until the patch has run, rows from before learners had ids come with her. Returns None without such a User. `now` is
+	naive site time.
 	"""
 	found = frappe.db.sql(USER_SQL, (user,))
 	if not found:
 		return None
 	((user, full_name),) = found  # as the User spells it: MariaDB takes letters of either case for equal
+	old = old_learners.id_of(user)
 	with database.transaction():
-		frappe.db.sql(CREATE_SQL, (secrets.token_hex(KEY_BYTES), user, full_name, now, now))
+		frappe.db.sql(CREATE_SQL, (old or secrets.token_hex(KEY_BYTES), user, full_name, now, now))
 		((learner,),) = frappe.db.sql(CREATED_SQL, (user,))
+		if learner == old:
+			old_learners.adopt(learner, user)
 	return learner

@@ -29,7 +29,7 @@ OLDEST_SQL = """
 	ORDER BY creation LIMIT %(limit)s"""
 # By primary key: locking in the order of creation would lock every row on the way, and would block inserts.
 TAKE_SQL = """
-	SELECT name, player, season, activity, payload FROM `tabReview Outbox`
+	SELECT name, LEFT(name, 16), season, activity, payload FROM `tabReview Outbox`
 	WHERE name IN %(names)s FOR UPDATE SKIP LOCKED"""
 OF_SEASON_SQL = """
 	SELECT name FROM `tabReview Outbox` WHERE season = %(season)s AND parked_at IS NULL

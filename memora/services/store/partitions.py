@@ -4,6 +4,7 @@ They are made before the season's first answer, and dropped when no row of the s
 """
 
 from collections.abc import Callable
+from typing import NoReturn
 
 import frappe
 from frappe import _
@@ -143,12 +144,17 @@ def change(doctype: str, action: Callable[[str], None]) -> None:
 		action(tables.table_of(doctype))
 	except failures.ERRORS as error:
 		if failures.number_of(error) == NOT_PARTITIONED:
-			frappe.throw(
-				quoting(_("{0} is not partitioned by season yet: {1}"), _(doctype), how_to_partition()),
-				PartitionError,
-			)
+			refuse_unpartitioned(doctype)
 		if failures.number_of(error) not in DONE_MEANWHILE:
 			raise
+
+
+def refuse_unpartitioned(doctype: str) -> NoReturn:
+	"""Raises PartitionError, which says how a DocType's table is partitioned."""
+	frappe.throw(
+		quoting(_("{0} is not partitioned by season yet: {1}"), _(doctype), how_to_partition()),
+		PartitionError,
+	)
 
 
 def how_to_partition() -> str:

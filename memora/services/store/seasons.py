@@ -36,6 +36,9 @@ FLAGGED_SQL = """
 NOT_ARCHIVED_SQL = """
 	SELECT name, end_date FROM `tabGame Subscription Season`
 	WHERE archived_at IS NULL AND end_date < %(day)s ORDER BY end_date"""
+UNARCHIVED_SQL = """
+	SELECT name FROM `tabGame Subscription Season`
+	WHERE archived_at IS NULL AND archive_started_at IS NULL ORDER BY name"""
 LATEST_SQL = """
 	SELECT name, archived_at IS NOT NULL FROM `tabGame Subscription Season`
 	ORDER BY end_date DESC, name LIMIT 1"""
@@ -123,6 +126,11 @@ def get_flagged_seasons() -> list[str]:
 def get_seasons_not_archived(day: date) -> list[tuple[str, date]]:
 	"""Returns (name, end date) of the seasons that ended before a day and are not archived."""
 	return list(frappe.db.sql(NOT_ARCHIVED_SQL, {"day": day}))
+
+
+def get_unarchived() -> list[str]:
+	"""Returns the seasons whose records are in the tracker and can be changed there."""
+	return [name for (name,) in frappe.db.sql(UNARCHIVED_SQL)]
 
 
 def get_latest_season() -> str | None:

@@ -14,14 +14,16 @@ LEARNERS_SQL = """
 	WHERE season = %(season)s AND player > %(after)s GROUP BY player ORDER BY player LIMIT %(limit)s"""
 LEARNER_AT_SQL = """
 	SELECT COALESCE(
-		(SELECT player FROM `tabPlayer Memory Tracker` WHERE season = %s AND name >= %s ORDER BY name LIMIT 1),
-		(SELECT player FROM `tabPlayer Memory Tracker` WHERE season = %s ORDER BY name LIMIT 1))"""
+		(SELECT LEFT(name, 16) FROM `tabPlayer Memory Tracker` WHERE season = %s AND name >= %s ORDER BY name LIMIT 1),
+		(SELECT LEFT(name, 16) FROM `tabPlayer Memory Tracker` WHERE season = %s ORDER BY name LIMIT 1))"""
 MANY_RECORDS = 2000  # of one learner: more would reach group_concat_max_len, where MariaDB would cut the row
 # One row for each learner; NULL in place of too many records.
 SCHEDULE_SQL = f"""
 	SELECT %s, IF(COUNT(*) > {MANY_RECORDS}, NULL, JSON_ARRAYAGG(JSON_ARRAY(question_id, next_review_date)))
 	FROM `tabPlayer Memory Tracker` WHERE season = %s AND name BETWEEN %s AND %s"""
-WAITING_LEARNERS_SQL = "SELECT DISTINCT player FROM `tabReview Outbox` WHERE season = %s AND ({ranges})"
+WAITING_LEARNERS_SQL = (
+	"SELECT DISTINCT LEFT(name, 16) FROM `tabReview Outbox` WHERE season = %s AND ({ranges})"
+)
 
 
 def get_learners(season: str, after: str = "", limit: int = 1000) -> list[tuple[str, int]]:
