@@ -34,6 +34,8 @@ SPELLINGS = {
 }
 SEASONS = {name for _share, name in SPELLINGS.values()}
 
+OLD_LEARNER = row_names.digest("old@example.com")
+
 Row = dict
 Key = tuple[str, str, str]
 
@@ -186,18 +188,18 @@ def old_row(**overrides) -> dict:
 
 
 def newest(rows: list[dict]) -> dict[Key, tuple[datetime, datetime]]:
-	"""(last review, first answer) of each key that shall be in the tracker."""
+	"""(last review, first answer) of each key that shall be in the tracker: learner, season, question."""
 	found: dict[Key, tuple[datetime, datetime]] = {}
 	for row in rows:
-		key = (row["player"], SPELLINGS[row["season"]][1], row["question_id"])
+		key = (row_names.digest(row["player"]), SPELLINGS[row["season"]][1], row["question_id"])
 		last, first = found.get(key, (datetime.min, datetime.max))
 		found[key] = max(last, row["last_review_date"]), min(first, row["creation"])
 	return found
 
 
-def memory(where: str = "") -> dict[Key, tuple[datetime, datetime]]:
+def memory() -> dict[Key, tuple[datetime, datetime]]:
 	rows = database.query(
-		f"SELECT player, season, question_id, last_review_date, creation, name FROM `tab{TRACKER}` {where}"
+		f"SELECT player, season, question_id, last_review_date, creation, name FROM `tab{TRACKER}`"
 	)
 	assert all(name == row_names.tracker_name(*key) for *key, _last, _first, name in rows)
 	assert len({row[:3] for row in rows}) == len(rows)

@@ -19,6 +19,7 @@ from tests.integration.old_tables import (
 	BENCH,
 	DOCTYPES,
 	JOURNAL,
+	OLD_LEARNER,
 	PATCH,
 	REVIEWED,
 	SEASONS,
@@ -76,10 +77,12 @@ def test_a_million_rows(old_tracker, capfd):
 	assert status == 0
 	expected = newest(rows)
 	assert f"{ROWS * copies} rows became {len(expected) * copies}" in output
-	for number in range(copies):
-		prefix = f"{number}-" if number else ""
-		found = memory(f"WHERE player LIKE '{prefix}old%%'")
-		assert found == {(prefix + player, *rest): dates for (player, *rest), dates in expected.items()}
+	everybody = [
+		{**row, "player": f"{n}-{row['player']}" if n else row["player"]}
+		for n in range(copies)
+		for row in rows
+	]
+	assert memory() == newest(everybody)
 
 
 def test_the_newest_review_stays_with_the_date_of_the_first_answer(old_tracker):
@@ -108,7 +111,7 @@ def test_rows_of_nobody_are_left_out_and_counted(old_tracker, capfd):
 		],
 	)
 	run_patch()
-	assert [row.player for row in state.rows(TRACKER)] == ["old@example.com"]
+	assert [row.player for row in state.rows(TRACKER)] == [OLD_LEARNER]
 	assert "3 without player or question left out" in capfd.readouterr().out
 
 
@@ -124,7 +127,7 @@ def test_the_archive_and_the_journal_are_brought_over_too():
 		assert (row.season, row.archived_at, row.eligible_for_deletion) == ("SEASON-DEFAULT", REVIEWED, 1)
 		assert row.last_review_date == REVIEWED
 		assert {r.submission_id: r.name for r in state.rows(JOURNAL)} == {
-			s: row_names.journal_name("old@example.com", "SEASON-DEFAULT", s, "q-1") for s in "xy"
+			s: row_names.journal_name(OLD_LEARNER, "SEASON-DEFAULT", s, "q-1") for s in "xy"
 		}
 		assert all(seasons_of(doctype) == {"", "SEASON-DEFAULT", STANDING_SEASON} for doctype in DOCTYPES)
 		for doctype in DOCTYPES:
@@ -164,11 +167,20 @@ def make_season_of_old_site(name: str) -> None:
 	frappe.db.commit()
 
 
-def test_learners_go_on_with_what_they_knew(old_tracker, player, season):
+def test_learners_go_on_with_what_they_knew(old_tracker, learner, season):
 	"""Her schedule was loaded while the app could not find her rows; it is loaded again."""
 	question = bank_questions()[0]
-	insert(TRACKER, [old_row(player=player, season=season, question_id=question)])
-	assert reviews.read_reviews(player)["questions"] == []
-	assert state.is_loaded(player, season)
+	insert(TRACKER, [old_row(player=learner.user, season=season, question_id=question)])
+	assert reviews.read_reviews(learner.name)["questions"] == []
+	assert state.is_loaded(learner.name, season)
 	run_patch()
-	assert [q["question_id"] for q in reviews.read_reviews(player)["questions"]] == [question]
+	assert [q["question_id"] for q in reviews.read_reviews(learner.name)["questions"]] == [question]
+
+
+def test_users_become_learners_and_who_has_none_is_nobodys(old_tracker, learner):
+	frappe.db.delete("Memora Learner", {"name": learner.name})
+	insert(TRACKER, [old_row(), old_row(name="a", player=learner.user)])
+	run_patch()
+	found = {row.name: (row.user, row.learner_name) for row in state.rows("Memora Learner")}
+	full_name = frappe.db.get_value("User", learner.user, "full_name")
+	assert found == {OLD_LEARNER: (None, None), row_names.digest(learner.user): (learner.user, full_name)}

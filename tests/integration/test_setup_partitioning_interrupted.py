@@ -16,6 +16,7 @@ from tests.integration import state
 from tests.integration.connections import in_other_connection, on_statements
 from tests.integration.factories import make_records
 from tests.integration.old_tables import (
+	OLD_LEARNER,
 	SEASONS,
 	TRACKER,
 	columns_and_indexes,
@@ -118,7 +119,7 @@ def test_a_run_that_died_between_the_renaming_and_the_end_is_finished(old_tracke
 		patched.setattr(ddl, "put_in_place", before_rename(answer))
 		patched.setattr(conversion, "_copy_what_came_late", die)
 		run_patch()
-	make_records("old@example.com", season="SEASON-DEFAULT", question_ids=["q-2"], stability=7)
+	make_records(OLD_LEARNER, season="SEASON-DEFAULT", question_ids=["q-2"], stability=7)
 	run_patch()
 	assert {r.question_id: r.stability for r in state.rows(TRACKER)} == {"q-1": 99, "q-2": 7}
 

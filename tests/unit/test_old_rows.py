@@ -9,13 +9,14 @@ from memora.patches.v1_0 import old_rows
 from memora.services.learning import scheduling
 from memora.services.store import row_names
 
+LEARNER = "0123456789abcdef"
 NOW = datetime(2026, 3, 1)
 MADE, REVIEWED, DUE = datetime(2025, 9, 1), datetime(2025, 10, 1), datetime(2025, 10, 9)
 
 # As Frappe leaves a row of the first tracker: columns that it lacked are 0.
 OLD = {
 	"name": "0123456789",
-	"player": "old@example.com",
+	"player": LEARNER,
 	"season": "S",
 	"question_id": "q-1",
 	"stability": Decimal("4.5"),
@@ -36,7 +37,7 @@ def memory(**overrides) -> dict:
 
 def test_what_is_known_stays_and_what_the_first_tracker_lacked_is_that_of_a_first_good_answer():
 	assert memory() == OLD | {
-		"name": row_names.tracker_name("old@example.com", "S", "q-1"),
+		"name": row_names.tracker_name(LEARNER, "S", "q-1"),
 		"stability": 4.5,
 		"difficulty": scheduling.initial_difficulty(),
 		"reps": 1,
@@ -107,8 +108,8 @@ def test_an_archived_row_says_since_when(given, archived_at):
 
 
 def test_a_journal_row_of_no_submission_is_one_of_its_own():
-	old = {"name": "x", "player": "p", "season": "S", "question_id": "q", "submission_id": None}
+	old = {"name": "x", "player": LEARNER, "season": "S", "question_id": "q", "submission_id": None}
 	row = old_rows.journalled({**old, "reviewed_at": None, "creation": MADE}, NOW)
 	assert row["submission_id"] == "x"
-	assert row["name"] == row_names.journal_name("p", "S", "x", "q")
+	assert row["name"] == row_names.journal_name(LEARNER, "S", "x", "q")
 	assert row["reviewed_at"] == row["creation"] == MADE

@@ -28,7 +28,7 @@ from frappe.utils import update_progress_bar
 
 from memora.exceptions import PartitionError, quoting
 from memora.services import site_time
-from memora.services.store import ddl, layout, old_seasons, tables
+from memora.services.store import database, ddl, layout, old_learners, old_seasons, tables
 from memora.services.store.database import Cursor, connection, query
 from memora.services.store.tables import INDEXES, list_partitions
 
@@ -58,7 +58,8 @@ Row = dict[str, Any]
 class Rules:
 	"""The rules by which the rows of one table are converted.
 
-	`convert` takes a row whose season is settled, and a moment that stands in for dates the row lacks. Rows
+	`convert` takes a row whose season is settled and whose player is a learner's id, and a moment that stands in for
+	dates the row lacks. Rows
 	with equal season and equal `key` (SQL expressions) become one row: the newest by `age`, its most
 	significant column first.
 	"""
@@ -216,10 +217,19 @@ def _copy_chunk(
 	)
 	columns, convert = [column[0] for column in cursor.description], conversion.rules.convert
 	found = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
-	rows = [convert({**row, "season": names[row["season"]]}, now) for row in found]
+	ids = _identify({row["player"] for row in found}, now)
+	rows = [
+		convert({**row, "season": names[row["season"]], "player": ids[row["player"]]}, now) for row in found
+	]
 	_upsert(cursor, conversion, rows)
 	cursor.execute(ADVANCE_SQL, {"last": last, "rows": size, "name": conversion.doctype})
 	return size, last
+
+
+def _identify(players: set[str], now: datetime) -> dict[str, str]:
+	"""Returns {player: id}. The ids are committed before any row carries them."""
+	with database.transaction():
+		return old_learners.identify(players, now)
 
 
 def _upsert(cursor: Cursor, conversion: Conversion, rows: list[dict[str, Any]]) -> None:
