@@ -47,13 +47,13 @@ def sit_down(chromium, web) -> Iterator[Callable[[str], Administrator]]:
 	opened: list[Administrator] = []
 
 	def sit(role: str) -> Administrator:
-		user = make_learner([role])
-		create_notification_settings(user.name)  # without them Frappe shows her no desk
-		update_password(user.user, PASSWORD)
+		user = make_learner([role]).user
+		create_notification_settings(user)  # without them Frappe shows her no desk
+		update_password(user, PASSWORD)
 		frappe.db.commit()
 		context = chromium.new_context(base_url=web.url, viewport=WIDE)
 		context.set_default_timeout(WAIT_MS)
-		opened.append(Administrator(context.new_page(), user.name))
+		opened.append(Administrator(context.new_page(), user))
 		opened[-1].sign_in(PASSWORD)
 		return opened[-1]
 

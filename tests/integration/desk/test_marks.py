@@ -43,11 +43,12 @@ def fill_by_learner(web) -> Iterator[str]:
 
 def make_marked_learner() -> str:
 	"""Returns a learner who has marked her own name."""
-	user = frappe.get_doc("User", make_learner().name)
+	learner = make_learner()
+	user = frappe.get_doc("User", learner.user)
 	user.update({field: mark(f"User.{field}", "attribute") for field in ("first_name", "last_name")})
 	user.save(ignore_permissions=True)
 	frappe.db.commit()
-	return user.name
+	return learner.name
 
 
 def fill_by_authors(user: str) -> Iterator[str]:
@@ -104,7 +105,7 @@ def fill_by_host_app() -> None:
 
 def visit_as_learner(chromium: Browser, url: str) -> str:
 	"""Returns what the learner's pages made of marks."""
-	learner = make_learner().name
+	learner = make_learner().user
 	update_password(learner, PASSWORD)
 	frappe.db.commit()
 	context = chromium.new_context(base_url=url)
