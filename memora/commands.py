@@ -11,6 +11,7 @@ from typing import Any
 import click
 import frappe
 
+from memora import learner_commands
 from memora.console import bar, confirm, on_site
 
 SECONDS_TO_DRAIN = 3600
@@ -324,5 +325,7 @@ def load_for_folds() -> None:
 			import_module(name)
 
 
+for command in learner_commands.COMMANDS:
+	memora.add_command(command)
 commands = [memora]
 load_for_folds()

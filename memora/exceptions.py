@@ -140,6 +140,16 @@ class LearnerIsErased(MemoraError):
 	http_status_code = 409
 
 
+class InvalidErasure(MemoraError):
+	"""The reference of an erasure names the learner who is erased."""
+
+
+class ErasureStopped(MemoraError):
+	"""An erasure could not go on. Started again, it goes on where it has stopped."""
+
+	http_status_code = 503
+
+
 class NotConfirmed(MemoraError):
 	"""The season's name was not typed, which confirms that its records are moved or deleted."""
 

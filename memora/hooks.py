@@ -31,7 +31,7 @@ after_request = [
 
 auth_hooks = ["memora.api.generic_doors.watch"]
 
-before_job = ["memora.services.store.limits.limit_job"]
+before_job = ["memora.services.store.limits.limit_job", "memora.memora.personal_data.erase_before_job"]
 
 app_include_js = [
 	"/assets/memora/js/safe_mode_banner.js",
@@ -62,6 +62,8 @@ doc_events = {
 	"Auto Email Report": {"before_validate": "memora.memora.pupils_data.check_mailed_report"},
 	"Prepared Report": {"before_insert": "memora.memora.pupils_data.check_prepared_report"},
 	"File": {"before_insert": "memora.memora.pupils_data.keep_prepared_file"},
+	"Personal Data Deletion Request": {"validate": "memora.memora.personal_data.erase_in_request"},
+	"Personal Data Download Request": {"after_insert": "memora.memora.personal_data.add_export"},
 }
 
 override_whitelisted_methods = {
@@ -90,8 +92,10 @@ scheduler_events = {
 	"hourly": [
 		"memora.services.partition_manager.heal_partitions",
 		"memora.services.figures.due_forecast.compute_daily_forecast",
+		"memora.services.operations.erasing.resume_unfinished",
 	],
 	"daily": [
+		"memora.services.operations.exporting.delete_old_files",
 		"memora.services.srs_archiver.process_auto_archive",
 		"memora.services.srs_reconciliation.reconcile_cache_with_database",
 		"memora.services.operations.clearing.clear_old_notes",

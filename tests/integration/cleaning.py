@@ -40,7 +40,8 @@ SUBJECTS = ", ".join(f"'{subject}'" for subject in BANK)
 # By table, which of its rows tests have made. Most tables hold no others.
 MADE_BY_TESTS = {
 	**{f"tab{doctype}": "1" for doctype in (*ANSWER_TABLES, *FIGURES, *LOG_TABLES, *IMPORT_TABLES)},
-	"tabMemora Learner": "1",
+	**dict.fromkeys(("tabMemora Learner", "tabMemora Erasure", "tabMemora Erasure Count"), "1"),
+	**dict.fromkeys(("tabPrepared Report", "tabRoute History"), "1"),
 	"tabHas Role": f"parent LIKE '%@{DOMAIN}'",
 	"tabUser": f"name LIKE '%@{DOMAIN}'",
 	"tabNotification Settings": f"name LIKE '%@{DOMAIN}'",

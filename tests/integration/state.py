@@ -151,3 +151,9 @@ def generation() -> str:
 	client = srs_redis()
 	history = client.info("replication")["master_replid"][:12]
 	return f"{history}.{history}.{client.get('srs:generation') or 0}"
+
+
+def rows_of_table(table: str) -> list[str]:
+	"""Returns the names of all rows of a table of no DocType."""
+	frappe.db.rollback()
+	return [name for (name,) in frappe.db.sql(f"SELECT name FROM `{table}` ORDER BY name")]

@@ -54,6 +54,8 @@ class Machine(RuleBasedStateMachine):
 		self.zone = site_time.site_zone()
 		self.serial = count(1)
 		self.players = [Player(factories.learner_id(f"model {n}")) for n in range(2)]
+		for player in self.players:
+			factories.ensure_learner(player.name)
 		self.redis = srs_redis()
 		self.server = SRSRedisManager().schedules.gateway.server
 		self.server.breaker.open_seconds = 0  # every call may ask again

@@ -57,6 +57,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
 	"Game Subject": BANK,
 	"Game Subscription Season": (EDIT | OUT, EDIT | OUT),
 	"Game Topic": BANK,
+	"Memora Erasure": FIGURES,
 	"Memora Health": FIGURES,
 	"Memora Learner": PUPILS,
 	"Memora Settings": (LOOK | OUT | {"write"}, LOOK | OUT | {"write", "create"}),

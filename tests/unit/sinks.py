@@ -108,6 +108,7 @@ LOOKED_AT = {
 		'label, () => run(frm, frm.memora_state), __("Actions"));',
 	),
 	"game_subscription_season_list.js": ("today",),
+	"memora_learner.js": ("text", 'rows.join("")'),
 	"player_review_log.js": (
 		'__(memory.doctype), () => frappe.set_route("Form", memory.doctype, memory.name));',
 		'__("Answers of This Submission ({0})", [submission_answers]), () =>',

@@ -124,3 +124,9 @@ class SafeModeManager:
 def forget() -> None:
 	"""Forgets this process's refusals, so that MariaDB is asked about every learner again."""
 	_memories.pop(frappe.local.site, None)
+
+
+def forget_learner(learner: str) -> None:
+	"""Forgets this process's refusals of one learner."""
+	if memory := _memories.get(frappe.local.site):
+		memory.learners.pop(learner, None)

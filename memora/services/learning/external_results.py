@@ -141,7 +141,7 @@ def _store(results: list[_Result], learner: str, season: str) -> None:
 	with database.learner_lock(learner):
 		records = _new_records(results, learner, season)
 		with database.transaction():
-			tracker.keep_from_archive(season)
+			tracker.keep_from_removal(learner, season)
 			tracker.upsert_records(learner, season, records)
 		scores = {r.question_id: site_time.to_epoch(r.next_review_date) for r in records}
 		Schedules().reschedule(learner, season, scores)

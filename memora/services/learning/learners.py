@@ -1,6 +1,6 @@
 """Who learns: finds a learner by her User or id, and makes her at the first contact."""
 
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import frappe
 from frappe import _
@@ -42,9 +42,7 @@ def identify(user_or_id: str) -> str:
 		return found.id
 	learner = learners.create(user_or_id, site_time.naive_now()) if _is_name(user_or_id) else None
 	if not learner:
-		frappe.throw(
-			quoting(_("There is no learner {0}. Name a user or a learner's ID."), user_or_id), UnknownLearner
-		)
+		unknown(user_or_id)
 	return learner
 
 
@@ -58,6 +56,14 @@ def user_of(learner: str) -> str | None:
 	"""Returns the User whom a learner has now, if any."""
 	found = learners.find(learner)
 	return found.user if found else None
+
+
+def get_learner(user_or_id: str) -> learners.Learner:
+	"""Returns a learner, also one who is being erased; makes nobody a learner. Raises UnknownLearner."""
+	found = _find(user_or_id)
+	if not found:
+		unknown(user_or_id)
+	return found
 
 
 def _find(user_or_id: str) -> learners.Learner | None:
@@ -75,7 +81,20 @@ def _is_name(text: object) -> bool:
 	return isinstance(text, str) and bool(text)
 
 
-def _refuse_erased() -> None:
+def require_whole(learner: learners.Learner) -> None:
+	"""Raises LearnerIsErased for a learner who is being erased."""
+	if learner.erasing_since:
+		_refuse_erased()
+
+
+def unknown(user_or_id: str) -> NoReturn:
+	"""Raises UnknownLearner."""
+	frappe.throw(
+		quoting(_("There is no learner {0}. Name a user or a learner's ID."), user_or_id), UnknownLearner
+	)
+
+
+def _refuse_erased() -> NoReturn:
 	frappe.throw(
 		_("This learner's data is being erased. Nothing can be read or stored meanwhile."), LearnerIsErased
 	)

@@ -145,7 +145,7 @@ def _repair(learner: str, report: ReplayReport) -> None:
 		known = origins(list(wrong), records)
 		mended = [replace(expected[q], **known.get(q, {})) for q in wrong]
 		with database.transaction():
-			tracker.keep_from_archive(season)
+			tracker.keep_from_removal(learner, season)
 			tracker.overwrite_records(learner, season, mended)
 		Schedules().clear_learner(learner, season)
 	report.repaired += len(wrong)

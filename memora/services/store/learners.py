@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import frappe
 
+from memora.exceptions import LearnerIsErased
 from memora.services.store import database, old_learners
 from memora.services.store.row_names import KEY_BYTES
 from memora.services.store.seasons import ACTIVE_COLUMNS, Season, season_of
@@ -28,6 +29,7 @@ USER_SQL = "SELECT name, full_name FROM `tabUser` WHERE name = %s AND name != 'G
 CREATE_SQL = """
 	INSERT INTO `tabMemora Learner` (name, user, learner_name, creation, modified, owner, modified_by)
 	VALUES (%s, %s, %s, %s, %s, 'Administrator', 'Administrator') ON DUPLICATE KEY UPDATE user = user"""
+KEPT_SQL = "SELECT 1 FROM `tabMemora Learner` WHERE name = %s AND erasing_since IS NULL LOCK IN SHARE MODE"
 CREATED_SQL = "SELECT name FROM `tabMemora Learner` WHERE user = %s LOCK IN SHARE MODE"
 
 
@@ -92,3 +94,12 @@ def create(user: str, now: datetime) -> str | None:
 		if learner == old:
 			old_learners.adopt(learner, user)
 	return learner
+
+
+def require_kept(learner: str) -> None:
+	"""Makes an erasure of a learner wait until this transaction ends. Raises LearnerIsErased if one has begun, or she is gone."""
+	if not frappe.db.sql(KEPT_SQL, (learner,)):
+		frappe.throw(
+			frappe._("This learner's data is being erased. Nothing can be read or stored meanwhile."),
+			LearnerIsErased,
+		)

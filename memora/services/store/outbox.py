@@ -8,6 +8,7 @@ from typing import Literal
 import frappe
 
 from memora.exceptions import SeasonStateError, quoting
+from memora.services.store import learners
 from memora.services.store.records import (
 	ActivityCount,
 	Backlog,
@@ -18,12 +19,13 @@ from memora.services.store.records import (
 	unpack_records,
 )
 
-# Inserts the row only if the season still takes answers. An archive run that closes the season either waits
-# for the lock of this statement, or is seen by the statement.
+# Inserts the row only if the season still takes answers, and the learner is not being erased. An archive run that closes
+# the season, and an erasure that begins, either wait for the locks of this statement, or are seen by the statement.
 INSERT_SQL = """
 	INSERT INTO `tabReview Outbox` (name, player, season, payload, activity, creation, modified)
-	SELECT %(name)s, %(player)s, name, %(payload)s, %(activity)s, %(now)s, %(now)s
-	FROM `tabGame Subscription Season` WHERE name = %(season)s AND is_active = 1"""
+	SELECT %(name)s, l.name, s.name, %(payload)s, %(activity)s, %(now)s, %(now)s
+	FROM `tabGame Subscription Season` s JOIN `tabMemora Learner` l
+	WHERE s.name = %(season)s AND s.is_active = 1 AND l.name = %(player)s AND l.erasing_since IS NULL"""
 OLDEST_SQL = """
 	SELECT name FROM `tabReview Outbox` WHERE creation <= %(before)s AND parked_at IS NULL
 	ORDER BY creation LIMIT %(limit)s"""
@@ -60,11 +62,13 @@ def insert(
 ) -> None:
 	"""Adds a submission. `payload` is what records.pack_records gives.
 
-	Raises SeasonStateError if the season takes no answers; then the caller must roll back.
+	Raises SeasonStateError if the season takes no answers, LearnerIsErased if the learner is being erased or is gone; then
+	the caller must roll back.
 	"""
 	values = {"name": key, "player": learner, "season": season, "activity": json.dumps(activity), "now": now}
 	frappe.db.sql(INSERT_SQL, {**values, "payload": payload})
 	if frappe.db._cursor.rowcount != 1:
+		learners.require_kept(learner)
 		frappe.throw(quoting(frappe._("Season {0} takes no answers any more."), season), SeasonStateError)
 
 

@@ -20,7 +20,7 @@ def write_submission(
 	"""Writes an accepted submission, in two statements, and returns its key: the name of its outbox row.
 
 	The caller commits. From the commit on nothing loses the answers. Raises SeasonStateError if the season
-	takes no answers any more; then the caller must roll back.
+	takes no answers any more, LearnerIsErased if the learner is being erased; then the caller must roll back.
 	"""
 	key = row_names.submission_key(learner, season, submission_id)
 	journal.insert(key, learner, season, submission_id, entries, now)

@@ -18,6 +18,7 @@ from memora.services.store.partitions import create_partition
 from memora.services.store.tables import partition_name
 
 TRACKER, ARCHIVE = "tabPlayer Memory Tracker", "tabArchived Memory Tracker"
+STAGING_PREFIX = "srs_staging_"
 COPY_ROWS = 5000  # in one transaction, if rows must be copied because the tables' columns have drifted apart
 # ER_PARTITION_EXCHANGE_DIFFERENT_OPTION, ER_TABLES_DIFFERENT_METADATA, ER_PARTITION_EXCHANGE_FOREIGN_KEY
 TABLES_DIFFER = {1731, 1736, 1740}
@@ -25,7 +26,7 @@ TABLES_DIFFER = {1731, 1736, 1740}
 
 def staging_table(season: str) -> str:
 	"""Returns the name of a season's staging table: at most 63 characters of the 64 that MariaDB allows."""
-	return f"srs_staging_{partition_name(season)}"
+	return STAGING_PREFIX + partition_name(season)
 
 
 def take_out(season: str) -> None:

@@ -12,7 +12,7 @@ from operator import itemgetter
 import frappe
 
 from memora.exceptions import SeasonStateError, quoting
-from memora.services.store import database, row_names
+from memora.services.store import database, learners, row_names
 from memora.services.store.records import (
 	RECORD_COLUMNS,
 	MemoryRecord,
@@ -163,11 +163,12 @@ def get_memory(doctype: str, name: str) -> tuple[str, str, MemoryRecord] | None:
 	return (*rows[0][:2], MemoryRecord(*rows[0][2:])) if rows else None
 
 
-def keep_from_archive(season: str) -> None:
-	"""Makes an archive run of the season wait until this transaction, which writes records, ends.
+def keep_from_removal(learner: str, season: str) -> None:
+	"""Makes an archive run of the season, and an erasure of the learner, wait until this transaction, which writes records, ends.
 
-	Raises SeasonStateError if an archive run has begun.
+	Raises SeasonStateError if an archive run has begun, LearnerIsErased if an erasure has.
 	"""
+	learners.require_kept(learner)
 	if not frappe.db.sql(TAKES_RECORDS_SQL, {"season": season}):
 		frappe.throw(
 			quoting(frappe._("Season {0} is being archived or is archived."), season), SeasonStateError

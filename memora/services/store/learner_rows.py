@@ -1,0 +1,111 @@
+"""Reads all rows of a learner, page by page, by primary key: however many there are, PAGE_ROWS of them are held at a time."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from typing import Any
+
+import frappe
+
+from memora.services.store import database, erasures, row_names, swap
+from memora.services.store.database import Cursor
+from memora.services.store.records import RECORD_FIELDS, JournalEntry, MemoryRecord, overlay, values_of
+
+PAGE_ROWS = 2000
+
+Row = dict[str, Any]
+
+ANSWERS = "Player Review Log"
+TRACKER = "tabPlayer Memory Tracker"
+ARCHIVE = "tabArchived Memory Tracker"
+
+SEASONS_SQL = """
+	SELECT DISTINCT season FROM `{table}` WHERE name BETWEEN %(first)s AND %(last)s ORDER BY season"""
+PAGE_SQL = """
+	SELECT name, {columns} FROM `{table}`
+	WHERE season = %(season)s AND name > %(after)s AND name <= %(last)s ORDER BY name LIMIT %(limit)s"""
+WAITING_SQL = """
+	SELECT season, payload FROM `tabReview Outbox` WHERE name BETWEEN %(first)s AND %(last)s ORDER BY season"""
+DAYS_SQL = (
+	"SELECT day, season, answers, practised FROM `tabDaily Learner` WHERE player IN %(ids)s ORDER BY name"
+)
+ADMISSIONS_SQL = (
+	"SELECT admitted_at FROM `tabSafe Mode Admission` WHERE player IN %(ids)s ORDER BY admitted_at"
+)
+
+ANSWER_COLUMNS = ("season", "submission_id", *(f.name for f in fields(JournalEntry)), "creation")
+RECORD_COLUMNS = ("season", *RECORD_FIELDS)
+ARCHIVE_COLUMNS = (*RECORD_COLUMNS, "archived_at")
+
+
+def iterate_answers(ids: Sequence[str]) -> Iterator[Row]:
+	"""Yields her answers, season by season, in the order of their names."""
+	for learner in ids:
+		yield from _iterate(f"tab{ANSWERS}", ANSWER_COLUMNS, learner)
+
+
+def iterate_records(ids: Sequence[str]) -> Iterator[Row]:
+	"""Yields her records, season by season: the tracker's, overlaid with what waits in her outbox to be folded."""
+	for learner in ids:
+		waiting = _waiting(learner)
+		for row in _iterate(TRACKER, RECORD_COLUMNS, learner):
+			newer = waiting.pop((row["season"], row["question_id"]), None)
+			yield _newest(row, newer) if newer else row
+		for (season, _question), record in waiting.items():
+			yield _row(season, record)
+
+
+def _waiting(learner: str) -> dict[tuple[str, str], MemoryRecord]:
+	"""Returns {(season, question_id): record} of her outbox. Read before the tracker: a fold moves its records there."""
+	first, last = row_names.names_of_learner(learner)
+	payloads: dict[str, list[tuple[str]]] = {}
+	for season, payload in database.query(WAITING_SQL, {"first": first, "last": last}):
+		payloads.setdefault(season, []).append((payload,))
+	found = {season: overlay(rows) for season, rows in payloads.items()}
+	return {(season, q): record for season, records in found.items() for q, record in records.items()}
+
+
+def _newest(row: Row, waiting: MemoryRecord) -> Row:
+	stored = row["reps"], row["last_review_date"]
+	return _row(row["season"], waiting) if waiting.age >= stored else row
+
+
+def _row(season: str, record: MemoryRecord) -> Row:
+	return {"season": season, **dict(zip(RECORD_FIELDS, values_of(record), strict=True))}
+
+
+def iterate_archive(ids: Sequence[str]) -> Iterator[Row]:
+	"""Yields her records of archived seasons, and those that are on their way to the archive."""
+	staging = [t for t in erasures.find_other_tables() if t.startswith(swap.STAGING_PREFIX)]
+	for learner in ids:
+		yield from _iterate(ARCHIVE, ARCHIVE_COLUMNS, learner)
+		for table in staging:
+			for row in _iterate(table, RECORD_COLUMNS, learner):
+				yield {**row, "archived_at": None}
+
+
+def _iterate(table: str, columns: Sequence[str], learner: str) -> Iterator[Row]:
+	first, last = row_names.names_of_learner(learner)
+	statement = PAGE_SQL.format(table=table, columns=", ".join(columns))
+	seasons = database.query(SEASONS_SQL.format(table=table), {"first": first, "last": last})
+	with database.connection() as own, own.cursor() as cursor:
+		for (season,) in seasons:
+			values = {"season": season, "after": first, "last": last, "limit": PAGE_ROWS}
+			while page := read_page(cursor, statement, values):
+				yield from (dict(zip(columns, row, strict=True)) for _name, *row in page)
+				values["after"] = page[-1][0]
+
+
+def read_page(cursor: Cursor, statement: str, values: dict[str, Any]) -> Sequence[tuple[Any, ...]]:
+	"""Returns the next PAGE_ROWS rows."""
+	cursor.execute(statement, values)
+	return cursor.fetchall()
+
+
+def get_days(ids: Sequence[str]) -> list[Row]:
+	"""Returns her figures of the last learning days: how much she answered, and what she practised."""
+	return [dict(row) for row in frappe.db.sql(DAYS_SQL, {"ids": ids}, as_dict=True)]
+
+
+def get_admissions(ids: Sequence[str]) -> list[Row]:
+	"""Returns when her reads were admitted in Safe Mode, within the last minute. The server's clock in UTC."""
+	return [dict(row) for row in frappe.db.sql(ADMISSIONS_SQL, {"ids": ids}, as_dict=True)]
