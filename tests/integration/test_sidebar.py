@@ -85,10 +85,10 @@ def teacher() -> Iterator[None]:
 @pytest.fixture
 def somebody(web) -> Callable[[str], Client]:
 	def of_role(role: str) -> Client:
-		user = make_learner([role])
-		create_notification_settings(user.name)  # without them Frappe shows her no desk
+		account = make_learner([role])
+		create_notification_settings(account.user)  # without them Frappe shows her no desk
 		frappe.db.commit()
-		return Client(web.url, user.token)
+		return Client(web.url, account.token)
 
 	return of_role
 
