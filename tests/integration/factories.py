@@ -66,7 +66,17 @@ def ensure_learner(learner: str) -> None:
 
 
 def make_learner(roles: Sequence[str] = (), id: str | None = None, **overrides: Any) -> Learner:
-	"""A user with an API token, who has been here. Inserted without User's own hooks, which take a second."""
+	"""A user with an API token, who has been here."""
+	user = make_user(roles, **overrides)
+	if id:
+		frappe.new_doc("Memora Learner", name=id, user=user).db_insert()
+	api_key = frappe.db.get_value("User", user, "api_key")
+	frappe.db.commit()
+	return Learner(learners.identify(user), user, api_key)
+
+
+def make_user(roles: Sequence[str] = (), **overrides: Any) -> str:
+	"""A user with an API token, who has not been here. Inserted without User's own hooks, which take a second."""
 	number = next(_serial)
 	values = {
 		"name": f"learner{number}-{RUN}@{DOMAIN}",
@@ -81,10 +91,8 @@ def make_learner(roles: Sequence[str] = (), id: str | None = None, **overrides: 
 	for role in roles:
 		user.append("roles", {"role": role}).db_insert()
 	set_encrypted_password("User", user.name, API_SECRET, "api_secret")
-	if id:
-		frappe.new_doc("Memora Learner", name=id, user=user.name).db_insert()
 	frappe.db.commit()
-	return Learner(learners.identify(user.name), user.name, user.api_key)
+	return user.name
 
 
 def make_questions(how_many: int = 1, **overrides: Any) -> list[str]:

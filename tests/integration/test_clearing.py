@@ -15,12 +15,13 @@ from memora.services.store import clearing, incident_rows, tables
 from tests.integration import state
 from tests.integration.anki_decks import DOCTYPE, fresh, imported, make_import
 from tests.integration.connections import in_other_connection
-from tests.integration.factories import make_learner, site_now
+from tests.integration.factories import make_user, site_now
 
 TIMES = {
 	"Cache Rebuild": "modified",
 	"Cache Reconciliation": "started_at",
 	"Safe Mode Admission": "creation",
+	"Memora Former Address": "until",
 	"Safe Mode Incident": "ended_at",
 }
 MINUTE = timedelta(minutes=1)
@@ -136,7 +137,7 @@ def test_an_import_that_runs_stays(deck):
 def left() -> Iterator[str]:
 	"""The id of a learner whose User was disabled, and of whom nothing is left."""
 	frappe.db.delete("Memora Learner")
-	yield make_old_learner(make_learner(enabled=0).name)
+	yield make_old_learner(make_user(enabled=0))
 	frappe.db.rollback()
 	frappe.db.delete("Memora Learner")
 	frappe.db.commit()
@@ -153,7 +154,7 @@ def make_old_learner(user: str | None) -> str:
 def test_a_learner_who_has_left_goes_when_nothing_of_hers_is_left(left, monkeypatch):
 	monkeypatch.setattr(clearing, "GONE_SQL", clearing.GONE_SQL.replace("LIMIT 1000", "LIMIT 2"))
 	others = [make_old_learner(user) for user in (None, None, "deleted@past.example", None)]
-	stays = make_old_learner(make_learner().name)  # her User can sign in
+	stays = make_old_learner(make_user())  # her User can sign in
 	assert len({left, *others, *names("Memora Learner")}) == 6
 	assert clear_learners_who_left() == 5
 	assert names("Memora Learner") == [stays]
