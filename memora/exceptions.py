@@ -150,6 +150,12 @@ class ErasureStopped(MemoraError):
 	http_status_code = 503
 
 
+class LearnerHasAnswers(MemoraError):
+	"""A user can't be deleted: answers of hers are stored, which would be nobody's without anybody having said so."""
+
+	http_status_code = 409
+
+
 class NotConfirmed(MemoraError):
 	"""The season's name was not typed, which confirms that its records are moved or deleted."""
 

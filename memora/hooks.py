@@ -53,6 +53,10 @@ permission_query_conditions = {
 }
 
 doc_events = {
+	"User": {
+		event: f"memora.memora.user_account.{event}"
+		for event in ("before_rename", "after_rename", "on_update", "on_trash")
+	},
 	"Property Setter": {"validate": "memora.services.store.digits.refuse_precision"},
 	"Data Import": {
 		"before_validate": "memora.api.data_imports.check",

@@ -29,7 +29,7 @@ from memora.services.learning import learners, reviews, submissions
 from memora.services.learning.reviews import SAFE_MODE_LIMIT, ReviewSession
 from memora.services.learning.submissions import SubmissionResult
 from memora.services.srs_persistence import SRSPersistenceService
-from memora.services.store import row_names, seasons
+from memora.services.store import seasons
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -125,7 +125,7 @@ def get_persistence_status(job_id: Name = None) -> PersistenceStatus:
 	Errors: InvalidFilter 400, PermissionError, NotALearner 403, UnknownSubmission 404, RateLimitExceeded 429.
 	"""
 	learner, job_id = learner_or_manager(), parse_name("job_id", job_id)
-	if not is_manager() and not row_names.is_of_learner(queueing.key_of(job_id), learner or ""):
+	if not is_manager() and not queueing.is_of_learner(job_id, learner or ""):
 		frappe.throw(_("This submission is another learner's."), frappe.PermissionError)
 	status = SRSPersistenceService().get_persistence_status(job_id)
 	if not status:

@@ -42,6 +42,7 @@ MADE_BY_TESTS = {
 	**{f"tab{doctype}": "1" for doctype in (*ANSWER_TABLES, *FIGURES, *LOG_TABLES, *IMPORT_TABLES)},
 	**dict.fromkeys(("tabMemora Learner", "tabMemora Erasure", "tabMemora Erasure Count"), "1"),
 	**dict.fromkeys(("tabPrepared Report", "tabRoute History"), "1"),
+	"tabMemora Former Address": "1",
 	"tabHas Role": f"parent LIKE '%@{DOMAIN}'",
 	"tabUser": f"name LIKE '%@{DOMAIN}'",
 	"tabNotification Settings": f"name LIKE '%@{DOMAIN}'",

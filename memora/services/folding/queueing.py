@@ -20,7 +20,7 @@ from typing_extensions import TypedDict
 from memora.services import site_time
 from memora.services.cache.breaker import CircuitBreaker, Unavailable
 from memora.services.folding import folds
-from memora.services.store import failures, journal, outbox
+from memora.services.store import failures, journal, learners, outbox, row_names
 from memora.services.store.limits import limited
 
 QUEUE = "srs_write"
@@ -208,18 +208,31 @@ def key_of(job_id: str) -> str:
 	return AFTER_SITE.split(job_id, maxsplit=1)[-1]
 
 
+def is_of_learner(job_id: str, learner: str) -> bool:
+	"""Says whether a submission is a learner's, or was that of a learner who has been merged into her."""
+	key = key_of(job_id)
+	return row_names.is_of_learner(key, learner) or row_names.is_of_learner(
+		learners.current_key(key), learner
+	)
+
+
 def get_status(job_id: str) -> PersistenceStatus | None:
 	"""Returns {job_id, status} of a submission; None for an id that no submission has.
 
 	The status is `finished` once the answers are in the tracker, also after RQ has forgotten the job.
 	"""
 	key = key_of(job_id)
-	status = outbox.get_waiting_status(key)
-	if status == "queued":
-		return {"job_id": job_id, "status": _job_status(key) or status}
-	if status:
-		return {"job_id": job_id, "status": status}
-	return {"job_id": job_id, "status": "finished"} if journal.is_journalled(key) else None
+	status = _status_of(key)
+	if not status and (key_now := learners.current_key(key)) != key:
+		status = _status_of(key_now)
+	return {"job_id": job_id, "status": status} if status else None
+
+
+def _status_of(key: str) -> Literal["queued", "started", "failed", "parked", "finished"] | None:
+	waiting = outbox.get_waiting_status(key)
+	if waiting == "queued":
+		return _job_status(key) or waiting
+	return waiting or ("finished" if journal.is_journalled(key) else None)
 
 
 def _job_status(key: str) -> Literal["started", "failed"] | None:

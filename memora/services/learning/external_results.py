@@ -5,12 +5,13 @@ fold: the newest answer wins.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import frappe
 from frappe import _
 from frappe.utils import get_datetime
+from rq import get_current_job
 from typing_extensions import TypedDict
 
 from memora.exceptions import LearnerIsErased, UnknownLearner
@@ -46,7 +47,7 @@ def persist(responses: list[dict[str, Any]], user: str, season: str, retry_count
 	another request holds the learner's lock.
 	"""
 	try:
-		learner = learners.identify(user)
+		learner = learners.identify(user, _named_at())
 	except (UnknownLearner, LearnerIsErased) as refusal:
 		return _refused(responses, str(refusal))
 	if problem := _why_refused(season):
@@ -61,6 +62,15 @@ def persist(responses: list[dict[str, Any]], user: str, season: str, retry_count
 def _refused(responses: list[dict[str, Any]], problem: str) -> PersistResult:
 	frappe.clear_messages()
 	return PersistResult(success=False, processed_count=0, failed_count=len(responses), errors=[problem])
+
+
+def _named_at() -> datetime:
+	"""Returns when the caller named the learner: when the job that runs here was queued, or now. Naive site time."""
+	job = get_current_job()
+	if not job or not job.created_at:
+		return site_time.naive_now()
+	queued_at = job.created_at
+	return site_time.to_naive(queued_at if queued_at.tzinfo else queued_at.replace(tzinfo=timezone.utc))
 
 
 def persisted(count: int, errors: list[str] | None = None) -> PersistResult:

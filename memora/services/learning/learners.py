@@ -1,5 +1,6 @@
 """Who learns: finds a learner by her User or id, and makes her at the first contact."""
 
+from datetime import datetime
 from typing import NamedTuple, NoReturn
 
 import frappe
@@ -7,7 +8,7 @@ from frappe import _
 
 from memora.exceptions import LearnerIsErased, UnknownLearner, quoting
 from memora.services import site_time
-from memora.services.store import learners, row_names
+from memora.services.store import former_addresses, learners, row_names
 from memora.services.store.seasons import Season
 
 
@@ -29,18 +30,21 @@ def sit_down(user: str) -> Sitting:
 	return Sitting(found.id or identify(user), found.season)
 
 
-def identify(user_or_id: str) -> str:
+def identify(user_or_id: str, named_at: datetime | None = None) -> str:
 	"""Returns a learner's id. A User who is no learner yet becomes one now, which commits.
 
-	Takes a User's name or a learner's id; an id whose answers have been given to another learner means the other.
+	Takes a User's name or a learner's id; an id whose answers have been given to another learner means the other. An address
+	that has changed hands means the learner who had it at `named_at` (naive site time), as far as that is remembered.
 	Raises UnknownLearner, LearnerIsErased.
 	"""
-	found = _find(user_or_id)
+	found = _find_as_of(user_or_id, named_at) if named_at else _find(user_or_id)
 	if found:
 		if found.erasing_since:
 			_refuse_erased()
 		return found.id
 	learner = learners.create(user_or_id, site_time.naive_now()) if _is_name(user_or_id) else None
+	if named_at and not learner and _is_name(user_or_id):  # named while the address was being changed
+		learner = former_addresses.get_last_holder(user_or_id)
 	if not learner:
 		unknown(user_or_id)
 	return learner
@@ -64,6 +68,11 @@ def get_learner(user_or_id: str) -> learners.Learner:
 	if not found:
 		unknown(user_or_id)
 	return found
+
+
+def _find_as_of(user_or_id: str, moment: datetime) -> learners.Learner | None:
+	holder = former_addresses.get_holder(user_or_id, moment) if _is_name(user_or_id) else None
+	return _find(holder or user_or_id)
 
 
 def _find(user_or_id: str) -> learners.Learner | None:

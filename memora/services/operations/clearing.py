@@ -13,7 +13,7 @@ from memora.services.store.clearing import KEPT_DAYS
 
 
 def clear_old_notes() -> dict[str, int]:
-	"""Deletes old rebuilds, reconciliations, incidents and admissions. Returns {doctype: how many}. Commits. Runs daily."""
+	"""Deletes old rebuilds, reconciliations, incidents, admissions and addresses. Returns {doctype: how many}. Commits. Runs daily."""
 	now = site_time.naive_now()
 	before = {doctype: now - timedelta(days=days) for doctype, days in KEPT_DAYS.items()}
 	cleared = {doctype: clearing.delete_old(doctype, before[doctype]) for doctype in clearing.OLD}

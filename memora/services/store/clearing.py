@@ -1,4 +1,6 @@
-"""Deletes what is of no use after some time: notes of runs, admissions, imports, and learners who have left. Bounded statements.
+"""Deletes what is of no use after some time: notes of runs, admissions, former addresses, imports, and learners who have left.
+
+Bounded statements.
 
 incident_rows.clear_old does the same with incidents, figures/activity with the figures of single learners.
 """
@@ -15,6 +17,7 @@ KEPT_DAYS = {
 	"Cache Rebuild": 400,
 	"Cache Reconciliation": 400,
 	"Safe Mode Admission": 1,  # the limits look back an hour at most
+	"Memora Former Address": 14,  # a job that has waited for longer goes by who has the address now
 	"Anki Import": 90,  # with its file, which may hold a learner's answers
 	"Memora Learner": 400,  # who has left, and of whom nothing is left
 }
@@ -25,6 +28,7 @@ OLD = {
 	"Cache Rebuild": "modified < %(before)s",
 	"Cache Reconciliation": "started_at < %(before)s",
 	"Safe Mode Admission": "creation < %(before)s",
+	"Memora Former Address": "until < %(before)s",
 }
 DELETE_SQL = "DELETE FROM `tab{doctype}` WHERE {is_old} LIMIT {rows}"
 

@@ -1,12 +1,12 @@
 """The handle to MariaDB: transactions, locks, and connections of our own. Module failures tells its errors apart."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Protocol
 
 import frappe
 
-from memora.exceptions import JournalUnavailable
+from memora.exceptions import JournalUnavailable, quoting
 from memora.services.store import failures, limits, row_names
 
 LEARNER_LOCK_WAIT_SECONDS = 5  # for another submission of the learner, which takes milliseconds
@@ -31,6 +31,22 @@ def learner_lock(learner: str) -> Iterator[None]:
 			)
 		new_snapshot()
 		yield
+
+
+def hold_learner_locks(*learners: str) -> None:
+	"""Takes the locks of learners, always in the same order, until the caller's transaction ends.
+
+	Later reads of this transaction see what the last holders committed only if they lock what they read. Raises
+	JournalUnavailable when a request of one of them holds her lock for LEARNER_LOCK_WAIT_SECONDS.
+	"""
+	with ExitStack() as held:
+		for learner in sorted(set(learners)):
+			if not held.enter_context(named_lock(learner, LEARNER_LOCK_WAIT_SECONDS)):
+				text = frappe._("An answer of learner {0} is being saved. Try again.")
+				JournalUnavailable.throw(quoting(text, learner))
+		release = held.pop_all().close
+	frappe.db.after_commit.add(release)
+	frappe.db.after_rollback.add(release)
 
 
 @contextmanager

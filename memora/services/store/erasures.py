@@ -45,6 +45,7 @@ OF_ERASURE_SQL = f"""
 MERGED_SQL = f"SELECT name FROM {LEARNER} WHERE merged_into IN %(ids)s"
 DELETE_LEARNERS_SQL = f"DELETE FROM {LEARNER} WHERE name IN %(ids)s"
 RELEASE_SQL = f"UPDATE {LEARNER} SET erasure = NULL WHERE erasure = %(name)s"
+FORGET_ADDRESSES_SQL = "DELETE FROM `tabMemora Former Address` WHERE learner IN %(ids)s"
 DONE_SQL = """
 	UPDATE `tabMemora Erasure` SET status = 'Completed', done_at = %(now)s, modified = %(now)s, error = NULL
 	WHERE name = %(name)s"""
@@ -182,6 +183,7 @@ class Session:
 		values = {"name": erased.erasure, "ids": erased.ids, "now": now}
 
 		def end() -> None:
+			self.cursor.execute(FORGET_ADDRESSES_SQL, values)
 			self.cursor.execute(RELEASE_SQL if keeps_learner else DELETE_LEARNERS_SQL, values)
 			self.cursor.execute(DONE_SQL, values)
 

@@ -29,6 +29,11 @@ LEARNER_SQL = """
 LEARNER_TAIL_SQL = """ ON DUPLICATE KEY UPDATE answers = answers + VALUES(answers),
 	practised = CONCAT(COALESCE(practised, ''), VALUES(practised))"""
 
+DAYS_OF_LEARNER_SQL = """
+	SELECT name, day, season, answers, COALESCE(practised, ''), creation FROM `tabDaily Learner`
+	WHERE name IN %(names)s FOR UPDATE"""
+DELETE_DAYS_SQL = "DELETE FROM `tabDaily Learner` WHERE name IN %(names)s"
+
 TAKE_SQL = f"""
 	SELECT name, season, day, subject, {FIGURES} FROM `tabActivity Count`
 	ORDER BY name LIMIT %(limit)s"""
@@ -139,6 +144,17 @@ def insert_learners(learners: dict[tuple[str, str, str], Effort], now: datetime)
 		for (season, day, learner), effort in learners.items()
 	]
 	database.insert(LEARNER_SQL, sorted(rows), LEARNER_TAIL_SQL)
+
+
+def move_learner(learner: str, into: str, seasons: list[str], days: list[str]) -> None:
+	"""Adds one learner's rows of some days to another's. The caller commits."""
+	names = [_day_prefix(day) + digest(season) + learner for season in seasons for day in days]
+	found = frappe.db.sql(DAYS_OF_LEARNER_SQL, {"names": names or [""]})
+	if not found:
+		return
+	rows = [(name[: -len(learner)] + into, day, season, into, *rest) for name, day, season, *rest in found]
+	database.insert(LEARNER_SQL, sorted(rows), LEARNER_TAIL_SQL)
+	frappe.db.sql(DELETE_DAYS_SQL, {"names": [name for name, *_rest in found]})
 
 
 def learner_row_name(season: str, day: date | str, learner: str) -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import frappe
 
 from memora.exceptions import LearnerIsErased
-from memora.services.store import database, old_learners
+from memora.services.store import database, old_learners, row_names, tables
 from memora.services.store.row_names import KEY_BYTES
 from memora.services.store.seasons import ACTIVE_COLUMNS, Season, season_of
 
@@ -24,13 +24,31 @@ WITH_SEASON_SQL = f"""
 	LEFT JOIN `tabMemora Learner` l ON l.user = %s
 	LEFT JOIN `tabGame Subscription Season` s ON s.is_active = 1 LIMIT 1"""
 NAMES_SQL = "SELECT name, learner_name FROM `tabMemora Learner` WHERE name IN %(ids)s AND learner_name > ''"
-USER_SQL = "SELECT name, full_name FROM `tabUser` WHERE name = %s AND name != 'Guest'"
-# Of two first requests at once the second waits here for the first, and then changes nothing.
-CREATE_SQL = """
+USER_SQL = "SELECT name FROM `tabUser` WHERE name = %s AND name != 'Guest'"
+# The name is shown to people and stored with their figures: an address in its place is cut at the @.
+LEARNER_NAME = "SUBSTRING_INDEX({}, '@', 1)"
+# Of two first requests at once the second waits here for the first, and then changes nothing. Both wait while the User is
+# renamed, merged or deleted, and then find no User of that name.
+CREATE_SQL = f"""
 	INSERT INTO `tabMemora Learner` (name, user, learner_name, creation, modified, owner, modified_by)
-	VALUES (%s, %s, %s, %s, %s, 'Administrator', 'Administrator') ON DUPLICATE KEY UPDATE user = user"""
-KEPT_SQL = "SELECT 1 FROM `tabMemora Learner` WHERE name = %s AND erasing_since IS NULL LOCK IN SHARE MODE"
+	SELECT %(learner)s, name, {LEARNER_NAME.format("full_name")}, %(now)s, %(now)s, 'Administrator', 'Administrator'
+	FROM `tabUser` WHERE name = %(user)s AND name != 'Guest' LOCK IN SHARE MODE
+	ON DUPLICATE KEY UPDATE `tabMemora Learner`.user = `tabMemora Learner`.user"""
+KEPT_SQL = """
+	SELECT 1 FROM `tabMemora Learner` WHERE name = %s AND erasing_since IS NULL AND merged_into IS NULL
+	LOCK IN SHARE MODE"""
 CREATED_SQL = "SELECT name FROM `tabMemora Learner` WHERE user = %s LOCK IN SHARE MODE"
+
+LOCK_USER_SQL = "SELECT name FROM `tabUser` WHERE name = %s FOR UPDATE"
+RELINK_SQL = "UPDATE `tabMemora Learner` SET user = %(user)s, modified = %(now)s WHERE name = %(learner)s"
+NOTE_MERGED_SQL = """
+	UPDATE `tabMemora Learner` SET user = NULL, merged_into = %(into)s, modified = %(now)s
+	WHERE name = %(learner)s OR merged_into = %(learner)s"""
+RENAME_SQL = f"""
+	UPDATE `tabMemora Learner` SET learner_name = {LEARNER_NAME.format("%(name)s")}, modified = %(now)s
+	WHERE user = %(user)s AND NOT BINARY learner_name <=> BINARY {LEARNER_NAME.format("%(name)s")}"""
+DELETE_SQL = "DELETE FROM `tabMemora Learner` WHERE name = %(learner)s OR merged_into = %(learner)s"
+ANY_ROW_SQL = "SELECT 1 FROM `{table}` WHERE name BETWEEN %(first)s AND %(last)s LIMIT 1 LOCK IN SHARE MODE"
 
 
 class Learner(NamedTuple):
@@ -77,6 +95,12 @@ def read_with_season(user: str) -> Standing:
 	return Standing(learner, bool(erasing_since), season_of(season) if season[0] else None)
 
 
+def current_key(key: str) -> str:
+	"""Returns what a submission's key is now: another, if the learner whom it begins with has been merged into another."""
+	learner = find(key[: 2 * KEY_BYTES])
+	return learner.merged_into + key[2 * KEY_BYTES :] if learner and learner.merged_into else key
+
+
 def create(user: str, now: datetime) -> str | None:
 	"""Makes a learner of a User, if another request has not done so meanwhile, and returns her id. Commits.
 
@@ -86,20 +110,62 @@ def create(user: str, now: datetime) -> str | None:
 	found = frappe.db.sql(USER_SQL, (user,))
 	if not found:
 		return None
-	((user, full_name),) = found  # as the User spells it: MariaDB takes letters of either case for equal
+	((user,),) = found  # as the User spells it: MariaDB takes letters of either case for equal
 	old = old_learners.id_of(user)
 	with database.transaction():
-		frappe.db.sql(CREATE_SQL, (old or secrets.token_hex(KEY_BYTES), user, full_name, now, now))
-		((learner,),) = frappe.db.sql(CREATED_SQL, (user,))
-		if learner == old:
-			old_learners.adopt(learner, user)
-	return learner
+		frappe.db.sql(CREATE_SQL, {"learner": old or secrets.token_hex(KEY_BYTES), "user": user, "now": now})
+		created = frappe.db.sql(CREATED_SQL, (user,))  # none if the User was renamed meanwhile
+		if old and created and created[0][0] == old:
+			old_learners.adopt(old, user)
+	return created[0][0] if created else None
 
 
 def require_kept(learner: str) -> None:
-	"""Makes an erasure of a learner wait until this transaction ends. Raises LearnerIsErased if one has begun, or she is gone."""
+	"""Makes an erasure of a learner wait until this transaction ends.
+
+	Raises LearnerIsErased if one has begun, or if she is gone or merged into another.
+	"""
 	if not frappe.db.sql(KEPT_SQL, (learner,)):
 		frappe.throw(
 			frappe._("This learner's data is being erased. Nothing can be read or stored meanwhile."),
 			LearnerIsErased,
 		)
+
+
+# When a User changes. The caller commits.
+
+
+def lock_user(user: str) -> Learner | None:
+	"""Keeps a User from becoming a learner until the transaction ends, and returns the learner who has this User."""
+	frappe.db.sql(LOCK_USER_SQL, (user,))
+	rows = frappe.db.sql(f"{BY_USER_SQL} FOR UPDATE", (user,))
+	return Learner(*rows[0]) if rows else None
+
+
+def relink(learner: str, user: str | None, now: datetime) -> None:
+	"""Gives a learner another User, or none."""
+	frappe.db.sql(RELINK_SQL, {"learner": learner, "user": user, "now": now})
+
+
+def note_merged(learner: str, into: str, now: datetime) -> None:
+	"""Notes that the answers of a learner, and of those whose answers she has got, are another's now."""
+	frappe.db.sql(NOTE_MERGED_SQL, {"learner": learner, "into": into, "now": now})
+
+
+def rename(user: str, full_name: str, now: datetime) -> None:
+	"""Gives the learner of a User, if there is one, another name for people. Writes nothing if it is the same."""
+	frappe.db.sql(RENAME_SQL, {"user": user, "name": full_name, "now": now})
+
+
+def has_rows(learner: str) -> bool:
+	"""Says whether a learner has a row among the answers, wherever they are on their way to the archive.
+
+	Her rows, and the places where rows of hers would be, stay as they are until the transaction ends.
+	"""
+	tables_ = [f"tab{doctype}" for doctype in tables.ANY_ROW_SQL] + tables.list_staging()
+	return any(frappe.db.sql(ANY_ROW_SQL.format(table=t), row_names.bounds(learner)) for t in tables_)
+
+
+def delete(learner: str) -> None:
+	"""Deletes a learner who has no rows, and those whose answers she has got."""
+	frappe.db.sql(DELETE_SQL, {"learner": learner})

@@ -25,7 +25,8 @@ INSERT_SQL = """
 	INSERT INTO `tabReview Outbox` (name, player, season, payload, activity, creation, modified)
 	SELECT %(name)s, l.name, s.name, %(payload)s, %(activity)s, %(now)s, %(now)s
 	FROM `tabGame Subscription Season` s JOIN `tabMemora Learner` l
-	WHERE s.name = %(season)s AND s.is_active = 1 AND l.name = %(player)s AND l.erasing_since IS NULL"""
+	WHERE s.name = %(season)s AND s.is_active = 1 AND l.name = %(player)s AND l.erasing_since IS NULL
+	AND l.merged_into IS NULL"""
 OLDEST_SQL = """
 	SELECT name FROM `tabReview Outbox` WHERE creation <= %(before)s AND parked_at IS NULL
 	ORDER BY creation LIMIT %(limit)s"""

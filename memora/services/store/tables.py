@@ -23,6 +23,28 @@ INDEXES: dict[str, dict[str, tuple[str, ...]]] = {
 	"Archived Memory Tracker": SCHEDULE_INDEX,
 }
 
+# The tables that grow with learners and answers. The owner of their rows, if any, is never a person.
+WITHOUT_OWNER = {
+	f"tab{doctype}"
+	for doctype in (
+		*INDEXES,
+		*("Review Outbox", "Memora Learner", "Memora Former Address", "Safe Mode Admission"),
+		*("Memora Erasure", "Memora Erasure Count"),
+		*(
+			"Daily Learner",
+			"Activity Count",
+			"Daily Activity",
+			"Daily Activity Subject",
+			"Due Forecast",
+			"Due Forecast Day",
+		),
+	)
+}
+# Tables without a DocType: of seasons on their way to the archive, and what a conversion of old tables has kept
+OURS = ("srs_staging_", "memora_")
+# Tables with people as owners whose rows are locked for learners who answer, or come for the first time
+LOCKED_BY_LEARNERS = ("tabGame Subscription Season", "tabUser")
+
 PARTITIONS_SQL = """
 	SELECT PARTITION_NAME, PARTITION_DESCRIPTION, TABLE_ROWS, DATA_LENGTH + INDEX_LENGTH
 	FROM information_schema.PARTITIONS
@@ -38,6 +60,13 @@ INDEXES_SQL = """
 	WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s GROUP BY INDEX_NAME"""
 EXISTS_SQL = """
 	SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s"""
+OWNED_SQL = "SELECT name FROM `{table}` WHERE owner = %(old)s OR modified_by = %(old)s"
+GIVE_SQL = """
+	UPDATE `{table}` SET owner = IF(owner = %(old)s, %(new)s, owner),
+	modified_by = IF(modified_by = %(old)s, %(new)s, modified_by) WHERE name IN %(names)s"""
+STAGING_SQL = """
+	SELECT TABLE_NAME FROM information_schema.TABLES
+	WHERE TABLE_SCHEMA = DATABASE() AND LEFT(TABLE_NAME, 12) = 'srs_staging_'"""
 COLUMN_TYPES_SQL = """
 	SELECT COLUMN_NAME, COLUMN_TYPE FROM information_schema.COLUMNS
 	WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s ORDER BY ORDINAL_POSITION"""
@@ -126,6 +155,27 @@ def columns_of(table: str) -> dict[str, str]:
 def indexes_of(table: str) -> dict[str, str]:
 	"""Returns {index: its columns, joined by commas}, PRIMARY included."""
 	return dict(query(INDEXES_SQL, (table,)))
+
+
+def list_staging() -> list[str]:
+	"""Returns the tables of seasons whose rows are on their way from the tracker to the archive; see module swap."""
+	return [table for (table,) in frappe.db.sql(STAGING_SQL)]
+
+
+def is_without_owner(table: str) -> bool:
+	"""Says whether a table is one of those that grow with learners and answers, where no row has a person as its owner."""
+	return table in WITHOUT_OWNER or table.startswith(OURS)
+
+
+def rename_owner(old: str, new: str) -> None:
+	"""Does for LOCKED_BY_LEARNERS what Frappe does for all tables when a User is renamed, but locks no row of others.
+
+	The caller commits.
+	"""
+	for table in LOCKED_BY_LEARNERS:
+		if found := frappe.db.sql(OWNED_SQL.format(table=table), {"old": old}):
+			names = [name for (name,) in found]
+			frappe.db.sql(GIVE_SQL.format(table=table), {"old": old, "new": new, "names": names})
 
 
 def has_table(table: str) -> bool:
