@@ -18,6 +18,7 @@ def before_rename(doc: Document, method: str, old: str, new: str, merge: bool = 
 
 	So nothing is written here.
 	"""
+	put_back()  # what another rename in this process may have left that has failed
 	leave_out_tables()
 	if merge:
 		merging.check_users(old, new)
@@ -51,11 +52,10 @@ def leave_out_tables() -> None:
 	`tables.rename_owner`. Until the rename is done, fails, or its transaction ends in any way, this connection does not name
 	these tables.
 	"""
-	db = frappe.local.db
-	if "get_tables" not in vars(db):
-		every: Callable[..., list[str]] = db.get_tables
-		db.get_tables = lambda cached=True: [t for t in every(cached) if not is_left_out(t)]
-	_put_back_at_the_end()
+	every: Callable[..., list[str]] = frappe.db.get_tables
+	frappe.local.db.get_tables = lambda cached=True: [t for t in every(cached) if not is_left_out(t)]
+	frappe.db.after_commit.add(put_back)
+	frappe.db.after_rollback.add(put_back)
 
 
 def is_left_out(table: str) -> bool:
@@ -71,11 +71,6 @@ def leave_out_the_link() -> None:
 def put_back() -> None:
 	vars(frappe.local.db).pop("get_tables", None)
 	(frappe.flags.link_fields or {}).pop("User", None)
-
-
-def _put_back_at_the_end() -> None:
-	frappe.db.after_commit.add(put_back)
-	frappe.db.after_rollback.add(put_back)
 
 
 def end_sessions(user: str) -> None:

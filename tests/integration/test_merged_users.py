@@ -302,6 +302,13 @@ def test_frappe_finds_the_link_again_after_a_merge(old, new, leaving, staying):
 	assert "Memora Learner" in {field["parent"] for field in get_link_fields("User")}
 
 
+def test_a_rename_after_a_merge_that_failed_moves_the_link(old, leaving):
+	with pytest.raises(frappe.ValidationError, match="does not exist"):
+		frappe.rename_doc("User", old, "nobody@learners.example", merge=True, force=True)
+	rename(old, f"new-{old}")  # the script that merges did not roll back
+	assert found(f"new-{old}") == leaving
+
+
 def test_the_job_ids_of_both_answer_on(old, new, leaving, staying, season):
 	queued = submit(leaving, answers(1), "s-1")["persistence_job_id"]
 	submit(staying, answers(2), "s-2")

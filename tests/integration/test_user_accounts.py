@@ -58,6 +58,16 @@ def test_two_addresses_can_be_swapped():
 	assert (learner_of(one).id, learner_of(two).id) == (second, first)
 
 
+def test_a_job_of_frappe_renames_like_a_request(player):
+	learner, new = become_learner(player), other_address(player)
+	arguments = {"__doctype": "User", "__name": player, "__action": "rename", "name": new}
+	job = frappe.enqueue("frappe.model.document.execute_action", queue="long", **arguments)
+	with processes.worker(["long"]):
+		wait_until(lambda: job.get_status(refresh=True) in ("finished", "failed"), "the job")
+	assert learner_of(new).id == learner
+	assert [row.learner for row in state.rows("Memora Former Address")] == [learner]
+
+
 # What Frappe's rename reads
 
 
