@@ -82,6 +82,7 @@ def begin(user_or_id: str, kind: str, way: str, reference: str | None = None) ->
 	From here on nothing of hers is read or stored, or it is nobody's. Raises UnknownLearner; InvalidErasure if the
 	reference names her; LearnerIsErased if she is to be detached while she is being erased.
 	"""
+	_new_snapshot()  # also lets go of what the caller has locked: a request about a document locks the document
 	learner = learners.get_learner(user_or_id)
 	_check_reference(reference, learner)
 	with erasures.session() as session:

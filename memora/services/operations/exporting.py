@@ -161,7 +161,7 @@ def _write_table(archive: ZipFile, name: str, columns: Sequence[str], rows: Iter
 	A zip takes one file after the other, so the CSV waits on the disk until the JSON is whole.
 	"""
 	with TemporaryFile() as waiting:
-		text = io.TextIOWrapper(waiting, "utf-8", newline="", write_through=True)
+		text = io.TextIOWrapper(waiting, "utf-8", newline="")
 		table = csv.writer(text)
 		table.writerow(columns)
 		count = _write_json(archive, f"{name}.json", _also_as_csv(table, columns, rows))
@@ -186,7 +186,7 @@ def _cell(value: Any) -> Any:
 def _write_json(archive: ZipFile, name: str, rows: Iterable[Row]) -> int:
 	"""Writes a list, one row a line, and returns how many rows there are."""
 	count = 0
-	with archive.open(name, "w", force_zip64=True) as entry:
+	with archive.open(name, "w", force_zip64=True) as file, io.BufferedWriter(file, COPY_BYTES) as entry:
 		entry.write(b"[")
 		for count, row in enumerate(rows, start=1):
 			text = json.dumps({k: _plain(v) for k, v in row.items()}, ensure_ascii=False)

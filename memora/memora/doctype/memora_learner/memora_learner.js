@@ -92,6 +92,12 @@ function start(frm, dialog, values) {
 
 function show_step(frm, { percent, description }) {
 	frm.dashboard.show_progress(__("Data"), percent, description);
+	frm.memora_step = true;
+}
+
+function hide_step(frm) {
+	if (frm.memora_step) frm.dashboard.hide_progress(__("Data")); // of what is not shown Frappe can't hide anything
+	frm.memora_step = false;
 }
 
 // Jobs
@@ -105,7 +111,7 @@ function follow(frm, job_id) {
 				.then(({ message: job }) => {
 					if (NOT_DONE.includes(job.status)) return setTimeout(look, POLL_MS);
 					frm.memora_job = null;
-					frm.dashboard.hide_progress(__("Data"));
+					hide_step(frm);
 					if (job.status === "finished") return resolve(job.result);
 					frappe.msgprint(frappe.utils.escape_html(job.error || ""));
 					if (cur_frm === frm) frm.reload_doc();
