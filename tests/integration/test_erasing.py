@@ -5,6 +5,7 @@ from typing import NamedTuple
 import frappe
 import pytest
 
+from devtools import processes
 from memora.exceptions import InvalidErasure, LearnerIsErased, UnknownLearner
 from memora.services import site_time
 from memora.services.folding import folds
@@ -287,6 +288,16 @@ def test_a_schedule_of_hers_that_is_being_loaded_is_not_stored(her, season):
 	assert srs_keys(f"*{her.id}*")
 	erased(her)
 	assert not srs_keys(f"*{her.id}*")
+
+
+def test_an_erasure_whose_job_has_died_is_taken_up_again(her):
+	erasure = erasing.begin(her.user, erasing.ERASE, "Desk")
+	erasing.resume_unfinished()
+	with processes.worker(["long"]):
+		wait_until(
+			lambda: state.rows("Memora Erasure", name=erasure)[0].status == "Completed", "the end of it"
+		)
+	assert whole_site.find(her.id) == []
 
 
 # Detached

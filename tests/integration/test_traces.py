@@ -8,7 +8,9 @@ import frappe
 from frappe.model.document import Document
 from frappe.utils import background_jobs
 
+from memora.services import site_time
 from memora.services.operations import exporting
+from memora.services.store import former_addresses
 from tests.integration import state, whole_site
 from tests.integration.test_erasing import erased, her, other  # noqa: F401: fixtures
 
@@ -91,3 +93,11 @@ def test_logs_and_notes_of_frappe(her):  # noqa: F811
 
 def make_log(doctype: str, **values) -> None:
 	frappe.get_doc({"doctype": doctype, **values}).insert(ignore_permissions=True)
+
+
+def test_former_addresses(her, other):  # noqa: F811
+	for who in (her, other):
+		former_addresses.remember("once@learners.example", who.id, site_time.naive_now())
+	frappe.db.commit()
+	assert erased(her)["removed"]["Memora Former Address"] == 1
+	assert [row.learner for row in state.rows("Memora Former Address")] == [other.id]

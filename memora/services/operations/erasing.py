@@ -184,6 +184,9 @@ def _clear_caches(session: Session, erased: Erased) -> None:
 
 
 DOCUMENTS: dict[str, Step] = {
+	"Former addresses": _traces(
+		"Memora Former Address", lambda e: learner_traces.forget_former_addresses(e.ids)
+	),
 	"Anki Import": _traces("Anki Import", lambda e: learner_traces.delete_imports(e.names)),
 	"Prepared Report": _traces("Prepared Report", lambda e: learner_traces.delete_reports(e.names)),
 	"File": _traces("File", lambda e: learner_traces.delete_exports(e.ids)),

@@ -19,6 +19,7 @@ from rq.job import Job, JobStatus
 from rq.queue import Queue
 
 from memora.services.folding import queueing
+from memora.services.store import former_addresses
 
 LEARNER = "Memora Learner"
 PREPARED, IMPORT, FILE = "Prepared Report", "Anki Import", "File"
@@ -49,6 +50,15 @@ TEXTS = {
 	"__UserSettings": ("data",),
 }
 USER_SETTINGS = "_user_settings"  # Frappe's hash of lists' settings in its cache
+
+
+def forget_former_addresses(ids: Sequence[str]) -> int:
+	"""Deletes the notes of the addresses that she had before."""
+	count = 0
+	for learner in ids:
+		former_addresses.forget_learner(learner)
+		count += frappe.db._cursor.rowcount
+	return count
 
 
 def delete_imports(names: Sequence[str]) -> int:
