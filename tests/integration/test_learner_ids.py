@@ -28,7 +28,9 @@ from tests.integration.factories import (
 	bank_questions,
 	lift_limits,
 	make_learner,
+	make_record,
 	make_records,
+	make_waiting_submission,
 	site_now,
 )
 from tests.integration.old_learners import age, before_patch, rename, run_patch, unconverted
@@ -238,6 +240,8 @@ def test_rows_of_a_renamed_user_and_of_who_got_her_address_are_parted(pending):
 				submit(heir.name, answers(2 + day % 2))
 	folds.drain(site_now())
 	keys = [row.name for row in state.rows("Player Review Log")]
+	# what her last answer led to, on top of what the other one knew
+	make_waiting_submission(heir.name, STANDING_SEASON, make_record(bank_questions()[0], reps=9))
 	age(before)
 	rename(before.user, after.user)
 	age(after, Learner(heir.name, before.user, heir.api_key))
@@ -263,8 +267,8 @@ def test_the_old_id_of_a_renamed_user_leads_to_her(pending):
 	rename(old, learner.user)
 	run_patch()
 	assert learning_learners.look_up(digest(old)) == digest(learner.user)
-	assert [row.name[:16] for row in state.rows("Review Outbox")] == [digest(learner.user)]
-	assert key[16:] == state.rows("Review Outbox")[0].name[16:]
+	assert {row.name[:32] for row in state.rows("Player Review Log")} == {digest(learner.user) + key[16:]}
+	assert len(state.tracker(digest(learner.user))) == 2
 
 
 def test_what_the_earlier_version_writes_later_is_found_by_the_next_migration():

@@ -24,6 +24,7 @@ from frappe.utils import update_progress_bar
 from memora.exceptions import PartitionError
 from memora.services import alerts, site_time
 from memora.services.cache.schedules import Schedules
+from memora.services.folding import folds
 from memora.services.folding.folds import with_retries
 from memora.services.learning import learners
 from memora.services.operations.replay import replay_season
@@ -132,7 +133,8 @@ def _untangle(tables: list[str], owners: list[Owner]) -> None:
 				old_learners.move_rows(tables, owner, learner, site_time.naive_now())
 		concerned |= {learner, owner.id}
 	for learner in sorted(concerned):
-		_replay(learner)
+		with database.learner_lock(learner):
+			_replay(learner)
 
 
 def _learner_of(player: str) -> str | None:
@@ -146,6 +148,11 @@ def _learner_of(player: str) -> str | None:
 
 
 def _replay(learner: str) -> None:
+	"""Has a learner's records say what her journal says. Before, what waits is folded: it may tell what somebody else knew.
+
+	The caller holds her lock.
+	"""
+	folds.fold_or_park(old_learners.get_waiting(learner))
 	for season in seasons.get_unarchived():
 		replay_season(season, learner, repair=True)
 		Schedules().clear_learner(learner, season)

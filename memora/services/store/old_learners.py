@@ -71,6 +71,9 @@ NEWER_SQL = f"""
 	AND (old.reps, old.last_review_date) > (kept.reps, kept.last_review_date)"""
 DELETE_SQL = "DELETE FROM `{0}` WHERE name BETWEEN %(first)s AND %(last)s AND BINARY player = %(player)s"
 
+WAITING_SQL = """
+	SELECT name FROM `tabReview Outbox` WHERE name BETWEEN %(first)s AND %(last)s AND parked_at IS NULL"""
+
 # Daily Learner's names end in the learner's id
 DAYS_SQL = """
 	UPDATE `tabDaily Learner` d JOIN `tabMemora Learner` l ON l.name = RIGHT(d.name, 16)
@@ -224,6 +227,11 @@ def move_rows(tables: Iterable[str], owner: Owner, learner: str, now: datetime) 
 			frappe.db.sql(NEWER_SQL.format(table), values)
 		frappe.db.sql(DELETE_SQL.format(table), values)
 	frappe.db.sql(POINT_SQL, {"old": owner.id, "id": learner, "now": now})
+
+
+def get_waiting(learner: str) -> list[str]:
+	"""Returns the names of a learner's submissions that wait to be folded."""
+	return [name for (name,) in frappe.db.sql(WAITING_SQL, row_names.bounds(learner))]
 
 
 # Other tables
