@@ -224,7 +224,7 @@ def test_a_user_who_is_gone_leaves_a_learner_who_is_nobodys(pending):
 	assert unconverted() == {}
 
 
-def test_rows_of_a_renamed_user_and_of_who_got_her_address_are_parted(pending):
+def test_rows_of_a_renamed_user_and_of_who_got_her_address_are_parted(pending, capfd):
 	"""As 15.55.1 left them: the column says the new address, the names begin with the digest of the old one."""
 	before, after, heir = make_learner(), make_learner(), make_learner()
 	with days_ago(30):
@@ -249,6 +249,7 @@ def test_rows_of_a_renamed_user_and_of_who_got_her_address_are_parted(pending):
 	assert unconverted() == {}
 	assert replay_season(STANDING_SEASON).differences == 0
 	hers, theirs = digest(after.user), digest(before.user)
+	assert f"their learners now: {', '.join(sorted((hers, theirs)))}." in capfd.readouterr().out
 	assert state.tracker(hers).keys() == {*bank_questions()[:4]}
 	assert {q: row.reps for q, row in state.tracker(hers).items()} == dict(
 		zip(bank_questions(), (3, 3, 2, 1), strict=False)

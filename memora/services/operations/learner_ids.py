@@ -135,6 +135,10 @@ def _untangle(tables: list[str], owners: list[Owner]) -> None:
 	for learner in sorted(concerned):
 		with database.learner_lock(learner):
 			_replay(learner)
+	if concerned:
+		print(
+			f"Memora: rows were out of place, and are with their learners now: {', '.join(sorted(concerned))}."
+		)
 
 
 def _learner_of(player: str) -> str | None:
