@@ -16,10 +16,12 @@ from memora.services.store import tables
 def before_rename(doc: Document, method: str, old: str, new: str, merge: bool = False) -> None:
 	"""Runs twice, if the desk has a worker rename: in the request, where no rename follows, and in the worker.
 
-	So nothing is written here.
+	So nothing of the rename is written here.
 	"""
 	put_back()  # what another rename in this process may have left that has failed
 	leave_out_tables()
+	for user in (old, new):
+		accounts.give_id(user)
 	if merge:
 		merging.check_users(old, new)
 		leave_out_the_link()

@@ -6,13 +6,14 @@ from typing import Any
 
 import frappe
 import pytest
+from frappe.utils import background_jobs
 
 from memora import install
-from memora.exceptions import PartitionError
+from memora.exceptions import LearnerHasAnswers, PartitionError
 from memora.services import alerts
 from memora.services.folding import folds, queueing
+from memora.services.learning import accounts, reviews
 from memora.services.learning import learners as learning_learners
-from memora.services.learning import reviews
 from memora.services.operations import doctor, learner_ids
 from memora.services.operations.replay import replay_season
 from memora.services.srs_archiver import SRSArchiver
@@ -33,7 +34,7 @@ from tests.integration.factories import (
 	make_waiting_submission,
 	site_now,
 )
-from tests.integration.old_learners import age, before_patch, rename, run_patch, unconverted
+from tests.integration.old_learners import age, before_patch, key_then, rename, run_patch, unconverted
 from tests.integration.old_site import SUBJECT, check, look, make_old_site
 from tests.integration.old_tables import TRACKER, insert, old_row
 from tests.integration.submitting import answers, days_ago, ids, read, submit
@@ -198,6 +199,22 @@ def result(question: str) -> dict[str, Any]:
 	return {"question_id": question, "new_stability": 3.5, "new_next_review_date": "2030-01-01 04:00:00"}
 
 
+def test_a_user_who_is_renamed_before_the_patch_comes_to_her_takes_her_rows_along(pending):
+	site = make_old_site(2)
+	first, other = site.learners
+	frappe.rename_doc("User", first.user, f"new-{first.user}", force=True)
+	frappe.db.commit()
+	assert learning_learners.look_up(f"new-{first.user}") == digest(first.user)
+	with pytest.raises(LearnerHasAnswers):
+		accounts.leave(other.user)
+	frappe.db.rollback()
+	run_patch()
+	assert unconverted() == {}
+	found = look(Learner(first.name, f"new-{first.user}", ""), site.seasons[1:])
+	assert found.records == site.expected[first.user].records
+	assert {row.name for row in state.rows("Memora Learner")} == {digest(one.user) for one in site.learners}
+
+
 def test_answers_that_wait_are_folded_by_id_before_the_patch_comes_to_them(pending):
 	site = make_old_site(2)
 	folds.unpark()
@@ -269,6 +286,10 @@ def test_the_old_id_of_a_renamed_user_leads_to_her(pending):
 	run_patch()
 	assert learning_learners.look_up(digest(old)) == digest(learner.user)
 	assert {row.name[:32] for row in state.rows("Player Review Log")} == {digest(learner.user) + key[16:]}
+	assert (
+		queueing.get_status(background_jobs.create_job_id(key_then(Learner("", old, ""), key)))["status"]
+		== "finished"
+	)
 	assert len(state.tracker(digest(learner.user))) == 2
 
 

@@ -8,7 +8,14 @@ from frappe import _
 
 from memora.exceptions import LearnerHasAnswers, quoting
 from memora.services import site_time
-from memora.services.store import database, former_addresses, learners
+from memora.services.store import database, former_addresses, learners, old_learners
+
+
+def give_id(user: str) -> None:
+	"""Gives a User her id, and rows from before learners had ids, if the patch has not come to her: her rows name her."""
+	old = old_learners.id_of(user)
+	if old and learners.has_rows(old) and old_learners.identify([user], site_time.naive_now()) == {user: old}:
+		old_learners.adopt(old, user)
 
 
 def follow(old: str, new: str) -> None:
@@ -25,6 +32,7 @@ def rename(user: str, full_name: str) -> None:
 
 def leave(user: str) -> None:
 	"""Deletes the learner of a User who is being deleted. Raises LearnerHasAnswers if answers of hers are stored."""
+	give_id(user)
 	if found := learners.find_by_user(user):
 		database.hold_learner_locks(found.id)  # before rows: who answers locks in this order
 	learner = learners.lock_user(user)

@@ -12,14 +12,13 @@ from typing import NamedTuple
 
 import frappe
 
-from memora.services.store import database, ddl, row_names
+from memora.services.store import database, ddl, row_names, tables
 from memora.services.store.records import RECORD_FIELDS
 from memora.services.store.row_names import KEY_BYTES, digest
 
 PATCH = "memora.patches.v1_1.give_learners_ids"
 RANGE_ROWS = 2000  # of each table in one transaction, or one learner's, if she has more
 
-# In the order in which a fold locks rows. The archive's twins hold rows that are on their way to it.
 TABLES = (
 	"tabReview Outbox",
 	"tabPlayer Memory Tracker",
@@ -28,7 +27,6 @@ TABLES = (
 )
 NOT_RECORDS = TABLES[0], TABLES[2]
 MEMORY = [c for c in RECORD_FIELDS if c not in ("question_id", "creation")]
-STAGING_SQL = "SHOW TABLES LIKE 'srs\\_staging\\_%%'"
 
 POSITIONS = "memora_learner_ids"  # how far each pass has got
 POSITIONS_COLUMNS = "pass varchar(20) PRIMARY KEY, position varchar(20) NOT NULL"
@@ -50,7 +48,9 @@ SET_PLAYER_SQL = """
 
 LEARNERS_SQL = """
 	SELECT name, user FROM `tabMemora Learner` WHERE user IN %(users)s OR name IN %(ids)s"""
-USERS_SQL = "SELECT name, full_name FROM `tabUser` WHERE name IN %(users)s AND name != 'Guest'"
+# An address in place of a name for people is cut at the @
+USERS_SQL = """
+	SELECT name, SUBSTRING_INDEX(full_name, '@', 1) FROM `tabUser` WHERE name IN %(users)s AND name != 'Guest'"""
 ADD_HEAD_SQL = """
 	INSERT INTO `tabMemora Learner`
 	(name, user, learner_name, creation, modified, owner, modified_by) VALUES """
@@ -112,11 +112,11 @@ def is_pending() -> bool:
 
 
 def id_of(user: str) -> str | None:
-	"""Returns the id that this User's rows begin with, if the patch has not run and no other learner has it."""
+	"""Returns the id that this User's rows begin with. None if she is a learner, another has the id, or the patch has run."""
 	if not is_pending():
 		return None
-	found = dict(frappe.db.sql(LEARNERS_SQL, {"users": [user], "ids": [digest(user)]}))
-	return None if digest(user) in found else digest(user)
+	found = frappe.db.sql(LEARNERS_SQL, {"users": [user], "ids": [digest(user)]})
+	return None if found else digest(user)
 
 
 def adopt(learner: str, user: str) -> None:
@@ -130,8 +130,8 @@ def adopt(learner: str, user: str) -> None:
 
 
 def list_tables() -> list[str]:
-	"""Returns the tables whose rows hold answers."""
-	return [*TABLES, *(table for (table,) in frappe.db.sql(STAGING_SQL, ()))]
+	"""Returns the tables whose rows hold answers, in the order in which a fold locks rows."""
+	return [*TABLES, *tables.list_staging()]
 
 
 def begin() -> None:
@@ -142,7 +142,7 @@ def end() -> None:
 	ddl.drop(POSITIONS)
 
 
-def next_range(tables: Iterable[str], number: str) -> tuple[str, str] | None:
+def next_range(names: Iterable[str], number: str) -> tuple[str, str] | None:
 	"""Returns the next ids of a pass, (first, the one after the last); None if no rows are left.
 
 	In each table the range holds about RANGE_ROWS rows at most, or one learner.
@@ -150,7 +150,7 @@ def next_range(tables: Iterable[str], number: str) -> tuple[str, str] | None:
 	rows = frappe.db.sql(POSITION_SQL, (number,))
 	position = rows[0][0] if rows else ""
 	firsts, ends = [], []
-	for table in tables:
+	for table in names:
 		firsts += [name for (name,) in frappe.db.sql(FIRST_NAME_SQL.format(table), (position,))]
 		ends += [name for (name,) in frappe.db.sql(NAME_AT_SQL.format(table), (position, RANGE_ROWS))]
 	if not firsts:
@@ -164,10 +164,10 @@ def advance(number: str, position: str) -> None:
 	frappe.db.sql(ADVANCE_SQL, (number, position))
 
 
-def read_owners(tables: Iterable[str], first: str, end: str) -> set[Owner]:
+def read_owners(names: Iterable[str], first: str, end: str) -> set[Owner]:
 	"""Returns whose the rows of a range are that do not say so by id."""
 	bounds = {"first": first, "end": end}
-	return {Owner(*row) for table in tables for row in frappe.db.sql(OWNERS_SQL.format(table), bounds)}
+	return {Owner(*row) for table in names for row in frappe.db.sql(OWNERS_SQL.format(table), bounds)}
 
 
 def find_late() -> set[str]:
@@ -175,12 +175,12 @@ def find_late() -> set[str]:
 	return {id for (id,) in frappe.db.sql(LATE_OWNERS_SQL)}
 
 
-def set_players(tables: Iterable[str], first: str, end: str, players: Collection[str]) -> int:
+def set_players(names: Iterable[str], first: str, end: str, players: Collection[str]) -> int:
 	"""Writes the id into the rows of a range that say one of these players. Returns how many. The caller commits."""
 	if not players:
 		return 0
 	values, changed = {"first": first, "end": end, "players": list(players)}, 0
-	for table in tables:
+	for table in names:
 		frappe.db.sql(SET_PLAYER_SQL.format(table), values)
 		changed += frappe.db._cursor.rowcount
 	return changed
@@ -213,7 +213,7 @@ def identify(players: Collection[str], now: datetime) -> dict[str, str]:
 # Rows whose names begin with the id of somebody else
 
 
-def move_rows(tables: Iterable[str], owner: Owner, learner: str, now: datetime) -> None:
+def move_rows(names: Iterable[str], owner: Owner, learner: str, now: datetime) -> None:
 	"""Gives rows to a learner, under names that begin with her id. The caller commits.
 
 	Of two records of a question the one of the newer answer stays. The old id leads to the learner from now on, unless it
@@ -221,7 +221,7 @@ def move_rows(tables: Iterable[str], owner: Owner, learner: str, now: datetime) 
 	"""
 	first, last = row_names.names_of_learner(owner.id)
 	values = {"first": first, "last": last, "player": owner.player, "id": learner}
-	for table in tables:
+	for table in names:
 		frappe.db.sql(RENAME_SQL.format(table), values)
 		if table not in NOT_RECORDS:
 			frappe.db.sql(NEWER_SQL.format(table), values)
