@@ -24,6 +24,7 @@ from tests.integration.client import Client
 from tests.integration.connections import exclusive_run
 from tests.integration.factories import Learner
 from tests.integration.fleet import Fleet
+from tests.integration.old_learners import before_patch
 from tests.integration.old_tables import TRACKER, old_layout
 from tests.integration.redis_cluster import RedisCluster
 from tests.integration.redis_proxy import RedisProxy
@@ -202,4 +203,11 @@ def archiver() -> SRSArchiver:
 @pytest.fixture
 def old_tracker() -> Iterator[None]:
 	with old_layout(TRACKER):
+		yield
+
+
+@pytest.fixture
+def pending() -> Iterator[None]:
+	"""The patch that gives ids to learners has not run."""
+	with before_patch():
 		yield
