@@ -11,6 +11,7 @@ from memora.exceptions import ErasureStopped, quoting
 from memora.services.folding import queueing
 from memora.services.learning import learners
 from memora.services.operations import admin_jobs, erasing, exporting
+from memora.services.store import erasures
 
 DELETION, DOWNLOAD = "Personal Data Deletion Request", "Personal Data Download Request"
 ANONYMISES = "_anonymize_data"  # the method of a deletion request that its job runs
@@ -37,7 +38,8 @@ def erase_in_request(doc: Document, method: str | None = None) -> None:
 
 
 def _erase(doc: Document) -> None:
-	if doc.status != APPROVED or not learners.look_up(doc.email):
+	learner = learners.look_up(doc.email)
+	if doc.status != APPROVED or not learner or not erasures.is_there(learner):
 		return
 	result = erasing.run(doc.email, erasing.ERASE, "Request")
 	if error := result.get("error"):

@@ -39,6 +39,7 @@ BEGIN_DETACHING_SQL = f"UPDATE {LEARNER} SET erasure = %(name)s WHERE name = %(l
 CUT_SQL = (
 	f"UPDATE {LEARNER} SET user = NULL, learner_name = NULL, modified = %(now)s WHERE name = %(learner)s"
 )
+THERE_SQL = f"SELECT 1 FROM {LEARNER} WHERE name = %s"
 OF_ERASURE_SQL = f"""
 	SELECT l.name, l.user, e.kind FROM {LEARNER} l JOIN `tabMemora Erasure` e ON e.name = l.erasure
 	WHERE e.name = %(name)s"""
@@ -92,6 +93,11 @@ class Erased(NamedTuple):
 	def names(self) -> list[str]:
 		"""Returns all that names her: her ids and her User."""
 		return [*self.ids, *([self.user] if self.user else [])]
+
+
+def is_there(learner: str) -> bool:
+	"""Says whether a learner is there now. The caller's transaction may show her for longer."""
+	return bool(database.query(THERE_SQL, (learner,)))
 
 
 def find_other_tables() -> list[str]:
