@@ -275,6 +275,24 @@ def test_a_merge_that_fails_changes_nothing(old, new, leaving, staying, season):
 	assert (found(old), found(new)) == (leaving, staying)
 
 
+def test_others_who_answer_meanwhile_wait_for_no_lock_of_the_merge(old, new, leaving, staying, season):
+	for learner in (leaving, staying):
+		put_tracker(learner, season, make_record("q1"))
+		put_answers(learner, season, "s", answer("q1", site_now()))
+	other = become_learner(make_user())
+	frappe.rename_doc("User", old, new, merge=True, force=True, show_alert=False)
+
+	def answers_of_another() -> None:
+		frappe.db.sql("SET SESSION innodb_lock_wait_timeout = 1")
+		put_answers(other, season, "s", answer("q1", site_now()))
+		put_waiting(other, season, "s", make_record("q1"))
+		put_tracker(other, season, make_record("q1"))
+
+	in_other_connection(answers_of_another).result(20)
+	frappe.db.commit()
+	assert state.tracker(staying).keys() == state.tracker(other).keys() == {"q1"}
+
+
 def test_no_merge_while_a_season_is_being_archived(old, new, leaving, staying):
 	season = make_season().name
 	put_tracker(leaving, season, make_record("q1"))

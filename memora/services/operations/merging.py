@@ -68,7 +68,7 @@ def _merge_season(learner: str, into: str, season: str) -> None:
 			quoting(_("Season {0} is being archived. Try again when that is done."), season), SeasonStateError
 		)
 	table = merges.ARCHIVE if state.is_archived else merges.TRACKER
-	merges.part_equal_submissions(learner, into, season)
+	merges.keep_from_folds((learner, into), season)
 	shared = _merged_records(learner, into, season, table)
 	merges.move(learner, into, season)
 	merges.overwrite(into, season, table, shared)
@@ -80,9 +80,11 @@ def _merged_records(learner: str, into: str, season: str, table: str) -> list[Me
 	shared = mine.keys() & theirs.keys()
 	if not shared:
 		return []
-	answers = [merges.get_answers(name, season, shared) for name in (learner, into)]
-	answered_by_both = rebuilt(answers[0]).keys() & rebuilt(answers[1]).keys()
-	together = rebuilt([*answers[0], *answers[1]])
+	equal = merges.get_equal_answers(learner, into, season)
+	hers = [entry for name, entry in merges.get_answers(learner, season).items() if name not in equal]
+	others = [*merges.get_answers(into, season).values()]
+	answered_by_both = rebuilt(hers).keys() & rebuilt(others).keys()
+	together = rebuilt([*hers, *others])
 	newer = {q: max(mine[q], theirs[q], key=lambda record: record.age) for q in shared}
 	return [
 		_with_names_of(newer[q], together[q]) if q in answered_by_both else newer[q] for q in sorted(shared)

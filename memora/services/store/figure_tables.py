@@ -32,6 +32,7 @@ LEARNER_TAIL_SQL = """ ON DUPLICATE KEY UPDATE answers = answers + VALUES(answer
 DAYS_OF_LEARNER_SQL = """
 	SELECT name, day, season, answers, COALESCE(practised, ''), creation FROM `tabDaily Learner`
 	WHERE name IN %(names)s FOR UPDATE"""
+THERE_SQL = "SELECT name FROM `tabDaily Learner` WHERE name IN %(names)s"
 DELETE_DAYS_SQL = "DELETE FROM `tabDaily Learner` WHERE name IN %(names)s"
 
 TAKE_SQL = f"""
@@ -149,9 +150,10 @@ def insert_learners(learners: dict[tuple[str, str, str], Effort], now: datetime)
 def move_learner(learner: str, into: str, seasons: list[str], days: list[str]) -> None:
 	"""Adds one learner's rows of some days to another's. The caller commits."""
 	names = [_day_prefix(day) + digest(season) + learner for season in seasons for day in days]
-	found = frappe.db.sql(DAYS_OF_LEARNER_SQL, {"names": names or [""]})
-	if not found:
+	there = [name for (name,) in database.query(THERE_SQL, {"names": tuple(names) or ("",)})]
+	if not there:
 		return
+	found = frappe.db.sql(DAYS_OF_LEARNER_SQL, {"names": there})
 	rows = [(name[: -len(learner)] + into, day, season, into, *rest) for name, day, season, *rest in found]
 	database.insert(LEARNER_SQL, sorted(rows), LEARNER_TAIL_SQL)
 	frappe.db.sql(DELETE_DAYS_SQL, {"names": [name for name, *_rest in found]})

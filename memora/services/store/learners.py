@@ -43,12 +43,13 @@ LOCK_USER_SQL = "SELECT name FROM `tabUser` WHERE name = %s FOR UPDATE"
 RELINK_SQL = "UPDATE `tabMemora Learner` SET user = %(user)s, modified = %(now)s WHERE name = %(learner)s"
 NOTE_MERGED_SQL = """
 	UPDATE `tabMemora Learner` SET user = NULL, merged_into = %(into)s, modified = %(now)s
-	WHERE name = %(learner)s OR merged_into = %(learner)s"""
+	WHERE name IN %(ids)s"""
+MERGED_SQL = "SELECT name FROM `tabMemora Learner` WHERE merged_into = %s"
 RENAME_SQL = f"""
 	UPDATE `tabMemora Learner` SET learner_name = {LEARNER_NAME.format("%(name)s")}, modified = %(now)s
 	WHERE user = %(user)s AND NOT BINARY learner_name <=> BINARY {LEARNER_NAME.format("%(name)s")}"""
-DELETE_SQL = "DELETE FROM `tabMemora Learner` WHERE name = %(learner)s OR merged_into = %(learner)s"
-ANY_ROW_SQL = "SELECT 1 FROM `{table}` WHERE name BETWEEN %(first)s AND %(last)s LIMIT 1 LOCK IN SHARE MODE"
+DELETE_SQL = "DELETE FROM `tabMemora Learner` WHERE name IN %(ids)s"
+ANY_ROW_SQL = "SELECT 1 FROM `{table}` WHERE name BETWEEN %(first)s AND %(last)s LIMIT 1"
 
 
 class Learner(NamedTuple):
@@ -149,7 +150,7 @@ def relink(learner: str, user: str | None, now: datetime) -> None:
 
 def note_merged(learner: str, into: str, now: datetime) -> None:
 	"""Notes that the answers of a learner, and of those whose answers she has got, are another's now."""
-	frappe.db.sql(NOTE_MERGED_SQL, {"learner": learner, "into": into, "now": now})
+	frappe.db.sql(NOTE_MERGED_SQL, {"ids": _with_merged(learner), "into": into, "now": now})
 
 
 def rename(user: str, full_name: str, now: datetime) -> None:
@@ -160,12 +161,17 @@ def rename(user: str, full_name: str, now: datetime) -> None:
 def has_rows(learner: str) -> bool:
 	"""Says whether a learner has a row among the answers, wherever they are on their way to the archive.
 
-	Her rows, and the places where rows of hers would be, stay as they are until the transaction ends.
+	Sees all that is committed, and locks nothing: whoever holds her lock can rely on it.
 	"""
 	tables_ = [f"tab{doctype}" for doctype in tables.ANY_ROW_SQL] + tables.list_staging()
-	return any(frappe.db.sql(ANY_ROW_SQL.format(table=t), row_names.bounds(learner)) for t in tables_)
+	return any(database.query(ANY_ROW_SQL.format(table=t), row_names.bounds(learner)) for t in tables_)
 
 
 def delete(learner: str) -> None:
 	"""Deletes a learner who has no rows, and those whose answers she has got."""
-	frappe.db.sql(DELETE_SQL, {"learner": learner})
+	frappe.db.sql(DELETE_SQL, {"ids": _with_merged(learner)})
+
+
+def _with_merged(learner: str) -> list[str]:
+	"""Returns a learner's id and those merged into it. Locks nothing: each answer locks a row of the same table."""
+	return [learner, *(name for (name,) in database.query(MERGED_SQL, (learner,)))]
