@@ -25,6 +25,7 @@ from memora.services.learning.answers import Response
 from memora.services.settings import forget_settings
 from memora.services.store import row_names
 from tests.integration.connections import at_once
+from tests.integration.factories import ensure_learner
 
 PROCESSES, CONNECTIONS = 8, 2
 SECONDS = 60  # for an action
@@ -95,6 +96,7 @@ def fail_to_write(player: str, season: str) -> bool:
 def submit(questions: list[str]) -> str:
 	"""Answers each question for a learner of its own, who is returned."""
 	player = row_names.digest(frappe.generate_hash())
+	ensure_learner(player)
 	for question in questions:
 		result = submissions.submit(player, [Response(question, 4)])
 		assert (result["processed"], result["persistence_job_id"]) == (1, None), result

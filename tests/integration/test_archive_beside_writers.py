@@ -75,13 +75,13 @@ def _waits_for_row() -> bool:
 def test_results_of_other_schedulers_are_refused_from_its_begin_on(archiver, player):
 	ended = make_ended_season()
 	with database.transaction():
-		tracker.keep_from_archive(ended)
+		tracker.keep_from_removal(player, ended)
 		tracker.upsert_records(player, ended, [make_record("late")])
 		run = in_other_connection(lambda: SRSArchiver().archive_season(ended))
 		wait_until(_waits_for_row, "the run to wait for the season")
 	assert run.result(30)["archived_count"] == 51
 	with pytest.raises(SeasonStateError, match="archived"):
-		tracker.keep_from_archive(ended)
+		tracker.keep_from_removal(player, ended)
 	response = {"question_id": "later", "new_stability": 2.0, "new_next_review_date": site_now()}
 	result = SRSPersistenceService().persist_review_batch([response], player, ended)
 	assert (result["success"], result["failed_count"]) == (False, 1)

@@ -96,7 +96,7 @@ def test_an_old_import_goes_with_its_file_and_problems_and_its_questions_stay(de
 	for doctype in (DOCTYPE, "Anki Import Deck", "Anki Import Problem"):
 		assert names(doctype) == []
 	assert not state.rows("File", file_url=doc.file)
-	assert not state.rows("Deleted Document", deleted_doctype=DOCTYPE)
+	assert not state.rows("Deleted Document", deleted_doctype=DOCTYPE, deleted_name=doc.name)
 	assert not path.exists()
 	assert len(imported()) == questions
 

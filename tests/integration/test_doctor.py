@@ -25,7 +25,13 @@ from memora.services.srs_archiver import SRSArchiver
 from memora.services.store import layout, outbox, partitions, tables
 from tests import frappe_versions
 from tests.integration import bench_commands
-from tests.integration.factories import make_records, make_season, make_waiting_submission, site_now
+from tests.integration.factories import (
+	make_learner,
+	make_records,
+	make_season,
+	make_waiting_submission,
+	site_now,
+)
 from tests.integration.site_config import changed, site_config
 from tests.integration.test_retention_of_seasons import make_old
 
@@ -288,7 +294,7 @@ def test_a_season_that_denies_its_partitions():
 def test_a_season_of_long_ago_that_is_not_archived():
 	season = make_season(start_date="2001-01-01", end_date="2001-06-01").name
 	assert look() == []  # nothing is kept of it
-	make_records("player@past.example", season=season)
+	make_records(make_learner().name, season=season)
 	(finding,) = (
 		finding for finding in look() if finding.check == "retention"
 	)  # a site with answers is dormant, too

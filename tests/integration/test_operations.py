@@ -47,6 +47,8 @@ def places(web, manager) -> Iterator[dict[str, str]]:
 	srs, queue, cache = (
 		urlsplit(url) for url in (frappe.conf.srs_redis_cache, queue_url(bench), frappe.conf.redis_cache)
 	)
+	common = bench.sites / "common_site_config.json"
+	configured = common.read_text()
 	yield {
 		"-p 13100": f"-p {srs.port} -n {srs.path.strip('/') or 0}",
 		"-p 13000": f"-p {cache.port}",
@@ -55,11 +57,12 @@ def places(web, manager) -> Iterator[dict[str, str]]:
 		"<site>": frappe.local.site,
 		"<api key>": key,
 		"<api secret>": secret,
-		"'srs:<user>:<season>'": f"'{manager._make_key(learner.name, 'SEASON-2026')}'",
+		"'srs:<learner>:<season>'": f"'{manager._make_key(learner.name, 'SEASON-2026')}'",
 		"<season>": "SEASON-2026",
 		"<learner>": learner.name,
 		"flushdb": "-n 9 flushdb",  # processes that go on remember the generation of the other
 	}
+	common.write_text(configured)
 	srs_redis().config_set("maxmemory", 0)
 	frappe.db.rollback()
 	frappe.db.set_single_value("System Settings", "enable_scheduler", has_scheduler)

@@ -107,7 +107,7 @@ def test_only_what_was_archived_long_ago_and_is_not_active_is_flagged():
 
 
 def test_managers_are_told_of_each_season_once():
-	manager, season = make_learner(roles=["Memora Manager"]).name, make_old()
+	manager, season = make_learner(roles=["Memora Manager"]).user, make_old()
 	for _week in range(2):
 		srs_archiver.flag_eligible_for_deletion()
 	told = state.rows("Notification Log", for_user=manager)

@@ -58,6 +58,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
 	"Game Subscription Season": (EDIT | OUT, EDIT | OUT),
 	"Game Topic": BANK,
 	"Memora Erasure": FIGURES,
+	"Memora Former Address": (set(), LOOK),
 	"Memora Health": FIGURES,
 	"Memora Learner": PUPILS,
 	"Memora Settings": (LOOK | OUT | {"write"}, LOOK | OUT | {"write", "create"}),
