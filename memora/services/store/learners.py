@@ -65,7 +65,7 @@ class Learner(NamedTuple):
 	merged_into: str | None
 
 
-class Standing(NamedTuple):
+class Arrival(NamedTuple):
 	"""What a request of a user begins with: her id, whether she is being erased, and the active season."""
 
 	id: str | None
@@ -90,10 +90,10 @@ def get_names(ids: Iterable[str]) -> dict[str, str]:
 	return dict(frappe.db.sql(NAMES_SQL, {"ids": [*ids] or [""]}))
 
 
-def read_with_season(user: str) -> Standing:
+def read_with_season(user: str) -> Arrival:
 	"""Returns a user's id, if she has one, and the active season; one query."""
 	((learner, erasing_since, *season),) = frappe.db.sql(WITH_SEASON_SQL, (user,))
-	return Standing(learner, bool(erasing_since), season_of(season) if season[0] else None)
+	return Arrival(learner, bool(erasing_since), season_of(season) if season[0] else None)
 
 
 def current_key(key: str) -> str:
