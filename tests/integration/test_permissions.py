@@ -60,7 +60,6 @@ DOCTYPES = {
 	"Safe Mode Incident": LOOK,
 }
 MONITOR = {"Memora Health": ("read",)}
-FOR_SYSTEM_MANAGERS = ("Memora Former Address",)
 # Who may call the methods of its documents, where managers may not
 MAY_CALL = {"Memora Learner": ("system",)}
 # Of fields that are changed
@@ -106,8 +105,7 @@ def test_the_table_has_every_doctype():
 
 @pytest.mark.parametrize("doctype", DOCTYPES)
 def test_doctypes(caller, user, doctype):
-	may = ("system",) if doctype in FOR_SYSTEM_MANAGERS else ("manager", "system")
-	allowed = DOCTYPES[doctype] if user in may else MONITOR.get(doctype, ())
+	allowed = DOCTYPES[doctype] if user in ("manager", "system") else MONITOR.get(doctype, ())
 	if user in ("guest", "learner"):
 		allowed = ()
 	actions = ("read", "write") if doctype in SINGLES else ALL

@@ -80,6 +80,7 @@ def teacher() -> Iterator[None]:
 	reset_perms("Game Question")
 	frappe.delete_doc("Role", TEACHER, force=True)
 	frappe.db.commit()
+	frappe.clear_cache(doctype="Game Question")  # a web process may have cached it before the commit
 
 
 @pytest.fixture
