@@ -293,24 +293,25 @@ def test_others_who_answer_meanwhile_wait_for_no_lock_of_the_merge(old, new, lea
 	assert state.tracker(staying).keys() == state.tracker(other).keys() == {"q1"}
 
 
+def assert_refused(error: type[Exception], old: str, new: str, leaving: str) -> None:
+	with pytest.raises(error):
+		merge(old, new)
+	frappe.db.rollback()
+	assert found(old) == leaving
+
+
 def test_no_merge_while_a_season_is_being_archived(old, new, leaving, staying):
 	season = make_season().name
 	put_tracker(leaving, season, make_record("q1"))
 	frappe.db.set_value("Game Subscription Season", season, "archive_started_at", site_now())
 	frappe.db.commit()
-	with pytest.raises(SeasonStateError):
-		merge(old, new)
-	frappe.db.rollback()
-	assert found(old) == leaving
+	assert_refused(SeasonStateError, old, new, leaving)
 
 
 def test_no_merge_with_a_learner_who_is_being_erased(old, new, leaving, staying):
 	frappe.db.set_value("Memora Learner", leaving, "erasing_since", site_now())
 	frappe.db.commit()
-	with pytest.raises(LearnerIsErased):
-		merge(old, new)
-	frappe.db.rollback()
-	assert found(old) == leaving
+	assert_refused(LearnerIsErased, old, new, leaving)
 
 
 def test_frappe_finds_the_link_again_after_a_merge(old, new, leaving, staying):

@@ -6,7 +6,7 @@ from typing import NamedTuple, NoReturn
 import frappe
 from frappe import _
 
-from memora.exceptions import LearnerIsErased, UnknownLearner, quoting
+from memora.exceptions import UnknownLearner, quoting
 from memora.services import site_time
 from memora.services.store import former_addresses, learners, row_names
 from memora.services.store.seasons import Season
@@ -26,7 +26,7 @@ def sit_down(user: str) -> Sitting:
 	"""
 	found = learners.read_with_season(user)
 	if found.is_erasing:
-		_refuse_erased()
+		learners.refuse_erased()
 	return Sitting(found.id or identify(user), found.season)
 
 
@@ -39,8 +39,7 @@ def identify(user_or_id: str, named_at: datetime | None = None) -> str:
 	"""
 	found = _find_as_of(user_or_id, named_at) if named_at else _find(user_or_id)
 	if found:
-		if found.erasing_since:
-			_refuse_erased()
+		require_whole(found)
 		return found.id
 	learner = learners.create(user_or_id, site_time.naive_now()) if _is_name(user_or_id) else None
 	if named_at and not learner and _is_name(user_or_id):  # named while the address was being changed
@@ -93,17 +92,11 @@ def _is_name(text: object) -> bool:
 def require_whole(learner: learners.Learner) -> None:
 	"""Raises LearnerIsErased for a learner who is being erased."""
 	if learner.erasing_since:
-		_refuse_erased()
+		learners.refuse_erased()
 
 
 def unknown(user_or_id: str) -> NoReturn:
 	"""Raises UnknownLearner."""
 	frappe.throw(
 		quoting(_("There is no learner {0}. Name a user or a learner's ID."), user_or_id), UnknownLearner
-	)
-
-
-def _refuse_erased() -> NoReturn:
-	frappe.throw(
-		_("This learner's data is being erased. Nothing can be read or stored meanwhile."), LearnerIsErased
 	)

@@ -231,18 +231,13 @@ def _report(erased: Erased, done: int, steps: int, name: str, progress: Progress
 
 
 def _new_snapshot() -> None:
-	if _may_commit():
+	if database.takes_commits():
 		database.new_snapshot()
 
 
 def _commit() -> None:
-	if _may_commit():
+	if database.takes_commits():
 		frappe.db.commit()  # each step's documents are gone before the next step begins
-
-
-def _may_commit() -> bool:
-	"""Says whether Frappe takes a commit: not in a hook of a document's event on version 16, whose caller commits."""
-	return not getattr(frappe.db, "_disable_transaction_control", 0)
 
 
 def _text(error: BaseException) -> str:

@@ -77,7 +77,7 @@ def export_for(learner: str, owner: str) -> dict[str, Any]:
 		with database.transaction():
 			stored_learners.require_kept(found.id)
 			_insert_file(path, owner)
-	except BaseException:
+	except BaseException:  # no part of an export stays: no document would lead to the file
 		path.unlink(missing_ok=True)
 		raise
 	return {**counts, "file": name, "file_url": f"/private/files/{name}"}

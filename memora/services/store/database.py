@@ -102,6 +102,11 @@ def read_committed() -> Iterator[None]:
 			frappe.db.sql("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 
 
+def takes_commits() -> bool:
+	"""Says whether Frappe takes a commit: not in a hook of a document's event on version 16, whose caller commits."""
+	return not getattr(frappe.db, "_disable_transaction_control", 0)
+
+
 @contextmanager
 def transaction() -> Iterator[None]:
 	"""Commits the block's writes together.
@@ -109,7 +114,7 @@ def transaction() -> Iterator[None]:
 	After any error, also a failed commit, none of the writes stays. Raises RuntimeError in a hook of another document's
 	event on Frappe 16, which takes no commit there: what was acknowledged would be lost if the document is not saved.
 	"""
-	if getattr(frappe.db, "_disable_transaction_control", 0):
+	if not takes_commits():
 		raise RuntimeError(
 			"Frappe ignores commits in doc_events. Call Memora in frappe.db.after_commit or in a job."
 		)

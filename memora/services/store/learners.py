@@ -6,7 +6,7 @@ A learner is an id of 16 hex digits. Her User may change, be given to somebody e
 import secrets
 from collections.abc import Iterable
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import frappe
 
@@ -127,10 +127,15 @@ def require_kept(learner: str) -> None:
 	Raises LearnerIsErased if one has begun, or if she is gone or merged into another.
 	"""
 	if not frappe.db.sql(KEPT_SQL, (learner,)):
-		frappe.throw(
-			frappe._("This learner's data is being erased. Nothing can be read or stored meanwhile."),
-			LearnerIsErased,
-		)
+		refuse_erased()
+
+
+def refuse_erased() -> NoReturn:
+	"""Raises LearnerIsErased."""
+	frappe.throw(
+		frappe._("This learner's data is being erased. Nothing can be read or stored meanwhile."),
+		LearnerIsErased,
+	)
 
 
 # When a User changes. The caller commits.
