@@ -125,8 +125,8 @@ def review(
 	predicted = round(scheduler.get_card_retrievability(card, _midnight(today)), DECIMALS) if before else None
 	card, _log = scheduler.review_card(card, rating, _midnight(today))
 	reps = before.reps + 1 if before else 1
-	interval_days = fuzzed((card.due - _midnight(today)).days, f"{seed}:{reps}")
 	stability, difficulty = _figures(card)
+	interval_days = interval(stability, reps, seed=seed, desired_retention=desired_retention)
 	memory = Memory(
 		stability=stability,
 		difficulty=difficulty,
@@ -179,7 +179,35 @@ def due_day(today: date, interval_days: int, season_end: date) -> date:
 	On the season's last day this is tomorrow, whose start is the moment the season ends. In a season that is
 	kept active beyond its end, this is tomorrow, too.
 	"""
-	return min(today + timedelta(days=interval_days), max(season_end, today + timedelta(days=1)))
+	return min(today + timedelta(days=interval_days), last_day(today, season_end))
+
+
+def last_day(answered: date, season_end: date) -> date:
+	"""Returns the last learning day that a question answered on the day `answered` can fall due on."""
+	return max(season_end, answered + timedelta(days=1))
+
+
+def moved_day(
+	due: date, answered: date, interval_days: int, season_end: date, old_ends: Iterable[date] = ()
+) -> date:
+	"""Returns the learning day on which a record falls due, once its season ends on `season_end`.
+
+	What lies beyond the new end comes to the end. What one of the `old_ends` has cut short gets the rest of its interval
+	back, as far as the new end lets it. All other days stay, also those that another scheduler has chosen. So the day
+	that review has set becomes the day that review would have set by the new end, however often the end has moved.
+	"""
+	if due in {last_day(answered, end) for end in old_ends}:
+		due = max(due, answered + timedelta(days=interval_days))
+	return min(due, last_day(answered, season_end))
+
+
+def interval(stability: float, reps: int, *, seed: str, desired_retention: float = 0.9) -> int:
+	"""Returns how many learning days after an answer its question falls due, without regard to the season's end.
+
+	`stability` (days, as it is stored) and `reps` are those that the answer has led to; for `seed` see review.
+	"""
+	days = _scheduler(desired_retention)._next_interval(stability=stability)
+	return fuzzed(days, f"{seed}:{reps}")
 
 
 def fuzzed(interval_days: int, seed: str) -> int:

@@ -1,0 +1,55 @@
+"""Where a record's date lies after its season's end, or the hour at which a learning day starts, has changed.
+
+A date is a function of the record and of the present calendar. It does not depend on the day on which it is moved. So
+an end that is moved to and fro leads to the dates that it would have led to at once, and a run can be repeated.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+
+from memora.services.learning import scheduling
+
+
+@dataclass(frozen=True)
+class MovedCalendar:
+	"""A season's calendar now, and what it was while dates were set that are still to be moved.
+
+	`season_end` and `old_ends` are learning days, `day_start_hour` and `old_hours` are hours from 0 to 23.
+	"""
+
+	season_end: date
+	day_start_hour: int
+	desired_retention: float
+	old_ends: Collection[date] = ()
+	old_hours: Collection[int] = ()
+
+	def moved(
+		self, name: str, stability: float, reps: int, next_review: datetime, last_review: datetime
+	) -> datetime:
+		"""Returns when (naive site time) a record falls due now; `next_review` if its date stays.
+
+		`name` is the record's name in the tracker, which is the seed of its fuzz.
+		"""
+		day = self._day_of(next_review)
+		interval_days = scheduling.interval(
+			stability, reps, seed=name, desired_retention=self.desired_retention
+		)
+		answered = (last_review - timedelta(hours=self.day_start_hour)).date()
+		moved_day = scheduling.moved_day(day, answered, interval_days, self.season_end, self.old_ends)
+		if moved_day == day and next_review.time() not in map(time, self.old_hours):
+			return next_review
+		return datetime.combine(moved_day, time(self.day_start_hour))
+
+	def _day_of(self, moment: datetime) -> date:
+		"""Returns the learning day of a date: a date at the start of a day, by an old hour, too, is of that day."""
+		if moment.time() in map(time, self.old_hours):
+			return moment.date()
+		return (moment - timedelta(hours=self.day_start_hour)).date()
+
+	@property
+	def first_moved(self) -> datetime:
+		"""The naive site time before which no date moves."""
+		if self.old_hours:
+			return datetime.min
+		return datetime.combine(min([*self.old_ends, self.season_end + timedelta(days=1)]), time.min)
