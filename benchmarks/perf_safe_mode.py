@@ -268,7 +268,8 @@ def _count_journalled(load: Load, season: str) -> int:
 	for kind, learner, answer in zip(load.kinds, load.learners, load.answers, strict=True):
 		if kind == SUBMIT and answer.status == ADMITTED:
 			submission_id = json.loads(answer.body)["message"]["submission_id"]
-			journalled += len(journal.get_submission(learner.id, season, submission_id)) == ANSWERS
+			found = journal.find_submission(learner.id, submission_id, [season])
+			journalled += found is not None and len(found[1]) == ANSWERS
 	return journalled
 
 

@@ -134,6 +134,10 @@ class SeasonStateError(MemoraError):
 	http_status_code = 409
 
 
+class SeasonOver(SeasonStateError):
+	"""The answers were given in a season that is closed, and they come too late to count there."""
+
+
 class LearnerIsErased(MemoraError):
 	"""The learner's data is being erased, so nothing of hers is read or stored."""
 

@@ -104,11 +104,11 @@ def submit_review_session(
 	answers to questions that do not exist or were withdrawn, options that do not exist, first answers beyond `new_per_day`
 	(Memora Settings) or to what no lesson shows yet, and practice of questions that were not learnt before; the other answers
 	are processed. A repeated `submission_id` changes nothing: the reply is the first result, with the status
-	`already_processed`. With `season`, answers to the questions of another season than the active one are refused. After an
-	error nothing is stored.
+	`already_processed`, whatever season is active by then. With `season` the answers count in the season in which they were
+	given, for `grace_days` (Memora Settings) after it was closed. After an error nothing is stored.
 
-	Errors: InvalidResponses, InvalidSubmissionId, InvalidFilter 400, NotALearner 403, NoActiveSeason, SeasonStateError,
-	SubmissionConflict 409, RateLimitExceeded 429, JournalUnavailable 503.
+	Errors: InvalidResponses, InvalidSubmissionId, InvalidFilter 400, NotALearner 403, UnknownSeason 404, NoActiveSeason,
+	SeasonOver, SeasonStateError, SubmissionConflict 409, RateLimitExceeded 429, JournalUnavailable 503.
 	"""
 	(learner, active), answers = sit_down(), parse_responses(responses)
 	ids = parse_submission_id(submission_id), parse_filter("season", season)

@@ -52,7 +52,7 @@ def submit_lesson_session(
 	Does what submit_review_session does, with equal replies and errors. The learner's first answer to a question is
 	journalled as Learn, each later answer as Review.
 
-	Errors: InvalidResponses, InvalidSubmissionId, InvalidFilter 400, NotALearner 403, NoActiveSeason, SeasonStateError,
-	SubmissionConflict 409, RateLimitExceeded 429, JournalUnavailable 503.
+	Errors: InvalidResponses, InvalidSubmissionId, InvalidFilter 400, NotALearner 403, UnknownSeason 404, NoActiveSeason,
+	SeasonOver, SeasonStateError, SubmissionConflict 409, RateLimitExceeded 429, JournalUnavailable 503.
 	"""
 	return submit_review_session(responses, submission_id, season)

@@ -22,6 +22,7 @@ class Settings:
 	new_per_day: int = 20
 	answers_per_day: int = 2000
 	practice_per_day: int = 20
+	grace_days: int = 14
 	retention_days: int = 3 * 365
 	cache_ttl_days: int = 30
 	discrepancy_alert_percent: float = 0.1

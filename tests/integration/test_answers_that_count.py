@@ -143,10 +143,8 @@ def test_a_question_that_was_withdrawn_takes_no_answer(player, is_known, how):
 
 def test_answers_of_another_season_are_refused(player, season):
 	other = make_season().name
-	make_records(player, 1, season=other)
-	with state.nothing_changes(), pytest.raises(SeasonStateError, match=other) as caught:
+	with state.nothing_changes(), pytest.raises(SeasonStateError, match=other):
 		submissions.submit(player, answers(1), None, other)
-	assert season in str(caught.value)
 	assert submissions.submit(player, answers(1), None, season)["processed"] == 1
 
 

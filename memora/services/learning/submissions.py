@@ -11,14 +11,15 @@ import frappe
 from frappe import _
 from typing_extensions import TypedDict
 
-from memora.exceptions import JournalUnavailable, SeasonStateError, SubmissionConflict, quoting
+from memora.exceptions import JournalUnavailable, SubmissionConflict, quoting
 from memora.services import site_time
 from memora.services.cache.schedules import Schedules
 from memora.services.folding import counting, queueing
-from memora.services.learning import daily_budget, grading
+from memora.services.learning import answering, daily_budget, grading
 from memora.services.learning.answers import Response, journal_entry
 from memora.services.learning.grading import AnswerResult
 from memora.services.learning.judging import Judge, Rejection, as_rejections
+from memora.services.settings import get_settings
 from memora.services.store import database, failures, journal, row_names, seasons
 from memora.services.store.records import Effort, StoredAnswer, practice_digits
 from memora.services.store.seasons import Season
@@ -51,20 +52,22 @@ def submit(
 ) -> SubmissionResult:
 	"""Stores a learner's answers and schedules their questions; see api.reviews.submit_review_session.
 
-	`season_name` is the season that the client answers for; `season` is the active season, if the caller has just read it.
-	Commits. Raises NoActiveSeason, SeasonStateError, SubmissionConflict, RateLimitExceeded or JournalUnavailable, and
-	then stores nothing.
+	`season_name` is the season in which the answers were given, by default the active one; `season` is the active season,
+	if the caller has just read it. Commits. Raises NoActiveSeason, UnknownSeason, SeasonOver, SeasonStateError,
+	SubmissionConflict, RateLimitExceeded or JournalUnavailable, and then stores nothing.
 	"""
-	season = season or seasons.require_active_season()
-	_require_season(season_name, season)
-	is_new, submission_id = not submission_id, submission_id or uuid4().hex
+	season = season or seasons.get_active_season()
+	if not submission_id:
+		season = answering.season_of(season_name, season)  # refuses before it takes the lock
 	try:
 		with database.learner_lock(learner):
-			stored = not is_new and journal.get_submission(learner, season.name, submission_id)
-			judge = Judge.of(learner, season, responses)
-			if stored:
+			if submission_id and (found := _find(learner, submission_id, season)):
+				stored_in, stored = found
+				judge = Judge.of(learner, answering.season_stored(stored_in, season), responses)
 				return _repeated(judge, stored, responses, submission_id)
-			result, key = _accept(judge, responses, submission_id)
+			season = answering.season_of(season_name, season)
+			judge = Judge.of(learner, season, responses)
+			result, key = _accept(judge, responses, submission_id or uuid4().hex)
 	except failures.FAILURES as error:
 		frappe.logger("memora").error(f"journal not writable: {error}")
 		JournalUnavailable.throw(_("Your answers are not saved. Send them again in a moment."))
@@ -73,13 +76,11 @@ def submit(
 	return result
 
 
-def _require_season(name: str | None, season: Season) -> None:
-	"""Raises SeasonStateError if the answers belong to another season than the active one."""
-	if name not in (None, season.name):
-		frappe.throw(
-			quoting(_("These answers belong to season {0}. The active season is {1}."), name, season.name),
-			SeasonStateError,
-		)
+def _find(
+	learner: str, submission_id: str, active: Season | None
+) -> tuple[str, dict[str, StoredAnswer]] | None:
+	"""Returns (season, {question_id: answer}) of a submission that was stored before, in whatever season."""
+	return journal.find_submission(learner, submission_id, [active.name] if active else [])
 
 
 def _repeated(
@@ -156,6 +157,7 @@ def _accept(
 			site_time.to_naive(now),
 			counting.count_entries(entries, {step.after.question_id: step.after.subject for step in steps}),
 			Effort(judge.standing.effort.day, len(steps), practised),
+			get_settings().grace_days,
 		)
 	schedule = {step.after.question_id: step.after.next_review_date for step in steps}
 	scores = {question_id: site_time.to_epoch(due) for question_id, due in schedule.items()}

@@ -3,6 +3,8 @@
 Rows are added and never changed. The journal is the truth: records can be computed again from the journal.
 """
 
+import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import groupby
@@ -15,6 +17,7 @@ from memora.services.store.row_names import NAME_LENGTH
 
 DOCTYPE = "Player Review Log"
 PAGE_ROWS = 5000  # read at a time, some MB
+SEASONS_SEARCHED = 20  # the latest, in which a submission that is sent again may have been stored
 COUNTED_ROWS = 500_000  # by one statement, in some tenths of a second
 INSERT_SQL = f"""
 	INSERT INTO `tabPlayer Review Log` (name, player, season, submission_id, creation, {JOURNAL_COLUMNS}) VALUES """
@@ -22,9 +25,14 @@ PAGE_SQL = f"""
 	SELECT name, LEFT(name, 16), {JOURNAL_COLUMNS} FROM `tabPlayer Review Log`
 	WHERE season = %(season)s AND name > %(after)s AND name <= %(last)s ORDER BY name LIMIT %(limit)s"""
 OF_SUBMISSION_SQL = """
-	SELECT question_id, quality, kind = 'Practice', next_review_date_after, reviewed_at, graded_by, chosen
+	SELECT season, question_id, quality, kind = 'Practice', next_review_date_after, reviewed_at, graded_by, chosen
 	FROM `tabPlayer Review Log`
-	WHERE season = %(season)s AND name BETWEEN %(first)s AND %(last)s"""
+	WHERE season = %s AND name BETWEEN %s AND %s"""
+# Beside the answers the statement says which seasons there are, in a row without a season.
+SEASONS_SQL = f"""
+	SELECT NULL, JSON_ARRAYAGG(name), 0, 0, NULL, NULL, NULL, NULL FROM (
+		SELECT name FROM `tabGame Subscription Season` ORDER BY end_date DESC, name LIMIT {SEASONS_SEARCHED}
+	) AS latest"""
 HISTORY_SQL = f"""
 	SELECT name, {JOURNAL_COLUMNS} FROM `tabPlayer Review Log`
 	WHERE season = %(season)s AND name BETWEEN %(first)s AND %(last)s AND question_id = %(question_id)s
@@ -34,6 +42,8 @@ COUNT_ANSWERS_SQL = """
 COUNT_SHARE_SQL = """
 	SELECT COUNT(*) FROM `tabPlayer Review Log` WHERE season = %(season)s AND name >= %(first)s AND name < %(last)s"""
 IS_JOURNALLED_SQL = "SELECT 1 FROM `tabPlayer Review Log` WHERE name BETWEEN %(first)s AND %(last)s LIMIT 1"
+
+_seasons: dict[str, set[str]] = {}  # by site: the seasons there were when this process last looked
 
 
 def insert(
@@ -47,11 +57,36 @@ def insert(
 	database.insert(INSERT_SQL, rows)
 
 
-def get_submission(learner: str, season: str, submission_id: str) -> dict[str, StoredAnswer]:
-	"""Returns {question_id: answer} of a submission's answers in the journal; one query."""
-	values = {"season": season, **row_names.bounds(row_names.submission_key(learner, season, submission_id))}
-	rows = frappe.db.sql(OF_SUBMISSION_SQL, values)
-	return {q: StoredAnswer(quality, bool(practice), *more) for q, quality, practice, *more in rows}
+def find_submission(
+	learner: str, submission_id: str, likely: Iterable[str]
+) -> tuple[str, dict[str, StoredAnswer]] | None:
+	"""Returns (season, {question_id: answer}) of a submission that is stored, in whatever season; else None.
+
+	One query, and a second one where seasons have come since this process last looked. `likely` are seasons to
+	look into, too.
+	"""
+	known = _seasons.get(frappe.local.site, set()) | {*likely}
+	found, present = _look_for(learner, submission_id, known)
+	_seasons[frappe.local.site] = present
+	if not found and present - known:
+		found, _present = _look_for(learner, submission_id, present - known)
+	return next(iter(found.items()), None)
+
+
+def _look_for(
+	learner: str, submission_id: str, seasons: Iterable[str]
+) -> tuple[dict[str, dict[str, StoredAnswer]], set[str]]:
+	"""Returns ({season: {question_id: answer}} of the submission's answers in these seasons, the seasons there are)."""
+	values: list[str] = []
+	for season in seasons:
+		key = row_names.submission_key(learner, season, submission_id)
+		values += [season, *row_names.bounds(key).values()]
+	statement = " UNION ALL ".join([OF_SUBMISSION_SQL] * (len(values) // 3) + [SEASONS_SQL])
+	*rows, (_season, present, *_none) = frappe.db.sql(statement, values)
+	found: dict[str, dict[str, StoredAnswer]] = defaultdict(dict)
+	for season, question_id, quality, practice, *more in rows:
+		found[season][question_id] = StoredAnswer(quality, bool(practice), *more)
+	return found, set(json.loads(present or "[]"))
 
 
 def get_history(learner: str, season: str, question_id: str, limit: int) -> list[tuple[str, JournalEntry]]:

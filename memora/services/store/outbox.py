@@ -19,13 +19,15 @@ from memora.services.store.records import (
 	unpack_records,
 )
 
-# Inserts the row only if the season still takes answers, and the learner is not being erased. An archive run that closes
-# the season, and an erasure that begins, either wait for the locks of this statement, or are seen by the statement.
+# Inserts the row only if the season still takes answers: while it is active, and for a time of grace after it. And only if the
+# learner is not being erased. An archive run, and an erasure that begins, either wait for the locks of this statement, or are
+# seen by the statement.
 INSERT_SQL = """
 	INSERT INTO `tabReview Outbox` (name, player, season, payload, activity, creation, modified)
 	SELECT %(name)s, l.name, s.name, %(payload)s, %(activity)s, %(now)s, %(now)s
 	FROM `tabGame Subscription Season` s JOIN `tabMemora Learner` l
-	WHERE s.name = %(season)s AND s.is_active = 1 AND l.name = %(player)s AND l.erasing_since IS NULL
+	WHERE s.name = %(season)s AND s.archive_started_at IS NULL AND (s.is_active = 1 OR s.closed_at > %(grace_from)s)
+	AND l.name = %(player)s AND l.erasing_since IS NULL
 	AND l.merged_into IS NULL"""
 OLDEST_SQL = """
 	SELECT name FROM `tabReview Outbox` WHERE creation <= %(before)s AND parked_at IS NULL
@@ -60,14 +62,15 @@ def insert(
 	payload: str,
 	activity: Sequence[ActivityCount],
 	now: datetime,
+	grace_from: datetime | None = None,
 ) -> None:
-	"""Adds a submission. `payload` is what records.pack_records gives.
+	"""Adds a submission. `payload` is what records.pack_records gives. A season closed since `grace_from` takes it, too.
 
 	Raises SeasonStateError if the season takes no answers, LearnerIsErased if the learner is being erased or is gone; then
 	the caller must roll back.
 	"""
 	values = {"name": key, "player": learner, "season": season, "activity": json.dumps(activity), "now": now}
-	frappe.db.sql(INSERT_SQL, {**values, "payload": payload})
+	frappe.db.sql(INSERT_SQL, {**values, "payload": payload, "grace_from": grace_from})
 	if frappe.db._cursor.rowcount != 1:
 		learners.require_kept(learner)
 		frappe.throw(quoting(frappe._("Season {0} takes no answers any more."), season), SeasonStateError)

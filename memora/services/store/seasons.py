@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 
 import frappe
 from frappe import _
@@ -18,6 +18,12 @@ COLUMNS = "name, end_date, enable_redis"
 ACTIVE_COLUMNS = "s.name, s.end_date, s.enable_redis"  # as season_of takes them
 ACTIVE_SQL = f"SELECT {COLUMNS} FROM `tabGame Subscription Season` WHERE is_active = 1 LIMIT 1"
 BY_NAME_SQL = f"SELECT {COLUMNS} FROM `tabGame Subscription Season` WHERE name = %s"
+CLOSED_SQL = f"""
+	SELECT is_active, closed_at, archive_started_at, {COLUMNS} FROM `tabGame Subscription Season` WHERE name = %s"""
+# For a season that was closed beside its document, or before seasons noted when that was
+NOTE_CLOSED_SQL = """
+	UPDATE `tabGame Subscription Season` SET closed_at = %s
+	WHERE name = %s AND is_active = 0 AND closed_at IS NULL AND archive_started_at IS NULL"""
 TO_ARCHIVE_SQL = """
 	SELECT name FROM `tabGame Subscription Season`
 	WHERE is_active = 0 AND archived_at IS NULL
@@ -71,8 +77,36 @@ def get_season(name: str) -> Season:
 	"""Returns a season by name. Raises UnknownSeason."""
 	rows = frappe.db.sql(BY_NAME_SQL, (name,))
 	if not rows:
-		frappe.throw(quoting(_("There is no season {0}."), name), UnknownSeason)
+		refuse_unknown(name)
 	return season_of(rows[0])
+
+
+def refuse_unknown(name: str) -> NoReturn:
+	"""Raises UnknownSeason."""
+	frappe.throw(quoting(_("There is no season {0}."), name), UnknownSeason)
+
+
+class Openness(NamedTuple):
+	"""A season, and whether it takes answers. Datetimes are naive site time; None for what has not happened."""
+
+	season: Season
+	is_active: bool
+	closed_at: datetime | None
+	archive_started_at: datetime | None
+
+
+def get_openness(name: str) -> Openness:
+	"""Returns a season by name, and since when it is closed, if it is. Raises UnknownSeason."""
+	rows = frappe.db.sql(CLOSED_SQL, (name,))
+	if not rows:
+		refuse_unknown(name)
+	is_active, closed_at, archive_started_at, *row = rows[0]
+	return Openness(season_of(row), bool(is_active), closed_at, archive_started_at)
+
+
+def note_closed(name: str, now: datetime) -> None:
+	"""Notes that a season is closed since `now` (naive site time), unless it says so already. The caller commits."""
+	frappe.db.sql(NOTE_CLOSED_SQL, (now, name))
 
 
 def season_of(row: Sequence[Any]) -> Season:

@@ -4,6 +4,7 @@ import json
 
 import frappe
 import pytest
+from frappe.utils import add_days
 from playwright.sync_api import Route, expect
 
 from devtools import ports
@@ -11,7 +12,7 @@ from tests.integration import state
 from tests.integration.browser.conftest import PASSWORD
 from tests.integration.browser.pupil import Pupil
 from tests.integration.client import Client
-from tests.integration.factories import bank_questions, make_learner, make_records
+from tests.integration.factories import bank_questions, make_learner, make_records, make_season, site_now
 from tests.integration.site_config import site_config
 
 READ = "memora.api.reviews.get_review_session"
@@ -246,17 +247,54 @@ def test_what_can_not_be_accepted_stands_in_nobodys_way(pupil, questions, season
 
 
 def test_the_season_ends_under_the_learner(pupil, questions, season):
+	"""What she answers in a sitting that began before counts where the sitting began."""
 	pupil.open()
-	frappe.db.set_value("Game Subscription Season", season, "is_active", 0)
-	frappe.db.commit()
+	set_active(season, 0)
+	answer(pupil, questions[:2])
+	pupil.has_saved()
+	pupil.page.reload()
+	expect(pupil.title).to_have_text("No lessons right now")
+	assert pupil.journal() == reviews(questions[:2])
+
+
+def test_answers_from_before_the_season_changed_count_where_they_were_given(pupil, questions, season):
+	pupil.open()
+	pupil.page.context.set_offline(True)
 	answer(pupil, questions[:2])
 	expect(pupil.state).to_have_text(WAITING.format(2))
-	frappe.db.set_value("Game Subscription Season", season, "is_active", 1)
-	frappe.db.commit()
+	following = make_season().name
+	set_active(season, 0)
+	set_active(following, 1)
+	pupil.page.context.set_offline(False)
 	pupil.page.reload()
-	pupil.sees(questions[2])
+	expect(pupil.title).to_have_text("All caught up!")
 	pupil.has_saved()
 	assert pupil.journal() == reviews(questions[:2])
+	assert {row.season for row in state.rows("Player Review Log")} == {season}
+	pupil.button("Learn something new").click()
+	pupil.has_saved()
+	expect(pupil.page.locator("#aside")).to_be_hidden()
+
+
+def test_answers_that_come_after_the_time_of_grace_are_set_aside(pupil, questions, season):
+	pupil.open().sees(questions[0])
+	keep(pupil, season, "s-late", question_id=questions[1])
+	following = make_season().name
+	set_active(season, 0)
+	set_active(following, 1)
+	frappe.db.set_value("Game Subscription Season", season, "closed_at", add_days(site_now(), -15))
+	frappe.db.commit()
+	pupil.page.reload()
+	notice = pupil.page.locator("#aside")
+	expect(notice).to_contain_text("Answers that could not be saved: 1.")
+	expect(notice).to_contain_text(f"Season {season} was closed on")
+	pupil.has_saved()
+	assert pupil.journal() == []
+
+
+def set_active(season: str, is_active: int) -> None:
+	frappe.get_doc("Game Subscription Season", season).update({"is_active": is_active}).save()
+	frappe.db.commit()
 
 
 def test_safe_mode_counts_down_and_goes_on(pupil, questions):

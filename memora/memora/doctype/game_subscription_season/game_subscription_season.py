@@ -1,8 +1,11 @@
+from datetime import datetime
+
 import frappe
 from frappe import _
 from frappe.model.document import Document
 
 from memora.exceptions import InvalidSeason, PartitionError, SeasonStateError, quoting
+from memora.services import site_time
 from memora.services.figures import due_forecast
 from memora.services.learning.plain_names import require_plain_name
 from memora.services.store import figure_tables, partitions, seasons, swap, tables
@@ -10,6 +13,7 @@ from memora.services.store.seasons import canonical_name
 
 # Only services write these fields
 SYSTEM_FIELDS = (
+	"closed_at",
 	"partition_created",
 	"archive_started_at",
 	"archive_status",
@@ -42,6 +46,7 @@ class GameSubscriptionSeason(Document):
 
 	def validate(self) -> None:
 		self._keep_system_fields()
+		self._note_closing()
 		self._check_dates()
 		if self.is_active:
 			self._check_may_be_active()
@@ -102,6 +107,13 @@ class GameSubscriptionSeason(Document):
 		stored = self.get_doc_before_save()
 		for field in SYSTEM_FIELDS:
 			self.set(field, stored.get(field) if stored else None)
+
+	def _note_closing(self) -> None:
+		stored = self.get_doc_before_save()
+		if self.is_active:
+			self.closed_at: datetime | None = None
+		elif stored and stored.is_active:
+			self.closed_at = site_time.naive_now()
 
 	def _check_dates(self) -> None:
 		if frappe.utils.getdate(self.end_date) < frappe.utils.getdate(self.start_date):

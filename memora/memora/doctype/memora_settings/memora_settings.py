@@ -15,6 +15,7 @@ RANGES = {
 	"new_per_day": (0, 1000),
 	"answers_per_day": (0, 1_000_000),
 	"practice_per_day": (0, 1000),
+	"grace_days": (0, 90),
 	"retention_days": (30, 3650),  # not for ever
 	"cache_ttl_days": (1, 3650),
 	"discrepancy_alert_percent": (0, 100),

@@ -218,7 +218,6 @@ allowMediaFrom(start.media_hosts);
 speak(start);
 keyboard.listen();
 store.watch(answeredElsewhere);
-outbox.setOldAside();
 byId("subject")?.addEventListener("change", chooseSubject);
 showState();
 if (start.retry_after) putOff(start.retry_after, loadReviews);

@@ -26,17 +26,18 @@ export class Outbox {
 		document.addEventListener("visibilitychange", () => document.hidden || this.flush());
 	}
 
-	// Returns the answers of this season that the server does not have yet. Without an active season, of all seasons.
+	// Returns the answers that the server does not have yet, of whatever season. Each counts in the season it was given in; the
+	// server says which of them come too late.
 	waiting() {
-		const answers = this.store.all("answer");
-		return this.season ? answers.filter((answer) => answer.season === this.season) : answers;
+		return this.store.all("answer");
 	}
 
-	// Returns the questions whose answers wait or have just been sent. A session may still list them as due.
+	// Returns this season's questions whose answers wait or have just been sent. A session may still list them as due.
 	answered() {
 		const sent = this.store.all("sent");
 		for (const answer of sent) if (answer.at < Date.now() - JUST_SENT_MS) this.store.remove("sent", answer);
-		return new Set([...this.waiting(), ...sent].map((answer) => answer.question_id));
+		const given = [...this.waiting(), ...sent].filter((answer) => answer.season === this.season);
+		return new Set(given.map((answer) => answer.question_id));
 	}
 
 	add(response) {
@@ -47,15 +48,8 @@ export class Outbox {
 		return answer;
 	}
 
-	// Sets aside the answers of seasons that are over: no endpoint accepts these answers any more.
-	setOldAside() {
-		for (const answer of this.store.all("answer"))
-			if (this.season && answer.season !== this.season) this.setAside(answer, "");
-	}
-
 	// Sends the answers that wait. Resolves when all are sent, or when something is in the way. One run at a time.
 	flush() {
-		if (!this.season) return Promise.resolve();
 		if (this.running) {
 			this.again = true;
 			return this.running;
@@ -108,7 +102,7 @@ export class Outbox {
 		else if (error instanceof RateLimited && error.seconds > LONG_MS / 1000 && answer.practice)
 			this.store.remove("answer", answer); // practised enough today: nothing is lost, and others need not wait
 		else if (error instanceof Refused && SEASON_CLOSED.has(error.type)) this.trouble = "closed";
-		else if (error instanceof Refused) this.setAside(answer, error.message);
+		else if (error instanceof Refused) this.setAside(answer, error.type === "UnknownSeason" ? "" : error.message);
 		else if (error instanceof Unreachable || error instanceof RateLimited) this.pause(error);
 		else throw error;
 		return Boolean(this.trouble);
