@@ -6,6 +6,7 @@ from frappe.permissions import add_permission, update_permission_property
 from frappe.utils import get_sites
 from frappe.utils.background_jobs import get_queues_timeout
 
+from memora.services.cache import gateway
 from memora.services.cache.connections import place
 from memora.services.folding.queueing import FALLBACK_QUEUE, QUEUE
 from memora.services.operations import learner_ids
@@ -48,6 +49,7 @@ def before_uninstall() -> None:
 
 	Frappe 16 deletes an app's icon and sidebar itself, but after its last commit.
 	"""
+	gateway.release_keys()
 	frappe.db.delete("List View Settings", {"name": ("in", LIGHT_LISTS)})
 	frappe.db.delete("Custom DocPerm", {"parent": ("in", tuple(IMPORTS)), "role": MANAGER})
 	for doctype in OF_DESK:

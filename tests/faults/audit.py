@@ -1,5 +1,6 @@
 """Checks what must hold after every fault, with plain SQL and Redis commands."""
 
+import re
 from collections import defaultdict
 from datetime import datetime
 from urllib.parse import quote
@@ -122,8 +123,8 @@ class Audit:
 		client = self.stage.redis("redis-srs")
 		history = client.info("replication")["master_replid"][:12]
 		generation = f"{history}.{history}.{client.get('srs:generation') or 0}"
-		assert client.get(f"{{{key}}}:loaded") in (
-			generation,
-			f"{generation}:empty",
+		marker = client.get(f"{{{key}}}:loaded") or ""
+		assert re.fullmatch(
+			rf"{re.escape(generation)}\.[0-9a-f]{{16}}(:empty)?", marker
 		), "is not marked as whole"
 		return dict(client.zrange(key, 0, -1, withscores=True))

@@ -90,6 +90,11 @@ def srs_keys(pattern: str = "*") -> set[str]:
 	return set(srs_redis().scan_iter(match=pattern, count=1000))
 
 
+def is_of_site(key: str) -> bool:
+	"""Says whether a key is of no learner's."""
+	return key.endswith(("srs:generation", "srs:generation}:owner"))
+
+
 @lru_cache
 def queue_redis() -> redis.Redis:
 	"""The bench's, even while a test has another one used."""
@@ -181,6 +186,6 @@ def _empty_redis() -> None:
 
 
 def empty_schedules() -> None:
-	"""All but the generation, which processes remember for a while."""
-	if keys := {key for key in srs_keys() if not key.endswith("srs:generation")}:
+	"""All but the generation and the owner, which processes remember for a while."""
+	if keys := {key for key in srs_keys() if not is_of_site(key)}:
 		srs_redis().delete(*keys)

@@ -8,6 +8,7 @@ from typing import Any
 import frappe
 
 from memora.services import site_time
+from memora.services.cache.gateway import Gateway
 from memora.services.learning import reviews
 from memora.services.settings import get_settings
 from memora.services.store import tracker as tracker_store
@@ -122,7 +123,7 @@ def _content(server) -> dict[str, Any]:
 	def read(key: str) -> Any:
 		return server.zrange(key, 0, -1, withscores=True) if server.type(key) == "zset" else server.get(key)
 
-	return {key: read(key) for key in sorted(srs_keys())}
+	return {key: read(key) for key in sorted(srs_keys()) if not key.endswith("owner")}
 
 
 @contextmanager
@@ -150,7 +151,8 @@ def generation() -> str:
 	"""Returns what the marker of a schedule must hold for the schedule to be believed now."""
 	client = srs_redis()
 	history = client.info("replication")["master_replid"][:12]
-	return f"{history}.{history}.{client.get('srs:generation') or 0}"
+	database = Gateway()._database().digest
+	return f"{history}.{history}.{client.get('srs:generation') or 0}.{database}"
 
 
 def rows_of_table(table: str) -> list[str]:

@@ -12,7 +12,7 @@ from tests import frappe_versions
 from tests.integration import state
 
 EVENTS = hooks.scheduler_events
-MEMORAS_TABLES = re.compile("Outbox|Incident|Activity Count|Memory Tracker")
+MEMORAS_TABLES = re.compile("Outbox|Season|Incident|Activity Count|Memory Tracker")
 
 
 def entries() -> Iterator[tuple[str, str]]:

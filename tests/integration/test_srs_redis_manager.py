@@ -12,7 +12,7 @@ from memora.exceptions import UnknownLearner
 from memora.services.cache.connections import place
 from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import state
-from tests.integration.cleaning import srs_keys, srs_redis
+from tests.integration.cleaning import is_of_site, srs_keys, srs_redis
 from tests.integration.factories import learner_id, make_learner, make_records, make_season
 
 pytestmark = pytest.mark.each_redis
@@ -29,7 +29,7 @@ def user(clean) -> None:
 
 
 def keys() -> set[str]:
-	return {key for key in srs_keys() if not key.endswith("srs:generation")}
+	return {key for key in srs_keys() if not is_of_site(key)}
 
 
 def test_is_available(manager):

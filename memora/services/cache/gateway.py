@@ -3,7 +3,7 @@
 A read that fails raises Unavailable; its caller then reads MariaDB (Safe Mode). A write that fails is
 remembered in the process and in an open incident. Before Redis is trusted again, the first process that
 reaches Redis counts the outage. From then on no schedule from before the outage is believed: each is loaded
-again from MariaDB when its learner comes.
+again from MariaDB when its learner comes. Keys that belong to another site are left alone, as if Redis were gone.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,15 @@ import frappe
 import redis
 from redis.exceptions import ResponseError
 
-from memora.services.cache import connections, incidents, scripts
+from memora.services import alerts
+from memora.services.cache import connections, incidents, ownership, scripts
 from memora.services.cache.breaker import Unavailable
 from memora.services.cache.keys import ScheduleKeys
+from memora.services.cache.ownership import Database, KeysOfAnother, Owner
+from memora.services.cache.scripts import Call
 from memora.services.cache.server import Action, server_of
+from memora.services.settings import get_settings
+from memora.services.store import database, failures, row_names, seasons
 
 
 class Gateway:
@@ -24,7 +29,7 @@ class Gateway:
 
 	def __init__(self) -> None:
 		self.keys = ScheduleKeys(frappe.conf.get("srs_redis_namespace"))
-		self.server = server_of(frappe.local.site, connections.place(frappe.conf))
+		self.server = server_of(frappe.local.site, connections.place(frappe.conf), self.keys.prefix)
 
 	def is_available(self) -> bool:
 		"""Says whether Redis takes writes. A Redis that fails is asked at most once per breaker period."""
@@ -35,7 +40,7 @@ class Gateway:
 		return True
 
 	def ask(self, action: Action, keys: Sequence[str] = ()) -> Any:
-		"""Runs action(client) and returns its result; raises Unavailable.
+		"""Runs action(client) and returns its result; raises Unavailable, also if the keys are another's.
 
 		If this process, or a process before it, has missed a write, the outage is counted first. `keys` are a
 		learner's keys: if a key holds a value of another type, which is no schedule, all keys are deleted and
@@ -43,6 +48,7 @@ class Gateway:
 		"""
 
 		def run(client: redis.Redis) -> Any:
+			self.epoch(client)  # nothing is asked of another's keys
 			self._count_missed_writes(client)
 			try:
 				return action(client)
@@ -52,6 +58,7 @@ class Gateway:
 				client.delete(*keys)
 				return action(client)
 
+		self._database()  # before Redis: a MariaDB that fails is no fault of that server
 		return self.server.run(run, self._probe)
 
 	def try_write(self, action: Action, keys: Sequence[str] = ()) -> bool:
@@ -68,14 +75,39 @@ class Gateway:
 		return True
 
 	def epoch(self, client: redis.Redis) -> str:
-		"""Returns the epoch, at most EPOCH_SECONDS old.
+		"""Returns the epoch, at most EPOCH_SECONDS old. Raises KeysOfAnother.
 
 		An older epoch does no harm: a schedule that is loaded under it is loaded again at the next read.
 		"""
 		known = self.server.epoch
-		return known or self.server.remember_epoch(
-			scripts.run_script(client, scripts.EPOCH, [self.keys.generation])
-		)
+		return known or self.accept_epoch(scripts.run_scripts(client, [self.epoch_call()])[0])
+
+	def epoch_call(self) -> Call:
+		"""Returns the call that reads the epoch and renews this site's claim; accept_epoch takes its answer."""
+		claim = ownership.claim(self._database(), frappe.local.site, self.server.owned_by)
+		return Call(scripts.EPOCH, [self.keys.generation, self.keys.owner], claim)
+
+	def accept_epoch(self, answer: list[str]) -> str:
+		"""Returns the epoch of an answer, and remembers it. Raises KeysOfAnother."""
+		epoch, *owner = answer
+		if not epoch:
+			raise KeysOfAnother(Owner(*owner))
+		own = self._database()
+		self.server.owned_by = own.server
+		return self.server.remember_epoch(f"{epoch}.{own.digest}")
+
+	def _database(self) -> Database:
+		"""Returns this site's database, at most EPOCH_SECONDS old. Raises Unavailable if MariaDB can't tell."""
+		if known := self.server.database:
+			return known
+		try:
+			found, zone = database.get_identity(), get_settings().time_zone
+		except failures.ERRORS as error:
+			raise Unavailable(f"MariaDB can't say which database this is: {error}") from error
+		if not found.born:
+			raise Unavailable("a backup is being restored over the database")
+		digest = row_names.digest(found.name, found.server, str(found.born), zone)
+		return self.server.remember_database(Database(found.name, found.server, digest, found.is_read_only))
 
 	def _probe(self, client: redis.Redis) -> None:
 		"""Makes a write that changes nothing.
@@ -84,6 +116,7 @@ class Gateway:
 		node. Otherwise the breaker would close while one node is dead, and that node's learners would open
 		the breaker again for everybody.
 		"""
+		self.epoch(client)
 		pipeline = client.pipeline(transaction=False)
 		for key in connections.a_key_on_each(client, self.keys.generation):
 			pipeline.setrange(key, 0, "")
@@ -105,9 +138,22 @@ class Gateway:
 		"""Counts an outage: from now on no schedule from before the outage is believed."""
 		self.server.has_missed_writes = False  # first: what another thread misses meanwhile stays noted
 		try:
-			count = scripts.run_script(client, scripts.DECLARE_STALE, [self.keys.generation])
-			self.server.remember_epoch(count)
+			self.accept_epoch([scripts.run_script(client, scripts.DECLARE_STALE, [self.keys.generation])])
 		except BaseException:  # after any error: the outage is not counted yet
 			self.server.has_missed_writes = True
 			raise
 		incidents.close_incidents()
+
+
+@alerts.in_error_log()
+def renew_claim() -> None:
+	"""Renews the claim on the keys while nobody learns. A site whose season has no cache claims nothing. Runs every minute."""
+	season = seasons.get_active_season()
+	if season and season.enable_redis:
+		Gateway().is_available()
+
+
+def release_keys() -> None:
+	"""Leaves the keys to whoever comes next. Does nothing if they are another's, or Redis can't be asked."""
+	gateway = Gateway()
+	gateway.try_write(lambda client: client.delete(gateway.keys.owner))

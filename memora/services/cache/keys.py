@@ -9,18 +9,20 @@ Any key may be missing: Memora makes it again, and loads a missing schedule from
 	                                   load; or `loading:<token>` while a process loads the schedule
 	srs:generation                     STRING, counts the outages. No schedule from before the last outage
 	                                   is believed
+	{srs:generation}:owner             HASH, whose keys these are; see ownership
 
 A learner is her id. The season is percent-encoded, so that no name can reach another learner's key. The braces put a
 marker into the slot of its schedule on a Redis Cluster. Schedule and marker expire `cache_ttl_days` (Memora
 Settings) after their last use. `srs_redis_namespace`, in the site's configuration, stands before every key:
 so sites can share a Redis.
 
-**Generation.** A generation is `history.epoch`, and an epoch is `history.count`. The first history is that of
+**Generation.** A generation is `history.epoch`, and an epoch is `history.count.database`. The first history is that of
 the server which holds the schedule. The second history is that of the server which holds the count; on a
 cluster that may be another server. A server's history gets a new name at each restart and at each promotion
-of a replica (see scripts). So three kinds of schedule are not believed: one that a restarted server has read
-back from its files, one on a replica that may lack the last answers, and one that a server held while some
-process could not reach it.
+of a replica (see scripts). `database` stands for the MariaDB from which schedules are loaded: its name, its server,
+when its files were made, and the site's time zone. So four kinds of schedule are not believed: one that a restarted
+server has read back from its files, one on a replica that may lack the last answers, one that a server held while some
+process could not reach it, and one from before a backup was restored, MariaDB failed over, or the site moved.
 
 **When a schedule is believed.** The ZSET must exist, and its marker must hold the present generation. The
 script that stores an answer's dates looks at the marker first. If the schedule is not whole, the script drops
@@ -54,6 +56,10 @@ class ScheduleKeys:
 	def generation(self) -> str:
 		return f"{self.prefix}srs:generation"
 
+	@property
+	def owner(self) -> str:
+		return f"{{{self.generation}}}:owner"
+
 	def patterns_of_season(self, season: str) -> tuple[str, str]:
 		"""SCAN patterns that match all schedules, and all markers, of a season."""
 		schedules = f"{self.prefix}srs:*:{quote(season, safe='')}"
@@ -66,6 +72,8 @@ class ScheduleKeys:
 
 	def is_of_user(self, key: str) -> bool:
 		"""Says whether a key is a schedule's or marker's that names its learner otherwise than by id."""
+		if key == self.owner:
+			return False
 		own, colon, rest = key.removeprefix("{").partition(f"{self.prefix}srs:")
 		return bool(colon and not own) and ":" in rest and not is_learner_id(rest.partition(":")[0])
 

@@ -7,7 +7,7 @@ before that answer are never kept.
 
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import redis
@@ -110,9 +110,13 @@ def compare(schedules: Schedules, season: str, learners: Sequence[str]) -> dict[
 	Redis is read first, so a difference may be an answer that came between the two reads. Raises Unavailable.
 	"""
 	calls = [Call(scripts.READ_ALL, schedules.keys.pair(learner, season)) for learner in learners]
-	count = Call(scripts.EPOCH, [schedules.keys.generation])
-	*answers, epoch = schedules.gateway.ask(lambda client: scripts.run_scripts(client, [*calls, count]))
-	schedules.gateway.server.remember_epoch(epoch)
+	calls.append(schedules.gateway.epoch_call())
+
+	def read(client: redis.Redis) -> list[Any]:
+		*answers, epoch = scripts.run_scripts(client, calls)
+		return [*answers, schedules.gateway.accept_epoch(epoch)]
+
+	*answers, epoch = schedules.gateway.ask(read)
 	cached = {
 		learner: {q: float(score) for q, score in zip(items[::2], items[1::2], strict=True)}
 		for learner, (history, marker, items) in zip(learners, answers, strict=True)

@@ -143,12 +143,15 @@ class Schedules:
 		keys = self.keys.pair(learner, season)
 		calls = [
 			Call(scripts.READ_DUE, keys, [time.time(), limit, lifetime_seconds()]),
-			Call(scripts.EPOCH, [self.keys.generation]),
+			self.gateway.epoch_call(),
 		]
-		(history, marker, is_there, question_ids, total), epoch = self.gateway.ask(
-			lambda client: scripts.run_scripts(client, calls), keys
-		)
-		generation = f"{history}.{self.gateway.server.remember_epoch(epoch)}"
+
+		def read(client: redis.Redis) -> tuple[list[Any], str]:
+			found, epoch = scripts.run_scripts(client, calls)
+			return found, self.gateway.accept_epoch(epoch)
+
+		(history, marker, is_there, question_ids, total), epoch = self.gateway.ask(read, keys)
+		generation = f"{history}.{epoch}"
 		is_loaded = marker == f"{generation}:empty" or (marker == generation and bool(is_there))
 		return DueItems(question_ids=question_ids, total_due=total, is_loaded=is_loaded)
 

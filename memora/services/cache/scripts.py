@@ -66,9 +66,20 @@ _GENERATION = f"""{_HISTORY}
 local generation = history .. '.' .. ARGV[1]
 """
 
-# Returns the epoch: the history of the server that counts the outages, and the count. KEYS: count.
+# Returns the epoch: the history of the server that counts the outages, and the count. First sees to it that the caller
+# owns the keys; see ownership.
+# KEYS: count, owner. ARGV: database, server, site, now, seconds until a claim is renewed, seconds until a claim lapses,
+# server by which the caller was the owner before.
+# Returns the epoch; '' if the keys are another's; then database, server, site and last claim of the owner.
 EPOCH = Script(f"""{_HISTORY}
-return history .. '.' .. (redis.call('GET', KEYS[1]) or '0')
+local database, server, site, seen = unpack(redis.call('HMGET', KEYS[2], 'database', 'server', 'site', 'seen'))
+local age = ARGV[4] - (seen or 0)
+local is_mine = server == ARGV[2] or server == ARGV[7] or age > tonumber(ARGV[6])
+if not is_mine or (database and database ~= ARGV[1]) then return {{'', database or '', server or '', site or '', seen or '0'}} end
+if server ~= ARGV[2] or site ~= ARGV[3] or age >= tonumber(ARGV[5]) then
+	redis.pcall('HSET', KEYS[2], 'database', ARGV[1], 'server', ARGV[2], 'site', ARGV[3], 'seen', ARGV[4])
+end
+return {{history .. '.' .. (redis.call('GET', KEYS[1]) or '0')}}
 """)
 
 # Counts an outage. KEYS: count. Returns the new epoch.

@@ -10,6 +10,7 @@ import redis
 from memora.services.cache import causes, connections, incidents
 from memora.services.cache.breaker import CircuitBreaker, NotAsked, Unavailable
 from memora.services.cache.connections import Place
+from memora.services.cache.ownership import Database, KeysOfAnother
 
 EPOCH_SECONDS = 5  # how long a process may go on with the epoch it has read
 
@@ -20,15 +21,18 @@ class Server:
 	"""Connections to the Redis of one place, behind one circuit breaker.
 
 	`has_missed_writes` says whether a write of this process failed since Redis was last trusted. The value is
-	None until the process has looked whether another process missed a write.
+	None until the process has looked whether another process missed a write. `owned_by` is the MariaDB server by
+	which this process owned the keys; empty as long as it never did.
 	"""
 
 	def __init__(self, place: Place) -> None:
 		self.place = place
 		failures = connections.CLUSTER_FAILURES if place.is_cluster else connections.FAILURES
-		self.breaker = CircuitBreaker(failures, describe=causes.cause)
+		self.breaker = CircuitBreaker((*failures, KeysOfAnother), describe=causes.cause)
 		self.has_missed_writes: bool | None = None
+		self.owned_by = ""
 		self._epoch = (0.0, "")
+		self._database: tuple[float, Database | None] = (0.0, None)
 		self._nodes: list[tuple[str, int]] = []  # of a cluster, as its last client knew them
 
 	@cached_property
@@ -82,8 +86,18 @@ class Server:
 		self._epoch = (time.monotonic(), epoch)
 		return epoch
 
+	@property
+	def database(self) -> Database | None:
+		"""The site's database, if this process read it less than EPOCH_SECONDS ago; else None."""
+		read_at, database = self._database
+		return database if time.monotonic() - read_at < EPOCH_SECONDS else None
+
+	def remember_database(self, database: Database) -> Database:
+		self._database = (time.monotonic(), database)
+		return database
+
 
 @lru_cache(maxsize=32)
-def server_of(site: str, place: Place) -> Server:
-	"""Returns the one Server that this process has for a site and a place."""
+def server_of(site: str, place: Place, prefix: str) -> Server:
+	"""Returns the one Server that this process has for a site, a place, and what stands before the site's keys."""
 	return Server(place)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import frappe
 
@@ -12,6 +12,13 @@ from memora.services.store import failures, limits, row_names
 LEARNER_LOCK_WAIT_SECONDS = 5  # for another submission of the learner, which takes milliseconds
 METADATA_LOCK_WAIT_SECONDS = 2  # how long new readers may queue behind a waiting ALTER
 IDLE_SECONDS = 30  # between two statements of a transaction of our own, which are milliseconds apart
+
+# tabSingles has been there since the site was made, and Frappe alters it never. InnoDB takes the time from the table's
+# file: it changes when a dump is restored over the site, and when files are copied to another place.
+IDENTITY_SQL = """
+	SELECT DATABASE(), @@hostname, @@port, @@server_id, @@read_only, (
+		SELECT UNIX_TIMESTAMP(CREATE_TIME) FROM information_schema.TABLES
+		WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'tabSingles')"""
 
 OWN_SESSION_SQL = """
 	SET SESSION autocommit = 1, lock_wait_timeout = %s, idle_transaction_timeout = %s, max_statement_time = %s"""
@@ -180,7 +187,7 @@ def connection() -> Iterator[Connection]:
 	Frappe makes the connection: its driver, address, TLS and types are those of frappe.db. A statement waits
 	METADATA_LOCK_WAIT_SECONDS at most for the lock that DDL needs.
 	"""
-	own: Connection = (getattr(frappe.local, "primary_db", None) or frappe.db).create_connection()
+	own: Connection = _primary().create_connection()
 	try:
 		with own.cursor() as cursor:
 			seconds = METADATA_LOCK_WAIT_SECONDS, IDLE_SECONDS, limits.statement_seconds()
@@ -188,6 +195,11 @@ def connection() -> Iterator[Connection]:
 		yield own
 	finally:
 		own.close()
+
+
+def _primary() -> Any:
+	"""Returns Frappe's connection, but for a request that Frappe has connected with a replica."""
+	return getattr(frappe.local, "primary_db", None) or frappe.db
 
 
 # The server
@@ -215,6 +227,21 @@ def ping() -> None:
 def get_version() -> str:
 	"""Returns the server's version as the server writes it, such as `10.11.6-MariaDB-0+deb12u1`."""
 	return frappe.db.sql("SELECT VERSION()")[0][0]
+
+
+class Identity(NamedTuple):
+	"""Which database this is. `born` is when its files were made, as Unix seconds; 0 while a backup is being restored."""
+
+	name: str
+	server: str
+	born: int
+	is_read_only: bool
+
+
+def get_identity() -> Identity:
+	"""Returns the identity of the primary that this site writes to. Raises one of failures.ERRORS."""
+	((name, host, port, server_id, is_read_only, born),) = _primary().sql(IDENTITY_SQL)
+	return Identity(name, f"{host}:{port}/{server_id}", int(born or 0), bool(is_read_only))
 
 
 def is_durable() -> bool:

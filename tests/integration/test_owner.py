@@ -1,0 +1,177 @@
+"""The keys in Redis have an owner: who else comes leaves them alone, and a failover is noticed by nobody."""
+
+import time
+
+import frappe
+import pytest
+from redis.cluster import key_slot
+
+from memora.services.cache import ownership, server
+from memora.services.cache.breaker import Unavailable
+from memora.services.cache.gateway import Gateway, release_keys, renew_claim
+from memora.services.cache.ownership import LAPSE_SECONDS, NEVER, RENEW_SECONDS, Database
+from memora.services.cache.schedules import Schedules
+from memora.services.store import database
+from tests.integration import state
+from tests.integration.cleaning import srs_redis
+from tests.integration.factories import bank_questions, make_records
+from tests.integration.submitting import answers, ids, read, submit
+
+OWNER = "{srs:generation}:owner"
+ELSEWHERE = "elsewhere:3306/2"
+
+
+@pytest.fixture(autouse=True)
+def owned(clean):
+	new_process()
+	yield
+	srs_redis().delete(OWNER)
+	new_process()
+
+
+def new_process() -> None:
+	server.server_of.cache_clear()
+
+
+def owner() -> dict[str, str]:
+	return srs_redis().hgetall(OWNER)
+
+
+def own() -> dict[str, str]:
+	identity = database.get_identity()
+	return {"database": identity.name, "server": identity.server, "site": frappe.local.site}
+
+
+def give_to(seconds_ago: float = 0, **values: str) -> dict[str, str]:
+	"""Another has claimed the keys so many seconds ago."""
+	srs_redis().hset(OWNER, mapping={**own(), "seen": int(time.time() - seconds_ago), **values})
+	return owner()
+
+
+def can_use() -> bool:
+	try:
+		Schedules().read_due("0" * 16, "season")
+	except Unavailable:
+		return False
+	return True
+
+
+@pytest.mark.each_redis
+def test_who_comes_first_owns_the_keys():
+	srs_redis().delete(OWNER)
+	assert can_use()
+	found = owner()
+	assert time.time() - int(found.pop("seen")) < RENEW_SECONDS
+	assert found == own()
+
+
+def test_the_owner_is_in_the_slot_of_the_count():
+	keys = Gateway().keys
+	assert key_slot(keys.owner.encode()) == key_slot(keys.generation.encode())
+
+
+@pytest.mark.each_redis
+def test_another_database_never_takes_the_keys():
+	given = give_to(database="memora_other", seconds_ago=100 * LAPSE_SECONDS)
+	assert not can_use()
+	assert owner() == given
+
+
+def test_a_copy_on_another_server_keeps_away_while_the_owner_lives():
+	given = give_to(server=ELSEWHERE)
+	assert not can_use()
+	assert owner() == given
+
+
+def test_what_nobody_has_claimed_for_minutes_is_taken_over_by_the_same_database():
+	give_to(server=ELSEWHERE, seconds_ago=LAPSE_SECONDS + 2)
+	assert can_use()
+	assert owner()["server"] == own()["server"]
+
+
+def test_after_a_failover_a_process_that_was_the_owner_goes_on():
+	assert can_use()
+	gateway = Gateway()
+	gateway.server.owned_by = ELSEWHERE  # it has read that before the failover
+	gateway.server._epoch = (0.0, "")
+	give_to(server=ELSEWHERE)
+	assert can_use()
+	assert owner()["server"] == own()["server"]
+
+
+def test_two_copies_do_not_take_the_keys_from_each_other_in_turn():
+	"""This process was the owner; then a copy took over what had lapsed."""
+	assert can_use()
+	given = give_to(server=ELSEWHERE)
+	Gateway().server._epoch = (0.0, "")
+	assert not can_use()
+	assert owner() == given
+
+
+def test_a_replica_takes_nothing_over():
+	replica = Database("name", "server", "digest", is_read_only=True)
+	*_others, lapse, until = ownership.claim(replica, "site", ELSEWHERE)
+	assert (lapse, until) == (NEVER, "")
+	primary = replica._replace(is_read_only=False)
+	assert ownership.claim(primary, "site", ELSEWHERE)[-2:] == [LAPSE_SECONDS, ELSEWHERE]
+
+
+def test_a_renamed_site_stays_the_owner():
+	give_to(site="former.name")
+	assert can_use()
+	assert owner()["site"] == frappe.local.site
+
+
+def test_a_claim_is_renewed_after_seconds_and_not_at_each_read():
+	fresh = give_to(seconds_ago=RENEW_SECONDS - 3)
+	assert can_use()
+	assert owner() == fresh
+	give_to(seconds_ago=RENEW_SECONDS + 1)
+	assert can_use()
+	assert time.time() - int(owner()["seen"]) < RENEW_SECONDS
+
+
+def test_the_scheduler_renews_the_claim_of_a_site_that_nobody_uses():
+	give_to(seconds_ago=LAPSE_SECONDS - 5)
+	renew_claim()
+	assert time.time() - int(owner()["seen"]) < RENEW_SECONDS
+
+
+def test_a_season_without_redis_claims_nothing(season):
+	srs_redis().delete(OWNER)
+	frappe.db.set_value("Game Subscription Season", season, "enable_redis", 0)
+	renew_claim()
+	assert not owner()
+
+
+def test_a_site_that_is_uninstalled_leaves_the_keys_to_others():
+	assert can_use()
+	release_keys()
+	assert not owner()
+	given = give_to(database="memora_other")
+	new_process()
+	release_keys()
+	assert owner() == given
+
+
+def test_learners_of_another_site_learn_in_safe_mode(player):
+	make_records(player, 3)
+	given = give_to(database="memora_other", site="other.site", server=ELSEWHERE)
+	before = state.everything()["srs"]
+	session = read(player)
+	assert (session["is_degraded"], ids(session)) == (True, bank_questions()[:3])
+	assert submit(player, answers(1))["is_degraded"]
+	assert (state.everything()["srs"], owner()) == (before, given)
+	(incident,) = state.rows("Safe Mode Incident")
+	assert incident.reason == "its keys belong to site other.site (database memora_other on elsewhere:3306/2)"
+
+
+def test_the_site_is_served_from_redis_again_once_it_has_a_namespace(player):
+	make_records(player, 3)
+	give_to(database="memora_other")
+	assert read(player)["is_degraded"]
+	frappe.local.conf.srs_redis_namespace = "mine"
+	assert not read(player)["is_degraded"]
+	(incident,) = state.rows("Safe Mode Incident")
+	assert incident.ended_at
+	srs_redis().delete("{mine:srs:generation}:owner", "mine:srs:generation")
