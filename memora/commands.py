@@ -66,7 +66,11 @@ def partitions(heal: bool) -> dict[str, Any]:
 @memora.command()
 @click.option("--season", required=True, help="The season to replay.")
 @click.option("--learner", help="One learner only: her e-mail or id.")
-@click.option("--repair", is_flag=True, help="Write what the journal says wherever the tracker differs.")
+@click.option(
+	"--repair",
+	is_flag=True,
+	help="Write what the journal says wherever the tracker lacks it. Sets nothing back.",
+)
 @on_site
 def replay(season: str, learner: str | None, repair: bool) -> dict[str, Any]:
 	"""Compare the tracker with the journal. Exits with 1 while they differ."""

@@ -39,13 +39,18 @@ class SRSPersistenceService:
 
 
 def persist_review_batch(
-	responses: list[dict[str, Any]], user: str, season: str, submission: str | None = None
+	responses: list[dict[str, Any]],
+	user: str,
+	season: str,
+	retry_count: int = 0,
+	submission: str | None = None,
 ) -> PersistResult:
 	"""Runs as an RQ job.
 
 	With `submission`, the name of an outbox row, this folds that submission and then all others that wait. Without
-	`submission` this stores the responses as SRSPersistenceService.persist_review_batch does.
+	`submission` this stores the responses as SRSPersistenceService.persist_review_batch does; but where that returns an
+	error, a job raises it, and so ends as failed. See external_results.persist_in_job.
 	"""
 	if submission:
 		return external_results.persisted(queueing.run_job(submission))
-	return SRSPersistenceService().persist_review_batch(responses, user, season)
+	return external_results.persist_in_job(responses, user, season, retry_count)

@@ -131,7 +131,7 @@ def test_a_fold_that_is_repeated_counts_nothing(player):
 	assert folds.fold(row.name)
 	assert folds.fold(row.name) is None
 	submit(player, answers(3), "s-1")
-	srs_persistence.persist_review_batch([], player, row.season, row.name)
+	srs_persistence.persist_review_batch([], player, row.season, submission=row.name)
 	assert_as_journalled()
 
 

@@ -66,7 +66,7 @@ def test_batches_follow_one_another_until_nothing_waits(season, monkeypatch):
 def test_the_job_folds_what_others_left(season, player):
 	own = put(player, season, "own", [record("q1")])
 	other = put(OTHER, season, "other", [record("q1"), record("q2")])
-	result = srs_persistence.persist_review_batch([], player, season, own)
+	result = srs_persistence.persist_review_batch([], player, season, submission=own)
 	assert result == {"success": True, "processed_count": 3, "failed_count": 0, "errors": []}
 	assert not outbox(player) and not outbox(OTHER) and own != other
 	assert tracker(player).keys() == {"q1"}

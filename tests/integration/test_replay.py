@@ -84,7 +84,7 @@ def test_one_learner(answered, season, questions):
 	other = factories.make_learner().name
 	submit(other, {questions[0]: 4})
 	fold()
-	damage(other, questions[0], "reps", 7)
+	damage(other, questions[0], "stability", 7)
 	assert replay_season(season, answered).differences == 0
 	assert replay_season(season, other).differences == 1
 	assert replay_season(season).learners == 2
@@ -94,11 +94,11 @@ DAMAGE = {
 	"stability": 99.5,
 	"difficulty": 9.5,
 	"state": "Learning",
-	"reps": 7,
+	"reps": 2,
 	"lapses": 17,
 	"next_review_date": "2026-01-01 04:00:00",
 	"last_review_date": "2026-01-01 05:00:00.123456",
-	"creation": "2025-01-01 05:00:00",
+	"creation": "2099-01-01 05:00:00",
 }
 
 
@@ -155,7 +155,7 @@ def test_rows_that_no_answer_explains_stay(answered, season, questions):
 
 def test_a_repair_keeps_what_the_journal_does_not_settle(answered, season, questions):
 	damage(answered, questions[0], "topic", "A topic of long ago")
-	damage(answered, questions[0], "reps", 55)
+	damage(answered, questions[0], "stability", 55)
 	replay_season(season, repair=True)
 	assert tracker(answered)[questions[0]].topic == "A topic of long ago"
 

@@ -6,12 +6,15 @@ import frappe
 import pytest
 from frappe.utils import background_jobs
 
-from memora.services.folding.folds import fold
+from memora.services.figures.activity import sum_up
+from memora.services.figures.activity_rebuild import rebuild_activity
+from memora.services.folding.folds import drain, fold
+from memora.services.learning import plain_names
 from memora.services.srs_persistence import SRSPersistenceService, persist_review_batch
 from memora.services.store import row_names
 from tests.integration import state
 from tests.integration.factories import make_learner, make_records, make_season, site_now
-from tests.integration.submitting import answers, read, submit
+from tests.integration.submitting import answers, days_ago, read, submit
 
 DUE = datetime(2026, 1, 21)
 GOOD = {"question_id": "q-123", "new_stability": 2.5, "new_next_review_date": DUE}
@@ -163,6 +166,34 @@ def test_two_results_of_one_question_in_a_batch_leave_the_last(service, player, 
 	later = {**GOOD, "new_stability": 9.0}
 	assert service.persist_review_batch([GOOD, later], player, season)["success"]
 	assert state.tracker(player)["q-123"].stability == 9.0
+
+
+def test_results_are_journalled_as_external(service, player, season):
+	service.persist_review_batch([GOOD], player, season)
+	service.persist_review_batch([{**GOOD, "new_stability": 9.0}], player, season)
+	first, second = sorted(state.journal(player), key=lambda row: row.reviewed_at)
+	for row in (first, second):
+		assert (row.kind, row.source, row.quality, row.rating) == ("External", "External", 0, "")
+		assert (row.response_time_ms, row.predicted_recall, row.graded_by) == (0, 0, "Learner")
+		assert row.next_review_date_after == DUE
+		assert not plain_names.is_submission_id(row.submission_id)  # no client can send it
+	assert (first.stability_before, first.stability_after, first.next_review_date_before) == (0, 2.5, None)
+	assert (second.stability_before, second.stability_after, second.next_review_date_before) == (2.5, 9, DUE)
+	(record,) = state.tracker(player).values()
+	assert (second.reviewed_at, second.difficulty_after) == (record.last_review_date, record.difficulty)
+
+
+def test_results_are_no_answers_of_hers(service, player, season):
+	with days_ago(2):
+		submit(player, answers(1))
+		service.persist_review_batch([GOOD], player, season)
+	drain(site_now())
+	frappe.db.commit()
+	sum_up()
+	before = state.activity()
+	assert sum(counts[0] for counts in before.values()) == 1
+	assert rebuild_activity(season).answers == 1
+	assert state.activity() == before
 
 
 def test_the_job_without_a_submission_does_the_same(player, season):

@@ -91,7 +91,7 @@ frappe.provide("memora");
 		return `<tr>
 			<td class="text-nowrap"><a href="${url}"><bdi dir="ltr">${frappe.datetime.str_to_user(answer.reviewed_at)}</bdi></a></td>
 			<td>${escaped(__(answer.kind, null, "Player Review Log"))}</td>
-			<td><span class="indicator-pill ${COLORS[answer.rating] || "gray"}">${escaped(__(answer.rating, null, "Player Review Log"))}</span></td>
+			<td><span class="indicator-pill ${COLORS[answer.rating] || "gray"}">${escaped(answer.rating ? __(answer.rating, null, "Player Review Log") : "–")}</span></td>
 			<td><bdi dir="ltr">${recall}</bdi></td>
 			<td>${format_number(answer.stability_after, null, 1)}</td></tr>`;
 	}

@@ -15,7 +15,7 @@ from memora.services.folding import counting
 from memora.services.learning.answers import origins
 from memora.services.store import database, figure_tables, journal, tracker
 from memora.services.store.figure_tables import Counts, Key, Sums
-from memora.services.store.records import JournalEntry
+from memora.services.store.records import EXTERNAL, JournalEntry
 
 LOCK_WAIT_SECONDS = 600  # the figures are written after a long walk through the journal: better late than not
 
@@ -39,7 +39,8 @@ def rebuild_activity(season: str, progress: Callable[[Rebuilt], None] | None = N
 	report, today = Rebuilt(season), site_time.learning_day()
 	sums: Sums = defaultdict(lambda: defaultdict(Counts))
 	learners: dict[Key, int] = defaultdict(int)
-	for learner, entries in journal.journal_by_learner(season):
+	for learner, journalled in journal.journal_by_learner(season):
+		entries = [entry for entry in journalled if entry.kind != EXTERNAL]
 		for key, of_day in _count(learner, season, entries).items():
 			if key[1] < today:
 				learners[key] += 1

@@ -13,7 +13,7 @@ from memora.services.learning.scheduling import LearningCalendar
 from memora.services.learning.season_scheduler import memory_of
 from memora.services.settings import get_settings
 from memora.services.store import journal, row_names, tracker
-from memora.services.store.records import JournalEntry, MemoryRecord
+from memora.services.store.records import EXTERNAL, JournalEntry, MemoryRecord
 
 DOCTYPES = ("Player Memory Tracker", "Archived Memory Tracker")
 MAX_POINTS = 60  # of the curve; more can't be told apart on a screen
@@ -27,8 +27,8 @@ def get_memory_view(doctype: str, name: str) -> dict[str, Any]:
 
 	curve      {days (ISO dates), recall (0 to 1 on each day), today, due, desired_retention}. The days are learning days
 	           from the last review on; `today` is null if the curve ends long before today
-	history    the last MAX_ANSWERS answers, the oldest first: {name, reviewed_at, kind, rating, quality,
-	           predicted_recall (null at first sight), stability_after}
+	history    the last MAX_ANSWERS answers, the oldest first: {name, reviewed_at, kind, rating, quality
+	           (both null for kind External), predicted_recall (null at first sight), stability_after}
 
 	Raises InvalidFilter for another doctype, UnknownMemory if there is no row of this name.
 	"""
@@ -91,8 +91,8 @@ def _answer(name: str, entry: JournalEntry) -> dict[str, Any]:
 		"name": name,
 		"reviewed_at": str(entry.reviewed_at),
 		"kind": entry.kind,
-		"rating": entry.rating,
-		"quality": entry.quality,
+		"rating": entry.rating or None,
+		"quality": None if entry.kind == EXTERNAL else entry.quality,
 		"predicted_recall": entry.predicted_recall or None,
 		"stability_after": entry.stability_after,
 	}

@@ -10,16 +10,18 @@ from collections.abc import Iterable
 from memora.services import site_time
 from memora.services.store import figure_tables
 from memora.services.store.figure_tables import Counts
-from memora.services.store.records import ActivityCount, Effort, JournalEntry, OutboxRow
+from memora.services.store.records import EXTERNAL, ActivityCount, Effort, JournalEntry, OutboxRow
 
 
 def count_entries(entries: Iterable[JournalEntry], subjects: dict[str, str | None]) -> list[ActivityCount]:
 	"""Returns the counts that answers add to the figures of their days.
 
-	`subjects` is {question_id: subject}.
+	`subjects` is {question_id: subject}. A result of kind External is no answer of hers, and counts for nothing.
 	"""
 	sums: dict[tuple[str, str], Counts] = defaultdict(Counts)
 	for entry in entries:
+		if entry.kind == EXTERNAL:
+			continue
 		key = site_time.learning_day(entry.reviewed_at).isoformat(), subjects.get(entry.question_id) or ""
 		is_review = entry.kind == "Review"
 		is_recalled, is_graded = is_review and entry.rating != "Again", entry.graded_by == "Server"

@@ -27,8 +27,8 @@ answers.json, answers.csv: each answer that you have given
   submission_id             answers that were sent together have one
   question_id               the question
   kind                      Learn: your first answer to it. Review: a later one. Practice: one that moved no date.
-                            External: one that another program has stored
-  quality, rating           the grade: 0 (nothing) to 5 (perfect), and Again, Hard, Good or Easy
+                            External: one that another program has judged and stored, without a grade
+  quality, rating           the grade: 0 (nothing) to 5 (perfect), and Again, Hard, Good or Easy; 0 and empty for External
   response_time_ms          how long you took, in thousandths of a second; 0 if that was not measured
   reviewed_at               when you answered
   stability_before, difficulty_before, next_review_date_before

@@ -1,19 +1,21 @@
 """Compares the tracker with the journal, which holds every answer with the record it led to, and repairs the tracker.
 
 A replay takes the states as the journal has them and does not compute them anew. Settings may have changed since, and
-what counts is what the learner was told.
+what counts is what the learner was told. A repair never sets back: what is newer than the journal, or older than it, stays.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from memora.services.cache.schedules import Schedules
 from memora.services.learning.answers import origins
 from memora.services.store import database, journal, tracker
-from memora.services.store.records import JournalEntry, MemoryRecord
+from memora.services.store.records import EXTERNAL, JournalEntry, MemoryRecord
 
 EXAMPLES = 10  # differences that a report spells out
+DATE = "next_review_date"
 # The journal settles these fields. Subject and topic come from the question.
 COMPARED = (
 	"stability",
@@ -21,7 +23,7 @@ COMPARED = (
 	"state",
 	"reps",
 	"lapses",
-	"next_review_date",
+	DATE,
 	"last_review_date",
 	"creation",
 )
@@ -31,8 +33,9 @@ COMPARED = (
 class ReplayReport:
 	"""The findings of a replay.
 
-	`differences` counts questions whose tracker row is missing or differs. `unjournalled` counts tracker rows that no
-	answer explains: SRSPersistenceService writes such rows, and a repair leaves them as they are.
+	`differences` counts questions whose tracker row is missing, or has not got what the journal has. Of the other rows, which
+	a repair leaves as they are, `unjournalled` counts those that no answer explains, `newer` those that are ahead of the
+	journal, and `from_before` those that had repetitions before the journal has any.
 	"""
 
 	season: str
@@ -41,6 +44,8 @@ class ReplayReport:
 	questions: int = 0
 	differences: int = 0
 	unjournalled: int = 0
+	newer: int = 0
+	from_before: int = 0
 	repaired: int = 0
 	examples: list[str] = field(default_factory=list)
 
@@ -53,8 +58,8 @@ def replay_season(
 ) -> ReplayReport:
 	"""Compares the tracker, overlaid with the outbox, with the journal, for a season or one learner in it.
 
-	With `repair`, writes what the journal says wherever the two differ, one learner at a time, and drops her schedule in
-	Redis. `progress`, if given, is called with the report after each learner. Commits with `repair`.
+	With `repair`, writes what the journal says wherever the tracker lacks it, one learner at a time, and drops her schedule
+	in Redis. What a row has from before the journal is kept: repetitions, lapses, creation. `progress`, if given, is called with the report after each learner. Commits with `repair`.
 	"""
 	report = ReplayReport(season)
 	for name, entries in journal.journal_by_learner(season, learner):
@@ -71,11 +76,16 @@ def rebuilt(entries: Iterable[JournalEntry]) -> dict[str, MemoryRecord]:
 
 	A question that she has only practised is left out: its record comes from elsewhere.
 	"""
+	return {question_id: _record(answers) for question_id, answers in _moving(entries).items()}
+
+
+def _moving(entries: Iterable[JournalEntry]) -> dict[str, list[JournalEntry]]:
+	"""Returns the entries that changed a record, by question, in the order of time."""
 	by_question: dict[str, list[JournalEntry]] = defaultdict(list)
 	for entry in sorted(entries, key=lambda e: e.reviewed_at):
-		by_question[entry.question_id].append(entry)
-	moving = {q: [entry for entry in answers if _moved(entry)] for q, answers in by_question.items()}
-	return {question_id: _record(answers) for question_id, answers in moving.items() if answers}
+		if _moved(entry):
+			by_question[entry.question_id].append(entry)
+	return dict(by_question)
 
 
 def _record(moving: list[JournalEntry]) -> MemoryRecord:
@@ -88,11 +98,15 @@ def _record(moving: list[JournalEntry]) -> MemoryRecord:
 		difficulty=last.difficulty_after,
 		state="Review",
 		reps=len(moving),
-		lapses=sum(entry.rating == "Again" and entry.kind == "Review" for entry in moving),
+		lapses=sum(map(_is_lapse, moving)),
 		next_review_date=last.next_review_date_after,
 		last_review_date=last.reviewed_at,
 		creation=moving[0].reviewed_at,
 	)
+
+
+def _is_lapse(entry: JournalEntry) -> bool:
+	return entry.kind == "Review" and entry.rating == "Again"
 
 
 def _moved(entry: JournalEntry) -> bool:
@@ -100,38 +114,102 @@ def _moved(entry: JournalEntry) -> bool:
 
 	Practice changes no record. An answer that came too late changes none either: no recall was predicted before it.
 	"""
-	return entry.kind == "Learn" or (entry.kind == "Review" and entry.predicted_recall > 0)
+	return entry.kind in ("Learn", EXTERNAL) or (entry.kind == "Review" and entry.predicted_recall > 0)
+
+
+# The journal against a row
+
+
+class Verdict(NamedTuple):
+	"""What the journal says of a tracker row: the record to expect, how the row falls short of it (None if it does not),
+	and whether the row is newer than the journal, or began before it.
+	"""
+
+	expected: MemoryRecord
+	difference: str | None = None
+	is_newer: bool = False
+	is_from_before: bool = False
+
+
+def judge(moving: list[JournalEntry], found: MemoryRecord | None) -> Verdict:
+	"""Compares a tracker row with the entries that moved its question, which are in the order of time."""
+	if not found:
+		return Verdict(_record(moving), "is not in the tracker")
+	expected, is_from_before = _record(moving), _began_before(moving, found)
+	if moving[-1].kind == EXTERNAL:
+		expected = replace(expected, state=found.state)  # such a result leaves the state as it was
+	is_newer = not is_from_before and found.reps > expected.reps
+	if is_from_before or is_newer:
+		expected = _with_former(expected, moving, found)
+	if found.age > expected.age:
+		return Verdict(expected, None, True, is_from_before)
+	return Verdict(expected, _difference(expected, found), is_newer, is_from_before)
+
+
+def _began_before(moving: list[JournalEntry], found: MemoryRecord) -> bool:
+	"""Says whether a question had a record before the first entry of the journal."""
+	return moving[0].stability_before > 0 or found.creation < moving[0].reviewed_at
+
+
+def _with_former(record: MemoryRecord, moving: list[JournalEntry], found: MemoryRecord) -> MemoryRecord:
+	"""Adds what a row has beside the journal: all that the entries up to its last review do not account for."""
+	seen = [entry for entry in moving if entry.reviewed_at <= found.last_review_date]
+	reps, lapses = len(seen), sum(map(_is_lapse, seen))
+	return replace(
+		record,
+		reps=record.reps + max(0, found.reps - reps),
+		lapses=record.lapses + max(0, found.lapses - lapses),
+		creation=min(found.creation, record.creation),
+	)
+
+
+def _difference(expected: MemoryRecord, found: MemoryRecord) -> str | None:
+	wrong = [
+		name
+		for name in COMPARED
+		if getattr(expected, name) != getattr(found, name)
+		and not (name == DATE and is_moved(expected, found))
+	]
+	return "; ".join(f"{n} is {getattr(found, n)}, journalled {getattr(expected, n)}" for n in wrong) or None
+
+
+def is_moved(expected: MemoryRecord, found: MemoryRecord) -> bool:
+	"""Says whether a row's date was moved by the calendar since the journal's last entry. None is, so far."""
+	return False
+
+
+# A learner
 
 
 def _check(learner: str, entries: list[JournalEntry], report: ReplayReport) -> None:
-	records, expected, wrong = _compare(learner, report.season, entries)
-	if wrong:  # or the learner has answered since her journal was read
+	records, verdicts = _compare(learner, report.season, entries)
+	if _differing(verdicts):  # or the learner has answered since her journal was read
 		database.new_snapshot()
 		entries = [entry for _learner, entry in journal.iterate_journal(report.season, learner)]
-		records, expected, wrong = _compare(learner, report.season, entries)
+		records, verdicts = _compare(learner, report.season, entries)
+	wrong = _differing(verdicts)
 	report.learners += 1
 	report.answers += len(entries)
-	report.questions += len(expected)
-	report.unjournalled += len(records.keys() - expected.keys())
+	report.questions += len(verdicts)
+	report.unjournalled += len(records.keys() - verdicts.keys())
 	report.differences += len(wrong)
+	right = [verdict for verdict in verdicts.values() if not verdict.difference]
+	report.newer += sum(verdict.is_newer for verdict in right)
+	report.from_before += sum(verdict.is_from_before and not verdict.is_newer for verdict in right)
 	room = EXAMPLES - len(report.examples)
-	report.examples += [f"{learner}, {q}: {difference}" for q, difference in list(wrong.items())[:room]]
+	report.examples += [f"{learner}, {q}: {verdict.difference}" for q, verdict in list(wrong.items())[:room]]
 
 
 def _compare(
 	learner: str, season: str, entries: list[JournalEntry]
-) -> tuple[dict[str, MemoryRecord], dict[str, MemoryRecord], dict[str, str]]:
-	"""Returns (records in the tracker, records that the journal leads to, {question_id: how they differ})."""
-	records, expected = tracker.get_all_records(learner, season), rebuilt(entries)
-	differences = {q: _difference(record, records.get(q)) for q, record in expected.items()}
-	return records, expected, {q: text for q, text in differences.items() if text}
+) -> tuple[dict[str, MemoryRecord], dict[str, Verdict]]:
+	"""Returns (records in the tracker, what the journal says of them)."""
+	records = tracker.get_all_records(learner, season)
+	return records, {q: judge(moving, records.get(q)) for q, moving in _moving(entries).items()}
 
 
-def _difference(expected: MemoryRecord, found: MemoryRecord | None) -> str | None:
-	if not found:
-		return "is not in the tracker"
-	wrong = [name for name in COMPARED if getattr(expected, name) != getattr(found, name)]
-	return "; ".join(f"{n} is {getattr(found, n)}, journalled {getattr(expected, n)}" for n in wrong) or None
+def _differing(verdicts: dict[str, Verdict]) -> dict[str, Verdict]:
+	return {question_id: verdict for question_id, verdict in verdicts.items() if verdict.difference}
 
 
 def _repair(learner: str, report: ReplayReport) -> None:
@@ -139,11 +217,12 @@ def _repair(learner: str, report: ReplayReport) -> None:
 	season = report.season
 	with database.learner_lock(learner):
 		entries = [entry for _learner, entry in journal.iterate_journal(season, learner)]
-		records, expected, wrong = _compare(learner, season, entries)
+		records, verdicts = _compare(learner, season, entries)
+		wrong = _differing(verdicts)
 		if not wrong:
 			return
 		known = origins(list(wrong), records)
-		mended = [replace(expected[q], **known.get(q, {})) for q in wrong]
+		mended = [replace(verdict.expected, **known.get(q, {})) for q, verdict in wrong.items()]
 		with database.transaction():
 			tracker.keep_from_removal(learner, season)
 			tracker.overwrite_records(learner, season, mended)

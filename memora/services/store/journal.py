@@ -1,4 +1,4 @@
-"""The journal: every answer, with the state of the record that it led to.
+"""The journal: every answer, and every result that another program has stored, with the state of the record that it led to.
 
 Rows are added and never changed. The journal is the truth: records can be computed again from the journal.
 """

@@ -46,7 +46,7 @@ class MemoryRecord:
 
 @dataclass(frozen=True)
 class JournalEntry:
-	"""An answer in the journal. Datetimes are naive site time.
+	"""An answer in the journal, or a result that another program has stored (kind External). Datetimes are naive site time.
 
 	`graded_by` is Server where the server compared `chosen`, the key of an option, with the right one, which it had not
 	told before on this learning day. Else it is Learner: the quality is what her client said, or what she had been told.
@@ -167,6 +167,8 @@ class Backlog(NamedTuple):
 	parked: int
 	oldest: datetime | None
 
+
+EXTERNAL = "External"  # the kind of a result that a caller of persist_review_batch has stored
 
 RECORD_FIELDS = [field.name for field in fields(MemoryRecord)]
 RECORD_COLUMNS = ", ".join(RECORD_FIELDS)
