@@ -21,10 +21,19 @@ from memora.api.utils import require_manager, require_monitor
 from memora.services.cache import rebuild, status
 from memora.services.cache.reconciliation import MAX_SAMPLE_SIZE, SAMPLE_SIZE
 from memora.services.cache.status import CacheStatus
-from memora.services.operations import admin_jobs, archiving, health, metrics, retention, write_queue
+from memora.services.operations import (
+	admin_jobs,
+	archiving,
+	health,
+	metrics,
+	retention,
+	switching,
+	write_queue,
+)
 from memora.services.operations.admin_jobs import JobState, StartedJob
 from memora.services.operations.archiving import ArchiveStatus
 from memora.services.operations.health import HealthReport
+from memora.services.operations.switching import SeasonSwitch
 from memora.services.srs_archiver import SRSArchiver
 from memora.services.store import seasons
 from memora.services.store.tables import estimate_rows
@@ -46,6 +55,12 @@ class ArchivePreview(ArchiveStatus):
 	"""A season's records, counted. An archive run would move the `active_records`."""
 
 	status: Literal["dry_run"]
+
+
+class SwitchReport(SeasonSwitch):
+	"""What a switch has done, or would do."""
+
+	status: Literal["dry_run", "switched"]
 
 
 class DeletionPreview(TypedDict):
@@ -125,6 +140,22 @@ def compute_due_forecast(season: Name = None) -> StartedJob:
 	return admin_jobs.start_admin_job(
 		"forecast", "memora.services.figures.due_forecast.compute_forecast", season=name
 	)
+
+
+@frappe.whitelist(methods=["POST"])
+@needs_database()
+def switch_season(season: Name = None, confirm: Flag = False) -> SwitchReport:
+	"""Closes the active season and opens this one, in one step: learners notice nothing, and no answer is refused.
+
+	Without `confirm` changes nothing, and says what it would do.
+
+	Errors: InvalidFilter 400, UnknownSeason 404, SeasonStateError 409.
+	"""
+	require_manager()
+	season = parse_name("season", season)
+	if not parse_flag("confirm", confirm):
+		return {"status": "dry_run", **switching.describe_switch(season)}
+	return {"status": "switched", **switching.switch_season(season)}
 
 
 @frappe.whitelist(methods=["POST"])

@@ -30,13 +30,14 @@ from tests.integration.waiting import wait_until
 API = "memora.api.srs."
 STARTS_OR_CHANGES = (
 	*("rebuild_season_cache", "cancel_rebuild", "trigger_reconciliation"),
-	*("archive_season", "delete_eligible_records"),
+	*("switch_season", "archive_season", "delete_eligible_records"),
 )
 LOOKS = ("get_cache_status", "get_archive_status", "get_job_status", "get_health")
 CONNECTS_A_TRY = 2  # of redis-py, to a server that hangs up; Frappe alone would try five times
 ARGUMENTS = {
 	"rebuild_season_cache": {"season": "SEASON-2026"},
 	"cancel_rebuild": {"season": "SEASON-2026"},
+	"switch_season": {"season": "SEASON-2026", "confirm": 1},
 	"archive_season": {"season": "SEASON-2026", "confirm": 1},
 	"delete_eligible_records": {"confirm": 1},
 	"get_archive_status": {"season": "SEASON-2026"},

@@ -44,6 +44,7 @@ CALLS = {
 	"sessions.submit_lesson_session": Calls(
 		{"responses": ANSWERS}, {"responses": ANSWERS, "submission_id": ""}, "InvalidSubmissionId"
 	),
+	"srs.switch_season": Calls({"season": "ENDED"}, {"season": "Nowhere"}, "UnknownSeason"),
 	"srs.archive_season": Calls({"season": "ENDED"}, {"season": "Nowhere"}, "UnknownSeason"),
 	"srs.cancel_rebuild": Calls({"season": "SEASON-2026"}, {}, "InvalidFilter"),
 	"srs.compute_due_forecast": Calls({"season": "SEASON-2026"}, {"season": "Nowhere"}, "UnknownSeason"),

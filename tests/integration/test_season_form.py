@@ -118,7 +118,7 @@ def test_what_moves_or_deletes_is_confirmed_by_the_exact_name(manager, typed):
 
 def test_a_season_whose_name_was_typed_is_archived(worker, manager):
 	over = make_ended_season(20)
-	assert look(over)["actions"] == ["rebuild", "reconcile", "archive"]
+	assert look(over)["actions"] == ["switch", "rebuild", "reconcile", "archive"]
 	started = message(manager.post(f"{API}archive_season", season=over.upper(), typed_name=over))
 	assert json.loads(stored(over).jobs) == {"archive": started["job_id"]}
 	assert result_of(manager, started)["status"] == "finished"
@@ -270,7 +270,7 @@ def test_partitions_that_are_missing_are_named_and_can_be_made():
 	assert found["tables"]["Player Memory Tracker"].keys() == {"rows", "bytes", "created_at"}
 	assert found["actions"] == ["create_partitions", "archive"]
 	frappe.get_doc(DOCTYPE, bare).create_partitions()
-	assert look(bare)["actions"] == ["archive"]
+	assert look(bare)["actions"] == ["switch", "archive"]
 
 
 def test_the_state_costs_the_same_however_large_the_season(player, season):

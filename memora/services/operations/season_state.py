@@ -114,6 +114,7 @@ def _actions(
 	is_rebuilding = cache["is_running"]
 	has_cache = cache["is_enabled"] and not is_closed
 	possible = {
+		"switch": not season.is_active and not is_closed and None not in found.values(),
 		"create_partitions": None in found.values(),
 		"rebuild": has_cache and not is_rebuilding,
 		"cancel_rebuild": is_rebuilding,

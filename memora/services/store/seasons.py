@@ -14,8 +14,9 @@ from frappe.model.document import Document
 from memora.exceptions import NoActiveSeason, UnknownSeason, quoting
 from memora.services.store import database
 
-COLUMNS = "name, end_date, enable_redis"
-ACTIVE_COLUMNS = "s.name, s.end_date, s.enable_redis"  # as season_of takes them
+MOST_EARLIER = 8  # seasons whose memories go along into one
+COLUMNS = "name, end_date, enable_redis, earlier_seasons"
+ACTIVE_COLUMNS = "s.name, s.end_date, s.enable_redis, s.earlier_seasons"  # as season_of takes them
 ACTIVE_SQL = f"SELECT {COLUMNS} FROM `tabGame Subscription Season` WHERE is_active = 1 LIMIT 1"
 BY_NAME_SQL = f"SELECT {COLUMNS} FROM `tabGame Subscription Season` WHERE name = %s"
 CLOSED_SQL = f"""
@@ -28,6 +29,9 @@ TO_ARCHIVE_SQL = """
 	SELECT name FROM `tabGame Subscription Season`
 	WHERE is_active = 0 AND archived_at IS NULL
 	AND (auto_archive = 1 AND end_date < %s OR archive_started_at IS NOT NULL) ORDER BY end_date"""
+LOCK_ALL_SQL = "SELECT name FROM `tabGame Subscription Season` ORDER BY name FOR UPDATE"
+FOLLOWING_SQL = "SELECT name FROM `tabGame Subscription Season` WHERE carries_on_from = %s"
+NOTE_EARLIER_SQL = "UPDATE `tabGame Subscription Season` SET earlier_seasons = %s WHERE carries_on_from = %s"
 NOTE_JOB_SQL = """
 	UPDATE `tabGame Subscription Season` SET jobs = JSON_SET(COALESCE(jobs, '{}'), %s, %s) WHERE name = %s"""
 # Never a season that is active or not archived
@@ -52,11 +56,15 @@ LATEST_SQL = """
 
 @dataclass(frozen=True)
 class Season:
-	"""A season, as far as answers and schedules need to know it."""
+	"""A season, as far as answers and schedules need to know it.
+
+	`earlier` are the seasons whose memories go along into it, the nearest first.
+	"""
 
 	name: str
 	end_date: date
 	enable_redis: bool
+	earlier: tuple[str, ...] = ()
 
 
 def get_active_season() -> Season | None:
@@ -111,14 +119,30 @@ def note_closed(name: str, now: datetime) -> None:
 
 def season_of(row: Sequence[Any]) -> Season:
 	"""Returns the season of a row with COLUMNS."""
-	name, end_date, enable_redis = row
-	return Season(name, end_date, bool(enable_redis))
+	name, end_date, enable_redis, earlier = row
+	return Season(name, end_date, bool(enable_redis), tuple(json.loads(earlier or "[]")))
 
 
 def get_document(name: str, for_update: bool = False) -> Document:
 	"""Returns a season's document, locked if `for_update`. Raises UnknownSeason."""
 	get_season(name)
 	return frappe.get_doc("Game Subscription Season", name, for_update=for_update)
+
+
+def lock_all() -> None:
+	"""Locks all seasons until the transaction ends: nobody opens, closes or archives one, and no answer is stored meanwhile."""
+	frappe.db.sql(LOCK_ALL_SQL)
+
+
+def pass_on_earlier(name: str) -> None:
+	"""Has the seasons that carry on from a season note which seasons that carries on from. The caller commits."""
+	season = get_season(name)
+	following = [following for (following,) in frappe.db.sql(FOLLOWING_SQL, (name,))]
+	if following:
+		earlier = [name, *season.earlier][:MOST_EARLIER]
+		frappe.db.sql(NOTE_EARLIER_SQL, (json.dumps(earlier), name))
+	for each in following:
+		pass_on_earlier(each)
 
 
 def note_job(name: str, kind: str, job_id: str) -> None:

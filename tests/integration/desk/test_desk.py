@@ -14,7 +14,7 @@ from memora.services.store import partitions
 from tests.integration import state
 from tests.integration.archiving import make_ended_season, stored
 from tests.integration.connections import in_other_connection
-from tests.integration.factories import bank_questions, make_learner, make_records
+from tests.integration.factories import bank_questions, make_learner, make_records, make_season
 from tests.integration.submitting import answers, submit
 from tests.integration.test_retention_of_seasons import make_old
 from tests.integration.waiting import wait_until
@@ -94,6 +94,17 @@ def test_a_season_is_archived_by_who_types_its_name(administrator, worker):
 	expect(administrator.indicator).to_have_text("Archived")
 	expect(administrator.bar("archive")).to_have_attribute("aria-valuenow", "100")
 	wait_until(lambda: stored(over).archived_records == 12, "the season to be archived")
+
+
+def test_the_form_switches_to_its_season(administrator, season):
+	following = make_season().name
+	administrator.open_form(DOCTYPE, following)
+	administrator.act("Switch to This Season")
+	expect(administrator.dialog).to_contain_text(f"Season {season} closes and season {following} opens")
+	expect(administrator.dialog).to_contain_text("It carries on from no season")
+	administrator.confirm()
+	expect(administrator.indicator).to_have_text("Active")
+	assert (stored(season).is_active, stored(following).is_active) == (0, 1)
 
 
 def test_what_is_left_of_a_season_is_shown_and_deleted_by_who_types_its_name(administrator, worker):

@@ -3,6 +3,7 @@
 const POLL_MS = 2000; // between looks while something is going on, because realtime may not work
 
 const ACTIONS = {
+	switch: { label: __("Switch to This Season"), run: switch_season },
 	create_partitions: { label: __("Create Partitions"), run: create_partitions },
 	rebuild: { label: __("Rebuild Cache"), run: rebuild },
 	cancel_rebuild: { label: __("Cancel Rebuild"), run: cancel_rebuild },
@@ -163,6 +164,34 @@ function running(job, label) {
 }
 
 // The actions. Each action first shows what it would do. The server may refuse, and Frappe shows the refusal.
+
+function switch_season(frm) {
+	dry_run(frm, "memora.api.srs.switch_season").then((found) => {
+		const lines = found.closes
+			? [
+					__("Season {0} closes and season {1} opens, in one step: learners notice nothing.", [
+						escaped(found.closes),
+						escaped(found.opens),
+					]),
+					__("Submissions of {0} that are still being processed: {1}.", [escaped(found.closes), number(found.waiting)]),
+					__("Answers that were given before, on devices that are offline, count in {0} until {1}.", [
+						escaped(found.closes),
+						day(found.late_answers_until),
+					]),
+				]
+			: [__("Season {0} opens.", [escaped(found.opens)])];
+		lines.push(
+			found.carries_on_from
+				? __("What learners know from {0} goes along.", [escaped(found.carries_on_from)])
+				: __("It carries on from no season, so every question is new to every learner."),
+		);
+		ask(__("Switch to This Season"), lines.join("<br>"), [], () =>
+			frappe
+				.call({ method: "memora.api.srs.switch_season", args: { season: frm.doc.name, confirm: 1 } })
+				.then(() => frm.reload_doc()),
+		);
+	});
+}
 
 function create_partitions(frm, { tables }) {
 	const missing = Object.keys(tables).filter((doctype) => !tables[doctype]);

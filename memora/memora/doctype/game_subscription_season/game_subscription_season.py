@@ -1,3 +1,4 @@
+import json
 from datetime import datetime
 
 import frappe
@@ -48,6 +49,7 @@ class GameSubscriptionSeason(Document):
 		self._keep_system_fields()
 		self._note_closing()
 		self._check_dates()
+		self._follow_memory()
 		if self.is_active:
 			self._check_may_be_active()
 
@@ -115,6 +117,27 @@ class GameSubscriptionSeason(Document):
 		elif stored and stored.is_active:
 			self.closed_at = site_time.naive_now()
 
+	def _follow_memory(self) -> None:
+		"""Notes the seasons whose memories go along, the nearest first. Raises InvalidSeason for a circle."""
+		earlier: list[str] = []
+		name = self.carries_on_from
+		while name:
+			if name == self.name or name in earlier:
+				frappe.throw(
+					quoting(
+						_("Season {0} can't carry on from {1}, which carries on from it."), self.name, name
+					),
+					InvalidSeason,
+				)
+			earlier.append(name)
+			name = frappe.db.get_value(self.doctype, name, "carries_on_from")
+		self.earlier_seasons = json.dumps(earlier[: seasons.MOST_EARLIER]) if earlier else None
+
+	def on_update(self) -> None:
+		before = self.get_doc_before_save()
+		if before and before.earlier_seasons != self.earlier_seasons:
+			seasons.pass_on_earlier(self.name)
+
 	def _check_dates(self) -> None:
 		if frappe.utils.getdate(self.end_date) < frappe.utils.getdate(self.start_date):
 			frappe.throw(
@@ -125,17 +148,22 @@ class GameSubscriptionSeason(Document):
 			)
 
 	def _check_may_be_active(self) -> None:
-		if self.archive_started_at:
-			frappe.throw(
-				quoting(_("Season {0} is being archived or is archived, so it can't be active."), self.name),
-				SeasonStateError,
-			)
+		self.require_openable()
 		others = {"is_active": 1, "name": ("!=", self.name)}
 		if other := frappe.db.get_value(self.doctype, others, for_update=True):
 			frappe.throw(
 				quoting(
 					_("Season {0} is active. Only one season can be active. Deactivate {0} first."), other
 				),
+				SeasonStateError,
+			)
+
+	def require_openable(self) -> None:
+		"""Raises SeasonStateError or InvalidSeason if the season can't be active, whether or not another one is."""
+		self._check_dates()
+		if self.archive_started_at:
+			frappe.throw(
+				quoting(_("Season {0} is being archived or is archived, so it can't be active."), self.name),
 				SeasonStateError,
 			)
 		if self.auto_archive:
