@@ -37,6 +37,7 @@ app_include_js = [
 	"/assets/memora/js/safe_mode_banner.js",
 	"/assets/memora/js/report_charts.js",
 	"/assets/memora/js/form_titles.js",
+	"/assets/memora/js/moved_dates.js",
 ]
 app_include_css = ["/assets/memora/css/desk.css"]
 
@@ -57,6 +58,7 @@ doc_events = {
 		event: f"memora.memora.user_account.{event}"
 		for event in ("before_rename", "after_rename", "on_update", "on_trash")
 	},
+	"System Settings": {"on_update": "memora.services.operations.calendar_changes.follow_time_zone"},
 	"Property Setter": {"validate": "memora.services.store.digits.refuse_precision"},
 	"Data Import": {
 		"before_validate": "memora.api.data_imports.check",
@@ -98,6 +100,7 @@ scheduler_events = {
 		"memora.services.partition_manager.heal_partitions",
 		"memora.services.figures.due_forecast.compute_daily_forecast",
 		"memora.services.operations.erasing.resume_unfinished",
+		"memora.services.operations.moving_dates.resume_unfinished",
 	],
 	"daily": [
 		"memora.services.operations.exporting.delete_old_files",

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from memora.console import confirm, on_site
+from memora.console import bar, confirm, on_site
 
 
 @click.command("switch-season")
@@ -70,4 +70,19 @@ def retention(season: str | None, flag: bool, dry_run: bool, yes: bool) -> dict[
 	return {**flagged, **result, "exit_code": int(not result["success"])}
 
 
-COMMANDS = [switch_season, archive, retention]
+@click.command("move-dates")
+@click.option("--season", required=True, help="The season whose end or whose days have changed.")
+@click.option("--dry-run", is_flag=True, help="Only count the dates that would be moved.")
+@on_site
+def move_dates(season: str, dry_run: bool) -> dict[str, Any]:
+	"""Move the dates that a change of the calendar has made wrong. Exits with 1 when they could not be moved."""
+	from memora.services.operations import moving_dates
+
+	if dry_run:
+		return {"season": season, "would_move": moving_dates.count_moved(season)}
+	with bar(100) as move_bar:
+		result = moving_dates.move_dates(season, even_unchanged=True, progress=move_bar)
+	return {**result, "exit_code": int("error" in result)}
+
+
+COMMANDS = [switch_season, archive, retention, move_dates]

@@ -10,12 +10,13 @@ from frappe import _
 
 from memora.api import srs
 from memora.api.outages import needs_database
-from memora.api.parsing import Filter, Name, parse_filter, parse_name
+from memora.api.parsing import Filter, Name, parse_date, parse_filter, parse_hour, parse_name
 from memora.api.utils import require_manager
 from memora.exceptions import NotConfirmed, quoting
 from memora.services.figures import memory_view
-from memora.services.operations import season_state
+from memora.services.operations import calendar_changes, season_state
 from memora.services.operations.admin_jobs import StartedJob
+from memora.services.operations.calendar_changes import DatesPreview
 from memora.services.store import seasons
 
 
@@ -28,6 +29,25 @@ def get_season_state(season: Name = None) -> dict[str, Any]:
 	"""
 	require_manager()
 	return season_state.get_season_state(parse_name("season", season))
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+@needs_database()
+def preview_end_date(season: Name = None, end_date: Name = None) -> DatesPreview:
+	"""Says how many dates a season's job would move if it ended on `end_date`, a date in ISO format.
+
+	Errors: InvalidFilter 400, UnknownSeason 404.
+	"""
+	require_manager()
+	return calendar_changes.preview_end(parse_name("season", season), parse_date("end_date", end_date))
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+@needs_database()
+def preview_day_start_hour(hour: Name = None) -> DatesPreview:
+	"""Says how many dates would move if a learning day started at another hour, from 0 to 23. Errors: InvalidFilter 400."""
+	require_manager()
+	return calendar_changes.preview_hour(parse_hour("hour", hour))
 
 
 @frappe.whitelist(methods=["POST"])

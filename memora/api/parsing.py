@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import date
 from typing import Annotated, Any, NoReturn, TypeGuard
 
 import frappe
@@ -147,6 +148,26 @@ def parse_filter(field: str, value: Any) -> str | None:
 			InvalidFilter,
 		)
 	return value
+
+
+def parse_date(field: str, value: Any) -> date:
+	"""Returns a date in ISO format. Raises InvalidFilter."""
+	try:
+		return date.fromisoformat(parse_name(field, value))
+	except ValueError:
+		frappe.throw(
+			quoting(_("{0} must be a date such as 2027-06-30, not {1}."), field, _shown(value)), InvalidFilter
+		)
+
+
+def parse_hour(field: str, value: Any) -> int:
+	"""Returns an hour, from 0 to 23, which may be sent as text. Raises InvalidFilter."""
+	text = parse_name(field, str(value))
+	if not (text.isascii() and text.isdigit() and int(text[:3]) < 24):
+		frappe.throw(
+			quoting(_("{0} must be an hour from 0 to 23, not {1}."), field, _shown(value)), InvalidFilter
+		)
+	return int(text)
 
 
 def parse_submission_id(value: Any) -> str | None:

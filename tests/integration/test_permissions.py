@@ -272,6 +272,8 @@ READERS = FOR_MONITORS | {
 	),
 	"memora.api.desk.get_memory",
 	"memora.api.desk.get_season_state",
+	"memora.api.desk.preview_day_start_hour",
+	"memora.api.desk.preview_end_date",
 	*(f"memora.api.srs.{name}" for name in ("get_archive_status", "get_cache_status", "get_job_status")),
 	"memora.api.utils.get_safe_mode",
 	*(

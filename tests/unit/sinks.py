@@ -100,7 +100,7 @@ LOOKED_AT = {
 	),
 	"cache_rebuild.js": ("frm, frm.doc);", "frm, state);"),
 	"game_subscription_season.js": (
-		*('column(__("Partitions"), partitions(state))', 'column(__("Cache"), cache(state))'),
+		*('column(__("Partitions"), partitions(state) + dates(state))', 'column(__("Cache"), cache(state))'),
 		'column(__("Archive", null, "Memora"), archived(state, frm.doc))',
 		*("title", "body", "label", "value", "kind", "style", "width", "rows", "size", "html", "text"),
 		"frappe.datetime.str_to_user(value)",
@@ -114,6 +114,7 @@ LOOKED_AT = {
 		'__("Answers of This Submission ({0})", [submission_answers]), () =>',
 	),
 	"srs_write_job_list.js": ('{ message: __("{0} queued again", [queued]), indicator: "green" });',),
+	"moved_dates.js": ("message, resolve, refuse);",),
 	"memory.js": (
 		*(
 			'__("The last {0} answers.", [history.length])',

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from memora.services.learning.moved_dates import MovedCalendar
 from memora.services.learning.scheduling import LearningCalendar, Memory, review
+from memora.services.store.date_moves import MovableRecord
 from tests.unit.scheduling_runs import NOON
 
 ZONE = ZoneInfo("Asia/Kolkata")
@@ -32,7 +33,7 @@ def moved(
 ) -> datetime:
 	calendar = MovedCalendar(end, hour, retention, old_ends, old_hours)
 	naive = [moment.replace(tzinfo=None) for moment in (memory.due, memory.last_review)]
-	return calendar.moved(NAME, memory.stability, memory.reps, *naive)
+	return calendar.moved(MovableRecord(NAME, "", "", memory.stability, memory.reps, *naive))
 
 
 def answered(

@@ -20,7 +20,9 @@ from memora.services.folding import counting, folds
 from memora.services.learning.answers import Origin, Response, Step, journal_entry, record_after
 from memora.services.learning.question_source import get_source
 from memora.services.learning.season_scheduler import GRADES, SeasonScheduler
+from memora.services.settings import forget_settings, get_settings
 from memora.services.store import database, row_names, seasons, tracker
+from memora.services.store.outbox import Calendar, CalendarChanged
 from memora.services.store.seasons import Season
 from memora.services.store.submissions import write_submission
 
@@ -43,12 +45,19 @@ def write(learner: str, questions: dict[int, str], reviews: Iterable[Review]) ->
 		if review.card_id in questions and 0 < review.reviewed_ts <= now_ts:
 			by_question[questions[review.card_id]].append(review)
 	for batch in create_batch(sorted(by_question), BATCH):
-		yield _write_batch(learner, season, {question: by_question[question] for question in batch})
+		of_batch = {question: by_question[question] for question in batch}
+		try:
+			yield _write_batch(learner, season, of_batch)
+		except CalendarChanged:
+			forget_settings()
+			season = seasons.get_season(season.name)
+			yield _write_batch(learner, season, of_batch)
 	folds.drain(site_time.naive_now())
 
 
 def _write_batch(learner: str, season: Season, reviews: dict[str, list[Review]]) -> int:
 	content = get_source().get_questions(list(reviews))
+	calendar = Calendar(season.end_date, get_settings().day_start_hour)
 	with database.learner_lock(learner):
 		known = tracker.get_records(learner, season.name, reviews)
 		steps = [
@@ -57,7 +66,7 @@ def _write_batch(learner: str, season: Season, reviews: dict[str, list[Review]])
 			if question in content and question not in known
 		]
 		with database.transaction():
-			_journal(learner, season.name, steps)
+			_journal(learner, season.name, steps, calendar)
 		Schedules().clear_learner(learner, season.name)
 	return sum(map(len, steps))
 
@@ -77,7 +86,7 @@ def _steps(
 		yield step
 
 
-def _journal(learner: str, season: str, steps: list[list[Step]]) -> None:
+def _journal(learner: str, season: str, steps: list[list[Step]], calendar: Calendar) -> None:
 	"""Journals the answers in rounds: first each question's first answer, then each question's second, and so on.
 
 	A submission has at most one journal row of a question. So each round is a submission.
@@ -94,4 +103,5 @@ def _journal(learner: str, season: str, steps: list[list[Step]]) -> None:
 			[step.after for step in given if step.outcome.moved],
 			site_time.naive_now(),
 			counting.count_entries(entries, {step.after.question_id: step.after.subject for step in given}),
+			calendar=calendar,
 		)

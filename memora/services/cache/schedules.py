@@ -56,6 +56,10 @@ class Schedules:
 		"""Says whether Redis takes writes; see Gateway.is_available."""
 		return self.gateway.is_available()
 
+	def declare_stale(self) -> bool:
+		"""Has every schedule load again before it is believed."""
+		return self.gateway.declare_stale()
+
 	@property
 	def is_trusted(self) -> bool:
 		"""Says whether Redis took this process's last command. Asks nobody."""
@@ -88,6 +92,21 @@ class Schedules:
 			scripts.run_script(client, scripts.RESCHEDULE, keys, arguments)
 
 		return self.gateway.try_write(apply, keys)
+
+	def reschedule_many(self, season: str, items: dict[str, dict[str, float]]) -> bool:
+		"""Does for each learner what reschedule does, {learner: {question_id: next_review_ts}}, in one round trip."""
+
+		def apply(client: redis.Redis) -> None:
+			epoch, ttl = self.gateway.epoch(client), lifetime_seconds()
+			scripts.run_scripts(
+				client,
+				[
+					Call(scripts.RESCHEDULE, self.keys.pair(learner, season), [epoch, ttl, *flat(scores)])
+					for learner, scores in items.items()
+				],
+			)
+
+		return self.gateway.try_write(apply)
 
 	def drop_outdated(
 		self, learner: str, season: str, items: dict[str, float], truth: Callable[[], dict[str, float]]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 from memora.services.learning import scheduling
+from memora.services.store.date_moves import MovableRecord
 
 
 @dataclass(frozen=True)
@@ -24,21 +25,19 @@ class MovedCalendar:
 	old_ends: Collection[date] = ()
 	old_hours: Collection[int] = ()
 
-	def moved(
-		self, name: str, stability: float, reps: int, next_review: datetime, last_review: datetime
-	) -> datetime:
-		"""Returns when (naive site time) a record falls due now; `next_review` if its date stays.
+	def moved(self, record: MovableRecord) -> datetime:
+		"""Returns when (naive site time) a record falls due now: its `next_review_date` if that stays.
 
-		`name` is the record's name in the tracker, which is the seed of its fuzz.
+		The record's name in the tracker is the seed of its fuzz.
 		"""
-		day = self._day_of(next_review)
+		day = self._day_of(record.next_review_date)
 		interval_days = scheduling.interval(
-			stability, reps, seed=name, desired_retention=self.desired_retention
+			record.stability, record.reps, seed=record.name, desired_retention=self.desired_retention
 		)
-		answered = (last_review - timedelta(hours=self.day_start_hour)).date()
+		answered = (record.last_review_date - timedelta(hours=self.day_start_hour)).date()
 		moved_day = scheduling.moved_day(day, answered, interval_days, self.season_end, self.old_ends)
-		if moved_day == day and next_review.time() not in map(time, self.old_hours):
-			return next_review
+		if moved_day == day and record.next_review_date.time() not in map(time, self.old_hours):
+			return record.next_review_date
 		return datetime.combine(moved_day, time(self.day_start_hour))
 
 	def _day_of(self, moment: datetime) -> date:

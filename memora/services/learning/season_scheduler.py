@@ -10,6 +10,7 @@ from memora.services.learning import scheduling
 from memora.services.learning.scheduling import LearningCalendar, Memory, Outcome, Quality
 from memora.services.settings import get_settings
 from memora.services.store import row_names
+from memora.services.store.outbox import Calendar
 from memora.services.store.records import MemoryRecord
 from memora.services.store.seasons import Season
 
@@ -67,6 +68,11 @@ class SeasonScheduler:
 	def practise(self, before: MemoryRecord, quality: int) -> Outcome:
 		"""Rates an answer in practice, which moves nothing; see scheduling.practise."""
 		return scheduling.practise(memory_of(before, self.calendar.zone), quality)
+
+	@property
+	def judged_by(self) -> Calendar:
+		"""What the dates depend on that managers may change meanwhile."""
+		return Calendar(self.season.end_date, self.calendar.day_start_hour)
 
 	@property
 	def today(self) -> date:

@@ -3,6 +3,7 @@
 This is the way of an answer from the request to the commit, and on to Redis and the queue.
 """
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Literal, NoReturn
 from uuid import uuid4
@@ -19,11 +20,14 @@ from memora.services.learning import answering, daily_budget, grading
 from memora.services.learning.answers import Response, journal_entry
 from memora.services.learning.grading import AnswerResult
 from memora.services.learning.judging import Judge, Rejection, as_rejections
-from memora.services.settings import get_settings
+from memora.services.settings import forget_settings, get_settings
 from memora.services.store import database, failures, journal, row_names, seasons
+from memora.services.store.outbox import CalendarChanged
 from memora.services.store.records import Effort, StoredAnswer, practice_digits
 from memora.services.store.seasons import Season
 from memora.services.store.submissions import write_submission
+
+CALENDAR_TRIES = 3  # more changes of the calendar during one submission are no manager's
 
 
 class SubmissionResult(TypedDict):
@@ -67,7 +71,7 @@ def submit(
 				return _repeated(judge, stored, responses, submission_id)
 			season = answering.season_of(season_name, season)
 			judge = Judge.of(learner, season, responses)
-			result, key = _accept(judge, responses, submission_id or uuid4().hex)
+			result, key = _accept_by_calendar(judge, responses, submission_id or uuid4().hex)
 	except failures.FAILURES as error:
 		frappe.logger("memora").error(f"journal not writable: {error}")
 		JournalUnavailable.throw(_("Your answers are not saved. Send them again in a moment."))
@@ -129,6 +133,19 @@ def _is_same(response: Response, answer: StoredAnswer) -> bool:
 	return is_graded_alike and answer.is_practice >= response.practice
 
 
+def _accept_by_calendar(
+	judge: Judge, responses: list[Response], submission_id: str
+) -> tuple[SubmissionResult, str | None]:
+	"""As _accept, but judges again if the season's end or the start of a day has changed since the judge read them."""
+	for _attempt in range(CALENDAR_TRIES):
+		with suppress(CalendarChanged):
+			return _accept(judge, responses, submission_id)
+		forget_settings()
+		database.new_snapshot()
+		judge = Judge.of(judge.learner, seasons.get_season(judge.season.name), responses)
+	JournalUnavailable.throw(_("Your answers are not saved. Send them again in a moment."))
+
+
 def _accept(
 	judge: Judge, responses: list[Response], submission_id: str
 ) -> tuple[SubmissionResult, str | None]:
@@ -158,6 +175,7 @@ def _accept(
 			counting.count_entries(entries, {step.after.question_id: step.after.subject for step in steps}),
 			Effort(judge.standing.effort.day, len(steps), practised),
 			get_settings().grace_days,
+			judge.scheduler.judged_by,
 		)
 	schedule = {step.after.question_id: step.after.next_review_date for step in steps}
 	scores = {question_id: site_time.to_epoch(due) for question_id, due in schedule.items()}

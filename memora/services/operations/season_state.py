@@ -11,9 +11,9 @@ from frappe.model.document import Document
 
 from memora.exceptions import QueueUnavailable
 from memora.services.cache import rebuild
-from memora.services.operations import admin_jobs, archiving
+from memora.services.operations import admin_jobs, archiving, moving_dates
 from memora.services.operations.admin_jobs import JobState
-from memora.services.store import database, runs, seasons, tables
+from memora.services.store import database, date_moves, runs, seasons, tables
 
 GOING_ON = {"queued", "started"}
 REBUILD_FIELDS = "name, status, started_at, ended_at, records, estimated_records, schedules, error"
@@ -21,11 +21,12 @@ RECONCILIATION_FIELDS = "name, started_at, sample_size, discrepancies_found, dis
 
 
 def get_season_state(name: str) -> dict[str, Any]:
-	"""Returns {season, tables, cache, archive, jobs, queue_error, actions, is_busy}. Raises UnknownSeason.
+	"""Returns {season, tables, cache, archive, dates, jobs, queue_error, actions, is_busy}. Raises UnknownSeason.
 
 	tables     {doctype: {rows, bytes, created_at}}, or {doctype: null} if the season has no partition in this table
 	cache      {is_enabled, rebuild, reconciliation, is_running, percent, error}: the last runs, null if there was none
 	archive    {started_at, archived_at, archived_records, status, is_running, percent, error}
+	dates      {is_pending, is_running, percent, moved, error}: of the job that moves dates after a change of the calendar
 	jobs       {kind: {status, error?}} of the jobs that RQ still knows; `queue_error` says why RQ can't be asked
 	actions    what may be done now; the endpoints check again
 	is_busy    true if the form should look again soon
@@ -36,16 +37,17 @@ def get_season_state(name: str) -> dict[str, Any]:
 	season = seasons.get_document(name)
 	jobs, queue_error = _jobs(season)
 	found = tables.describe_season(season.name)
-	cache, archive = _cache(season, jobs), _archive(season, jobs)
+	cache, archive, dates = _cache(season, jobs), _archive(season, jobs), _dates(season, jobs)
 	return {
 		"season": season.name,
 		"tables": found,
 		"cache": cache,
 		"archive": archive,
+		"dates": dates,
 		"jobs": {kind: {k: v for k, v in job.items() if k != "result"} for kind, job in jobs.items()},
 		"queue_error": queue_error,
 		"actions": _actions(season, found, cache, archive),
-		"is_busy": _is_busy(cache, archive, jobs),
+		"is_busy": _is_busy(cache, archive, jobs) or dates["is_running"],
 	}
 
 
@@ -94,6 +96,19 @@ def _archive(season: Document, jobs: dict[str, JobState]) -> dict[str, Any]:
 		"is_running": is_running,
 		"percent": 0 if is_queued else 100 * season.archive_step / archiving.STEPS if is_begun else None,
 		"error": None if is_running else _why_not_archived(season, jobs, is_cut_off=has_step),
+	}
+
+
+def _dates(season: Document, jobs: dict[str, JobState]) -> dict[str, Any]:
+	note = date_moves.read(season.date_moves)
+	is_begun = note.is_open and database.is_locked(moving_dates.lock_name(season.name))
+	is_running = is_begun or (note.is_open and _status(jobs, "dates") in GOING_ON)
+	return {
+		"is_pending": note.is_open,
+		"is_running": is_running,
+		"percent": note.percent if note.version else None,
+		"moved": note.moved,
+		"error": None if is_running else note.error,
 	}
 
 

@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Literal
+from datetime import date, datetime
+from typing import Literal, NamedTuple
 
 import frappe
 
@@ -12,8 +12,10 @@ from memora.services.store import learners
 from memora.services.store.records import (
 	ActivityCount,
 	Backlog,
+	MemoryRecord,
 	OutboxEntry,
 	OutboxRow,
+	pack_records,
 	unpack_activity,
 	unpack_effort,
 	unpack_records,
@@ -22,13 +24,21 @@ from memora.services.store.records import (
 # Inserts the row only if the season still takes answers: while it is active, and for a time of grace after it. And only if the
 # learner is not being erased. An archive run, and an erasure that begins, either wait for the locks of this statement, or are
 # seen by the statement.
-INSERT_SQL = """
+TAKES = """
+	s.name = %(season)s AND s.archive_started_at IS NULL AND (s.is_active = 1 OR s.closed_at > %(grace_from)s)"""
+INSERT_SQL = f"""
 	INSERT INTO `tabReview Outbox` (name, player, season, payload, activity, creation, modified)
 	SELECT %(name)s, l.name, s.name, %(payload)s, %(activity)s, %(now)s, %(now)s
 	FROM `tabGame Subscription Season` s JOIN `tabMemora Learner` l
-	WHERE s.name = %(season)s AND s.archive_started_at IS NULL AND (s.is_active = 1 OR s.closed_at > %(grace_from)s)
-	AND l.name = %(player)s AND l.erasing_since IS NULL
+	WHERE {TAKES} AND l.name = %(player)s AND l.erasing_since IS NULL
 	AND l.merged_into IS NULL"""
+# What has been judged by another end of the season, or by another hour at which a learning day starts, is not stored.
+# Locks the season before the settings, as a change of the settings does; see date_moves.
+BY_CALENDAR_SQL = """
+	AND s.end_date = %(end_date)s AND %(day_start_hour)s = COALESCE((
+		SELECT NULLIF(value, '') FROM tabSingles WHERE doctype = 'Memora Settings' AND field = 'day_start_hour'
+	), 4)"""
+TAKES_SQL = f"SELECT 1 FROM `tabGame Subscription Season` s WHERE {TAKES} LOCK IN SHARE MODE"
 OLDEST_SQL = """
 	SELECT name FROM `tabReview Outbox` WHERE creation <= %(before)s AND parked_at IS NULL
 	ORDER BY creation LIMIT %(limit)s"""
@@ -46,6 +56,7 @@ COUNT_OF_SEASON_SQL = "SELECT COUNT(*), COUNT(parked_at) FROM `tabReview Outbox`
 ENTRIES_SQL = """
 	SELECT name, player, season, creation, parked_at, error FROM `tabReview Outbox` WHERE name IN %(names)s"""
 DELETE_SQL = "DELETE FROM `tabReview Outbox` WHERE name IN %(names)s"
+REWRITE_SQL = "UPDATE `tabReview Outbox` SET payload = %(payload)s WHERE name = %(name)s"
 PARK_SQL = "UPDATE `tabReview Outbox` SET parked_at = %(now)s, error = %(error)s WHERE name = %(name)s"
 PARKED_SQL = "SELECT name FROM `tabReview Outbox` WHERE parked_at IS NOT NULL LIMIT %(limit)s"
 UNPARK_SQL = "UPDATE `tabReview Outbox` SET parked_at = NULL, error = NULL WHERE parked_at IS NOT NULL"
@@ -53,6 +64,17 @@ STATUS_SQL = "SELECT IF(parked_at IS NULL, 'queued', 'parked') FROM `tabReview O
 BACKLOG_SQL = """
 	SELECT COUNT(*) - COUNT(parked_at), COUNT(parked_at), MIN(IF(parked_at IS NULL, creation, NULL))
 	FROM `tabReview Outbox`"""
+
+
+class Calendar(NamedTuple):
+	"""What dates are judged by: the season's last day, and the hour at which a learning day starts."""
+
+	end_date: date
+	day_start_hour: int
+
+
+class CalendarChanged(Exception):
+	"""A submission was judged by a calendar that is not the present one. Judge it again."""
 
 
 def insert(
@@ -63,16 +85,22 @@ def insert(
 	activity: Sequence[ActivityCount],
 	now: datetime,
 	grace_from: datetime | None = None,
+	calendar: Calendar | None = None,
 ) -> None:
 	"""Adds a submission. `payload` is what records.pack_records gives. A season closed since `grace_from` takes it, too.
 
-	Raises SeasonStateError if the season takes no answers, LearnerIsErased if the learner is being erased or is gone; then
-	the caller must roll back.
+	Raises SeasonStateError if the season takes no answers, LearnerIsErased if the learner is being erased or is gone,
+	CalendarChanged if the answers were judged by a `calendar` that is not the present one; then the caller must roll back.
+	A change of the calendar waits until the transaction ends.
 	"""
 	values = {"name": key, "player": learner, "season": season, "activity": json.dumps(activity), "now": now}
-	frappe.db.sql(INSERT_SQL, {**values, "payload": payload, "grace_from": grace_from})
+	by_calendar = calendar._asdict() if calendar else {}
+	values = {**values, **by_calendar, "payload": payload, "grace_from": grace_from}
+	frappe.db.sql(INSERT_SQL + BY_CALENDAR_SQL if calendar else INSERT_SQL, values)
 	if frappe.db._cursor.rowcount != 1:
 		learners.require_kept(learner)
+		if calendar and frappe.db.sql(TAKES_SQL, values):
+			raise CalendarChanged
 		frappe.throw(quoting(frappe._("Season {0} takes no answers any more."), season), SeasonStateError)
 
 
@@ -90,6 +118,11 @@ def take(names: list[str]) -> list[OutboxRow]:
 		)
 		for name, learner, season, activity, payload in rows
 	]
+
+
+def rewrite(row: OutboxRow, records: list[MemoryRecord]) -> None:
+	"""Gives a row that `take` has locked other records."""
+	frappe.db.sql(REWRITE_SQL, {"name": row.name, "payload": pack_records(records, row.effort)})
 
 
 def delete(rows: Sequence[OutboxRow]) -> None:

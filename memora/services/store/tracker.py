@@ -169,6 +169,11 @@ def keep_from_removal(learner: str, season: str) -> None:
 	Raises SeasonStateError if an archive run has begun, LearnerIsErased if an erasure has.
 	"""
 	learners.require_kept(learner)
+	keep_from_archiving(season)
+
+
+def keep_from_archiving(season: str) -> None:
+	"""Makes an archive run of the season wait until this transaction ends. Raises SeasonStateError if one has begun."""
 	if not frappe.db.sql(TAKES_RECORDS_SQL, {"season": season}):
 		frappe.throw(
 			quoting(frappe._("Season {0} is being archived or is archived."), season), SeasonStateError

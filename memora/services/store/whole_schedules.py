@@ -54,10 +54,8 @@ def get_schedules(season: str, learners: Sequence[str]) -> dict[str, dict[str, s
 	"""
 	if not learners:
 		return {}
-	bounds = {learner: tuple(row_names.bounds(learner).values()) for learner in learners}
-	ranges = " OR ".join(["name BETWEEN %s AND %s"] * len(bounds))
-	statement = WAITING_LEARNERS_SQL.format(ranges=ranges)
-	waiting = {p for (p,) in frappe.db.sql(statement, (season, *chain.from_iterable(bounds.values())))}
+	bounds = _bounds(learners)
+	waiting = get_waiting_learners(season, learners)
 	statement = " UNION ALL ".join([SCHEDULE_SQL] * len(bounds))
 	values = [value for learner, pair in bounds.items() for value in (learner, season, *pair)]
 	return {
@@ -66,6 +64,18 @@ def get_schedules(season: str, learners: Sequence[str]) -> dict[str, dict[str, s
 		else dict(json.loads(payload))
 		for learner, payload in frappe.db.sql(statement, values)
 	}
+
+
+def get_waiting_learners(season: str, learners: Sequence[str]) -> set[str]:
+	"""Returns those of these learners, of whom there must be one, whose answers wait in the outbox; one query."""
+	bounds = _bounds(learners)
+	statement = WAITING_LEARNERS_SQL.format(ranges=" OR ".join(["name BETWEEN %s AND %s"] * len(bounds)))
+	values = (season, *chain.from_iterable(bounds.values()))
+	return {learner for (learner,) in frappe.db.sql(statement, values)}
+
+
+def _bounds(learners: Sequence[str]) -> dict[str, tuple[str, ...]]:
+	return {learner: tuple(row_names.bounds(learner).values()) for learner in learners}
 
 
 def _schedule(learner: str, season: str) -> dict[str, str]:

@@ -17,7 +17,13 @@ frappe.ui.form.on("Game Subscription Season", {
 		const look = (message) => {
 			if (!message.season || message.season === frm.doc.name) look_again(frm, 0);
 		};
-		for (const event of ["memora_rebuild", "memora_archive"]) frappe.realtime.on(event, look);
+		for (const event of ["memora_rebuild", "memora_archive", "memora_dates"]) frappe.realtime.on(event, look);
+	},
+
+	before_save(frm) {
+		const { name: season, end_date } = frm.doc;
+		if (frm.is_new() || !end_date) return;
+		return memora.confirm_moved_dates("memora.api.desk.preview_end_date", { season, end_date });
 	},
 
 	refresh(frm) {
@@ -55,7 +61,7 @@ function look(frm) {
 
 function show(frm, state) {
 	frm.memora_section.html(`<div class="memora-state">
-		${column(__("Partitions"), partitions(state))}
+		${column(__("Partitions"), partitions(state) + dates(state))}
 		${column(__("Cache"), cache(state))}
 		${column(__("Archive", null, "Memora"), archived(state, frm.doc))}
 	</div>`);
@@ -112,6 +118,13 @@ function partitions({ tables }) {
 			return fact(__(doctype), since) + `<div class="small mb-2">${rows}, ${size}</div>`;
 		})
 		.join("");
+}
+
+function dates({ dates: { is_pending, is_running, percent, moved, error }, jobs }) {
+	if (percent === null) return "";
+	const count = counted(moved, __("1 date moved"), __("{0} dates moved"));
+	const text = jobs.dates?.status === "queued" && is_pending ? __("Waiting for a worker") : count;
+	return `<h6 class="mt-3">${__("Dates")}</h6>` + bar("dates", { percent, is_running, error }, text) + problem(error);
 }
 
 function cache({ cache, jobs, queue_error }) {

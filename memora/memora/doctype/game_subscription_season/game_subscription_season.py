@@ -4,11 +4,13 @@ from datetime import datetime
 import frappe
 from frappe import _
 from frappe.model.document import Document
+from frappe.utils import getdate
 
 from memora.exceptions import InvalidSeason, PartitionError, SeasonStateError, quoting
 from memora.services import site_time
 from memora.services.figures import due_forecast
 from memora.services.learning.plain_names import require_plain_name
+from memora.services.operations import calendar_changes
 from memora.services.store import figure_tables, partitions, seasons, swap, tables
 from memora.services.store.seasons import canonical_name
 
@@ -23,6 +25,7 @@ SYSTEM_FIELDS = (
 	"archived_records",
 	"eligible_for_deletion",
 	"jobs",
+	"date_moves",
 )
 
 
@@ -137,6 +140,10 @@ class GameSubscriptionSeason(Document):
 		before = self.get_doc_before_save()
 		if before and before.earlier_seasons != self.earlier_seasons:
 			seasons.pass_on_earlier(self.name)
+		if before and not self.archive_started_at:
+			old, new = getdate(before.end_date), getdate(self.end_date)
+			if old != new:
+				calendar_changes.follow_end(self.name, old, new)
 
 	def _check_dates(self) -> None:
 		if frappe.utils.getdate(self.end_date) < frappe.utils.getdate(self.start_date):

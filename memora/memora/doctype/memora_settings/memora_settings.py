@@ -7,7 +7,8 @@ from frappe.utils import get_url
 
 from memora.exceptions import InvalidSettings, quoting
 from memora.services.learning.media_addresses import MAX_HOSTS, is_host, parse_hosts
-from memora.services.settings import forget_settings
+from memora.services.operations import calendar_changes
+from memora.services.settings import Settings, forget_settings
 
 RANGES = {
 	"day_start_hour": (0, 23),
@@ -82,6 +83,13 @@ class MemoraSettings(Document):
 		if len(hosts) > MAX_HOSTS:
 			frappe.throw(_("At most {0} hosts, not {1}.").format(MAX_HOSTS, len(hosts)), InvalidSettings)
 		self.set("media_hosts", "\n".join(hosts))
+
+	def before_save(self) -> None:
+		before = self.get_doc_before_save()
+		old = before.get("day_start_hour") if before else None
+		old_hour = Settings().day_start_hour if old in (None, "") else int(old)
+		if old_hour != self.day_start_hour:
+			calendar_changes.follow_hour(old_hour, self.day_start_hour)
 
 	def on_update(self) -> None:
 		forget_settings()
