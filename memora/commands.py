@@ -11,7 +11,7 @@ from typing import Any
 import click
 import frappe
 
-from memora import learner_commands, season_commands
+from memora import learner_commands, redis_commands, season_commands
 from memora.console import bar, on_site
 
 SECONDS_TO_DRAIN = 3600
@@ -277,7 +277,7 @@ def load_for_folds() -> None:
 			import_module(name)
 
 
-for command in (*season_commands.COMMANDS, *learner_commands.COMMANDS):
+for command in (*season_commands.COMMANDS, *learner_commands.COMMANDS, *redis_commands.COMMANDS):
 	memora.add_command(command)
 commands = [memora]
 load_for_folds()

@@ -92,7 +92,7 @@ scheduler_events = {
 		"* * * * *": [
 			"memora.services.folding.folds.sweep_outbox",
 			"memora.services.cache.incidents.tell",
-			"memora.services.cache.gateway.renew_claim",
+			"memora.services.cache.settling.renew_claim",
 		],
 		"*/5 * * * *": ["memora.services.operations.health.watch", "memora.services.figures.activity.sum_up"],
 	},

@@ -1,13 +1,17 @@
 """Sets up a site beyond the DocTypes. Runs after the installation, and in part after every migrate."""
 
+from typing import Any
+
 import frappe
 from frappe.installer import update_site_config
 from frappe.permissions import add_permission, update_permission_property
 from frappe.utils import get_sites
 from frappe.utils.background_jobs import get_queues_timeout
 
-from memora.services.cache import gateway
-from memora.services.cache.connections import place
+from memora.services.cache import connections, settling
+from memora.services.cache.addresses import InvalidConfiguration
+from memora.services.cache.breaker import Unavailable
+from memora.services.cache.ownership import LAPSE_SECONDS, Owner
 from memora.services.folding.queueing import FALLBACK_QUEUE, QUEUE
 from memora.services.operations import learner_ids
 from memora.services.store import layout, partitions, tables
@@ -21,9 +25,9 @@ LIST_COLUMNS = {"SRS Write Job": "6"}  # without a number the desk shows four co
 
 
 def after_install() -> None:
+	_set_redis_namespace()
 	after_migrate()
 	let_managers_import()
-	_set_redis_namespace()
 	_look_for_queue()
 
 
@@ -49,7 +53,7 @@ def before_uninstall() -> None:
 
 	Frappe 16 deletes an app's icon and sidebar itself, but after its last commit.
 	"""
-	gateway.release_keys()
+	settling.release_keys()
 	frappe.db.delete("List View Settings", {"name": ("in", LIGHT_LISTS)})
 	frappe.db.delete("Custom DocPerm", {"parent": ("in", tuple(IMPORTS)), "role": MANAGER})
 	for doctype in OF_DESK:
@@ -69,6 +73,7 @@ def after_migrate() -> None:
 	_keep_lists_light()
 	_complete_settings()
 	_give_late_ids()
+	_settle_keys()
 
 
 def _give_late_ids() -> None:
@@ -101,11 +106,55 @@ def _set_redis_namespace() -> None:
 	"""Keeps sites apart that share one Redis: each site but the first puts its name in front of its keys."""
 	if frappe.conf.get("srs_redis_namespace") is not None:
 		return
-	own = place(frappe.conf)
+	own = _places(frappe.conf)
 	others = (site for site in get_sites() if site != frappe.local.site)
-	if any(place(frappe.get_site_config(site_path=site)) == own for site in others):
-		update_site_config("srs_redis_namespace", frappe.local.site)
-		frappe.local.conf.srs_redis_namespace = frappe.local.site
+	if any(_places(frappe.get_site_config(site_path=site)) & own for site in others):
+		_use_namespace(frappe.local.site)
+
+
+def _places(conf: dict[str, Any]) -> set[tuple[Any, ...]]:
+	try:
+		return connections.identities(connections.place(conf))
+	except InvalidConfiguration:  # the doctor tells of it
+		return set()
+
+
+def _settle_keys() -> None:
+	"""Gives this site keys of its own if those that it uses are another's, as after a copy or a restored backup."""
+	try:
+		owner = settling.find_other_owner()
+		if owner and not _may_take_over(owner):
+			_leave_keys_to(owner)
+		settling.claim()
+	except Unavailable as error:
+		print(f"Memora: the Redis for schedules can't be asked whose its keys are: {error}")
+
+
+def _may_take_over(owner: Owner) -> bool:
+	"""Says whether the owner is this site before it was moved or MariaDB failed over. May wait for minutes."""
+	if owner.database != frappe.conf.db_name:
+		return False
+	print(
+		f"Memora: looking whether {owner} still uses the schedules in Redis. This takes up to {LAPSE_SECONDS} s."
+	)
+	return not settling.wait_for_owner(owner)
+
+
+def _leave_keys_to(owner: Owner) -> None:
+	for namespace in (frappe.local.site, f"{frappe.local.site} {frappe.generate_hash(length=8)}"):
+		frappe.local.conf.srs_redis_namespace = namespace
+		if not settling.find_other_owner():
+			break
+	_use_namespace(namespace)
+	print(
+		f"Memora: the schedules in Redis belong to {owner}. This site now has its own, by srs_redis_namespace in its "
+		"site_config.json. docs/operations.md of Memora says what to do if that site is gone."
+	)
+
+
+def _use_namespace(namespace: str) -> None:
+	update_site_config("srs_redis_namespace", namespace)
+	frappe.local.conf.srs_redis_namespace = namespace
 
 
 def _look_for_queue() -> None:

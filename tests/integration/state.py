@@ -151,7 +151,7 @@ def generation() -> str:
 	"""Returns what the marker of a schedule must hold for the schedule to be believed now."""
 	client = srs_redis()
 	history = client.info("replication")["master_replid"][:12]
-	database = Gateway()._database().digest
+	database = Gateway().database().digest
 	return f"{history}.{history}.{client.get('srs:generation') or 0}.{database}"
 
 

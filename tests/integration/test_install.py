@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import frappe
 import pytest
@@ -40,6 +41,16 @@ def test_a_site_that_shares_its_redis_gets_its_name_for_a_namespace(shared_redis
 	install._set_redis_namespace()
 	assert config_on_disk()["srs_redis_namespace"] == frappe.local.site
 	assert SRSRedisManager()._make_key(player, "season") == f"{frappe.local.site}:srs:{player}:season"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "LOCALHOST"])
+def test_a_redis_is_one_server_however_it_is_named(host):
+	main = frappe.get_site_config(site_path=str(Path(frappe.local.sites_path) / MAIN_SITE))
+	url = urlsplit(place(main).url)
+	with site_config():
+		frappe.local.conf.srs_redis_cache = f"redis://{host}:{url.port}{url.path}"
+		install._set_redis_namespace()
+		assert config_on_disk()["srs_redis_namespace"] == frappe.local.site
 
 
 def test_a_namespace_that_was_chosen_stays(shared_redis):

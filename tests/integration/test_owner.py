@@ -1,20 +1,25 @@
 """The keys in Redis have an owner: who else comes leaves them alone, and a failover is noticed by nobody."""
 
 import time
+from collections.abc import Iterator
+from typing import Any
 
 import frappe
 import pytest
 from redis.cluster import key_slot
 
-from memora.services.cache import ownership, server
+from memora import install
+from memora.services.cache import loading, ownership, server, settling
 from memora.services.cache.breaker import Unavailable
-from memora.services.cache.gateway import Gateway, release_keys, renew_claim
+from memora.services.cache.gateway import Gateway
 from memora.services.cache.ownership import LAPSE_SECONDS, NEVER, RENEW_SECONDS, Database
 from memora.services.cache.schedules import Schedules
+from memora.services.cache.settling import release_keys, renew_claim
 from memora.services.store import database
-from tests.integration import state
-from tests.integration.cleaning import srs_redis
+from tests.integration import bench_commands, state
+from tests.integration.cleaning import srs_keys, srs_redis
 from tests.integration.factories import bank_questions, make_records
+from tests.integration.site_config import site_config
 from tests.integration.submitting import answers, ids, read, submit
 
 OWNER = "{srs:generation}:owner"
@@ -175,3 +180,104 @@ def test_the_site_is_served_from_redis_again_once_it_has_a_namespace(player):
 	(incident,) = state.rows("Safe Mode Incident")
 	assert incident.ended_at
 	srs_redis().delete("{mine:srs:generation}:owner", "mine:srs:generation")
+
+
+# After a migration
+
+
+@pytest.fixture
+def config(owned) -> Iterator[dict[str, Any]]:
+	"""The site's configuration on disk, which is put back."""
+	with site_config():
+		yield lambda: frappe.get_site_config()
+	srs_redis().delete(*[key for key in srs_keys("*generation*") if frappe.local.site in key] or ["none"])
+
+
+def test_a_migration_gives_a_copy_a_namespace(config, capsys):
+	given = give_to(database="memora_other", site="other.site", server=ELSEWHERE)
+	install._settle_keys()
+	assert config().srs_redis_namespace == frappe.local.site
+	assert "belong to site other.site (database memora_other on elsewhere:3306/2)" in capsys.readouterr().out
+	assert owner() == given
+	assert can_use()
+
+
+def test_a_copy_whose_namespace_was_copied_along_gets_another_one(config):
+	"""As when a whole bench is copied: both sites have the same name and configuration."""
+	for prefix in ("", f"{frappe.local.site}:"):
+		claim = {**own(), "database": "memora_other", "seen": int(time.time())}
+		srs_redis().hset(f"{{{prefix}srs:generation}}:owner", mapping=claim)
+	install._settle_keys()
+	assert config().srs_redis_namespace.startswith(f"{frappe.local.site} ")
+	assert can_use()
+
+
+def test_a_migration_takes_over_what_nobody_has_claimed_for_minutes(config):
+	give_to(server=ELSEWHERE, seconds_ago=LAPSE_SECONDS + 2)
+	install._settle_keys()
+	assert not config().get("srs_redis_namespace")
+	assert owner()["server"] == own()["server"]
+
+
+def test_a_migration_waits_until_the_claim_of_a_site_that_was_moved_has_lapsed(config, monkeypatch):
+	monkeypatch.setattr(settling, "LOOK_SECONDS", 0.1)
+	give_to(server=ELSEWHERE, seconds_ago=LAPSE_SECONDS - 1)
+	install._settle_keys()
+	assert not config().get("srs_redis_namespace")
+	assert owner()["server"] == own()["server"]
+
+
+def test_a_migration_leaves_the_keys_to_a_site_of_the_same_name_that_lives(config, monkeypatch):
+	looks = []
+
+	def another_claims(seconds: float) -> None:
+		looks.append(give_to(server=ELSEWHERE, seconds_ago=50))
+
+	give_to(server=ELSEWHERE, seconds_ago=60)
+	monkeypatch.setattr(settling.time, "sleep", another_claims)
+	install._settle_keys()
+	assert config().srs_redis_namespace == frappe.local.site
+	assert [owner()] == looks
+
+
+def test_without_redis_a_migration_goes_on(config, no_redis, capsys):
+	install._settle_keys()
+	assert "can't be asked whose its keys are" in capsys.readouterr().out
+	assert not config().get("srs_redis_namespace")
+
+
+# By hand
+
+
+def run(*args: str) -> Any:
+	frappe.db.rollback()
+	return bench_commands.run("--site", frappe.local.site, "memora", *args)
+
+
+def test_keys_of_a_site_that_is_gone_are_taken_by_command(player):
+	make_records(player, 3)
+	give_to(database="memora_other", site="other.site", server=ELSEWHERE)
+	assert run("take-keys").exit_code == 1
+	assert owner()["site"] == "other.site"
+	assert "taken from  site other.site" in run("take-keys", "--yes").stdout
+	assert owner()["database"] == frappe.conf.db_name
+	new_process()
+	assert not read(player)["is_degraded"]
+
+
+def test_all_is_declared_stale_by_command(player, season):
+	make_records(player, 3)
+	read(player)
+	count = int(srs_redis().get("srs:generation") or 0)
+	assert run("declare-stale").exit_code == 0
+	assert int(srs_redis().get("srs:generation")) == count + 1
+	new_process()
+	assert loading.load_due(Schedules(), player, season)[1]
+
+
+def test_nothing_of_another_site_is_declared_stale():
+	given = give_to(database="memora_other")
+	count = srs_redis().get("srs:generation")
+	done = run("declare-stale")
+	assert (done.exit_code, "its keys belong to" in done.stdout) == (1, True)
+	assert (owner(), srs_redis().get("srs:generation")) == (given, count)

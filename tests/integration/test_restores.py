@@ -5,13 +5,15 @@ from collections.abc import Iterator
 import frappe
 import pytest
 
+from memora import install
 from memora.services import site_time
 from memora.services.cache import server
 from memora.services.cache.schedules import Schedules
 from memora.services.folding import folds
+from memora.services.operations.doctor import examine
 from tests.integration import state
 from tests.integration.cleaning import srs_redis
-from tests.integration.copied_site import CopiedSite
+from tests.integration.copied_site import NAME, CopiedSite
 from tests.integration.factories import bank_questions, make_records
 from tests.integration.submitting import answers, ids, read, submit
 
@@ -103,3 +105,22 @@ def test_a_copy_beside_the_site_keeps_away_from_its_keys(shared, player, season)
 	assert incident.reason.startswith(
 		f"its keys belong to site {frappe.local.site} (database {frappe.conf.db_name} on"
 	)
+
+
+def test_a_copy_that_is_migrated_gets_keys_of_its_own(shared, player):
+	"""Case c6. Neither site changes the other's schedules."""
+	(finding,) = shared.run(lambda: [f for f in examine() if f.check == "redis_owner"])
+	assert frappe.conf.db_name in finding.problem
+	assert f"--site {NAME} migrate" in finding.mend
+	shared.run(install.after_migrate)
+	assert shared.config["srs_redis_namespace"] == NAME
+	assert not shared.run(lambda: [f for f in examine() if f.check == "redis_owner"])
+	before = state.everything()["srs"]
+	assert shared.run(lambda: due(player)) == QUESTIONS
+	shared.run(lambda: answer_all(player))
+	assert shared.run(lambda: due(player)) == []
+	assert due(player) == QUESTIONS
+	after = state.everything()["srs"]
+	assert {key: value for key, value in after.items() if NAME not in key} == before
+	answer_all(player)
+	assert due(player) == []

@@ -1,6 +1,7 @@
 """Addresses of Redis servers: read, made of their parts, and shown to people and logs without passwords."""
 
 import re
+import socket
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -63,6 +64,26 @@ def shown(url: str) -> str:
 		return f"{url.partition('://')[0]}://…" if "://" in url else "…"
 	login = f"{parts['user']}{':password' if parts['colon'] else ''}@" if parts["user"] is not None else ""
 	return f"{parts['scheme']}://{login}{parts['place']}"
+
+
+def machines(host: str) -> set[str]:
+	"""Returns the addresses of a host, and `localhost` for each that is this machine's. A name that nobody knows stays."""
+	try:
+		found = {str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+	except OSError:
+		return {host.lower()}
+	return {"localhost" if _is_own(address) else address for address in found}
+
+
+def _is_own(address: str) -> bool:
+	"""Says whether an address is this machine's: only such an address can be bound."""
+	family = socket.AF_INET6 if ":" in address else socket.AF_INET
+	with socket.socket(family, socket.SOCK_DGRAM) as probe:
+		try:
+			probe.bind((address, 0))
+		except OSError:
+			return False
+	return True
 
 
 def at(url: str, host: str, port: int) -> str:

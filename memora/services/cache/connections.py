@@ -315,10 +315,15 @@ def sentinel_urls(where: Place) -> list[str]:
 
 @addresses.without_variables
 def identities(where: Place) -> set[tuple[Any, ...]]:
-	"""Returns what identifies a place. Two places that have an identity in common are one place."""
+	"""Returns what identifies a place. Two places that have an identity in common are one place.
+
+	Names are resolved, and every address of this machine counts as one: `localhost` and `127.0.0.1` are one server.
+	"""
 	if not json.loads(where.sentinel):
 		parts = parse_url(addresses.readable(where.url, URL))
-		return {(parts.get("host"), parts.get("port"), parts.get("path"), parts.get("db", 0))}
+		hosts = addresses.machines(parts["host"]) if "host" in parts else {""}
+		return set(product(hosts, [parts.get("port")], [parts.get("path")], [parts.get("db", 0)]))
 	options = sentinel_options(where)
-	hosts = _addresses(SENTINEL, options["hosts"])
-	return set(product(hosts, [options["service"]], [options.get("db", 0)]))
+	found = _addresses(SENTINEL, options["hosts"])
+	machines = {(machine, port) for host, port in found for machine in addresses.machines(host)}
+	return set(product(machines, [options["service"]], [options.get("db", 0)]))

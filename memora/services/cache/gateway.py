@@ -13,7 +13,6 @@ import frappe
 import redis
 from redis.exceptions import ResponseError
 
-from memora.services import alerts
 from memora.services.cache import connections, incidents, ownership, scripts
 from memora.services.cache.breaker import Unavailable
 from memora.services.cache.keys import ScheduleKeys
@@ -21,7 +20,8 @@ from memora.services.cache.ownership import Database, KeysOfAnother, Owner
 from memora.services.cache.scripts import Call
 from memora.services.cache.server import Action, server_of
 from memora.services.settings import get_settings
-from memora.services.store import database, failures, row_names, seasons
+from memora.services.store import database as mariadb
+from memora.services.store import failures, row_names
 
 
 class Gateway:
@@ -58,7 +58,7 @@ class Gateway:
 				client.delete(*keys)
 				return action(client)
 
-		self._database()  # before Redis: a MariaDB that fails is no fault of that server
+		self.database()  # before Redis: a MariaDB that fails is no fault of that server
 		return self.server.run(run, self._probe)
 
 	def try_write(self, action: Action, keys: Sequence[str] = ()) -> bool:
@@ -76,19 +76,22 @@ class Gateway:
 
 	def declare_stale(self) -> bool:
 		"""Has every schedule load again before it is believed. If Redis can't be told, it is told when it answers."""
-		return self.try_write(self._declare_stale)
+		return self.try_write(self.count_outage)
 
 	def epoch(self, client: redis.Redis) -> str:
 		"""Returns the epoch, at most EPOCH_SECONDS old. Raises KeysOfAnother.
 
 		An older epoch does no harm: a schedule that is loaded under it is loaded again at the next read.
 		"""
-		known = self.server.epoch
-		return known or self.accept_epoch(scripts.run_scripts(client, [self.epoch_call()])[0])
+		return self.server.epoch or self.claim(client)
+
+	def claim(self, client: redis.Redis) -> str:
+		"""Claims the keys, and returns the epoch. Raises KeysOfAnother."""
+		return self.accept_epoch(scripts.run_scripts(client, [self.epoch_call()])[0])
 
 	def epoch_call(self) -> Call:
 		"""Returns the call that reads the epoch and renews this site's claim; accept_epoch takes its answer."""
-		claim = ownership.claim(self._database(), frappe.local.site, self.server.owned_by)
+		claim = ownership.claim(self.database(), frappe.local.site, self.server.owned_by)
 		return Call(scripts.EPOCH, [self.keys.generation, self.keys.owner], claim)
 
 	def accept_epoch(self, answer: list[str]) -> str:
@@ -96,16 +99,16 @@ class Gateway:
 		epoch, *owner = answer
 		if not epoch:
 			raise KeysOfAnother(Owner(*owner))
-		own = self._database()
+		own = self.database()
 		self.server.owned_by = own.server
 		return self.server.remember_epoch(f"{epoch}.{own.digest}")
 
-	def _database(self) -> Database:
+	def database(self) -> Database:
 		"""Returns this site's database, at most EPOCH_SECONDS old. Raises Unavailable if MariaDB can't tell."""
 		if known := self.server.database:
 			return known
 		try:
-			found, zone = database.get_identity(), get_settings().time_zone
+			found, zone = mariadb.get_identity(), get_settings().time_zone
 		except failures.ERRORS as error:
 			raise Unavailable(f"MariaDB can't say which database this is: {error}") from error
 		if not found.born:
@@ -136,9 +139,9 @@ class Gateway:
 		if self.server.has_missed_writes is None:
 			self.server.has_missed_writes = incidents.is_open()
 		if self.server.has_missed_writes:
-			self._declare_stale(client)
+			self.count_outage(client)
 
-	def _declare_stale(self, client: redis.Redis) -> None:
+	def count_outage(self, client: redis.Redis) -> None:
 		"""Counts an outage: from now on no schedule from before the outage is believed."""
 		self.server.has_missed_writes = False  # first: what another thread misses meanwhile stays noted
 		try:
@@ -147,17 +150,3 @@ class Gateway:
 			self.server.has_missed_writes = True
 			raise
 		incidents.close_incidents()
-
-
-@alerts.in_error_log()
-def renew_claim() -> None:
-	"""Renews the claim on the keys while nobody learns. A site whose season has no cache claims nothing. Runs every minute."""
-	season = seasons.get_active_season()
-	if season and season.enable_redis:
-		Gateway().is_available()
-
-
-def release_keys() -> None:
-	"""Leaves the keys to whoever comes next. Does nothing if they are another's, or Redis can't be asked."""
-	gateway = Gateway()
-	gateway.try_write(lambda client: client.delete(gateway.keys.owner))

@@ -39,7 +39,7 @@ class Owner(NamedTuple):
 
 	@property
 	def has_lapsed(self) -> bool:
-		return time.time() - float(self.seen) > LAPSE_SECONDS
+		return time.time() - float(self.seen) >= LAPSE_SECONDS + 1  # the script counts whole seconds
 
 	def __str__(self) -> str:
 		return f"site {self.site} (database {self.database} on {self.server})"

@@ -14,8 +14,9 @@ from frappe.utils import background_jobs, get_sites, scheduler
 from redis.exceptions import RedisError
 
 from memora.services import site_time
-from memora.services.cache import connections
+from memora.services.cache import connections, settling
 from memora.services.cache.addresses import shown
+from memora.services.cache.breaker import Unavailable
 from memora.services.cache.connections import SENTINEL, Place
 from memora.services.folding.queueing import QUEUE
 from memora.services.operations import closed_doors, doctor_access, doctor_retention, redis_servers
@@ -161,6 +162,22 @@ def _redis_namespace() -> Findings:
 			)
 
 
+def _redis_owner() -> Findings:
+	try:
+		owner = settling.find_other_owner()
+	except Unavailable:  # redis_reachable or mariadb_reachable tells of it
+		return
+	if owner:
+		yield (
+			_(
+				"The schedules in Redis belong to {0}. This site leaves them alone, and its learners get Safe Mode."
+			).format(owner),
+			_("Give this site its own: {0}. If that site is gone for good, take these: {1}").format(
+				_bench("migrate"), _bench("memora take-keys")
+			),
+		)
+
+
 def _socket_timeouts() -> Findings:
 	for where in (WHERE_CACHE, WHERE_QUEUE):
 		url = frappe.conf.get(where) or ""
@@ -282,6 +299,7 @@ CHECKS: dict[str, Callable[[], Findings]] = {
 	"redis_persists": _redis_persists,
 	"redis_own_instance": _redis_own_instance,
 	"redis_namespace": _redis_namespace,
+	"redis_owner": _redis_owner,
 	"socket_timeouts": _socket_timeouts,
 	"redis_closed": closed_doors.find_open_redis,
 	"redis_encrypted": closed_doors.find_plain_redis,
