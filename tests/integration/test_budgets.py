@@ -105,6 +105,8 @@ def test_first_answers_cost_one_query_more_and_one_for_each_topic(warm, proxy, t
 def test_first_answers_cost_one_query_for_a_topic_whatever_she_knows_of_it(warm):
 	names = make_questions(500, topic="Long")
 	make_records(warm, question_ids=names[:490])
+	# making so many questions takes longer than a process keeps what it has read
+	reviews.read_reviews(warm, None, 20)
 	with counted() as queries:
 		assert submit(warm, answers(questions=names[490:]))["processed"] == 10
 	assert queries.total - queries.commits - 1 <= 8 + 1 + 1

@@ -28,7 +28,7 @@ def get_memory_view(doctype: str, name: str) -> dict[str, Any]:
 	curve      {days (ISO dates), recall (0 to 1 on each day), today, due, desired_retention}. The days are learning days
 	           from the last review on; `today` is null if the curve ends long before today
 	history    the last MAX_ANSWERS answers, the oldest first: {name, reviewed_at, kind, rating, quality
-	           (both null for kind External), predicted_recall (null at first sight), stability_after}
+	           (both null for kind External), predicted_recall (null at first sight, unless she knew it from a season before), stability_after}
 
 	Raises InvalidFilter for another doctype, UnknownMemory if there is no row of this name.
 	"""

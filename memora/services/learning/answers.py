@@ -29,7 +29,8 @@ class Response:
 class Step:
 	"""An answer with its effect: the record before, the record after, and the model's outcome.
 
-	`before` is None at the first sight of a question. `answered_at` is naive site time. `is_practice` is true of an
+	`before` is None at the first sight of a question; then `known` is her record of an earlier season, if her memory goes on
+	from there. `answered_at` is naive site time. `is_practice` is true of an
 	answer that was sent as practice, and of one to a question that was answered on this learning day already.
 	`is_graded` says that the server compared the option chosen with the right one, which it had not told on this day.
 	"""
@@ -41,6 +42,7 @@ class Step:
 	answered_at: datetime
 	is_practice: bool = False
 	is_graded: bool = False
+	known: MemoryRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def record_after(origin: MemoryRecord | Origin, memory: scheduling.Memory) -> Me
 
 def journal_entry(step: Step, source: str) -> JournalEntry:
 	"""Returns the journal's entry for an answer. `source` is an option of that field in Player Review Log."""
-	before, after = step.before, step.after
+	before, after, memory = step.before, step.after, step.before or step.known
 	return JournalEntry(
 		question_id=after.question_id,
 		kind=_kind(step),
@@ -89,8 +91,8 @@ def journal_entry(step: Step, source: str) -> JournalEntry:
 		rating=step.outcome.rating.name,
 		response_time_ms=step.response.response_time_ms or 0,
 		reviewed_at=step.answered_at,
-		stability_before=before.stability if before else 0,
-		difficulty_before=before.difficulty if before else 0,
+		stability_before=memory.stability if memory else 0,
+		difficulty_before=memory.difficulty if memory else 0,
 		next_review_date_before=before.next_review_date if before else None,
 		predicted_recall=step.outcome.predicted_recall or 0,
 		stability_after=after.stability,

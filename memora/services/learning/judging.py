@@ -6,7 +6,7 @@ from datetime import datetime
 from typing_extensions import TypedDict
 
 from memora.services import site_time
-from memora.services.learning import daily_budget, grading
+from memora.services.learning import daily_budget, earlier_seasons, grading
 from memora.services.learning.answers import Origin, Response, Step, record_after
 from memora.services.learning.grading import Content
 from memora.services.learning.new_questions import NewQuestions
@@ -42,13 +42,15 @@ class Judge:
 	standing: Standing
 	content: dict[str, Content]
 	scheduler: SeasonScheduler
+	known: dict[str, MemoryRecord]  # from earlier seasons
 
 	@classmethod
 	def of(cls, learner: str, season: Season, responses: list[Response]) -> "Judge":
 		ids = [r.question_id for r in responses]
 		scheduler = SeasonScheduler(learner, season, site_time.now())
 		found = standing.get_standing(learner, season.name, ids, scheduler.today)
-		return cls(learner, season, found, get_content(ids), scheduler)
+		known = earlier_seasons.recall(scheduler, [q for q in ids if q not in found.records])
+		return cls(learner, season, found, get_content(ids), scheduler, known)
 
 	def decide(self, responses: list[Response]) -> tuple[list[Step], list[Rejection]]:
 		"""Returns (what the answers that are taken lead to, the others). Each answer is to another question."""
@@ -103,18 +105,19 @@ class Judge:
 	def _is_graded(self, response: Response, record: MemoryRecord | None) -> bool:
 		"""Says whether the server grades an answer. Not if it has told her on this day what is right."""
 		practised = self.standing.effort.count_practice(response.question_id)
-		was_told = practised or self._has_counted_today(record)
+		was_told = practised or self._has_counted_today(record or self.known.get(response.question_id))
 		return response.chosen is not None and not was_told
 
 	def _step(self, response: Response) -> Step:
 		before = self.standing.records.get(response.question_id)
+		known = None if before else self.known.get(response.question_id)
 		is_practice, is_graded = self._is_practice(response, before), self._is_graded(response, before)
 		response = grading.graded(response, self.content[response.question_id])
 		answered_at = site_time.to_naive(self.scheduler.now)
 		if before and is_practice:
 			outcome, after = self.scheduler.practise(before, response.quality), before
 		else:
-			outcome = self.scheduler.review(response.question_id, before, response.quality)
+			outcome = self.scheduler.review(response.question_id, before, response.quality, known)
 			origin = before or Origin.of(response.question_id, self.content, answered_at)
 			after = record_after(origin, outcome.memory)
-		return Step(response, before, after, outcome, answered_at, is_practice, is_graded)
+		return Step(response, before, after, outcome, answered_at, is_practice, is_graded, known)

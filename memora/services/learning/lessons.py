@@ -6,6 +6,7 @@ from typing import Any, cast
 from typing_extensions import NotRequired, TypedDict
 
 from memora.services import site_time
+from memora.services.learning import earlier_seasons
 from memora.services.learning.new_questions import NewQuestions
 from memora.services.learning.question_source import as_sent, get_content
 from memora.services.learning.scheduling import LearningCalendar
@@ -16,12 +17,16 @@ from memora.services.store.seasons import Season
 
 
 class NewQuestion(TypedDict):
-	"""A question that the learner has never seen, with its content under the question source's keys."""
+	"""A question that the learner has not seen in this season, with its content under the question source's keys.
+
+	`known` says whether she knows it from a season that this one carries on from.
+	"""
 
 	# not a field: tells pydantic that there may be further keys
 	__pydantic_config__ = {"extra": "allow"}  # type: ignore[misc]  # noqa: RUF012
 
 	question_id: str
+	known: bool
 	preview: NotRequired[Preview]
 
 
@@ -58,16 +63,18 @@ def read_lesson(
 	new = NewQuestions.of(tracker.get_first_seen(learner, season.name), _start_of_today())
 	ids = new.select(subject, topic, min(limit, new.left))
 	content = get_content(ids)
-	questions = [_question(i, as_sent(content[i], reveal)) for i in ids if i in content]
+	scheduler = SeasonScheduler(learner, season, site_time.now())
+	known = earlier_seasons.recall(scheduler, ids)
+	questions = [_question(i, as_sent(content[i], reveal), i in known) for i in ids if i in content]
 	if preview:
-		scheduler = SeasonScheduler(learner, season, site_time.now())
 		for question in questions:
-			question["preview"] = scheduler.preview(question["question_id"], None)
+			question_id = question["question_id"]
+			question["preview"] = scheduler.preview(question_id, None, known.get(question_id))
 	return {"questions": questions, "new_left_today": new.left, "season": season.name}
 
 
-def _question(question_id: str, content: dict[str, Any]) -> NewQuestion:
-	question = {**content, "question_id": question_id}
+def _question(question_id: str, content: dict[str, Any], is_known: bool) -> NewQuestion:
+	question = {**content, "question_id": question_id, "known": is_known}
 	return cast(NewQuestion, question)  # a TypedDict can't name the question source's own keys
 
 

@@ -1,5 +1,6 @@
 """Scheduling with a site's settings: time zone, learning days, desired retention, and the season's end."""
 
+from dataclasses import replace
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -50,13 +51,24 @@ class SeasonScheduler:
 		self.desired_retention = settings.desired_retention
 		self.calendar = LearningCalendar(site_time.site_zone(), settings.day_start_hour)
 
-	def review(self, question_id: str, before: MemoryRecord | None, quality: int) -> Outcome:
-		"""Schedules a question after an answer; `before` is None at its first sight.
+	def review(
+		self, question_id: str, before: MemoryRecord | None, quality: int, known: MemoryRecord | None = None
+	) -> Outcome:
+		"""Schedules a question after an answer; `before` is None at its first sight. See scheduling.review.
 
-		See scheduling.review.
+		`known` is her record of an earlier season: at the first sight her memory goes on from there, and repetitions and
+		lapses are counted anew.
 		"""
+		if before or not known:
+			memory = memory_of(before, self.calendar.zone) if before else None
+			return self._review(question_id, memory, quality)
+		memory = replace(memory_of(known, self.calendar.zone), reps=0)
+		outcome = self._review(question_id, memory, quality)
+		return replace(outcome, memory=replace(outcome.memory, lapses=0))
+
+	def _review(self, question_id: str, before: Memory | None, quality: int) -> Outcome:
 		return scheduling.review(
-			memory_of(before, self.calendar.zone) if before else None,
+			before,
 			quality,
 			self.now,
 			seed=row_names.tracker_name(self.learner, self.season.name, question_id),
@@ -79,16 +91,22 @@ class SeasonScheduler:
 		"""The learning day on which the answers are given."""
 		return self.calendar.day_of(self.now)
 
+	def is_past(self, record: MemoryRecord) -> bool:
+		"""Says whether a record's last review was before the answers that are scheduled here."""
+		return record.last_review_date.replace(tzinfo=self.calendar.zone).timestamp() <= self.now.timestamp()
+
 	def has_counted_today(self, before: MemoryRecord) -> bool:
 		"""Says whether an answer has moved this record on this learning day. One a day does."""
 		last = before.last_review_date.replace(tzinfo=self.calendar.zone)
 		return self.calendar.day_of(last) >= self.today
 
-	def preview(self, question_id: str, before: MemoryRecord | None) -> Preview:
-		"""Returns the effect that each grade would have."""
+	def preview(
+		self, question_id: str, before: MemoryRecord | None, known: MemoryRecord | None = None
+	) -> Preview:
+		"""Returns the effect that each grade would have; see `review`."""
 
 		def step(quality: Quality) -> GradePreview:
-			return self._step(self.review(question_id, before, quality), quality)
+			return self._step(self.review(question_id, before, quality, known), quality)
 
 		return {
 			"Again": step(GRADES["Again"]),

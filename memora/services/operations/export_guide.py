@@ -33,7 +33,8 @@ answers.json, answers.csv: each answer that you have given
   reviewed_at               when you answered
   stability_before, difficulty_before, next_review_date_before
                             your memory of the question before the answer: for how many days it was likely to last, how hard the
-                            question is for you (1 to 10), and when you were to be asked. 0 or empty at the first answer
+                            question is for you (1 to 10), and when you were to be asked. At the first answer of a school
+                            year 0 or empty, unless you knew it from the year before
   predicted_recall          how likely (0 to 1) you were to know it
   stability_after, difficulty_after, next_review_date_after
                             the same after the answer

@@ -148,7 +148,8 @@ def judge(moving: list[JournalEntry], found: MemoryRecord | None) -> Verdict:
 
 def _began_before(moving: list[JournalEntry], found: MemoryRecord) -> bool:
 	"""Says whether a question had a record before the first entry of the journal."""
-	return moving[0].stability_before > 0 or found.creation < moving[0].reviewed_at
+	first = moving[0]  # at the first sight a stability from before is that of an earlier season
+	return (first.kind != "Learn" and first.stability_before > 0) or found.creation < first.reviewed_at
 
 
 def _with_former(record: MemoryRecord, moving: list[JournalEntry], found: MemoryRecord) -> MemoryRecord:

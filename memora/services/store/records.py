@@ -52,7 +52,7 @@ class JournalEntry:
 	told before on this learning day. Else it is Learner: the quality is what her client said, or what she had been told.
 
 	Frappe's number columns hold no NULL. So at the first sight of a question (kind Learn) the stability,
-	difficulty and predicted recall from before the answer are 0; a response time that was not measured is 0.
+	difficulty and predicted recall from before the answer are 0, unless she knows it from an earlier season; a response time that was not measured is 0.
 	"""
 
 	question_id: str
