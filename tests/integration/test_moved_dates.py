@@ -10,6 +10,7 @@ from memora.services.figures import due_forecast
 from memora.services.learning import judging, reviews, submissions
 from memora.services.learning.answers import Response
 from memora.services.operations import date_run, moving_dates
+from memora.services.operations.replay import replay_season
 from memora.services.operations.season_state import get_season_state
 from memora.services.srs_redis_manager import SRSRedisManager
 from memora.services.store import database, date_moves, outbox
@@ -282,3 +283,25 @@ def test_a_change_that_is_rolled_back_moves_nothing(answered, season):
 	frappe.db.rollback()
 	assert not note(season).is_open
 	assert moving_dates.move_dates(season)["moved"] == 0
+
+
+@pytest.mark.parametrize("end", [30, 300])
+def test_a_replay_finds_moved_dates_right_and_a_repair_keeps_them(end, player, season):
+	end_in(season, 150)
+	answer(player, learnt_long_ago(player))
+	folding.drain()
+	end_in(season, end)
+	moving_dates.move_dates(season)
+	expected = days(player)
+	frappe.db.commit()
+	assert replay_season(season).differences == 0
+	frappe.db.sql("UPDATE `tabPlayer Memory Tracker` SET stability = 7 WHERE player = %s", (player,))
+	frappe.db.commit()
+	assert replay_season(season, repair=True).repaired == 30
+	assert days(player) == expected
+	assert replay_season(season).differences == 0
+	frappe.db.sql(
+		"UPDATE `tabPlayer Memory Tracker` SET next_review_date = '2031-01-01' WHERE player = %s", (player,)
+	)
+	frappe.db.commit()
+	assert replay_season(season).differences == 30

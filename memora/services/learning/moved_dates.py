@@ -40,6 +40,24 @@ class MovedCalendar:
 			return record.next_review_date
 		return datetime.combine(moved_day, time(self.day_start_hour))
 
+	def has_moved(self, before: datetime, now: datetime, last_review: datetime) -> bool:
+		"""Says whether a date may have become another by the changes from the old calendars to this one.
+
+		It came to one of the ends, or it had been cut short by one, or its day starts at another hour. `before`, `now` and
+		`last_review` (naive site time) are those of one record.
+		"""
+		if not (self.old_ends or self.old_hours):
+			return False
+		hours = {*self.old_hours, self.day_start_hour}
+		if now.time() not in map(time, hours):
+			return False
+		old_day, new_day = self._day_of(before), now.date()
+		answered = (last_review - timedelta(hours=self.day_start_hour)).date()
+		last_days = {scheduling.last_day(answered, end) for end in (*self.old_ends, self.season_end)}
+		if new_day < old_day:
+			return new_day in last_days
+		return new_day == old_day or (old_day in last_days and new_day <= max(last_days))
+
 	def _day_of(self, moment: datetime) -> date:
 		"""Returns the learning day of a date: a date at the start of a day, by an old hour, too, is of that day."""
 		if moment.time() in map(time, self.old_hours):

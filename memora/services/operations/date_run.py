@@ -82,6 +82,12 @@ class DateRun:
 			self._look_again(late)
 			return self._end()
 
+	def follow_learner(self, learner: str) -> None:
+		"""Moves the dates of one learner. Commits."""
+		first, last = bounds(learner).values()
+		database.new_snapshot()
+		self._move_page(date_moves.get_page(self.season.name, first, last, self.calendar.first_moved))
+
 	def count(self) -> int:
 		"""Returns how many dates of the tracker the run would move."""
 		return sum(len(self._changed(page)) for _last, page in self._pages())
@@ -205,9 +211,7 @@ class DateRun:
 			text = _("Submissions that somebody is folding: {0}. Try again.")
 			frappe.throw(quoting(text, len(still)), SeasonStateError)
 		for learner in sorted({name[: 2 * KEY_BYTES] for name in late}):
-			database.new_snapshot()
-			first, last = bounds(learner).values()
-			self._move_page(date_moves.get_page(self.season.name, first, last, self.calendar.first_moved))
+			self.follow_learner(learner)
 
 	# How far the run is
 

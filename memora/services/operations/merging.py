@@ -3,6 +3,7 @@
 All of it happens in the transaction of the caller, who commits.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -15,6 +16,7 @@ from memora.services import site_time
 from memora.services.cache.schedules import Schedules
 from memora.services.figures.activity import LEARNERS_KEPT_DAYS
 from memora.services.learning import accounts
+from memora.services.operations import moving_dates
 from memora.services.operations.replay import rebuilt
 from memora.services.store import database, figure_tables, former_addresses, learners, merges, seasons
 from memora.services.store.learners import Learner
@@ -58,7 +60,7 @@ def _merge(leaving: Learner, staying: Learner) -> None:
 	merges.move_notes(leaving.id, staying.id)
 	former_addresses.hand_over(leaving.id, staying.id)
 	learners.note_merged(leaving.id, staying.id, site_time.naive_now())
-	frappe.db.after_commit.add(partial(_drop_schedules, (leaving.id, staying.id), found))
+	frappe.db.after_commit.add(partial(_follow, (leaving.id, staying.id), found))
 
 
 def _merge_season(learner: str, into: str, season: str) -> None:
@@ -100,8 +102,13 @@ def _days_of_figures() -> list[str]:
 	return [str(today - timedelta(days=days)) for days in range(-1, LEARNERS_KEPT_DAYS + 2)]
 
 
-def _drop_schedules(of_both: tuple[str, str], found: list[str]) -> None:
+def _follow(of_both: tuple[str, str], found: list[str]) -> None:
+	"""Has the schedules loaded again, and moves dates that a run of moving_dates has not met where they are now."""
 	active = seasons.get_active_season()
 	for season in {*found, *([active.name] if active else [])}:
 		for learner in of_both:
 			Schedules().clear_learner(learner, season)
+		with suppress(
+			SeasonStateError
+		):  # she is answering for long: the merge is done, her next answers set the dates
+			moving_dates.follow_learner(season, of_both[1])

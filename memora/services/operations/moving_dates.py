@@ -16,6 +16,7 @@ from memora.exceptions import MemoraError, QueueUnavailable
 from memora.services import alerts
 from memora.services.figures import due_forecast
 from memora.services.folding import folds
+from memora.services.learning.moved_dates import MovedCalendar
 from memora.services.operations import admin_jobs
 from memora.services.operations.date_run import DateRun, Progress
 from memora.services.store import database, date_moves, failures, seasons
@@ -91,6 +92,22 @@ def _failed(season: str, before: DateMoves, error: str) -> dict[str, Any]:
 			text = _("Season {0}: {1} The scheduler tries again every hour.").format(season, error)
 			alerts.tell_managers(_("Dates could not be moved"), text, (DOCTYPE, season))
 	return {"season": season, "moved": date_moves.get(season).moved, "error": error}
+
+
+def follow_learner(season: str, learner: str) -> None:
+	"""Moves those dates of one learner that have come into the tracker as they were before changes of the calendar. Commits.
+
+	Does nothing in a season whose calendar has never changed, or that is being archived.
+	"""
+	note = date_moves.get(season)
+	if note.version and not seasons.get_document(season).archive_started_at:
+		DateRun(seasons.get_season(season), note.in_all).follow_learner(learner)
+
+
+def get_calendar(season: str) -> MovedCalendar:
+	"""Returns the calendar of a season and all that it has had. Raises UnknownSeason."""
+	found = seasons.get_season(season)
+	return DateRun(found, date_moves.get(found.name).in_all).calendar
 
 
 def count_moved(season: str) -> int:

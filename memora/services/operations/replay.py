@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from memora.services.cache.schedules import Schedules
 from memora.services.learning.answers import origins
+from memora.services.learning.moved_dates import MovedCalendar
+from memora.services.operations import moving_dates
 from memora.services.store import database, journal, tracker
 from memora.services.store.records import EXTERNAL, JournalEntry, MemoryRecord
 
@@ -131,7 +133,7 @@ class Verdict(NamedTuple):
 	is_from_before: bool = False
 
 
-def judge(moving: list[JournalEntry], found: MemoryRecord | None) -> Verdict:
+def judge(moving: list[JournalEntry], found: MemoryRecord | None, calendar: MovedCalendar) -> Verdict:
 	"""Compares a tracker row with the entries that moved its question, which are in the order of time."""
 	if not found:
 		return Verdict(_record(moving), "is not in the tracker")
@@ -143,7 +145,7 @@ def judge(moving: list[JournalEntry], found: MemoryRecord | None) -> Verdict:
 		expected = _with_former(expected, moving, found)
 	if found.age > expected.age:
 		return Verdict(expected, None, True, is_from_before)
-	return Verdict(expected, _difference(expected, found), is_newer, is_from_before)
+	return Verdict(expected, _difference(expected, found, calendar), is_newer, is_from_before)
 
 
 def _began_before(moving: list[JournalEntry], found: MemoryRecord) -> bool:
@@ -164,19 +166,19 @@ def _with_former(record: MemoryRecord, moving: list[JournalEntry], found: Memory
 	)
 
 
-def _difference(expected: MemoryRecord, found: MemoryRecord) -> str | None:
+def _difference(expected: MemoryRecord, found: MemoryRecord, calendar: MovedCalendar) -> str | None:
 	wrong = [
 		name
 		for name in COMPARED
 		if getattr(expected, name) != getattr(found, name)
-		and not (name == DATE and is_moved(expected, found))
+		and not (name == DATE and is_moved(expected, found, calendar))
 	]
 	return "; ".join(f"{n} is {getattr(found, n)}, journalled {getattr(expected, n)}" for n in wrong) or None
 
 
-def is_moved(expected: MemoryRecord, found: MemoryRecord) -> bool:
-	"""Says whether a row's date was moved by the calendar since the journal's last entry. None is, so far."""
-	return False
+def is_moved(expected: MemoryRecord, found: MemoryRecord, calendar: MovedCalendar) -> bool:
+	"""Says whether a row's date may have followed changes of the calendar since the journal's last entry."""
+	return calendar.has_moved(expected.next_review_date, found.next_review_date, found.last_review_date)
 
 
 # A learner
@@ -205,8 +207,8 @@ def _compare(
 	learner: str, season: str, entries: list[JournalEntry]
 ) -> tuple[dict[str, MemoryRecord], dict[str, Verdict]]:
 	"""Returns (records in the tracker, what the journal says of them)."""
-	records = tracker.get_all_records(learner, season)
-	return records, {q: judge(moving, records.get(q)) for q, moving in _moving(entries).items()}
+	records, calendar = tracker.get_all_records(learner, season), moving_dates.get_calendar(season)
+	return records, {q: judge(moving, records.get(q), calendar) for q, moving in _moving(entries).items()}
 
 
 def _differing(verdicts: dict[str, Verdict]) -> dict[str, Verdict]:
@@ -228,4 +230,7 @@ def _repair(learner: str, report: ReplayReport) -> None:
 			tracker.keep_from_removal(learner, season)
 			tracker.overwrite_records(learner, season, mended)
 		Schedules().clear_learner(learner, season)
+	moving_dates.follow_learner(
+		season, learner
+	)  # the journal has the dates from before changes of the calendar
 	report.repaired += len(wrong)

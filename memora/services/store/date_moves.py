@@ -72,6 +72,11 @@ class DateMoves:
 		"""How far the run is, from 0 to 100. Names begin with hex digits that are as random as a hash."""
 		return 100 * int(self.position[:4] or "0", 16) // 0xFFFF if self.is_open else 100
 
+	@property
+	def in_all(self) -> "DateMoves":
+		"""All changes that there ever were, as if no date had followed them."""
+		return replace(self, ends=self.former_ends, hours=self.former_hours, position="")
+
 	def with_change(self, old_end: date | None = None, old_hour: int | None = None) -> "DateMoves":
 		ends = [str(old_end)] if old_end else []
 		hours = [] if old_hour is None else [old_hour]
