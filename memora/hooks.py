@@ -58,7 +58,6 @@ doc_events = {
 		event: f"memora.memora.user_account.{event}"
 		for event in ("before_rename", "after_rename", "on_update", "on_trash")
 	},
-	"System Settings": {"on_update": "memora.services.operations.calendar_changes.follow_time_zone"},
 	"Property Setter": {"validate": "memora.services.store.digits.refuse_precision"},
 	"Data Import": {
 		"before_validate": "memora.api.data_imports.check",

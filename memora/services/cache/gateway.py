@@ -74,10 +74,6 @@ class Gateway:
 			return False
 		return True
 
-	def declare_stale(self) -> bool:
-		"""Has every schedule load again before it is believed. If Redis can't be told, it is told when it answers."""
-		return self.try_write(self.count_outage)
-
 	def epoch(self, client: redis.Redis) -> str:
 		"""Returns the epoch, at most EPOCH_SECONDS old. Raises KeysOfAnother.
 

@@ -56,10 +56,6 @@ class Schedules:
 		"""Says whether Redis takes writes; see Gateway.is_available."""
 		return self.gateway.is_available()
 
-	def declare_stale(self) -> bool:
-		"""Has every schedule load again before it is believed."""
-		return self.gateway.declare_stale()
-
 	@property
 	def is_trusted(self) -> bool:
 		"""Says whether Redis took this process's last command. Asks nobody."""

@@ -1,6 +1,9 @@
-"""What follows when a manager changes the calendar: a season's end, the hour at which a learning day starts, the time zone.
+"""What follows when a manager changes the calendar: a season's end, or the hour at which a learning day starts.
 
 Before: how many dates that concerns. Then: a note in the transaction of the change, and a job after its commit.
+
+Another time zone moves no date: tables hold readings of the site's clocks, which stay. But the moments that they stand for
+change, so the generation of schedules in Redis names the zone (gateway.database).
 """
 
 from collections.abc import Callable
@@ -13,9 +16,8 @@ from markupsafe import Markup
 from typing_extensions import TypedDict
 
 from memora.exceptions import quoting
-from memora.services.cache.schedules import Schedules
 from memora.services.operations import moving_dates
-from memora.services.settings import forget_settings, get_settings
+from memora.services.settings import get_settings
 from memora.services.store import date_moves, seasons, tables
 
 EXACT_ROWS = 300_000  # counted in a request: a tenth of a second
@@ -103,21 +105,6 @@ def follow_hour(old_hour: int, new_hour: int) -> None:
 		_after_commit(partial(moving_dates.start, season))
 	if message:
 		frappe.msgprint(quoting("{0}", Markup(message)), title=_("Dates are moved"), indicator="blue")
-
-
-def follow_time_zone(doc: frappe._dict, method: str | None = None) -> None:
-	"""Has each schedule load again once System Settings have another time zone. A document's event.
-
-	Dates in tables are readings of the site's clocks, and stay. The moments that they stand for change, and Redis holds moments.
-	"""
-	before = doc.get_doc_before_save()
-	if before and before.get("time_zone") != doc.get("time_zone"):
-		_after_commit(_forget_moments)
-
-
-def _forget_moments() -> None:
-	forget_settings()
-	Schedules().declare_stale()
 
 
 def _after_commit(action: Callable[[], None]) -> None:
