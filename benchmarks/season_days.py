@@ -20,7 +20,7 @@ SHIFT_JOURNAL_SQL = """
 	WHERE season = %(season)s AND name BETWEEN %(first)s AND %(last)s AND player = %(player)s"""
 # What was answered counts for an earlier day's budget. The row itself counts a learner of its day, and stays.
 END_DAY_SQL = """
-	UPDATE `tabDaily Learner` SET answers = 0, practised = '' WHERE season = %(season)s AND player = %(player)s"""
+	UPDATE `tabDaily Learner` SET answers = 0, practised = '', learnt = 0 WHERE season = %(season)s AND player = %(player)s"""
 
 
 def let_days_pass(season: str, learners: list[str], days: int) -> None:

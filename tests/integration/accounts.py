@@ -10,7 +10,7 @@ from memora.services.store.records import JournalEntry, MemoryRecord, pack_recor
 from memora.services.store.row_names import digest
 from tests.integration.factories import site_now
 
-DAY_SQL = figure_tables.LEARNER_SQL + "(%s, %s, %s, %s, %s, %s, %s)"
+DAY_SQL = figure_tables.LEARNER_SQL + "(%s, %s, %s, %s, %s, %s, %s, %s)"
 
 
 def become_learner(user: str) -> str:

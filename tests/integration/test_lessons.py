@@ -1,7 +1,5 @@
 """get_lesson_session: questions a learner has never seen in the season."""
 
-from datetime import timedelta
-
 import frappe
 import pytest
 
@@ -15,9 +13,8 @@ from tests.integration.factories import (
 	make_records,
 	make_season,
 	make_topic,
-	site_now,
 )
-from tests.integration.submitting import answers, ids, submit
+from tests.integration.submitting import answers, days_ago, ids, submit
 
 ALL = [*bank_questions("Bank Biology"), *bank_questions("Bank Geography")]  # by subject, then topic
 
@@ -114,8 +111,9 @@ def test_reviews_are_not_new_questions(player):
 
 
 def test_what_was_learnt_on_earlier_learning_days_does_not_count(player):
-	make_records(player, question_ids=ALL[:7], creation=site_now() - timedelta(days=1))
-	make_records(player, question_ids=ALL[7:10], creation=site_now())
+	with days_ago(1):
+		submit(player, answers(questions=ALL[:7]))
+	submit(player, answers(questions=ALL[7:10]))
 	assert lesson(player)["new_left_today"] == 17
 
 

@@ -182,14 +182,14 @@ def test_the_answers_of_a_day_count_together(old, new, leaving, staying, season)
 	day = str(site_time.learning_day()).replace("-", "")
 	for learner, count in ((leaving, 3), (staying, 4)):
 		name = day + accounts.digest(season) + learner
-		values = (name, site_time.learning_day(), season, learner, count, "abcdabcd", site_now())
+		values = (name, site_time.learning_day(), season, learner, count, "abcdabcd", 2, site_now())
 		frappe.db.sql(accounts.DAY_SQL, values)
 		put_tracker(learner, season, make_record("q1"))
 	frappe.db.commit()
 	merge(old, new)
 	(row,) = state.rows("Daily Learner")
 	assert (row.name, row.player, row.answers) == (day + accounts.digest(season) + staying, staying, 7)
-	assert row.practised == 2 * "abcdabcd"
+	assert (row.practised, row.learnt) == (2 * "abcdabcd", 4)
 
 
 def test_the_id_that_is_gone_means_the_learner_who_stays(old, new, leaving, staying):

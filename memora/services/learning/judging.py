@@ -12,7 +12,7 @@ from memora.services.learning.grading import Content
 from memora.services.learning.new_questions import NewQuestions
 from memora.services.learning.question_source import get_content, topic_of
 from memora.services.learning.season_scheduler import SeasonScheduler
-from memora.services.store import standing, tracker
+from memora.services.store import standing
 from memora.services.store.records import MemoryRecord, Standing
 from memora.services.store.seasons import Season
 
@@ -87,12 +87,10 @@ class Judge:
 		return dict.fromkeys(not_yet, grading.why_not_yet()) | dict.fromkeys(more, grading.why_not_today())
 
 	def _new_questions(self, moment: datetime | None) -> NewQuestions:
-		calendar = self.scheduler.calendar
-		day = site_time.learning_day(moment) if moment else self.scheduler.today
-		waiting = {q: record.creation for q, record in self.standing.records.items()}
-		seen = waiting | tracker.get_folded_first_seen(self.learner, self.season.name)
-		seen = {q: first for q, first in seen.items() if not moment or first < moment}
-		return NewQuestions.of(seen, site_time.to_naive(calendar.start_of(day)))
+		if not moment:
+			return NewQuestions.now(self.learner, self.season.name, self.standing)
+		began = site_time.to_naive(self.scheduler.calendar.start_of(site_time.learning_day(moment)))
+		return NewQuestions.as_of(self.learner, self.season.name, self.standing, moment, began)
 
 	def _is_practice(self, response: Response, record: MemoryRecord | None) -> bool:
 		"""Says whether an answer moves nothing: one a day does."""

@@ -1,6 +1,5 @@
 """Gives a learner a lesson: questions that she has never seen in the active season."""
 
-from datetime import datetime
 from typing import Any, cast
 
 from typing_extensions import NotRequired, TypedDict
@@ -9,10 +8,8 @@ from memora.services import site_time
 from memora.services.learning import earlier_seasons
 from memora.services.learning.new_questions import NewQuestions
 from memora.services.learning.question_source import as_sent, get_content
-from memora.services.learning.scheduling import LearningCalendar
 from memora.services.learning.season_scheduler import Preview, SeasonScheduler
-from memora.services.settings import get_settings
-from memora.services.store import seasons, tracker
+from memora.services.store import seasons, standing
 from memora.services.store.seasons import Season
 
 
@@ -60,7 +57,8 @@ def read_lesson(
 			"season": None,
 			"message": seasons.why_none_is_active(),
 		}
-	new = NewQuestions.of(tracker.get_first_seen(learner, season.name), _start_of_today())
+	day = site_time.learning_day()
+	new = NewQuestions.now(learner, season.name, standing.get_standing(learner, season.name, [], day))
 	ids = new.select(subject, topic, min(limit, new.left))
 	content = get_content(ids)
 	scheduler = SeasonScheduler(learner, season, site_time.now())
@@ -76,9 +74,3 @@ def read_lesson(
 def _question(question_id: str, content: dict[str, Any], is_known: bool) -> NewQuestion:
 	question = {**content, "question_id": question_id, "known": is_known}
 	return cast(NewQuestion, question)  # a TypedDict can't name the question source's own keys
-
-
-def _start_of_today() -> datetime:
-	"""Returns when (naive site time) the present learning day began."""
-	calendar = LearningCalendar(site_time.site_zone(), get_settings().day_start_hour)
-	return site_time.to_naive(calendar.start_of(calendar.day_of(site_time.now())))

@@ -3,40 +3,64 @@
 Lessons choose from these questions. Only what a lesson could show may be answered for the first time.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+from memora.services.learning import bank_reading
 from memora.services.learning.question_source import Topic, get_source
+from memora.services.learning.seen_questions import Seen
 from memora.services.settings import get_settings
+from memora.services.store.question_bank import QuestionBank
+from memora.services.store.records import Standing
 
 
 @dataclass(frozen=True)
 class NewQuestions:
-	"""`seen` are the questions that she has answered before, `left` is what is left of `new_per_day`."""
+	"""`seen` knows the questions that she has answered before, `left` is what is left of `new_per_day`."""
 
-	seen: Collection[str]
+	seen: Seen
 	left: int
 
 	@classmethod
-	def of(cls, first_seen: dict[str, datetime], began: datetime) -> "NewQuestions":
-		"""Counts from `began`, when the learning day began. `first_seen` is {question_id: when she first answered it}."""
-		of_today = sum(moment >= began for moment in first_seen.values())
-		return cls(first_seen.keys(), max(0, get_settings().new_per_day - of_today))
+	def now(cls, learner: str, season: str, standing: Standing) -> "NewQuestions":
+		"""`standing` is hers of the present learning day."""
+		waiting = {q: record.creation for q, record in standing.records.items()}
+		return cls(Seen(learner, season, waiting), _left(standing.effort.learnt))
+
+	@classmethod
+	def as_of(
+		cls, learner: str, season: str, standing: Standing, moment: datetime, began: datetime
+	) -> "NewQuestions":
+		"""As it was at a moment of the learning day that began at `began`. Reads all her rows of the season."""
+		waiting = {q: record.creation for q, record in standing.records.items()}
+		seen = Seen(learner, season, waiting, moment)
+		return cls(seen, _left(sum(first >= began for first in seen.all.values())))
 
 	def select(self, subject: str | None, topic: str | None, limit: int) -> list[str]:
-		"""Returns the first `limit` new questions in the order of teaching. Asks the question source once at most."""
+		"""Returns the first `limit` new questions in the order of teaching. Asks a host app's source once at most."""
 		if limit < 1:
 			return []
-		page = get_source().find_questions(subject, topic, 0, len(self.seen) + limit)
-		return [question_id for question_id in page if question_id not in self.seen][:limit]
+		source = get_source()
+		if source is QuestionBank:
+			return bank_reading.find_new(self.seen, subject, topic, limit)
+		page = source.find_questions(subject, topic, 0, len(self.seen.all) + limit)
+		return [question_id for question_id in page if question_id not in self.seen.all][:limit]
 
 	def could_be_shown(self, topics: dict[str, Topic]) -> set[str]:
-		"""Returns which questions a lesson of their own topic could show, by `new_per_day`. Asks once for each topic.
+		"""Returns which questions a lesson of their own topic could show, by `new_per_day`.
 
 		What lessons of today showed stays among them, however many of the others she has answered since. A question whose
-		source names no topic could always be shown.
+		source names no topic could always be shown. Asks a host app's source once for each topic.
 		"""
 		per_day = get_settings().new_per_day
-		first = {topic: self.select(*topic, per_day) for topic in set(topics.values()) if topic[1]}
-		return {name for name, topic in topics.items() if name in first.get(topic, [name])}
+		named = {topic for topic in topics.values() if topic[1]}
+		if get_source() is QuestionBank:
+			names = [name for _subject, name in named if name]
+			first = bank_reading.find_new_in_each(self.seen, names, per_day) if names else set()
+		else:
+			first = {name for topic in named for name in self.select(*topic, per_day)}
+		return {name for name, topic in topics.items() if name in first or topic not in named}
+
+
+def _left(learnt: int) -> int:
+	return max(0, get_settings().new_per_day - learnt)

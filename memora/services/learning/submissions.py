@@ -164,6 +164,7 @@ def _accept(
 	source = "Normal" if schedules.is_trusted or not season.enable_redis else "Safe Mode"
 	entries = [journal_entry(step, source) for step in steps]
 	practised = "".join(practice_digits(step.after.question_id) for step in steps if step.is_practice)
+	learnt = sum(step.before is None for step in steps)
 	with database.transaction():
 		key = write_submission(
 			learner,
@@ -173,7 +174,7 @@ def _accept(
 			[step.after for step in steps if step.outcome.moved],
 			site_time.to_naive(now),
 			counting.count_entries(entries, {step.after.question_id: step.after.subject for step in steps}),
-			Effort(judge.standing.effort.day, len(steps), practised),
+			Effort(judge.standing.effort.day, len(steps), practised, learnt),
 			get_settings().grace_days,
 			judge.scheduler.judged_by,
 		)

@@ -28,7 +28,7 @@ from memora.exceptions import (
 from memora.services import site_time
 from memora.services.cache import safe_mode
 from memora.services.cache.schedules import Schedules
-from memora.services.learning import learners
+from memora.services.learning import bookmarks, learners
 from memora.services.operations import admin_jobs, archiving, learner_traces
 from memora.services.operations.admin_jobs import StartedJob
 from memora.services.store import database, erasures, failures
@@ -169,6 +169,7 @@ def _forget_schedules(session: Session, erased: Erased) -> None:
 	schedules = Schedules()
 	for name in erased.names:
 		safe_mode.forget_learner(name)
+		bookmarks.forget(name)
 		if not all(schedules.clear_learner(name, season) for season in seasons):
 			frappe.throw(
 				_(

@@ -60,6 +60,7 @@ days.json: what you did on the last learning days, for your daily budget
   day, season               the learning day
   answers                   how many answers you gave
   practised                 8 characters for each answer that was practice, which stand for its question
+  learnt                    how many questions you answered for the first time
 
 admissions.json: when you were let in within the last minute, in case this site was overloaded
   admitted_at               the moment, in UTC

@@ -25,12 +25,12 @@ SUM_FIGURES = ", ".join(f"CAST(SUM(s.{name}) AS INT)" for name in FIGURES.split(
 COUNT_SQL = f"""
 	INSERT INTO `tabActivity Count` (name, day, season, subject, {FIGURES}, creation) VALUES """
 LEARNER_SQL = """
-	INSERT INTO `tabDaily Learner` (name, day, season, player, answers, practised, creation) VALUES """
+	INSERT INTO `tabDaily Learner` (name, day, season, player, answers, practised, learnt, creation) VALUES """
 LEARNER_TAIL_SQL = """ ON DUPLICATE KEY UPDATE answers = answers + VALUES(answers),
-	practised = CONCAT(COALESCE(practised, ''), VALUES(practised))"""
+	practised = CONCAT(COALESCE(practised, ''), VALUES(practised)), learnt = learnt + VALUES(learnt)"""
 
 DAYS_OF_LEARNER_SQL = """
-	SELECT name, day, season, answers, COALESCE(practised, ''), creation FROM `tabDaily Learner`
+	SELECT name, day, season, answers, COALESCE(practised, ''), learnt, creation FROM `tabDaily Learner`
 	WHERE name IN %(names)s FOR UPDATE"""
 THERE_SQL = "SELECT name FROM `tabDaily Learner` WHERE name IN %(names)s"
 DELETE_DAYS_SQL = "DELETE FROM `tabDaily Learner` WHERE name IN %(names)s"

@@ -14,8 +14,14 @@ from memora.services.store.tables import INDEXES
 # of archiving.
 USELESS_INDEXES = {"modified", "creation", "archived_at"}
 
-OUTBOX = "tabReview Outbox"
-OUTBOX_INDEXES = {"creation": ["creation"]}  # a drain takes the oldest submissions first
+SMALL_INDEXES = {
+	"tabReview Outbox": {"creation": ["creation"]},  # a drain takes the oldest submissions first
+	# lessons go through a topic by the one, and see by the other whether it was changed
+	"tabGame Question": {
+		"topic_place": ["topic", "enabled", "position", "name"],
+		"topic_modified": ["topic", "modified"],
+	},
+}
 
 
 def ensure_layout() -> list[str]:
@@ -29,8 +35,9 @@ def ensure_layout() -> list[str]:
 		changes = [*digits.widen_columns(doctype), *_missing_layout(doctype)]
 		if changes and doctype not in unpartitioned:
 			partitions.change(doctype, partial(ddl.alter, changes=changes))
-	if missing := OUTBOX_INDEXES.keys() - tables.indexes_of(OUTBOX).keys():
-		ddl.alter(OUTBOX, [ddl.add_index(name, OUTBOX_INDEXES[name]) for name in missing])
+	for table, indexes in SMALL_INDEXES.items():
+		if missing := indexes.keys() - tables.indexes_of(table).keys():
+			ddl.alter(table, [ddl.add_index(name, indexes[name]) for name in missing])
 	return unpartitioned
 
 

@@ -25,9 +25,7 @@ PAGE_SQL = """
 	WHERE season = %(season)s AND name > %(after)s AND name <= %(last)s ORDER BY name LIMIT %(limit)s"""
 WAITING_SQL = """
 	SELECT season, payload FROM `tabReview Outbox` WHERE name BETWEEN %(first)s AND %(last)s ORDER BY season"""
-DAYS_SQL = (
-	"SELECT day, season, answers, practised FROM `tabDaily Learner` WHERE player IN %(ids)s ORDER BY name"
-)
+DAYS_SQL = "SELECT day, season, answers, practised, learnt FROM `tabDaily Learner` WHERE player IN %(ids)s ORDER BY name"
 ADMISSIONS_SQL = (
 	"SELECT admitted_at FROM `tabSafe Mode Admission` WHERE player IN %(ids)s ORDER BY admitted_at"
 )

@@ -79,12 +79,13 @@ DAYS_SQL = """
 	UPDATE `tabDaily Learner` d JOIN `tabMemora Learner` l ON l.name = RIGHT(d.name, 16)
 	SET d.player = l.name WHERE d.name > %(after)s AND d.name <= %(last)s AND d.player != l.name"""
 MOVE_DAYS_SQL = """
-	INSERT INTO `tabDaily Learner` (name, day, season, player, answers, practised, creation)
-	SELECT CONCAT(LEFT(d.name, 24), l.merged_into), d.day, d.season, l.merged_into, d.answers, d.practised, d.creation
+	INSERT INTO `tabDaily Learner` (name, day, season, player, answers, practised, learnt, creation)
+	SELECT CONCAT(LEFT(d.name, 24), l.merged_into), d.day, d.season, l.merged_into, d.answers, d.practised, d.learnt, d.creation
 	FROM `tabDaily Learner` d JOIN `tabMemora Learner` l ON l.name = RIGHT(d.name, 16) AND l.merged_into > ''
 	WHERE d.name > %(after)s AND d.name <= %(last)s
 	ON DUPLICATE KEY UPDATE answers = `tabDaily Learner`.answers + VALUES(answers),
-	practised = CONCAT(COALESCE(`tabDaily Learner`.practised, ''), COALESCE(VALUES(practised), ''))"""
+	practised = CONCAT(COALESCE(`tabDaily Learner`.practised, ''), COALESCE(VALUES(practised), '')),
+	learnt = `tabDaily Learner`.learnt + VALUES(learnt)"""
 DELETE_MOVED_DAYS_SQL = """
 	DELETE d FROM `tabDaily Learner` d JOIN `tabMemora Learner` l ON l.name = RIGHT(d.name, 16) AND l.merged_into > ''
 	WHERE d.name > %(after)s AND d.name <= %(last)s"""

@@ -1,7 +1,9 @@
 """Memora's own questions: Game Question with its options, Game Topic, Game Subject."""
 
 import json
-from typing import Any
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, NamedTuple
 
 import frappe
 
@@ -18,8 +20,32 @@ FIND_SQL = """
 	AND (%(topic)s IS NULL OR t.name = %(topic)s)
 	ORDER BY t.subject, t.position, t.name, q.position, q.name LIMIT %(limit)s OFFSET %(offset)s"""
 
+# The version of a topic: when one of its questions was changed last. One row of the index for each topic.
+TOPICS_SQL = """
+	SELECT t.name, (SELECT q.modified FROM `tabGame Question` q FORCE INDEX (topic_modified)
+		WHERE q.topic = t.name ORDER BY q.modified DESC LIMIT 1)
+	FROM `tabGame Topic` t WHERE (%(subject)s IS NULL OR t.subject = %(subject)s) AND {where}
+	ORDER BY t.subject, t.position, t.name"""
+# The next enabled questions of a topic behind a place in it
+PAGE_SQL = """(
+	SELECT %s, position, name FROM `tabGame Question` FORCE INDEX (topic_place)
+	WHERE topic = %s AND enabled = 1 AND (position > %s OR (position = %s AND name > %s)) ORDER BY position, name LIMIT %s)"""
+
+NEW_VERSION_SQL = """
+	UPDATE `tabGame Question` SET modified = NOW(6) WHERE topic = %s ORDER BY modified DESC LIMIT 1"""
 SUBJECTS_SQL = "SELECT name FROM `tabGame Subject` ORDER BY name"
 LAST_POSITION_SQL = "SELECT COALESCE(MAX(position), 0) FROM `tabGame Question` WHERE topic = %s"
+
+
+Place = tuple[int, str]  # of a question in its topic: position, name
+BEGINNING: Place = (-(2**31) - 1, "")  # no Int is lower
+
+
+class TopicVersion(NamedTuple):
+	"""A topic, and what changes with each change of its questions; None if it has none."""
+
+	name: str
+	version: datetime | None
 
 
 class QuestionBank:
@@ -44,6 +70,23 @@ class QuestionBank:
 		"""Returns a page of the enabled questions' ids, in the order of teaching."""
 		values = {"subject": subject, "topic": topic, "offset": offset, "limit": limit}
 		return [name for (name,) in frappe.db.sql(FIND_SQL, values)]
+
+	@staticmethod
+	def find_topics(subject: str | None, names: Iterable[str] | None = None) -> list[TopicVersion]:
+		"""Returns the topics, all or those with these names, in the order of teaching; one query."""
+		values = {"subject": subject, "names": list(names or ()) or [""]}
+		statement = TOPICS_SQL.format(where="1 = 1" if names is None else "t.name IN %(names)s")
+		return [TopicVersion(*row) for row in frappe.db.sql(statement, values)]
+
+	@staticmethod
+	def find_behind(places: dict[str, Place], limit: int) -> dict[str, list[Place]]:
+		"""Returns, of each topic, the places of the next enabled questions behind a place; one query, by index alone."""
+		found: dict[str, list[Place]] = {topic: [] for topic in places}
+		arms = [(topic, topic, position, position, name, limit) for topic, (position, name) in places.items()]
+		statement = " UNION ALL ".join([PAGE_SQL] * len(arms))
+		for topic, *place in frappe.db.sql(statement, [value for arm in arms for value in arm]):
+			found[topic].append((place[0], place[1]))
+		return found
 
 	@staticmethod
 	def get_subjects() -> list[str]:
@@ -77,3 +120,8 @@ def _content(
 def get_last_position(topic: str) -> int:
 	"""Returns the position of the topic's last question; 0 if it has none."""
 	return frappe.db.sql(LAST_POSITION_SQL, (topic,))[0][0]
+
+
+def note_new_questions(topic: str) -> None:
+	"""Gives a topic another version, after it got questions without a change of these. The caller commits."""
+	frappe.db.sql(NEW_VERSION_SQL, (topic,))

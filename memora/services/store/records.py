@@ -94,18 +94,25 @@ class Effort(NamedTuple):
 	"""What a learner's answers of one learning day count for in her daily budget.
 
 	`day` is the learning day as ISO text. `answers` counts all answers. `practised` has PRACTICE_DIGITS hex digits for
-	each answer that was practice, which stand for its question.
+	each answer that was practice, which stand for its question. `learnt` counts the questions that she answered for the
+	first time.
 	"""
 
 	day: str
 	answers: int = 0
 	practised: str = ""
+	learnt: int = 0
 
 	def plus(self, more: "Effort") -> "Effort":
 		"""Returns the sums. Another day's effort counts for nothing."""
 		if more.day != self.day:
 			return self
-		return Effort(self.day, self.answers + more.answers, self.practised + more.practised)
+		return Effort(
+			self.day,
+			self.answers + more.answers,
+			self.practised + more.practised,
+			self.learnt + more.learnt,
+		)
 
 	def count_practice(self, question_id: str) -> int:
 		"""Returns how often the question was practised on this day."""

@@ -18,7 +18,7 @@ from memora.services.store.tracker import RECORDS_BY_NAME_SQL
 # The day's row has the form of an outbox payload, too. Without such a row there is one with zeros.
 STANDING_SQL = f"""{RECORDS_BY_NAME_SQL}
 	UNION ALL SELECT CONCAT('{{"records":[],"effort":["', %(day)s, '",', COALESCE(MAX(answers), 0),
-		',"', COALESCE(MAX(practised), ''), '"]}}')
+		',"', COALESCE(MAX(practised), ''), '",', COALESCE(MAX(learnt), 0), ']}}')
 	FROM `tabDaily Learner` WHERE name = %(learner_row)s"""
 OTHER_ROWS = 2  # beside those of the outbox: all records of the tracker, and the day's row
 

@@ -42,6 +42,8 @@ RECORDS_OF_LEARNER_SQL = RECORDS_BY_MANY_NAMES_SQL.replace(
 FIRST_SEEN_SQL = """
 	SELECT question_id, creation FROM `tabPlayer Memory Tracker`
 	WHERE season = %(season)s AND name BETWEEN %(first)s AND %(last)s"""
+FIRST_SEEN_OF_SQL = """
+	SELECT question_id, creation FROM `tabPlayer Memory Tracker` WHERE season = %(season)s AND name IN %(names)s"""
 PENDING_SQL = """
 	SELECT payload FROM `tabReview Outbox`
 	WHERE name BETWEEN %(first)s AND %(last)s AND season = %(season)s"""
@@ -137,18 +139,20 @@ def get_next_due(learner: str, season: str, now: datetime, subject: str | None =
 	return min([*fresh, *([stored] if stored else [])], default=None)
 
 
-def get_first_seen(learner: str, season: str) -> dict[str, datetime]:
-	"""Returns {question_id: naive site time of her first answer} of a learner's questions in a season."""
-	waiting = {q: record.creation for q, record in get_pending(learner, season).items()}
-	return waiting | get_folded_first_seen(learner, season)
-
-
 def get_folded_first_seen(learner: str, season: str) -> dict[str, datetime]:
 	"""Returns {question_id: naive site time of her first answer} of a learner's questions in the tracker; one query.
 
 	Answers that wait in the outbox are not among them. Read the outbox before: a fold moves its records here.
 	"""
 	return dict(frappe.db.sql(FIRST_SEEN_SQL, row_names.of_learner(learner, season)))
+
+
+def get_first_seen_of(learner: str, season: str, question_ids: Iterable[str]) -> dict[str, datetime]:
+	"""Returns {question_id: naive site time of her first answer} of these questions, as the tracker has it; one query."""
+	names = [row_names.tracker_name(learner, season, q) for q in question_ids]
+	if not names:
+		return {}
+	return dict(frappe.db.sql(FIRST_SEEN_OF_SQL, {"season": season, "names": names}))
 
 
 def get_pending(learner: str, season: str) -> dict[str, MemoryRecord]:

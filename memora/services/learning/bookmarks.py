@@ -1,0 +1,73 @@
+"""How far a learner has come in each topic of the question bank, so that a lesson does not look again at what she knows.
+
+A bookmark is a hint, kept for a day in Frappe's cache. It holds as long as no question of its topic is changed. Without
+it the next lesson reads the topic from its beginning.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import frappe
+
+from memora.services.store.question_bank import BEGINNING, Place, TopicVersion
+
+KEPT_SECONDS = 24 * 3600
+MAX_SKIPPED = (
+	50  # questions that a bookmark remembers; new_per_day allows a learner to leave out fewer than that
+)
+
+
+class Bookmark(NamedTuple):
+	"""The learner has seen all questions of a topic up to `place`, but for those `skipped`.
+
+	`version` is the topic's, as ISO text. `is_end` says that none follow.
+	"""
+
+	version: str
+	place: Place = BEGINNING
+	skipped: tuple[str, ...] = ()
+	is_end: bool = False
+
+
+@dataclass
+class Bookmarks:
+	"""A learner's bookmarks of a season: {topic: bookmark}."""
+
+	learner: str
+	season: str
+	of_topics: dict[str, Bookmark] = field(default_factory=dict)
+	is_changed: bool = False
+
+	@classmethod
+	def load(cls, learner: str, season: str) -> "Bookmarks":
+		stored = frappe.cache().get_value(_key(learner), expires=True)
+		if not isinstance(stored, dict) or stored.get("season") != season:
+			return cls(learner, season)
+		return cls(learner, season, {topic: Bookmark(*values) for topic, values in stored["topics"].items()})
+
+	def get(self, topic: TopicVersion) -> Bookmark:
+		version = str(topic.version)
+		found = self.of_topics.get(topic.name)
+		return found if found and found.version == version else Bookmark(version)
+
+	def put(self, topic: str, bookmark: Bookmark) -> None:
+		if self.of_topics.get(topic) != bookmark:
+			self.of_topics[topic] = bookmark
+			self.is_changed = True
+
+	def save(self) -> None:
+		"""Keeps what has changed. Two processes may overwrite each other: either's bookmarks hold."""
+		if not self.is_changed:
+			return
+		stored = {"season": self.season, "topics": {t: tuple(b) for t, b in self.of_topics.items()}}
+		frappe.cache().set_value(_key(self.learner), stored, expires_in_sec=KEPT_SECONDS)
+		self.is_changed = False
+
+
+def forget(learner: str) -> None:
+	"""Deletes a learner's bookmarks."""
+	frappe.cache().delete_value(_key(learner))
+
+
+def _key(learner: str) -> str:
+	return f"memora_bookmarks|{learner}"
