@@ -171,7 +171,7 @@ def _archive_under_load(few: int) -> dict[str, float]:
 
 def _archive(season: str) -> None:
 	frappe.db.commit()
-	result = SRSArchiver().archive_season(season)
+	result = SRSArchiver().archive_season(season, before_its_end=True)
 	if not result["success"]:
 		raise Failure(f"{season} was not archived: {result['error']}")
 

@@ -78,7 +78,7 @@ def _schedules(learners: int, rows: int) -> dict[str, float]:
 	if loaded["total_keys"] != learners:
 		raise Failure(f"{loaded['total_keys']} of {learners} schedules were loaded: {loaded.get('error')}")
 	with step("Archiving the season"):
-		archived = SRSArchiver().archive_season(SEASON)
+		archived = SRSArchiver().archive_season(SEASON, before_its_end=True)
 	if not archived["success"]:
 		raise Failure(f"{SEASON} was not archived: {archived['error']}")
 	return {

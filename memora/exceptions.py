@@ -138,6 +138,10 @@ class SeasonOver(SeasonStateError):
 	"""The answers were given in a season that is closed, and they come too late to count there."""
 
 
+class SeasonNotOver(SeasonStateError):
+	"""The season's last day is not over, and nobody has confirmed that it is archived all the same."""
+
+
 class LearnerIsErased(MemoraError):
 	"""The learner's data is being erased, so nothing of hers is read or stored."""
 

@@ -21,9 +21,10 @@ def switch_season(season: str, dry_run: bool) -> dict[str, Any]:
 @click.command()
 @click.argument("season")
 @click.option("--dry-run", is_flag=True, help="Only say what would be moved.")
+@click.option("--before-its-end", is_flag=True, help="Also if the season's last day is not over.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @on_site
-def archive(season: str, dry_run: bool, yes: bool) -> dict[str, Any]:
+def archive(season: str, dry_run: bool, before_its_end: bool, yes: bool) -> dict[str, Any]:
 	"""Move the records of a season that is over to the archive. Exits with 1 when they could not be moved."""
 	from memora.services.operations import archiving
 	from memora.services.srs_archiver import SRSArchiver
@@ -31,13 +32,14 @@ def archive(season: str, dry_run: bool, yes: bool) -> dict[str, Any]:
 
 	archiver = SRSArchiver()
 	season = seasons.get_season(season).name
-	archiving.require_archivable(season)
+	archiving.require_archivable(season, before_its_end or dry_run)
 	found = archiver.get_archive_status(season)
 	if dry_run:
 		return dict(found)
 	if not yes:
-		confirm(f"Archive {found['active_records']:,} records of {season}?")
-	result = archiver.archive_season(season)
+		ahead = "" if archiving.is_over(found["end_date"]) else f", which ends on {found['end_date']}"
+		confirm(f"Archive {found['active_records']:,} records of {season}{ahead}?")
+	result = archiver.archive_season(season, before_its_end=before_its_end)
 	return {**result, "exit_code": int(not result["success"])}
 
 

@@ -10,7 +10,7 @@ from frappe import _
 
 from memora.api import srs
 from memora.api.outages import needs_database
-from memora.api.parsing import Filter, Name, parse_date, parse_filter, parse_hour, parse_name
+from memora.api.parsing import Filter, Flag, Name, parse_date, parse_filter, parse_hour, parse_name
 from memora.api.utils import require_manager
 from memora.exceptions import NotConfirmed, quoting
 from memora.services.figures import memory_view
@@ -52,14 +52,19 @@ def preview_day_start_hour(hour: Name = None) -> DatesPreview:
 
 @frappe.whitelist(methods=["POST"])
 @needs_database()
-def archive_season(season: Name = None, typed_name: Filter = None) -> StartedJob:
+def archive_season(
+	season: Name = None, typed_name: Filter = None, before_its_end: Flag = False
+) -> StartedJob:
 	"""Starts a job that archives a season. `typed_name` confirms: it must be the season's name.
 
-	Errors: InvalidFilter, NotConfirmed 400, UnknownSeason 404, SeasonStateError 409, QueueUnavailable 503.
+	A season whose last day is not over needs `before_its_end`, too.
+
+	Errors: InvalidFilter, NotConfirmed 400, UnknownSeason 404, SeasonNotOver, SeasonStateError 409, QueueUnavailable 503.
 	"""
 	require_manager()
 	# a confirmed call starts a job and returns no preview
-	return cast(StartedJob, srs.archive_season(_confirmed(season, typed_name), confirm=True))
+	name = _confirmed(season, typed_name)
+	return cast(StartedJob, srs.archive_season(name, confirm=True, before_its_end=before_its_end))
 
 
 @frappe.whitelist(methods=["POST"])

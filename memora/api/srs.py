@@ -52,9 +52,13 @@ class Cancellation(TypedDict):
 
 
 class ArchivePreview(ArchiveStatus):
-	"""A season's records, counted. An archive run would move the `active_records`."""
+	"""A season's records, counted. An archive run would move the `active_records`.
+
+	`is_over` says whether the season's last day is over.
+	"""
 
 	status: Literal["dry_run"]
+	is_over: bool
 
 
 class SwitchReport(SeasonSwitch):
@@ -160,20 +164,25 @@ def switch_season(season: Name = None, confirm: Flag = False) -> SwitchReport:
 
 @frappe.whitelist(methods=["POST"])
 @needs_database()
-def archive_season(season: Name = None, confirm: Flag = False) -> StartedJob | ArchivePreview:
+def archive_season(
+	season: Name = None, confirm: Flag = False, before_its_end: Flag = False
+) -> StartedJob | ArchivePreview:
 	"""Starts a job that archives a season. Without `confirm` starts none, and says what the job would move.
 
-	Errors: InvalidFilter 400, UnknownSeason 404, SeasonStateError 409, QueueUnavailable 503.
+	A season whose last day is not over needs `before_its_end`, too.
+
+	Errors: InvalidFilter 400, UnknownSeason 404, SeasonNotOver, SeasonStateError 409, QueueUnavailable 503.
 	"""
 	require_manager()
-	archiver = SRSArchiver()
 	season = seasons.get_season(parse_name("season", season)).name
-	archiving.require_archivable(season)
+	is_early = parse_flag("before_its_end", before_its_end)
 	if not parse_flag("confirm", confirm):
-		return {"status": "dry_run", **archiver.get_archive_status(season)}
-	return admin_jobs.start_admin_job(
-		"archive", "memora.services.srs_archiver.archive_season", season_name=season
-	)
+		archiving.require_archivable(season, before_its_end=True)
+		found = SRSArchiver().get_archive_status(season)
+		return {"status": "dry_run", "is_over": archiving.is_over(found["end_date"]), **found}
+	archiving.require_archivable(season, is_early)
+	method = "memora.services.srs_archiver.archive_season"
+	return admin_jobs.start_admin_job("archive", method, season_name=season, before_its_end=is_early)
 
 
 @frappe.whitelist(methods=["GET", "POST"])

@@ -15,9 +15,12 @@ class SRSArchiver:
 
 	RETENTION_DAYS = retention.RETENTION_DAYS
 
-	def archive_season(self, season_name: str) -> dict[str, Any]:
-		"""Archives all records of a season. Commits. Returns {success, archived_count, season, error?}."""
-		return archiving.archive_season(season_name)
+	def archive_season(self, season_name: str, *, before_its_end: bool = False) -> dict[str, Any]:
+		"""Archives all records of a season. Commits. Returns {success, archived_count, season, error?}.
+
+		A season whose last day is not over is refused, unless `before_its_end`.
+		"""
+		return archiving.archive_season(season_name, before_its_end=before_its_end)
 
 	def process_auto_archive(self) -> dict[str, Any]:
 		"""Archives each season that is over and set to auto_archive. Commits.
@@ -58,9 +61,9 @@ def flag_eligible_for_deletion() -> dict[str, Any]:
 	return retention.flag_eligible()
 
 
-def archive_season(season_name: str) -> dict[str, Any]:
+def archive_season(season_name: str, before_its_end: bool = False) -> dict[str, Any]:
 	"""Archives a season. Runs as a job that a manager has started."""
-	return archiving.archive_season(season_name)
+	return archiving.archive_season(season_name, before_its_end=before_its_end)
 
 
 def delete_eligible_records(season_name: str | None = None) -> dict[str, Any]:

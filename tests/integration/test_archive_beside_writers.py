@@ -41,7 +41,7 @@ def test_an_answer_being_written_is_archived_or_refused(archiver, season):
 	playing = [in_other_connection(lambda p=p: play(p)) for p in players]
 	wait_until(lambda: all(state.journal(player) for player in players), "the first answers")
 	deactivate(season)
-	assert SRSArchiver().archive_season(season)["archived_count"] == 2 * len(players)
+	assert SRSArchiver().archive_season(season, before_its_end=True)["archived_count"] == 2 * len(players)
 	accepted = [future.result(30) for future in playing]
 	assert rows_by_table(season).keys() == {ARCHIVE}
 	archived = state.rows("Archived Memory Tracker")
@@ -58,7 +58,7 @@ def test_a_submission_not_committed_yet_keeps_the_season_from_being_deactivated(
 		wait_until(lambda: _waits_for_row(), "the deactivation to wait")
 		frappe.db.commit()
 	ending.result(30)
-	assert SRSArchiver().archive_season(season)["archived_count"] == 1
+	assert SRSArchiver().archive_season(season, before_its_end=True)["archived_count"] == 1
 	assert name not in {row.name for row in state.rows("Review Outbox")}
 
 
@@ -91,7 +91,7 @@ def test_results_of_other_schedulers_are_refused_from_its_begin_on(archiver, pla
 def test_a_replay_does_not_fill_the_tracker_of_an_archived_season_again(archiver, season, player):
 	submit(player, answers(3))
 	deactivate(season)
-	archiver.archive_season(season)
+	assert archiver.archive_season(season, before_its_end=True)["success"]
 	with pytest.raises(SeasonStateError, match="archived"):
 		replay.replay_season(season, repair=True)
 	assert rows_by_table(season).keys() == {ARCHIVE}

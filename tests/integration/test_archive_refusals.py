@@ -4,8 +4,9 @@ from contextlib import nullcontext, suppress
 
 import frappe
 import pytest
+from frappe.utils import add_days, formatdate, getdate
 
-from memora.exceptions import MemoraError, PartitionError, SeasonStateError, UnknownSeason
+from memora.exceptions import MemoraError, PartitionError, SeasonNotOver, SeasonStateError, UnknownSeason
 from memora.services.operations import archiving
 from memora.services.srs_archiver import SRSArchiver
 from memora.services.store import ddl, failures, swap
@@ -36,6 +37,23 @@ def test_what_would_be_refused_can_be_known_before(archiver, season):
 		with pytest.raises(error) as caught:
 			archiving.require_archivable(name)
 		assert str(caught.value) == refusal(archiver, name)
+
+
+@pytest.mark.parametrize("days", [0, 300], ids=["today", "next year"])
+def test_a_season_whose_last_day_is_not_over_is_archived_by_who_says_so(archiver, days):
+	ahead = make_ended_season(5, end_date=add_days(getdate(), days))
+	with pytest.raises(SeasonNotOver, match=formatdate(add_days(getdate(), days))):
+		archiving.require_archivable(ahead)
+	with state.nothing_changes():
+		assert "before_its_end" in refusal(archiver, ahead)
+	assert archiver.archive_season(ahead, before_its_end=True)["archived_count"] == 5
+
+
+def test_a_run_that_has_begun_before_the_end_is_finished_without_asking_again(archiver):
+	ahead = make_ended_season(5, end_date=add_days(getdate(), 300))
+	frappe.db.set_value("Game Subscription Season", ahead, "archive_started_at", site_now())
+	frappe.db.commit()
+	assert archiver.process_auto_archive()["archived_seasons"] == 1
 
 
 def test_an_unknown_season(archiver):

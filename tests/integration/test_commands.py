@@ -86,6 +86,18 @@ def test_whoever_is_asked_may_say_yes_or_no():
 	assert archived(season) == 3
 
 
+def test_a_season_whose_end_lies_ahead_is_archived_by_who_says_so():
+	end = frappe.utils.add_days(frappe.utils.getdate(), 9)
+	season = make_ended_season(3, end_date=end)
+	with state.nothing_changes():
+		assert "before_its_end" in run("archive", season, "--yes").stderr
+		assert run_json("archive", season, "--dry-run")[0] == 0
+		asked = run("archive", season, "--before-its-end", input="no\n")
+		assert f"which ends on {end}" in asked.stderr
+	assert run("archive", season, "--before-its-end", "--yes").exit_code == 0
+	assert archived(season) == 3
+
+
 def test_an_unknown_season_is_named():
 	done = process("rebuild-cache", "--season", "Nowhere")
 	assert (done.returncode, done.stdout) == (1, "")

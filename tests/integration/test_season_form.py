@@ -4,6 +4,7 @@ import json
 
 import frappe
 import pytest
+from frappe.utils import add_days, today
 
 from devtools import ports, processes
 from memora.services import srs_archiver, srs_redis_manager
@@ -114,6 +115,17 @@ def test_what_moves_or_deletes_is_confirmed_by_the_exact_name(manager, typed):
 
 
 # Archive and retention
+
+
+def test_a_season_whose_end_lies_ahead_is_archived_by_who_confirms_it_twice(worker, manager):
+	ahead = make_ended_season(5, end_date=add_days(today(), 9))
+	typed = {"season": ahead, "typed_name": ahead}
+	with state.nothing_changes():
+		shown = message(manager.post("memora.api.srs.archive_season", season=ahead))
+		refused(manager.post(f"{API}archive_season", **typed), 409, "SeasonNotOver", "before_its_end")
+	assert shown["is_over"] is False
+	started = message(manager.post(f"{API}archive_season", **typed, before_its_end=1))
+	assert result_of(manager, started)["result"]["archived_count"] == 5
 
 
 def test_a_season_whose_name_was_typed_is_archived(worker, manager):

@@ -117,7 +117,7 @@ def test_the_cache_of_a_season_goes_and_no_other(archiver, season, player):
 def test_after_it_the_learner_reads_that_the_season_has_ended(archiver, season, player):
 	make_records(player, 3)
 	deactivate(season)
-	archiver.archive_season(season)
+	assert archiver.archive_season(season, before_its_end=True)["success"]
 	session = read(player)
 	assert session["message"] == f"Season {season} is over, and its records are archived."
 	assert (session["questions"], session["total_due"]) == ([], 0)

@@ -22,10 +22,11 @@ from typing import Any
 import frappe
 from frappe import _
 from frappe.model.document import Document
+from frappe.utils import formatdate
 from redis.exceptions import RedisError
 from typing_extensions import TypedDict
 
-from memora.exceptions import MemoraError, SeasonStateError, quoting
+from memora.exceptions import MemoraError, SeasonNotOver, SeasonStateError, quoting
 from memora.services import alerts, site_time
 from memora.services.cache.schedules import Schedules
 from memora.services.folding import folds
@@ -53,16 +54,17 @@ class ArchiveStatus(TypedDict):
 	total_records: int
 
 
-def archive_season(season_name: str) -> dict[str, Any]:
+def archive_season(season_name: str, *, before_its_end: bool = False) -> dict[str, Any]:
 	"""Archives all records of a season. Commits. Returns {success, archived_count, season, error?}.
 
-	Refuses an unknown season, the active season, and a season that is archived already. Refuses every season while another
+	Refuses an unknown season, the active season, and a season that is archived already; and unless `before_its_end`, a season
+	whose last day is not over. Refuses every season while another
 	run is going on. The journal stays where it is. `archived_count` includes records that earlier runs have moved.
 	"""
 	try:
 		season_name = seasons.get_season(season_name).name
 		with only_run():
-			count = _archive(season_name)
+			count = _archive(season_name, before_its_end)
 	except FAILURES as error:
 		frappe.logger("memora").error(f"archiving {season_name}: {error}")
 		return {"success": False, "archived_count": 0, "season": season_name, "error": str(error)}
@@ -102,9 +104,14 @@ def get_archive_status(season_name: str) -> ArchiveStatus:
 	}
 
 
-def require_archivable(season_name: str) -> None:
-	"""Raises UnknownSeason, or SeasonStateError if the season is active or archived already."""
-	_refuse_to_archive(seasons.get_document(season_name))
+def require_archivable(season_name: str, before_its_end: bool = False) -> None:
+	"""Raises UnknownSeason, SeasonNotOver, or SeasonStateError if the season is active or archived already."""
+	_refuse_to_archive(seasons.get_document(season_name), before_its_end)
+
+
+def is_over(end_date: date) -> bool:
+	"""Says whether a season's last day is over."""
+	return end_date < site_time.naive_now().date()
 
 
 @contextmanager
@@ -116,8 +123,8 @@ def only_run() -> Iterator[None]:
 		yield
 
 
-def _archive(season_name: str) -> int:
-	_close(season_name)
+def _archive(season_name: str, before_its_end: bool) -> int:
+	_close(season_name, before_its_end)
 	try:
 		return _move(season_name)
 	except FAILURES as error:
@@ -144,16 +151,16 @@ def _move(season_name: str) -> int:
 	return _finish(season_name, is_cleared)
 
 
-def _close(season_name: str) -> None:
+def _close(season_name: str, before_its_end: bool) -> None:
 	"""Closes the season: waits for answers that are being written, and has later answers refused."""
 	with database.transaction():
 		season = seasons.get_document(season_name, for_update=True)
-		_refuse_to_archive(season)
+		_refuse_to_archive(season, before_its_end)
 		started_at = season.archive_started_at or site_time.naive_now()
 		frappe.db.set_value(DOCTYPE, season_name, "archive_started_at", started_at, update_modified=False)
 
 
-def _refuse_to_archive(season: Document) -> None:
+def _refuse_to_archive(season: Document, before_its_end: bool) -> None:
 	if season.is_active:
 		frappe.throw(
 			quoting(_("Season {0} is active. Deactivate it before archiving it."), season.name),
@@ -161,6 +168,11 @@ def _refuse_to_archive(season: Document) -> None:
 		)
 	if season.archived_at:
 		frappe.throw(quoting(_("Season {0} is archived already."), season.name), SeasonStateError)
+	if not (before_its_end or season.archive_started_at or is_over(season.end_date)):
+		text = _(
+			"Season {0} ends on {1}, and archiving can't be undone. To archive it all the same, confirm before_its_end."
+		)
+		frappe.throw(quoting(text, season.name, formatdate(season.end_date)), SeasonNotOver)
 
 
 def _fold_outbox(season_name: str) -> None:

@@ -96,6 +96,19 @@ def test_a_season_is_archived_by_who_types_its_name(administrator, worker):
 	wait_until(lambda: stored(over).archived_records == 12, "the season to be archived")
 
 
+def test_a_season_whose_end_lies_ahead_is_archived_by_who_confirms_it_twice(administrator, worker):
+	ahead = make_ended_season(2, end_date=add_days(today(), 9))
+	administrator.open_form(DOCTYPE, ahead)
+	administrator.act("Archive")
+	administrator.fill("typed_name", ahead)
+	administrator.confirm()
+	asked = administrator.page.locator(".modal.show", has_text="Archive it all the same?")
+	expect(asked).to_contain_text(f"Season {ahead} ends on")
+	assert stored(ahead).archive_started_at is None
+	asked.get_by_role("button", name="Yes").click()
+	expect(administrator.indicator).to_have_text("Archived")
+
+
 def test_the_form_switches_to_its_season(administrator, season):
 	following = make_season().name
 	administrator.open_form(DOCTYPE, following)

@@ -246,10 +246,20 @@ function archive(frm) {
 			__("Archive", null, "Action"),
 			text,
 			[typed(frm)],
-			(values) => start(frm, "memora.api.desk.archive_season", values),
+			(values) =>
+				confirm_early(found).then((before_its_end) =>
+					start(frm, "memora.api.desk.archive_season", { ...values, before_its_end }),
+				),
 			"danger",
 		);
 	});
+}
+
+// Asks a second time, if the season's last day is not over. Resolves to 1 if it is not, and rejects if the answer is no.
+function confirm_early({ season, end_date, is_over }) {
+	if (is_over) return Promise.resolve(0);
+	const text = __("Season {0} ends on {1} only. Archive it all the same?", [escaped(season), day(end_date)]);
+	return new Promise((resolve, reject) => frappe.confirm(text, () => resolve(1), reject));
 }
 
 function retention(frm) {
