@@ -64,6 +64,12 @@ class InvalidQuestion(MemoraError):
 	"""The options of a question contradict each other, or an ID or a name has characters that it can't have."""
 
 
+class ImportWouldOverwrite(MemoraError):
+	"""A file of Data Import would remove options, or change what somebody else made or changed last, without a word."""
+
+	http_status_code = 409
+
+
 class InvalidAnkiPackage(MemoraError):
 	"""A file is not a deck that Anki has exported.
 

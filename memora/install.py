@@ -3,6 +3,7 @@
 from typing import Any
 
 import frappe
+from frappe.custom.doctype.custom_field.custom_field import create_custom_field
 from frappe.installer import update_site_config
 from frappe.permissions import add_permission, update_permission_property
 from frappe.utils import get_sites
@@ -22,6 +23,12 @@ IMPORTS = {"Data Import": ("read", "write", "create"), "Data Import Log": ("read
 LIGHT_LISTS = (*tables.INDEXES, "Review Outbox", "SRS Write Job")
 OF_DESK = ("Desktop Icon", "Workspace Sidebar")
 LIST_COLUMNS = {"SRS Write Job": "6"}  # without a number the desk shows four columns on most screens
+
+
+CHOICES_OF_IMPORTS = {
+	"memora_change_others": "Change Records of Others",
+	"memora_remove_options": "Remove Options Not in the File",
+}
 
 
 def after_install() -> None:
@@ -56,6 +63,7 @@ def before_uninstall() -> None:
 	settling.release_keys()
 	frappe.db.delete("List View Settings", {"name": ("in", LIGHT_LISTS)})
 	frappe.db.delete("Custom DocPerm", {"parent": ("in", tuple(IMPORTS)), "role": MANAGER})
+	frappe.db.delete("Custom Field", {"dt": "Data Import", "fieldname": ("in", list(CHOICES_OF_IMPORTS))})
 	for doctype in OF_DESK:
 		if frappe.db.exists("DocType", doctype) and frappe.db.has_column(doctype, "app"):
 			for name in frappe.get_all(doctype, {"app": "memora"}, pluck="name"):
@@ -70,6 +78,7 @@ def after_migrate() -> None:
 			f"Memora: {', '.join(unpartitioned)} can't be used yet, because the rows are not partitioned by season. "
 			f"Run: {partitions.how_to_partition()}"
 		)
+	_offer_choices_of_imports()
 	_keep_lists_light()
 	_complete_settings()
 	_give_late_ids()
@@ -79,6 +88,23 @@ def after_migrate() -> None:
 def _give_late_ids() -> None:
 	if how_many := learner_ids.give_late():
 		print(f"Memora: rows of {how_many} learners, written by an earlier version, now carry their ids.")
+
+
+def _offer_choices_of_imports() -> None:
+	"""Adds to Frappe's Data Import what memora.memora.imported_changes asks for."""
+	for fieldname, label in CHOICES_OF_IMPORTS.items():
+		if not frappe.db.exists("Custom Field", {"dt": "Data Import", "fieldname": fieldname}):
+			create_custom_field(
+				"Data Import",
+				{
+					"fieldname": fieldname,
+					"fieldtype": "Check",
+					"label": label,
+					"insert_after": "import_type",
+					"depends_on": 'eval:doc.import_type === "Update Existing Records" && /^Game (Question|Topic|Subject)$/.test(doc.reference_doctype)',
+					"module": "Memora",
+				},
+			)
 
 
 def _keep_lists_light() -> None:

@@ -15,6 +15,7 @@ from frappe.model.document import Document
 from memora.api.outages import needs_database
 from memora.api.parsing import Name, parse_name
 from memora.exceptions import InvalidFilter, UnknownJob, quoting
+from memora.memora import imported_changes
 from memora.services.store import import_files
 
 MANAGER = "Memora Manager"
@@ -42,12 +43,15 @@ def _is_bound(user: str) -> bool:
 
 
 def _require_importable(doctype: str, user: str) -> None:
-	is_ours = bool(doctype) and frappe.get_meta(doctype).module == MODULE
-	if is_ours and frappe.has_permission(doctype, "import", user=user):
+	if _is_ours(doctype) and frappe.has_permission(doctype, "import", user=user):
 		return
 	frappe.throw(
 		quoting(_("The role {0} does not import {1}."), _(MANAGER), _(doctype or "")), frappe.PermissionError
 	)
+
+
+def _is_ours(doctype: str | None) -> bool:
+	return bool(doctype) and frappe.get_meta(doctype).module == MODULE
 
 
 def _may_read(url: str, user: str) -> bool:
@@ -72,7 +76,16 @@ def get_preview_from_template(
 	file, sheet = _address("import_file", import_file), _address("google_sheets_url", google_sheets_url)
 	doc.import_file = file or doc.import_file
 	check(doc)
-	return of_frappe.get_preview_from_template(doc.name, file, sheet)
+	shown = of_frappe.get_preview_from_template(doc.name, file, sheet)
+	return _with_changes(doc, shown) if shown and _is_ours(doc.reference_doctype) else shown
+
+
+def _with_changes(doc: Document, shown: Any) -> Any:
+	"""Adds to a preview what the import would change. A message without row and column does not keep it from starting."""
+	changes = imported_changes.preview(doc)
+	for message in changes.messages() if changes else []:
+		shown["warnings"].append({"type": "info", "message": frappe.utils.escape_html(message)})
+	return shown
 
 
 @frappe.whitelist(methods=["POST"])

@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import frappe
 from frappe.model.document import Document
 
+from memora.memora import imported_changes
 from memora.services.learning.plain_names import with_formula, without_tags
 
 PLAIN_TEXTS = ("Data", "Small Text", "Text", "Long Text")
@@ -17,6 +18,8 @@ class WrittenByPeople(Document):
 	"""
 
 	def before_validate(self) -> None:
+		if frappe.flags.in_import:
+			imported_changes.check(self)
 		for part, fieldname, fieldtype in self._texts():
 			text = part.get(fieldname)
 			if frappe.flags.in_import:

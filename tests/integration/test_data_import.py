@@ -26,18 +26,18 @@ def manager() -> None:
 	frappe.set_user(make_learner(roles=["Memora Manager"]).user)
 
 
-def upload(doctype: str, content: str, import_type: str = INSERT):
+def upload(doctype: str, content: str, import_type: str = INSERT, **ticks: int):
 	file = {"doctype": "File", "file_name": "questions.csv", "is_private": 1, "content": content}
 	url = frappe.get_doc(file).insert().file_url
 	values = {"reference_doctype": doctype, "import_type": import_type, "import_file": url}
-	doc = frappe.get_doc({"doctype": "Data Import", **values}).insert()
+	doc = frappe.get_doc({"doctype": "Data Import", **values, **ticks}).insert()
 	frappe.db.commit()
 	return doc
 
 
-def run(doctype: str, content: str, import_type: str = INSERT) -> tuple[str, dict[int, str]]:
+def run(doctype: str, content: str, import_type: str = INSERT, **ticks: int) -> tuple[str, dict[int, str]]:
 	"""(status, {first row of what failed: why}) of the job that the desk's button starts."""
-	doc = upload(doctype, content, import_type)
+	doc = upload(doctype, content, import_type, **ticks)
 	start_import(doc.name)
 	frappe.flags.in_import = False
 	logs = frappe.get_all(
