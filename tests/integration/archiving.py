@@ -65,7 +65,7 @@ def _move_rows(season: str, source: str, target: str) -> None:
 
 def rows_by_table(season: str) -> dict[str, list[Row]]:
 	"""Returns a season's rows in tracker, staging table and archive. A table without rows is left out."""
-	staging = swap.staging_table(season)
+	staging = swap.find_staging(season)
 	with raw_connection() as connection, connection.cursor() as cursor:
 		tables = [TRACKER, ARCHIVE]
 		if cursor.execute("SHOW TABLES LIKE %s", (staging.replace("_", r"\_"),)):

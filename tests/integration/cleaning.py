@@ -133,7 +133,7 @@ def empty_site() -> None:
 def drop_stray_partitions(keep: str | None = STANDING_SEASON) -> None:
 	"""Partitions of no season, and the tables that rows pass through on their way to the archive."""
 	frappe.db.commit()
-	for (table,) in frappe.db.sql("SHOW TABLES LIKE 'srs\\_staging\\_%'"):
+	for table in tables.list_staging():
 		frappe.db.sql_ddl(f"DROP TABLE `{table}`")
 	for doctype in tables.INDEXES:
 		names = [p["name"] for p in tables.list_partitions(doctype) if p["season"] not in ("", keep)]

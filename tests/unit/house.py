@@ -29,7 +29,7 @@ FRAPPES_TABLES = {
 }
 OTHER_DATABASES = {"memora.services.anki.collection"}  # a deck is an SQLite file
 SQL_CALLS = {"sql", "sql_list", "multisql", "executemany"}
-TABLE = re.compile(r"`(tab[A-Z{][^`]*)`|\b(tab[A-Z]\w+)|(srs_staging_)")
+TABLE = re.compile(r"`(tab[A-Z{][^`]*)`|\b(tab[A-Z]\w+)|(srs_staging_|to_archive_|to_fill_)")
 BIG_TABLES = {"Player Memory Tracker", "Archived Memory Tracker", "Player Review Log", "Review Outbox"}
 ORM_CALLS = {
 	"get_value",

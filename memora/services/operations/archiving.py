@@ -3,11 +3,10 @@
 A season is archived by swapping partitions, not by copying rows. Each step is one statement. A step happens or does not
 happen, and afterwards all of the season's rows are in one of three tables:
 
-	1. make an empty staging table, with the tracker's columns            rows in the tracker
-	2. EXCHANGE the tracker's partition with the staging table            rows in the staging table
+	1. make an empty table, with the tracker's columns                    rows in the tracker
+	2. EXCHANGE the tracker's partition with it: it is the staging table  rows in the staging table
 	3. add the archive's two columns to it (no row is touched)            rows in the staging table
-	4. EXCHANGE the archive's partition with the staging table            rows in the archive
-	5. drop the staging table, which is empty again
+	4. EXCHANGE the archive's partition with it, and drop it              rows in the archive
 
 The tables themselves tell which step comes next, so the next run finishes a run that died. If step 4 is impossible, the
 rows are copied in chunks instead; see store/swap.

@@ -40,8 +40,8 @@ def count_records(season: str) -> tuple[int, int, int]:
 
 	Reads all rows of the season.
 	"""
-	staging = swap.staging_table(season)
 	while True:
+		staging = swap.find_staging(season)
 		is_staged = tables.has_table(staging)
 		statement = COUNT_SQL.format(staged=f"(SELECT COUNT(*) FROM `{staging}`)" if is_staged else "0")
 		try:

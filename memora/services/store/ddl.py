@@ -8,7 +8,8 @@ any other failure.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import frappe
@@ -16,6 +17,7 @@ from frappe import _
 
 from memora.exceptions import PartitionError, quoting
 from memora.services.store import database, failures
+from memora.services.store.database import Cursor
 from memora.services.store.tables import has_table, partition_name
 
 DEADLINE_SECONDS = 30
@@ -59,9 +61,14 @@ def drop_empty(table: str) -> None:
 		return
 	with database.connection() as own, own.cursor() as cursor:
 		cursor.execute(f"LOCK TABLES `{table}` WRITE")
-		if cursor.execute(f"SELECT 1 FROM `{table}` LIMIT 1"):
-			raise PartitionError(_("{0} holds rows, so it stays.").format(table))
-		cursor.execute(f"DROP TABLE `{table}`")
+		_drop_empty(cursor, table)
+
+
+def _drop_empty(cursor: Cursor, table: str) -> None:
+	"""Drops a table that the caller has locked. Raises PartitionError if it holds a row."""
+	if cursor.execute(f"SELECT 1 FROM `{table}` LIMIT 1"):
+		raise PartitionError(_("{0} holds rows, so it stays.").format(table))
+	cursor.execute(f"DROP TABLE `{table}`")
 
 
 def put_in_place(new: str, live: str, kept: str) -> None:
@@ -118,9 +125,33 @@ def remove_partitioning(table: str) -> None:
 	execute_ddl(f"ALTER TABLE `{table}` REMOVE PARTITIONING")
 
 
-def exchange_partition(table: str, season: str, other: str) -> None:
-	"""Swaps the rows of a season's partition with the rows of a table that has no partitions."""
-	execute_ddl(f"ALTER TABLE `{table}` EXCHANGE PARTITION {partition_name(season)} WITH TABLE `{other}`")
+def take_out_partition(table: str, season: str, empty: str, filled: str) -> None:
+	"""Swaps a season's partition with an empty table, which is called `filled` from then on.
+
+	Nobody sees one without the other; see swap about backups.
+	"""
+	with _locked(table, empty) as cursor:
+		cursor.execute(_exchange(table, season, empty))
+		cursor.execute(f"ALTER TABLE `{empty}` RENAME TO `{filled}`")
+
+
+def put_in_partition(table: str, season: str, filled: str) -> None:
+	"""Swaps a season's partition, which must be empty, with a table, and drops the table.
+
+	Nobody sees one without the other; see swap about backups. Raises PartitionError if the partition held a row: then
+	the table stays.
+	"""
+	with _locked(table, filled) as cursor:
+		cursor.execute(_exchange(table, season, filled))
+		_drop_empty(cursor, filled)
+
+
+def _exchange(table: str, season: str, other: str) -> str:
+	return f"ALTER TABLE `{table}` EXCHANGE PARTITION {partition_name(season)} WITH TABLE `{other}`"
+
+
+def rename(table: str, name: str) -> None:
+	execute_ddl(f"RENAME TABLE `{table}` TO `{name}`")
 
 
 def add_columns(table: str, columns: dict[str, str], after: str) -> None:
@@ -141,19 +172,32 @@ def _definition(season: str) -> str:
 
 def execute_ddl(statement: str) -> None:
 	"""Runs one statement. The top of this module says how the statement waits for its lock."""
-	deadline = time.monotonic() + DEADLINE_SECONDS
 	with database.connection() as own, own.cursor() as cursor:
-		while True:
-			try:
-				cursor.execute(statement)
-				return
-			except failures.ERRORS as error:
-				if failures.number_of(error) != failures.LOCK_WAIT_TIMEOUT:
-					raise
-			if time.monotonic() > deadline:
-				cursor.execute(OTHERS_SQL)
-				frappe.throw(quoting("{0}", _still_locked(statement, cursor.fetchall())), PartitionError)
-			time.sleep(PAUSE_SECONDS)
+		_execute(cursor, statement)
+
+
+@contextmanager
+def _locked(*locked: str) -> Iterator[Cursor]:
+	"""Yields a cursor while nobody else can read or write these tables. Waits for them as execute_ddl does."""
+	names = ", ".join(f"`{table}` WRITE" for table in locked)
+	with database.connection() as own, own.cursor() as cursor:
+		_execute(cursor, f"LOCK TABLES {names}")
+		yield cursor
+
+
+def _execute(cursor: Cursor, statement: str) -> None:
+	deadline = time.monotonic() + DEADLINE_SECONDS
+	while True:
+		try:
+			cursor.execute(statement)
+			return
+		except failures.ERRORS as error:
+			if failures.number_of(error) != failures.LOCK_WAIT_TIMEOUT:
+				raise
+		if time.monotonic() > deadline:
+			cursor.execute(OTHERS_SQL)
+			frappe.throw(quoting("{0}", _still_locked(statement, cursor.fetchall())), PartitionError)
+		time.sleep(PAUSE_SECONDS)
 
 
 def _still_locked(statement: str, others: tuple[tuple[Any, ...], ...]) -> str:

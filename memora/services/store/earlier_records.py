@@ -58,7 +58,7 @@ def _look(learner: str, seasons: Iterable[str], question_ids: Sequence[str]) -> 
 
 def _on_their_way(learner: str, season: str, question_ids: Sequence[str]) -> list[tuple[str | None]]:
 	"""Returns the payloads of a season that is being archived."""
-	statement = STAGED_SQL % {"table": swap.staging_table(season)}
+	statement = STAGED_SQL % {"table": swap.find_staging(season)}
 	try:
 		return list(frappe.db.sql(statement, {"names": _names(learner, season, question_ids)}))
 	except failures.ERRORS as error:

@@ -6,7 +6,7 @@ from typing import Any
 
 import frappe
 
-from memora.services.store import database, erasures, row_names, swap
+from memora.services.store import database, erasures, row_names, tables
 from memora.services.store.database import Cursor
 from memora.services.store.records import RECORD_FIELDS, JournalEntry, MemoryRecord, overlay, values_of
 
@@ -73,7 +73,7 @@ def _row(season: str, record: MemoryRecord) -> Row:
 
 def iterate_archive(ids: Sequence[str]) -> Iterator[Row]:
 	"""Yields her records of archived seasons, and those that are on their way to the archive."""
-	staging = [t for t in erasures.find_other_tables() if t.startswith(swap.STAGING_PREFIX)]
+	staging = [t for t in erasures.find_other_tables() if t.startswith(tables.STAGING)]
 	for learner in ids:
 		yield from _iterate(ARCHIVE, ARCHIVE_COLUMNS, learner)
 		for table in staging:

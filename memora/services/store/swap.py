@@ -3,6 +3,15 @@
 Between tracker and archive a table of the season's own, the staging table, holds the rows. The staging table
 and its rows say what has been done: no other note is kept, so no note can be wrong. Nothing here drops a
 table that holds a row, even if another run is working on the season.
+
+**Backups.** `mariadb-dump --single-transaction` takes a snapshot, lists the tables, and reads one after the other by name.
+MariaDB does not keep what a partition held before a swap, so a dump during a run could hold a season's rows nowhere, or
+twice. Now such a dump holds them once, or fails, because
+
+* the table that takes a season's rows gets another name in the swap, and the table that gives them to the archive is dropped
+  in it, while nobody can read either: a dump that has listed the former name finds no table, and fails;
+* both names come after those of tracker and archive, so a dump reads these tables last;
+* a dump whose snapshot is older than the empty table can't read the partition that this table has become (error 1412).
 """
 
 from collections.abc import Callable
@@ -18,27 +27,44 @@ from memora.services.store.partitions import create_partition
 from memora.services.store.tables import partition_name
 
 TRACKER, ARCHIVE = "tabPlayer Memory Tracker", "tabArchived Memory Tracker"
-STAGING_PREFIX = "srs_staging_"
+STAGING_PREFIX = (
+	"to_archive_"  # of tables with a season's rows. It must come after "tabPlayer Memory Tracker"
+)
+EMPTY_PREFIX = "to_fill_"  # of tables that take them. The same holds
+FORMER_PREFIX = "srs_staging_"  # of both, in earlier versions
 COPY_ROWS = 5000  # in one transaction, if rows must be copied because the tables' columns have drifted apart
 # ER_PARTITION_EXCHANGE_DIFFERENT_OPTION, ER_TABLES_DIFFERENT_METADATA, ER_PARTITION_EXCHANGE_FOREIGN_KEY
 TABLES_DIFFER = {1731, 1736, 1740}
 
 
 def staging_table(season: str) -> str:
-	"""Returns the name of a season's staging table: at most 63 characters of the 64 that MariaDB allows."""
+	"""Returns the name of a season's staging table: at most 62 characters of the 64 that MariaDB allows."""
 	return STAGING_PREFIX + partition_name(season)
+
+
+def find_staging(season: str) -> str:
+	"""Returns the table that holds the season's rows on their way, as far as there is one.
+
+	A run that died within the swap, or one of an earlier version, may have left them under another name.
+	"""
+	names = [prefix + partition_name(season) for prefix in (STAGING_PREFIX, EMPTY_PREFIX, FORMER_PREFIX)]
+	return next((name for name in names if tables.has_table(name)), names[0])
 
 
 def take_out(season: str) -> None:
 	"""Moves the season's rows from the tracker into its staging table, unless they are there already."""
-	staging = staging_table(season)
+	staging, empty = staging_table(season), EMPTY_PREFIX + partition_name(season)
+	for unnamed in (empty, FORMER_PREFIX + partition_name(season)):
+		if tables.table_has_rows(unnamed):  # left by a run that died within the swap, or by a former version
+			ddl.rename(unnamed, staging)
 	if tables.table_has_rows(staging) or not tables.partition_has_rows(TRACKER, season):
 		return
 	_refuse_what_the_archive_lacks(TRACKER)
-	ddl.drop_empty(staging)  # left by a run that died; its columns may be outdated
-	ddl.create_like(staging, TRACKER)
-	ddl.remove_partitioning(staging)
-	ddl.exchange_partition(TRACKER, season, staging)
+	for left in (empty, staging):  # by a run that died; its columns may be outdated
+		ddl.drop_empty(left)
+	ddl.create_like(empty, TRACKER)
+	ddl.remove_partitioning(empty)
+	ddl.take_out_partition(TRACKER, season, empty, staging)
 
 
 def put_in(season: str, archived_at: datetime, on_copied: Callable[[int], None]) -> None:
@@ -80,7 +106,7 @@ def _add_archive_columns(staging: str, archived_at: datetime) -> None:
 def _move_into_archive(season: str, on_copied: Callable[[int], None]) -> None:
 	if not tables.partition_has_rows(ARCHIVE, season):  # a swap would bring an earlier run's rows back
 		try:
-			return ddl.exchange_partition(ARCHIVE, season, staging_table(season))
+			return ddl.put_in_partition(ARCHIVE, season, staging_table(season))
 		except failures.ERRORS as error:
 			if failures.number_of(error) not in TABLES_DIFFER:
 				raise

@@ -41,7 +41,8 @@ WITHOUT_OWNER = {
 	)
 }
 # Tables without a DocType: of seasons on their way to the archive, and what a conversion of old tables has kept
-OURS = ("srs_staging_", "memora_")
+STAGING = ("to_archive_", "to_fill_", "srs_staging_")  # see swap
+OURS = (*STAGING, "memora_")
 # Tables with people as owners whose rows are locked for learners who answer, or come for the first time
 LOCKED_BY_LEARNERS = ("tabGame Subscription Season", "tabUser")
 
@@ -64,9 +65,9 @@ OWNED_SQL = "SELECT name FROM `{table}` WHERE owner = %(old)s OR modified_by = %
 GIVE_SQL = """
 	UPDATE `{table}` SET owner = IF(owner = %(old)s, %(new)s, owner),
 	modified_by = IF(modified_by = %(old)s, %(new)s, modified_by) WHERE name IN %(names)s"""
-STAGING_SQL = """
+STAGING_SQL = f"""
 	SELECT TABLE_NAME FROM information_schema.TABLES
-	WHERE TABLE_SCHEMA = DATABASE() AND LEFT(TABLE_NAME, 12) = 'srs_staging_'"""
+	WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME REGEXP '^({"|".join(STAGING)})'"""
 COLUMN_TYPES_SQL = """
 	SELECT COLUMN_NAME, COLUMN_TYPE FROM information_schema.COLUMNS
 	WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s ORDER BY ORDINAL_POSITION"""

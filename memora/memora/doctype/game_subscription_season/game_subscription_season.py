@@ -83,7 +83,7 @@ class GameSubscriptionSeason(Document):
 		for doctype in tables.ANY_ROW_SQL:
 			if tables.season_has_rows(doctype, self.name):
 				self._refuse_deletion(_("has records in {0}").format(_(doctype)))
-		if tables.table_has_rows(swap.staging_table(self.name)):
+		if tables.table_has_rows(swap.find_staging(self.name)):
 			self._refuse_deletion(_("has records on their way to the archive"))
 		if self.archived_records:
 			self._refuse_deletion(_("once had records and notes who deleted them"))
