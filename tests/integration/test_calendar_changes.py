@@ -43,7 +43,7 @@ def test_managers_are_told_how_many_dates_an_earlier_end_moves(manager, player, 
 	end = today() + timedelta(days=99)
 	found = message(manager.get(f"{API}preview_end_date", season=season, end_date=str(end)))
 	assert (found["records"], found["is_estimate"]) == (4, False)
-	assert f"{frappe.format(end, 'Date')}: 4. A job moves them to that day." in found["message"]
+	assert f"({frappe.format(end, 'Date')}): 4. A job moves them to that day." in found["message"]
 	later = str(today() + timedelta(days=100))
 	assert message(manager.get(f"{API}preview_end_date", season=season, end_date=later))["message"] == ""
 

@@ -1,5 +1,6 @@
 """A season's end, or the hour at which a learning day starts, is changed: the dates follow, in MariaDB and in Redis."""
 
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 
 import frappe
@@ -15,6 +16,7 @@ from memora.services.operations.season_state import get_season_state
 from memora.services.srs_redis_manager import SRSRedisManager
 from memora.services.store import database, date_moves, outbox
 from tests.integration import folding, state
+from tests.integration.accounts import rename
 from tests.integration.cleaning import srs_redis
 from tests.integration.connections import in_other_connection, raw_connection
 from tests.integration.factories import bank_questions, make_learner, make_records, make_waiting_submission
@@ -305,3 +307,22 @@ def test_a_replay_finds_moved_dates_right_and_a_repair_keeps_them(end, player, s
 	)
 	frappe.db.commit()
 	assert replay_season(season).differences == 30
+
+
+def test_a_merge_brings_no_date_from_before_the_end_had_moved(season):
+	"""The run has passed the one whom the rows go to, when the other's come."""
+	leaving, staying = (make_learner(["System Manager"]) for _ in range(2))
+	(question, *others) = learnt_long_ago(leaving.name, 3)
+	make_records(staying.name, question_ids=[question], stability=90.0, reps=4)
+	for learner in (leaving, staying):
+		answer(learner.name, [question])
+	answer(leaving.name, others)
+	folding.drain()
+	assert max(days(leaving.name).values()) > today() + timedelta(days=60)
+	end = end_in(season, 30)
+	closed = date_moves.get(season)
+	date_moves.note_run(season, replace(closed, ends=[]))
+	rename(leaving.user, staying.user, merge=True)
+	assert set(days(staying.name).values()) == {end}
+	reviews.read_reviews(staying.name)
+	assert state.cached(staying.name, season) == state.scores(staying.name, season)

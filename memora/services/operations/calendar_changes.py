@@ -44,10 +44,10 @@ def _preview_end(season: str, old_end: date, new_end: date) -> DatesPreview:
 	if new_end == old_end:
 		return {"records": 0, "is_estimate": False, "message": ""}
 	if new_end < old_end:
-		text = _("Dates that lie beyond the new end, {1}: {0}. A job moves them to that day.")
+		text = _("Dates that lie beyond the new end ({1}): {0}. A job moves them to that day.")
 		return _preview(season, new_end + timedelta(days=1), text, new_end)
 	text = _(
-		"Dates on the old last day, {1}: {0}. A job spreads those that the old end had cut short: they get the rest of their intervals back, as far as the new end lets them."
+		"Dates on the old last day ({1}): {0}. A job spreads those that the old end had cut short: they get the rest of their intervals back, as far as the new end lets them."
 	)
 	return _preview(season, old_end, text, old_end)
 
@@ -91,7 +91,7 @@ def follow_end(season: str, old_end: date, new_end: date) -> None:
 	date_moves.note_change(season, old_end=old_end)
 	_after_commit(partial(moving_dates.start, season))
 	if message:
-		frappe.msgprint(quoting("{0}", Markup(message)), title=_("Dates are moved"), indicator="blue")
+		frappe.msgprint(quoting("{0}", Markup(message)), indicator="blue", alert=True)
 
 
 def follow_hour(old_hour: int, new_hour: int) -> None:
@@ -104,7 +104,7 @@ def follow_hour(old_hour: int, new_hour: int) -> None:
 		date_moves.note_change(season, old_hour=old_hour)
 		_after_commit(partial(moving_dates.start, season))
 	if message:
-		frappe.msgprint(quoting("{0}", Markup(message)), title=_("Dates are moved"), indicator="blue")
+		frappe.msgprint(quoting("{0}", Markup(message)), indicator="blue", alert=True)
 
 
 def _after_commit(action: Callable[[], None]) -> None:
