@@ -95,6 +95,7 @@ scheduler_events = {
 		],
 		"*/5 * * * *": ["memora.services.operations.health.watch", "memora.services.figures.activity.sum_up"],
 	},
+	"hourly_long": ["memora.services.learning.content_changes.compare_with_source"],
 	"hourly": [
 		"memora.services.partition_manager.heal_partitions",
 		"memora.services.figures.due_forecast.compute_daily_forecast",

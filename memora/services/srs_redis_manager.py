@@ -6,6 +6,7 @@ from memora.services.cache import connections, loading, rebuild
 from memora.services.cache.breaker import Unavailable
 from memora.services.cache.schedules import Schedules, ScheduleSize
 from memora.services.learning.learners import identify
+from memora.services.store import question_status
 
 
 class SRSRedisManager:
@@ -57,7 +58,8 @@ class SRSRedisManager:
 	def get_due_items(self, user: str, season: str, limit: int = 20) -> list[str]:
 		"""Returns the question ids that Redis has due now, oldest first; none when Redis can't be asked."""
 		try:
-			return self.schedules.read_due(identify(user), season, limit)["question_ids"]
+			changes = question_status.get_changes(question_status.get_version())
+			return self.schedules.read_due(identify(user), season, limit, changes)["question_ids"]
 		except Unavailable:
 			return []
 
@@ -66,7 +68,7 @@ class SRSRedisManager:
 	) -> tuple[list[str], bool]:
 		"""Returns the question ids due now, oldest first, and whether the schedule had to be loaded from MariaDB."""
 		due, was_rehydrated = loading.load_due(self.schedules, identify(user), season, limit)
-		return due["question_ids"], was_rehydrated
+		return due.question_ids, was_rehydrated
 
 	def get_cache_stats(self, user: str, season: str) -> ScheduleSize:
 		"""Returns the size of a learner's schedule: {total_items, due_items, memory_usage_bytes}."""

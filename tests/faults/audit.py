@@ -125,6 +125,6 @@ class Audit:
 		generation = f"{history}.{history}.{client.get('srs:generation') or 0}"
 		marker = client.get(f"{{{key}}}:loaded") or ""
 		assert re.fullmatch(
-			rf"{re.escape(generation)}\.[0-9a-f]{{16}}(:empty)?", marker
+			rf"{re.escape(generation)}\.[0-9a-f]{{16}}#[0-9]+(:empty)?", marker
 		), "is not marked as whole"
 		return dict(client.zrange(key, 0, -1, withscores=True))

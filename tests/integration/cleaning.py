@@ -9,7 +9,7 @@ from frappe.utils import add_days, getdate
 
 from memora.services import settings
 from memora.services.cache import incidents, safe_mode
-from memora.services.store import tables
+from memora.services.store import question_status, tables
 from tests.integration.factories import BANK, DOMAIN, STANDING_SEASON
 
 ANSWER_TABLES = ("Player Memory Tracker", "Player Review Log", "Archived Memory Tracker", "Review Outbox")
@@ -43,6 +43,7 @@ MADE_BY_TESTS = {
 	**dict.fromkeys(("tabMemora Learner", "tabMemora Erasure", "tabMemora Erasure Count"), "1"),
 	**dict.fromkeys(("tabPrepared Report", "tabRoute History"), "1"),
 	"tabMemora Former Address": "1",
+	"tabQuestion Status": "1",
 	"tabHas Role": f"parent LIKE '%@{DOMAIN}'",
 	"tabUser": f"name LIKE '%@{DOMAIN}'",
 	"tabNotification Settings": f"name LIKE '%@{DOMAIN}'",
@@ -161,6 +162,7 @@ def _restore_configuration() -> None:
 	frappe.local.conf.clear()
 	frappe.local.conf.update(frappe.get_site_config())
 	settings.forget_settings()
+	question_status.forget_changes()
 	safe_mode.forget()
 	frappe.clear_document_cache("Memora Settings", "Memora Settings")
 

@@ -16,6 +16,7 @@ from devtools.sites import ADMIN_PASSWORD
 from memora.services.alerts import MANAGER_ROLES
 from memora.services.cache.breaker import CircuitBreaker
 from memora.services.folding import queueing
+from memora.services.learning import reviews
 from memora.services.srs_archiver import SRSArchiver
 from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import cleaning, factories, redis_cluster
@@ -141,6 +142,26 @@ def fleet(site) -> Iterator[Fleet]:
 def no_redis(site) -> None:
 	"""This process looks for the schedules' Redis where nobody listens."""
 	frappe.local.conf.srs_redis_cache = f"redis://127.0.0.1:{ports.any_free()}/0"
+
+
+@pytest.fixture(params=["redis cold", "redis warm", "cluster", "without redis", "redis down"])
+def source(request, season):
+	"""Every way a read may take. Call it when the rows are there; it answers whether reads are degraded."""
+	if request.param == "cluster":
+		request.getfixturevalue("in_cluster")
+
+	def prepare(player: str) -> bool:
+		if request.param == "redis warm":
+			reviews.read_reviews(player)
+		if request.param == "without redis":
+			frappe.db.set_value("Game Subscription Season", season, "enable_redis", 0)
+			frappe.db.commit()
+		if request.param == "redis down":
+			request.getfixturevalue("no_redis")
+			factories.set_limits(user_seconds=0)  # these tests are not about them
+		return request.param == "redis down"
+
+	return prepare
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Makes what tests need. Every factory commits: gunicorn, workers and other connections shall see it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
@@ -110,6 +110,21 @@ def make_questions(how_many: int = 1, **overrides: Any) -> list[str]:
 	return names
 
 
+def ensure_questions(names: Iterable[str], topic: str = "Bank Geography: Africa") -> None:
+	"""Questions of these names, behind all others of a topic, unless they exist."""
+	subject = topic.partition(":")[0]
+	make_topic(subject, topic.partition(": ")[2])
+	if not (names := list(names)):
+		return
+	rows = [(name, topic, subject, f"<p>What is {name}?</p>", f"It is {name}.") for name in names]
+	values = ", ".join(["(%s, %s, %s, %s, %s, 1000, 1, NOW(), NOW())"] * len(rows))
+	frappe.db.sql(
+		f"""INSERT IGNORE INTO `tabGame Question`
+		(name, topic, subject, question, answer, position, enabled, creation, modified) VALUES {values}""",
+		[value for row in rows for value in row],
+	)
+
+
 def make_topic(subject: str, topic: str, position: int = 1) -> str:
 	if not frappe.db.exists("Game Subject", subject):
 		frappe.get_doc({"doctype": "Game Subject", "subject_name": subject}).insert()
@@ -122,10 +137,12 @@ def make_topic(subject: str, topic: str, position: int = 1) -> str:
 def make_records(player: str, how_many: int = 1, **overrides: Any) -> list[MemoryRecord]:
 	"""Tracker rows of questions of the bank, due one after the other, the oldest `how_many` hours ago.
 
-	`season`, `question_ids` and any column may be given; a column as a function of the row's index, too.
+	Questions that the bank lacks are added to it, unless `is_known` is false. `season`, `question_ids` and any column may be given; a column as a function of the row's index, too.
 	"""
 	season = overrides.pop("season", STANDING_SEASON)
 	ids = overrides.pop("question_ids", None) or bank_questions()[:how_many]
+	if overrides.pop("is_known", True):
+		ensure_questions(ids)
 	records = [make_record(q, i, len(ids), **overrides) for i, q in enumerate(ids)]
 	tracker.upsert_records(player, season, records)
 	frappe.db.commit()
@@ -154,6 +171,7 @@ def make_record(question_id: str, index: int = 0, how_many: int = 1, **overrides
 def make_waiting_submission(player: str, season: str, *records: MemoryRecord) -> str:
 	"""An outbox row: a submission that led to these records and is not folded yet."""
 	ensure_learner(player)
+	ensure_questions([record.question_id for record in records])
 	submission_id = f"submission-{next(_serial)}-{RUN}"
 	name = write_submission(player, season, submission_id, [], list(records), site_now())
 	frappe.db.commit()

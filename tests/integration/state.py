@@ -102,8 +102,7 @@ def marker_key(player: str, season: str) -> str:
 def scores(player: str, season: str) -> dict[str, float]:
 	"""Returns a schedule by MariaDB and the outbox, as Redis would hold it."""
 	frappe.db.rollback()
-	records = tracker_store.get_all_records(player, season)
-	return {q: site_time.to_epoch(record.next_review_date) for q, record in records.items()}
+	return {q: site_time.to_epoch(due) for q, due in tracker_store.get_dates(player, season).items()}
 
 
 def everything() -> dict[str, Any]:

@@ -280,7 +280,8 @@ class Machine(RuleBasedStateMachine):
 		"""A schedule that is said to be whole is right; what this process distrusts is not believed by it."""
 		generation = state.generation()
 		for player in self.players:
-			if self.redis.get(player.marker) == generation and not self.server.has_missed_writes:
+			marker = self.redis.get(player.marker) or ""
+			if marker.startswith(f"{generation}#") and not self.server.has_missed_writes:
 				if not self.redis.exists(player.key):
 					continue  # evicted, and not believed
 				expected = {

@@ -10,7 +10,6 @@ import redis
 
 from devtools import ports
 from memora.services.store import tracker as tracker_store
-from memora.services.store.records import MemoryRecord
 from tests.integration import factories
 
 SEASON = factories.STANDING_SEASON
@@ -70,22 +69,22 @@ def closed_port() -> redis.ConnectionPool:
 @contextmanager
 def interrupted_load(interruption: Callable[[], None], after_rows: bool) -> Iterator[None]:
 	"""Has something happen while the block's load reads its rows."""
-	get_all_records = tracker_store.get_all_records
+	get_dates = tracker_store.get_dates
 
-	def interrupted(player: str, season: str) -> dict[str, MemoryRecord]:
-		tracker_store.get_all_records = get_all_records
+	def interrupted(player: str, season: str) -> dict[str, datetime]:
+		tracker_store.get_dates = get_dates
 		if after_rows:
-			rows = get_all_records(player, season)
+			rows = get_dates(player, season)
 			interruption()
 			return rows
 		interruption()
-		return get_all_records(player, season)
+		return get_dates(player, season)
 
-	tracker_store.get_all_records = interrupted
+	tracker_store.get_dates = interrupted
 	try:
 		yield
 	finally:
-		tracker_store.get_all_records = get_all_records
+		tracker_store.get_dates = get_dates
 
 
 def parsed(schedule: dict[str, str]) -> dict[str, datetime]:

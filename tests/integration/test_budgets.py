@@ -47,6 +47,7 @@ def warm(proxy, player) -> str:
 	reviews.read_reviews(player, None, 20)
 	frappe.db.rollback()
 	get_settings()
+	frappe._("what is said in refusals is loaded now")
 	return player
 
 

@@ -15,6 +15,7 @@ from memora.services.folding.folds import sweep_outbox
 from memora.services.learning import reviews
 from memora.services.srs_redis_manager import SRSRedisManager
 from memora.services.store import tracker
+from memora.services.store.question_status import NO_CHANGES
 from tests.integration import fleet as members
 from tests.integration import state
 from tests.integration.connections import at_once, raw_connection
@@ -91,7 +92,7 @@ def end(proxy) -> None:
 def test_a_read_alone_opens_one_and_the_next_that_is_answered_closes_it(proxy, impatient, player, season):
 	proxy.stop()
 	with pytest.raises(Unavailable):
-		impatient.schedules.read_due(player, season)
+		impatient.schedules.read_due(player, season, 20, NO_CHANGES)
 	incident = the_incident()
 	assert (incident.ended_at, incident.requests_served, incident.requests_limited) == (None, 0, 0)
 	assert "connect" in incident.reason.lower()
@@ -99,7 +100,7 @@ def test_a_read_alone_opens_one_and_the_next_that_is_answered_closes_it(proxy, i
 	frappe.db.sql(f"UPDATE `tab{INCIDENT}` SET started_at = started_at - INTERVAL 90 SECOND")
 	frappe.db.commit()
 	proxy.start()
-	impatient.schedules.read_due(player, season)
+	impatient.schedules.read_due(player, season, 20, NO_CHANGES)
 	incident = the_incident()
 	assert incident.ended_at >= incident.started_at
 	assert 90 <= incident.duration <= 110
@@ -325,7 +326,7 @@ def test_of_many_who_read_one_schedule_after_an_outage_one_loads_it(proxy, impat
 	proxy.start()
 	assert SRSRedisManager().is_available()
 	loads, answered, all_others = [], [], threading.Event()
-	load = tracker.get_all_records
+	load = tracker.get_dates
 
 	def load_last(*arguments):
 		loads.append(arguments)
@@ -339,7 +340,7 @@ def test_of_many_who_read_one_schedule_after_an_outage_one_loads_it(proxy, impat
 			all_others.set()
 		return session
 
-	monkeypatch.setattr(tracker, "get_all_records", load_last)
+	monkeypatch.setattr(tracker, "get_dates", load_last)
 	sessions = at_once(*[read_with_others] * READERS)
 	assert len(loads) == 1
 	assert [ids(session) for session in sessions] == [bank_questions()[1:5]] * READERS

@@ -211,7 +211,7 @@ def test_a_job_of_before_means_the_learner_who_stays(old, new, leaving, staying)
 
 def test_both_schedules_are_dropped(old, new, leaving, staying, season):
 	for learner in (leaving, staying):
-		Schedules().reschedule(learner, season, {"q1": 1.0})
+		Schedules().reschedule(learner, season, {"q1": 1.0}, version=0)
 		loading.load_due(Schedules(), learner, season, 1)
 	assert state.is_loaded(staying, season)
 	put_tracker(leaving, season, make_record("q1"))

@@ -49,6 +49,7 @@ DOCTYPES = {
 	"Game Topic": ALL,
 	"Memora Erasure": LOOK,
 	"Memora Former Address": LOOK,
+	"Question Status": LOOK,
 	"Memora Health": ("read",),
 	"Memora Learner": LOOK,
 	"Memora Settings": ("read", "write"),

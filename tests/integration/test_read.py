@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 import frappe
 import pytest
 
-from devtools import ports
 from memora.api import reviews, sessions
 from memora.services.learning.reviews import SAFE_MODE_LIMIT
 from tests.integration import state
@@ -18,37 +17,12 @@ from tests.integration.factories import (
 	make_records,
 	make_season,
 	make_waiting_submission,
-	set_limits,
 	site_now,
 )
 from tests.integration.submitting import answers, as_sent, ids, read, submit
 
 SEASON = "Game Subscription Season"
 GEOGRAPHY, BIOLOGY = "Bank Geography", "Bank Biology"
-
-
-def close_redis() -> None:
-	frappe.local.conf.srs_redis_cache = f"redis://127.0.0.1:{ports.any_free()}/0"
-
-
-@pytest.fixture(params=["redis cold", "redis warm", "cluster", "without redis", "redis down"])
-def source(request, season):
-	"""Every way a read may take. Call it when the rows are there; it answers whether reads are degraded."""
-	if request.param == "cluster":
-		request.getfixturevalue("in_cluster")
-
-	def prepare(player: str) -> bool:
-		if request.param == "redis warm":
-			read(player)
-		if request.param == "without redis":
-			frappe.db.set_value(SEASON, season, "enable_redis", 0)
-			frappe.db.commit()
-		if request.param == "redis down":
-			close_redis()
-			set_limits(user_seconds=0)  # these tests are not about them
-		return request.param == "redis down"
-
-	return prepare
 
 
 def test_a_session_holds_the_due_questions_with_content(source, player, season):
@@ -140,11 +114,16 @@ def test_another_seasons_questions_are_not_seen(source, player):
 	assert ids(read(player)) == ["of this season"]
 
 
-def test_a_question_whose_content_is_gone_is_still_asked(source, player):
-	make_records(player, question_ids=["gone"])
+def test_a_question_that_the_source_does_not_know_is_not_asked(source, player):
+	"""Nobody told of it: the read notes it, and goes on to those behind it."""
+	long_ago = site_now() - timedelta(days=1)
+	make_records(player, question_ids=["gone-1", "gone-2"], is_known=False, next_review_date=long_ago)
+	make_records(player, 3)
 	source(player)
-	(question,) = read(player)["questions"]
-	assert question.keys() == {"question_id", "subject", "topic", "stability", "next_review_date"}
+	for limit in (1, 3, 20):
+		session = read(player, limit=limit)
+		assert ids(session) == bank_questions()[:3][:limit]
+		assert session["total_due"] == 3
 
 
 @pytest.fixture
@@ -175,7 +154,7 @@ def test_when_all_that_is_due_was_withdrawn_nothing_is_due(source, player, withd
 
 def test_what_is_enabled_again_is_asked_again(player, withdrawn):
 	read(player)
-	frappe.db.set_value("Game Question", withdrawn[0], "enabled", 1)
+	frappe.get_doc("Game Question", withdrawn[0]).update({"enabled": 1}).save()
 	frappe.db.commit()
 	assert ids(read(player)) == [withdrawn[0], withdrawn[2]]
 

@@ -6,6 +6,7 @@ import redis
 from memora.services.cache import status, survey
 from memora.services.srs_reconciliation import reconcile_cache_with_database
 from memora.services.srs_redis_manager import SRSRedisManager, rebuild_season_cache
+from memora.services.store.question_status import NO_CHANGES
 from tests.integration import redis_cluster, state
 from tests.integration.client import Client, message
 from tests.integration.factories import bank_questions, make_learner, make_records, set_limits
@@ -177,7 +178,7 @@ def test_safe_mode_while_a_node_is_gone_and_no_trust_in_what_it_has_read_back(wh
 
 
 def is_believed(case: Case) -> bool:
-	return SRSRedisManager().schedules.read_due(case.player, case.season)["is_loaded"]
+	return SRSRedisManager().schedules.read_due(case.player, case.season, 20, NO_CHANGES)["is_loaded"]
 
 
 def test_answers_while_a_node_is_gone(cluster, season, clock):

@@ -7,6 +7,7 @@ from devtools import ports
 from memora.services.cache import loading
 from memora.services.cache.breaker import Unavailable
 from memora.services.srs_redis_manager import SRSRedisManager
+from memora.services.store.question_status import NO_CHANGES
 from tests.integration import state
 from tests.integration.cleaning import srs_redis
 from tests.integration.factories import bank_questions, learner_id, make_learner, make_records
@@ -17,13 +18,13 @@ LEARNER = learner_id(USER)
 WRITES = {
 	"add_item": lambda m: m.add_item(USER, SEASON, "q", 1.0),
 	"add_batch": lambda m: m.add_batch(USER, SEASON, {"q": 1.0}),
-	"reschedule": lambda m: m.schedules.reschedule(LEARNER, SEASON, {"q": 1.0}),
+	"reschedule": lambda m: m.schedules.reschedule(LEARNER, SEASON, {"q": 1.0}, version=0),
 	"remove_item": lambda m: m.remove_item(USER, SEASON, "q"),
 	"clear_user_cache": lambda m: m.clear_user_cache(USER, SEASON),
 }
 READS = {
 	"get_due_items_with_rehydration": lambda m: m.get_due_items_with_rehydration(USER, SEASON),
-	"read_due": lambda m: m.schedules.read_due(LEARNER, SEASON),
+	"read_due": lambda m: m.schedules.read_due(LEARNER, SEASON, 20, NO_CHANGES),
 	"get_all_scores": lambda m: m.schedules.read_all(LEARNER, SEASON),
 	"count_due_items": lambda m: m.schedules.count_due(LEARNER, SEASON),
 	"get_cache_stats": lambda m: m.get_cache_stats(USER, SEASON),
@@ -85,7 +86,7 @@ def test_after_a_failure_nobody_connects_for_a_while(proxy):
 	assert not manager.is_available()
 	assert not manager.add_item(USER, SEASON, "q", 1.0)
 	with pytest.raises(Unavailable):
-		manager.schedules.read_due(LEARNER, SEASON)
+		manager.schedules.read_due(LEARNER, SEASON, 20, NO_CHANGES)
 	assert proxy.connections == before
 
 
@@ -105,7 +106,7 @@ def test_a_hanging_redis_counts_as_unavailable(proxy):
 	assert manager.is_available() is False
 	assert manager.add_item(USER, SEASON, "q", 1.0) is False
 	with pytest.raises(Unavailable):
-		manager.schedules.read_due(LEARNER, SEASON)
+		manager.schedules.read_due(LEARNER, SEASON, 20, NO_CHANGES)
 
 
 def test_timeouts_are_those_of_the_design(manager):
@@ -129,7 +130,7 @@ def test_a_missed_write_makes_all_that_redis_holds_stale(proxy, patient, player,
 	patient.get_due_items_with_rehydration(player, season)
 	generation = int(srs_redis().get("srs:generation") or 0)
 	proxy.stop()
-	assert not patient.schedules.reschedule(player, season, {bank_questions()[0]: 4e9})
+	assert not patient.schedules.reschedule(player, season, {bank_questions()[0]: 4e9}, version=0)
 	proxy.start()
 	assert state.is_loaded(player, season)
 	_ids, was_rehydrated = patient.get_due_items_with_rehydration(player, season)
@@ -145,7 +146,7 @@ def test_a_missed_read_makes_nothing_stale(proxy, patient, player, season):
 	generation = srs_redis().get("srs:generation")
 	proxy.stop()
 	with pytest.raises(Unavailable):
-		patient.schedules.read_due(player, season)
+		patient.schedules.read_due(player, season, 20, NO_CHANGES)
 	proxy.start()
 	assert patient.get_due_items_with_rehydration(player, season) == (bank_questions()[:2], False)
 	assert srs_redis().get("srs:generation") == generation
@@ -156,7 +157,7 @@ def test_a_write_that_redis_did_and_whose_answer_was_lost_makes_it_stale_too(pro
 	patient.get_due_items_with_rehydration(player, season)
 	generation = int(srs_redis().get("srs:generation") or 0)
 	proxy.hang()
-	assert not patient.schedules.reschedule(player, season, {bank_questions()[0]: 4e9})
+	assert not patient.schedules.reschedule(player, season, {bank_questions()[0]: 4e9}, version=0)
 	proxy.resume()
 	assert patient.get_due_items_with_rehydration(player, season)[1] is True
 	assert int(srs_redis().get("srs:generation")) == generation + 1
@@ -167,8 +168,8 @@ def test_a_first_look_that_mariadb_cannot_answer_fails_quietly(patient, player, 
 	"""After COMMIT a learner is told that her answers are stored, whatever dies then."""
 	port, frappe.db.port = frappe.db.port, ports.any_free()
 	with pytest.raises(Unavailable):
-		patient.schedules.read_due(player, season)
-	assert not patient.schedules.reschedule(player, season, {bank_questions()[0]: 4e9})
+		patient.schedules.read_due(player, season, 20, NO_CHANGES)
+	assert not patient.schedules.reschedule(player, season, {bank_questions()[0]: 4e9}, version=0)
 	frappe.db.port = port
-	assert patient.schedules.reschedule(player, season, {bank_questions()[0]: 4e9})
+	assert patient.schedules.reschedule(player, season, {bank_questions()[0]: 4e9}, version=0)
 	assert int(srs_redis().get("srs:generation"))

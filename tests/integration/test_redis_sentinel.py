@@ -9,6 +9,7 @@ from devtools import ports
 from memora.services.cache import connections
 from memora.services.operations import closed_doors, doctor
 from memora.services.srs_redis_manager import SRSRedisManager
+from memora.services.store.question_status import NO_CHANGES
 from tests.integration import state
 from tests.integration.factories import make_records, set_limits
 from tests.integration.redis_moods import OPEN_SECONDS, Case, Clock
@@ -48,7 +49,7 @@ def test_writes_go_on_at_the_promoted_replica(sentinels, player, season):
 	wait_until(sentinels.agree, "a promoted replica")
 	clock.ahead += OPEN_SECONDS
 	assert replica.exists(key, state.marker_key(player, season)) == 2
-	assert not SRSRedisManager().schedules.read_due(player, season)[
+	assert not SRSRedisManager().schedules.read_due(player, season, 20, NO_CHANGES)[
 		"is_loaded"
 	]  # it may lack the last answers
 	case.look(is_degraded=False)

@@ -9,6 +9,7 @@ from memora.services import site_time
 from memora.services.cache import loading, scripts
 from memora.services.cache.loading import LOADING_TTL_SECONDS
 from memora.services.srs_redis_manager import SRSRedisManager
+from memora.services.store.question_status import NO_CHANGES
 from tests.integration import state
 from tests.integration.cleaning import srs_keys, srs_redis
 from tests.integration.connections import in_other_connection
@@ -142,7 +143,7 @@ def claim(manager, player, season):
 
 	def finish() -> bool:
 		items = [part for question_id, score in scores.items() for part in (score, question_id)]
-		arguments = [generation, token, THIRTY_DAYS, *items]
+		arguments = [generation, token, THIRTY_DAYS, 0, *items]
 		return bool(scripts.run_script(client, scripts.FINISH_LOAD, keys, arguments))
 
 	return finish
@@ -155,7 +156,7 @@ def test_a_load_that_nothing_disturbs_is_stored(claim, player, season):
 
 
 def test_an_answer_during_a_load_keeps_its_older_rows_out(claim, manager, player, season):
-	assert manager.schedules.reschedule(player, season, {bank_questions()[0]: 4e9})
+	assert manager.schedules.reschedule(player, season, {bank_questions()[0]: 4e9}, version=0)
 	assert not claim()
 	assert state.cached(player, season) == {}
 	assert not state.is_loaded(player, season)
@@ -165,7 +166,7 @@ def test_an_item_added_during_a_load_keeps_its_older_rows_out(claim, manager, pl
 	assert manager.add_item(player, season, bank_questions()[0], 4e9)
 	assert not claim()
 	assert state.cached(player, season) == {bank_questions()[0]: 4e9}
-	assert not manager.schedules.read_due(player, season)["is_loaded"]
+	assert not manager.schedules.read_due(player, season, 20, NO_CHANGES)["is_loaded"]
 
 
 def test_clearing_during_a_load_keeps_its_older_rows_out(claim, manager, player, season):
@@ -202,7 +203,7 @@ def test_a_load_that_died_gives_way(claim, manager, player, season):
 def test_an_answer_is_applied_to_a_whole_schedule(manager, player, season):
 	make_records(player, 2)
 	manager.get_due_items_with_rehydration(player, season)
-	assert manager.schedules.reschedule(player, season, {bank_questions()[0]: 4e9, "new": 5e9})
+	assert manager.schedules.reschedule(player, season, {bank_questions()[0]: 4e9, "new": 5e9}, version=0)
 	first, second = bank_questions()[:2]
 	cached = state.cached(player, season)
 	assert (cached[first], cached["new"]) == (4e9, 5e9)
@@ -212,7 +213,7 @@ def test_an_answer_is_applied_to_a_whole_schedule(manager, player, season):
 
 def test_an_answer_to_a_schedule_that_is_not_whole_drops_it(manager, player, season):
 	manager.add_item(player, season, "q-1", 1.0)
-	assert manager.schedules.reschedule(player, season, {"q-2": 4e9})
+	assert manager.schedules.reschedule(player, season, {"q-2": 4e9}, version=0)
 	assert not srs_redis().exists(manager._make_key(player, season))
 
 
@@ -238,7 +239,7 @@ def test_an_answer_under_an_old_generation_leaves_no_schedule_behind(player, sea
 	make_records(player, 2)
 	manager.get_due_items_with_rehydration(player, season)
 	srs_redis().incr("srs:generation")
-	manager.schedules.reschedule(player, season, {bank_questions()[0]: 4e9})
+	manager.schedules.reschedule(player, season, {bank_questions()[0]: 4e9}, version=0)
 	_ids, was_rehydrated = manager.get_due_items_with_rehydration(player, season)
 	assert was_rehydrated
 	assert state.cached(player, season) == state.scores(player, season)

@@ -59,6 +59,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
 	"Game Topic": BANK,
 	"Memora Erasure": FIGURES,
 	"Memora Former Address": COUNTS,
+	"Question Status": COUNTS,
 	"Memora Health": FIGURES,
 	"Memora Learner": PUPILS,
 	"Memora Settings": (LOOK | OUT | {"write"}, LOOK | OUT | {"write", "create"}),

@@ -20,7 +20,7 @@ def entries() -> Iterator[tuple[str, str]]:
 	for cron_format, methods in EVENTS["cron"].items():
 		yield from ((method, cron_format) for method in methods)
 	for frequency in EVENTS.keys() - {"cron"}:
-		yield from ((method, frequency.capitalize()) for method in EVENTS[frequency])
+		yield from ((method, frequency.replace("_", " ").title()) for method in EVENTS[frequency])
 
 
 @pytest.mark.parametrize(("method", "when"), sorted(entries()))

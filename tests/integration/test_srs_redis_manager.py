@@ -179,7 +179,7 @@ def test_every_use_renews_the_lifetime_of_schedule_and_marker(manager, player, s
 	if use == "read":
 		manager.get_due_items_with_rehydration(player, season)
 	else:
-		assert manager.schedules.reschedule(player, season, {"q-1": 5.0})
+		assert manager.schedules.reschedule(player, season, {"q-1": 5.0}, version=0)
 	assert all(srs_redis().ttl(key) > THIRTY_DAYS - 60 for key in both)
 
 

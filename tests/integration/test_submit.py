@@ -208,7 +208,7 @@ def test_a_question_id_is_taken_literally(player, change):
 
 
 def test_a_question_of_anothers_schedule_is_unknown(player):
-	make_records(make_learner().name, question_ids=["hers"])
+	make_records(make_learner().name, question_ids=["hers"], is_known=False)
 	result = submit(player, answers(questions=["hers"]))
 	assert [r["question_id"] for r in result["rejected"]] == ["hers"]
 

@@ -4,9 +4,10 @@ Any key may be missing: Memora makes it again, and loads a missing schedule from
 
 	srs:{learner}:{season}             ZSET, the schedule: member question_id, score the Unix epoch of
 	                                   next_review_date
-	{srs:{learner}:{season}}:loaded    STRING, the marker. It holds the generation in which the schedule
-	                                   was loaded whole, followed by `:empty` where there was nothing to
-	                                   load; or `loading:<token>` while a process loads the schedule
+	{srs:{learner}:{season}}:loaded    STRING, the marker. It holds `generation#version`: the generation in which
+	                                   the schedule was loaded whole, and the version of what is asked that the
+	                                   schedule agrees with; followed by `:empty` where there is nothing in it.
+	                                   Or `loading:<token>` while a process loads the schedule
 	srs:generation                     STRING, counts the outages. No schedule from before the last outage
 	                                   is believed
 	{srs:generation}:owner             HASH, whose keys these are; see ownership
@@ -29,6 +30,11 @@ script that stores an answer's dates looks at the marker first. If the schedule 
 the schedule instead of changing it. The script also drops the token of a load in flight, because that load
 read its rows before the answer. So a loaded schedule never misses an answer, in whichever order loads and
 answers arrive.
+
+**What is asked** (store/question_status). A schedule holds no question that is withdrawn in the version of its marker. The
+script that reads it gets the newest withdrawals along, and takes out those of later versions. If a question is asked
+again, or more was withdrawn than goes along with a read, the reader brings the schedule up to date from MariaDB: by the
+records of these questions, or, if there are too many, by a new load.
 """
 
 from urllib.parse import quote, unquote

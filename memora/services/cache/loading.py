@@ -14,11 +14,20 @@ import redis
 
 from memora.services import site_time
 from memora.services.cache import scripts
-from memora.services.cache.schedules import DueItems, Schedules, flat, lifetime_seconds
+from memora.services.cache.schedules import DueItems, Schedules, flat, lifetime_seconds, parts
 from memora.services.cache.scripts import Call
-from memora.services.store import database, tracker, whole_schedules
+from memora.services.store import database, question_status, tracker, whole_schedules
+from memora.services.store.question_status import Changes
 
+MOST_CAUGHT_UP = 200  # changes of what is asked; with more the schedule is loaded again
 LOADING_TTL_SECONDS = 30  # how long a load that died keeps others from loading
+
+
+class Due(NamedTuple):
+	"""The questions due, oldest first, up to the limit asked for; and how many are due in all."""
+
+	question_ids: list[str]
+	total: int
 
 
 class Comparison(NamedTuple):
@@ -28,59 +37,85 @@ class Comparison(NamedTuple):
 	stored: dict[str, float]
 
 
-def load_due(schedules: Schedules, learner: str, season: str, limit: int = 20) -> tuple[DueItems, bool]:
+def load_due(
+	schedules: Schedules, learner: str, season: str, limit: int = 20, version: int | None = None
+) -> tuple[Due, bool]:
 	"""Returns what is due now, and whether the schedule had to be loaded from MariaDB first.
 
-	Raises Unavailable.
+	`version` is the version of what is asked, if the caller has just read it. Raises Unavailable.
 	"""
-	due = schedules.read_due(learner, season, limit)
-	if due["is_loaded"]:
-		return due, False
-	scores = rehydrate(schedules, learner, season)
+	changes = question_status.get_changes(question_status.get_version() if version is None else version)
+	due = schedules.read_due(learner, season, limit, changes)
+	is_present = due["version"] >= changes.version
+	if due["is_loaded"] and not is_present and _catch_up(schedules, learner, season, due, changes):
+		due = schedules.read_due(learner, season, limit, changes)
+		is_present = due["version"] >= changes.version
+	if due["is_loaded"] and is_present:
+		return Due(due["question_ids"], due["total_due"]), False
+	scores = rehydrate(schedules, learner, season, is_forced=due["is_loaded"])
 	if scores is None:
 		return _due_in_database(learner, season, limit), False
 	now = time.time()
 	ids = sorted((q for q, score in scores.items() if score <= now), key=lambda q: (scores[q], q))
-	return DueItems(question_ids=ids[:limit], total_due=len(ids), is_loaded=True), True
+	return Due(ids[:limit], len(ids)), True
 
 
-def _due_in_database(learner: str, season: str, limit: int) -> DueItems:
+def _due_in_database(learner: str, season: str, limit: int) -> Due:
 	"""Reads what is due from MariaDB, for a request that finds another process loading the schedule."""
 	records, total = tracker.get_due(learner, season, site_time.naive_now(), limit)
-	return DueItems(question_ids=[r.question_id for r in records], total_due=total, is_loaded=True)
+	return Due([r.question_id for r in records], total)
 
 
-def rehydrate(schedules: Schedules, learner: str, season: str) -> dict[str, float] | None:
+def _catch_up(schedules: Schedules, learner: str, season: str, due: DueItems, changes: Changes) -> bool:
+	"""Brings a whole schedule to the version of `changes`; says whether that was possible without loading it.
+
+	Reads the learner's records of the questions that are asked again, and no others. Raises Unavailable.
+	"""
+	entries = changes.since(due["version"])
+	if entries is None or len(entries) > MOST_CAUGHT_UP:
+		return False
+	withdrawn = [question_id for _version, question_id, is_live in entries if not is_live]
+	live = {question_id for _version, question_id, is_live in entries if is_live}
+	records = tracker.get_records(learner, season, live) if live else {}
+	items = {q: site_time.to_epoch(r.next_review_date) for q, r in records.items() if q in live}
+	return schedules.catch_up(learner, season, due, changes.version, withdrawn, items)
+
+
+def rehydrate(
+	schedules: Schedules, learner: str, season: str, is_forced: bool = False
+) -> dict[str, float] | None:
 	"""Loads a learner's schedule from MariaDB and returns it as {question_id: next_review_ts}.
 
 	Returns None, without a look at MariaDB, if the schedule is whole already or another process is loading
-	the schedule. The result is right even if an answer of hers is stored meanwhile. Redis then does not keep
+	the schedule; if the load is forced, it is done all the same. The result is right even if an answer of hers is stored meanwhile. Redis then does not keep
 	the schedule, and her next read loads it again. Ends the current transaction's view of the past. Raises
 	Unavailable.
 	"""
 	keys, token = schedules.keys.pair(learner, season), f"loading:{uuid4()}"
 
 	def begin(client: redis.Redis) -> str:
-		claim = [schedules.gateway.epoch(client), token, LOADING_TTL_SECONDS, 0]
+		claim = [schedules.gateway.epoch(client), token, LOADING_TTL_SECONDS, int(is_forced)]
 		return scripts.run_script(client, scripts.BEGIN_LOAD, keys, claim)
 
 	generation = schedules.gateway.ask(begin, keys)
 	if not generation:
 		return None
-	scores = _read_scores(learner, season)
+	version, scores = _read_scores(learner, season)
 	# under the generation of the claim: the rows may lack a write that was missed since the claim
-	arguments = [generation, token, lifetime_seconds(), *flat(scores)]
+	arguments = [generation, token, lifetime_seconds(), version, *flat(scores)]
 	schedules.gateway.try_write(
 		lambda client: scripts.run_script(client, scripts.FINISH_LOAD, keys, arguments), keys
 	)
 	return scores
 
 
-def _read_scores(learner: str, season: str) -> dict[str, float]:
+def _read_scores(learner: str, season: str) -> tuple[int, dict[str, float]]:
+	"""Returns (content version, {question_id: next_review_ts}), as of one moment."""
 	database.new_snapshot()
 	zone = site_time.site_zone()
-	records = tracker.get_all_records(learner, season)
-	return {q: site_time.to_epoch(r.next_review_date, zone) for q, r in records.items()}
+	version = question_status.get_version()
+	dates = tracker.get_dates(learner, season)
+	return version, {q: site_time.to_epoch(due, zone) for q, due in dates.items()}
 
 
 def reload(schedules: Schedules, season: str, learners: Sequence[str]) -> tuple[int, int]:
@@ -95,9 +130,11 @@ def reload(schedules: Schedules, season: str, learners: Sequence[str]) -> tuple[
 		return scripts.run_scripts(client, [Call(scripts.BEGIN_LOAD, pair, claim) for pair in keys])
 
 	generations = schedules.gateway.ask(begin)
-	found = _read_schedules(season, learners)
+	version, found = _read_schedules(season, learners)
 	calls = [
-		Call(scripts.FINISH_LOAD, pair, [generation, token, lifetime_seconds(), *flat(found[learner])])
+		Call(
+			scripts.FINISH_LOAD, pair, [generation, token, lifetime_seconds(), version, *flat(found[learner])]
+		)
 		for learner, pair, generation in zip(learners, keys, generations, strict=True)
 	]
 	stored = schedules.gateway.ask(lambda client: scripts.run_scripts(client, calls))
@@ -117,19 +154,32 @@ def compare(schedules: Schedules, season: str, learners: Sequence[str]) -> dict[
 		return [*answers, schedules.gateway.accept_epoch(epoch)]
 
 	*answers, epoch = schedules.gateway.ask(read)
-	cached = {
-		learner: {q: float(score) for q, score in zip(items[::2], items[1::2], strict=True)}
-		for learner, (history, marker, items) in zip(learners, answers, strict=True)
-		if marker in (f"{history}.{epoch}", f"{history}.{epoch}:empty")
+	cached, versions = {}, {}
+	for learner, (history, marker, items) in zip(learners, answers, strict=True):
+		generation, version, _is_empty = parts(marker)
+		if generation == f"{history}.{epoch}":
+			cached[learner] = {q: float(score) for q, score in zip(items[::2], items[1::2], strict=True)}
+			versions[learner] = version
+	version, stored = _read_schedules(season, list(cached))
+	changes = question_status.get_changes(version)
+	return {
+		learner: Comparison(_without(items, changed), _without(stored[learner], changed))
+		for learner, items in cached.items()
+		if (changed := changes.since(versions[learner])) is not None
 	}
-	stored = _read_schedules(season, list(cached))
-	return {learner: Comparison(items, stored[learner]) for learner, items in cached.items()}
 
 
-def _read_schedules(season: str, learners: Sequence[str]) -> dict[str, dict[str, float]]:
+def _without(scores: dict[str, float], changed: list[tuple[int, str, bool]]) -> dict[str, float]:
+	"""Returns a schedule without what the learner's next read brings up to date."""
+	names = {question_id for _version, question_id, _is_live in changed}
+	return {q: score for q, score in scores.items() if q not in names}
+
+
+def _read_schedules(season: str, learners: Sequence[str]) -> tuple[int, dict[str, dict[str, float]]]:
+	"""Returns (content version, {learner: {question_id: next_review_ts}}), as of one moment."""
 	database.new_snapshot()
 	zone = site_time.site_zone()
-	return {
+	return question_status.get_version(), {
 		learner: {q: site_time.text_to_epoch(due, zone) for q, due in dates.items()}
 		for learner, dates in whole_schedules.get_schedules(season, learners).items()
 	}

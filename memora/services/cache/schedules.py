@@ -4,8 +4,9 @@ The key layout, and when a schedule is believed, are described in keys; how a sc
 loading.
 """
 
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypedDict
 
 import redis
@@ -14,8 +15,10 @@ from memora.services.cache import scripts
 from memora.services.cache.gateway import Gateway
 from memora.services.cache.scripts import Call
 from memora.services.settings import get_settings
+from memora.services.store.question_status import Changes
 
 SCAN_KEYS = 1000  # looked at in one round trip
+MARKER = re.compile(r"([^#]+)#(\d+)(:empty)?")
 SECONDS_PER_DAY = 24 * 60 * 60
 
 
@@ -31,13 +34,15 @@ class DueItems(TypedDict):
 	"""The questions that are due, as a schedule says.
 
 	`question_ids` come oldest due first; `total_due` counts all that are due, beyond the limit, too.
-	`is_loaded` says whether the schedule is whole. If the schedule is not whole, the two other values mean
-	nothing.
+	`is_loaded` says whether the schedule is whole. If the schedule is not whole, the other values mean
+	nothing. `generation` and `version` are what its marker says.
 	"""
 
 	question_ids: list[str]
 	total_due: int
 	is_loaded: bool
+	generation: str
+	version: int
 
 
 class Schedules:
@@ -75,16 +80,16 @@ class Schedules:
 			lambda client: scripts.run_script(client, scripts.ADD, keys, arguments), keys
 		)
 
-	def reschedule(self, learner: str, season: str, items: dict[str, float]) -> bool:
+	def reschedule(self, learner: str, season: str, items: dict[str, float], version: int) -> bool:
 		"""Applies the dates that follow from a learner's answers, {question_id: next_review_ts}.
 
-		Call this after the answers are committed. Takes one round trip. A schedule that was not whole is
-		dropped.
+		Call this after the answers are committed. `version` is the content version in which the questions are asked. Takes
+		one round trip. A schedule that was not whole, or is of a later version, is dropped.
 		"""
 		keys = self.keys.pair(learner, season)
 
 		def apply(client: redis.Redis) -> None:
-			arguments = [self.gateway.epoch(client), lifetime_seconds(), *flat(items)]
+			arguments = [self.gateway.epoch(client), lifetime_seconds(), version, *flat(items)]
 			scripts.run_script(client, scripts.RESCHEDULE, keys, arguments)
 
 		return self.gateway.try_write(apply, keys)
@@ -153,11 +158,16 @@ class Schedules:
 
 	# Reads
 
-	def read_due(self, learner: str, season: str, limit: int = 20) -> DueItems:
-		"""Returns what is due now, in one round trip. Renews the schedule's lifetime."""
+	def read_due(self, learner: str, season: str, limit: int, changes: Changes) -> DueItems:
+		"""Returns what is due now, in one round trip. Renews the schedule's lifetime.
+
+		`changes` are those of what is asked, up to now. What was withdrawn lately is taken out of the schedule first.
+		"""
 		keys = self.keys.pair(learner, season)
+		first, withdrawn = changes.withdrawals
+		arguments = [time.time(), limit, lifetime_seconds(), first, changes.version, *withdrawn]
 		calls = [
-			Call(scripts.READ_DUE, keys, [time.time(), limit, lifetime_seconds()]),
+			Call(scripts.READ_DUE, keys, arguments),
 			self.gateway.epoch_call(),
 		]
 
@@ -166,9 +176,38 @@ class Schedules:
 			return found, self.gateway.accept_epoch(epoch)
 
 		(history, marker, is_there, question_ids, total), epoch = self.gateway.ask(read, keys)
-		generation = f"{history}.{epoch}"
-		is_loaded = marker == f"{generation}:empty" or (marker == generation and bool(is_there))
-		return DueItems(question_ids=question_ids, total_due=total, is_loaded=is_loaded)
+		present = f"{history}.{epoch}"
+		generation, version, is_empty = parts(marker)
+		is_loaded = generation == present and (is_empty or bool(is_there))
+		return DueItems(
+			question_ids=question_ids,
+			total_due=total,
+			is_loaded=is_loaded,
+			generation=generation,
+			version=version,
+		)
+
+	def catch_up(
+		self,
+		learner: str,
+		season: str,
+		due: DueItems,
+		version: int,
+		withdrawn: Sequence[str],
+		items: dict[str, float],
+	) -> bool:
+		"""Brings a whole schedule to a content version; says whether Redis did it.
+
+		`due` is what was read of it, `withdrawn` and `items`, {question_id: next_review_ts}, what has changed since.
+		"""
+		keys = self.keys.pair(learner, season)
+		marker = [due["generation"], due["version"], version]
+		arguments = [*marker, lifetime_seconds(), len(withdrawn), *withdrawn, *flat(items)]
+		return bool(
+			self.gateway.ask(
+				lambda client: scripts.run_script(client, scripts.CATCH_UP, keys, arguments), keys
+			)
+		)
 
 	def read_all(self, learner: str, season: str) -> dict[str, float]:
 		"""Returns the dates that Redis has for a learner, {question_id: next_review_ts}, whole or not."""
@@ -198,6 +237,12 @@ class Schedules:
 def lifetime_seconds(ttl: int | None = None) -> int:
 	"""Returns how long an unused schedule stays in Redis."""
 	return int(ttl or get_settings().cache_ttl_days * SECONDS_PER_DAY)
+
+
+def parts(marker: str) -> tuple[str, int, bool]:
+	"""Returns (generation, content version, whether nothing is scheduled) of a marker; ("", -1, False) without a whole schedule."""
+	found = MARKER.fullmatch(marker)
+	return (found[1], int(found[2]), bool(found[3])) if found else ("", -1, False)
 
 
 def flat(scores: dict[str, float]) -> list[Any]:

@@ -66,6 +66,14 @@ _GENERATION = f"""{_HISTORY}
 local generation = history .. '.' .. ARGV[1]
 """
 
+# Parts a marker into its generation, its content version, and ':empty' or ''.
+_PARTS = """
+local function parts(marker)
+	local generation, version, rest = string.match(marker or '', '^([^#]+)#(%d+)(.*)$')
+	return generation, tonumber(version), rest
+end
+"""
+
 # Returns the epoch: the history of the server that counts the outages, and the count. First sees to it that the caller
 # owns the keys; see ownership.
 # KEYS: count, owner. ARGV: database, server, site, now, seconds until a claim is renewed, seconds until a claim lapses,
@@ -88,9 +96,19 @@ return history .. '.' .. redis.call('INCR', KEYS[1])
 """)
 
 # Reads what is due, and what tells whether the schedule can be believed. Renews the lifetime of both keys.
-# KEYS: zset, marker. ARGV: now, limit, ttl seconds.
+# First takes out what was withdrawn since the marker's content version, if that version lies between `first`, from which on
+# the caller knows all changes as withdrawals, and `last`. Then the marker gets the version `last`.
+# KEYS: zset, marker. ARGV: now, limit, ttl seconds, first, last, then version and question id of each withdrawal.
 # Returns history, marker, 1 if the ZSET exists (else 0), question ids, how many questions are due in all.
-READ_DUE = Script(f"""{_HISTORY}
+READ_DUE = Script(f"""{_HISTORY}{_PARTS}
+local generation, version, rest = parts(redis.call('GET', KEYS[2]))
+if version and version >= tonumber(ARGV[4]) and version < tonumber(ARGV[5]) then
+	for i = 6, #ARGV, 2 do
+		if tonumber(ARGV[i]) > version then redis.call('ZREM', KEYS[1], ARGV[i + 1]) end
+	end
+	if redis.call('EXISTS', KEYS[1]) == 0 then rest = ':empty' end
+	redis.call('SET', KEYS[2], generation .. '#' .. ARGV[5] .. rest, 'EX', ARGV[3])
+end
 local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
 local total = redis.call('ZCOUNT', KEYS[1], '-inf', ARGV[1])
 local is_there = redis.call('EXPIRE', KEYS[1], ARGV[3])
@@ -105,16 +123,34 @@ local marker, items = redis.pcall('GET', KEYS[2]), redis.pcall('ZRANGE', KEYS[1]
 return {{history, type(marker) == 'string' and marker or '', items.err and {{}} or items}}
 """)
 
+# Brings a whole schedule from one content version to another: takes out what was withdrawn, and adds what is asked again,
+# unless an answer has added it meanwhile.
+# KEYS: zset, marker. ARGV: the marker's generation and version, the new version, ttl seconds, number of withdrawals, their
+# question ids, then score and member of each item to add.
+# Returns 1 if done, 0 if the schedule has another marker by now.
+CATCH_UP = Script(f"""{_PARTS}
+local generation, version = parts(redis.call('GET', KEYS[2]))
+if generation ~= ARGV[1] or version ~= tonumber(ARGV[2]) then return 0 end
+local added = 6 + tonumber(ARGV[5])
+for i = 6, added - 1 do redis.call('ZREM', KEYS[1], ARGV[i]) end
+for i = added, #ARGV, 2 do redis.call('ZADD', KEYS[1], 'NX', ARGV[i], ARGV[i + 1]) end
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+local state = redis.call('EXISTS', KEYS[1]) == 1 and '' or ':empty'
+redis.call('SET', KEYS[2], generation .. '#' .. ARGV[3] .. state, 'EX', ARGV[4])
+return 1
+""")
+
 # Claims the loading of a schedule. Deletes a ZSET that is left from another generation.
 # A ZSET without a marker stays, unless the load is forced: the load then adds its dates to that ZSET.
 # KEYS: zset, marker. ARGV: epoch, token, seconds until the claim lapses, 1 to force the load.
 # Returns the generation if the caller is to load; '' if the schedule is whole or another process loads it,
 # and the load is not forced.
-BEGIN_LOAD = Script(f"""{_GENERATION}
+BEGIN_LOAD = Script(f"""{_GENERATION}{_PARTS}
 local marker, is_forced = redis.call('GET', KEYS[2]), ARGV[4] == '1'
 if not is_forced then
-	if marker == generation .. ':empty' or (marker and string.sub(marker, 1, 8) == 'loading:') then return '' end
-	if marker == generation and redis.call('EXISTS', KEYS[1]) == 1 then return '' end
+	if marker and string.sub(marker, 1, 8) == 'loading:' then return '' end
+	local of, _, rest = parts(marker)
+	if of == generation and (rest == ':empty' or redis.call('EXISTS', KEYS[1]) == 1) then return '' end
 end
 if marker or is_forced then redis.call('DEL', KEYS[1]) end
 redis.call('SET', KEYS[2], ARGV[2], 'EX', ARGV[3])
@@ -123,16 +159,16 @@ return generation
 
 # Stores a loaded schedule if the claim still holds, and only on the server that granted the claim. Another
 # server may not know of a change that ended the claim.
-# KEYS: zset, marker. ARGV: generation, token, ttl seconds, then score and member of each item.
+# KEYS: zset, marker. ARGV: generation, token, ttl seconds, content version, then score and member of each item.
 # Returns 1 if stored, 0 if a change came between: the loaded dates may lack that change.
 FINISH_LOAD = Script(f"""{_HISTORY}
 if redis.call('GET', KEYS[2]) ~= ARGV[2] or string.sub(ARGV[1], 1, 12) ~= history then return 0 end
-for i = 4, #ARGV, 1000 do
+for i = 5, #ARGV, 1000 do
 	redis.call('ZADD', KEYS[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
 end
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 local state = redis.call('EXISTS', KEYS[1]) == 1 and '' or ':empty'
-redis.call('SET', KEYS[2], ARGV[1] .. state, 'EX', ARGV[3])
+redis.call('SET', KEYS[2], ARGV[1] .. '#' .. ARGV[4] .. state, 'EX', ARGV[3])
 return 1
 """)
 
@@ -150,17 +186,18 @@ return 1
 """)
 
 # Applies an answer's new dates to a whole schedule. Drops a schedule that is not whole, and a schedule for
-# which ZADD fails because Redis has no memory left: the next read loads the schedule.
-# KEYS: zset, marker. ARGV: epoch, ttl seconds, then score and member of each item.
+# which ZADD fails because Redis has no memory left: the next read loads the schedule. Drops a schedule of a newer content
+# version, too: a question that was answered may have been withdrawn since.
+# KEYS: zset, marker. ARGV: epoch, ttl seconds, content version, then score and member of each item.
 # Returns 1 if applied, 0 if the schedule was not whole, or the error of ZADD.
-RESCHEDULE = Script(f"""{_GENERATION}
-local marker = redis.call('GET', KEYS[2])
-local is_whole = marker == generation and redis.call('EXISTS', KEYS[1]) == 1
-if not is_whole and marker ~= generation .. ':empty' then
+RESCHEDULE = Script(f"""{_GENERATION}{_PARTS}
+local of, version, rest = parts(redis.call('GET', KEYS[2]))
+local is_whole = of == generation and (rest == ':empty' or redis.call('EXISTS', KEYS[1]) == 1)
+if not is_whole or version > tonumber(ARGV[3]) then
 	redis.call('DEL', KEYS[1], KEYS[2])
 	return 0
 end
-for i = 3, #ARGV, 1000 do
+for i = 4, #ARGV, 1000 do
 	local added = redis.pcall('ZADD', KEYS[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
 	if type(added) == 'table' then
 		redis.call('DEL', KEYS[1], KEYS[2])
@@ -168,7 +205,7 @@ for i = 3, #ARGV, 1000 do
 	end
 end
 redis.call('EXPIRE', KEYS[1], ARGV[2])
-redis.call('SET', KEYS[2], generation, 'EX', ARGV[2])
+redis.call('SET', KEYS[2], generation .. '#' .. version, 'EX', ARGV[2])
 return 1
 """)
 

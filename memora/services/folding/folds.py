@@ -19,7 +19,7 @@ from rq.timeouts import JobTimeoutException
 from memora.services import alerts, site_time
 from memora.services.cache.schedules import Schedules
 from memora.services.folding import counting
-from memora.services.store import database, failures, outbox, tracker
+from memora.services.store import database, failures, outbox, question_status, tracker
 from memora.services.store.limits import Limits, limited
 from memora.services.store.records import MemoryRecord, OutboxRow
 
@@ -151,7 +151,8 @@ def _check_cache(rows: list[OutboxRow]) -> None:
 
 	def present(row: OutboxRow) -> dict[str, float]:
 		ids = [r.question_id for r in row.records]
-		return scores(tracker.get_records(row.player, row.season, ids).values())
+		records = tracker.get_records(row.player, row.season, ids)
+		return scores(records[q] for q in question_status.select(records.values()))
 
 	for row in rows:
 		if not schedules.drop_outdated(row.player, row.season, scores(row.records), partial(present, row)):

@@ -31,7 +31,7 @@ from memora.services.cache.schedules import Schedules
 from memora.services.folding import folds, queueing
 from memora.services.learning import learners, scheduling
 from memora.services.learning.plain_names import is_harmless, plain
-from memora.services.store import database, journal, row_names, tracker
+from memora.services.store import database, journal, question_status, row_names, tracker
 from memora.services.store.records import EXTERNAL, JournalEntry, MemoryRecord
 
 REFUSALS = (UnknownLearner, LearnerIsErased, UnknownSeason, SeasonStateError)
@@ -218,8 +218,11 @@ def _store(results: list[_Result], learner: str, season: str, submission_id: str
 			entries = [_entry(before, after) for before, after in changes]
 			journal.insert(key, learner, season, submission_id, entries, site_time.naive_now())
 			tracker.upsert_records(learner, season, records)
-		scores = {r.question_id: site_time.to_epoch(r.next_review_date) for r in records}
-		Schedules().reschedule(learner, season, scores)
+		version, asked = question_status.get_version(), question_status.select(records)
+		scores = {
+			r.question_id: site_time.to_epoch(r.next_review_date) for r in records if r.question_id in asked
+		}
+		Schedules().reschedule(learner, season, scores, version)
 
 
 def _changes(

@@ -25,6 +25,9 @@ class QuestionSource(Protocol):
 
 	A source may also have `get_subjects() -> list[str]`: the subjects that a learner may choose between.
 	Without this function the page offers her no choice.
+
+	A host app tells of what it changes by content_changes.note_changes and note_moves. What it does not tell is noticed
+	when a learner is to be asked such a question, and within an hour.
 	"""
 
 	def get_questions(self, question_ids: list[str]) -> dict[str, dict[str, Any]]:
@@ -44,16 +47,15 @@ def get_source() -> QuestionSource:
 	return frappe.get_attr(paths[-1]) if paths else QuestionBank
 
 
+def is_own() -> bool:
+	"""Says whether the questions are those of Memora's own bank."""
+	return get_source() is QuestionBank
+
+
 def get_content(question_ids: list[str]) -> dict[str, dict[str, Any]]:
-	"""Returns {question_id: content} as learners may see it, without what is withdrawn."""
-	found = get_known_content(question_ids)
-	return {name: content for name, content in found.items() if not is_withdrawn(content)}
-
-
-def get_known_content(question_ids: list[str]) -> dict[str, dict[str, Any]]:
-	"""Returns {question_id: content} of all questions that the source knows, also of withdrawn ones. The HTML is clean."""
+	"""Returns {question_id: content} of the questions that are asked. The HTML is clean."""
 	found = get_source().get_questions(question_ids)
-	return {name: clean_content(content) for name, content in found.items()}
+	return {name: clean_content(content) for name, content in found.items() if not is_withdrawn(content)}
 
 
 def is_withdrawn(content: dict[str, Any]) -> bool:

@@ -5,15 +5,17 @@ from typing import Any, NamedTuple, cast
 
 from typing_extensions import NotRequired, TypedDict
 
+from memora.exceptions import JournalUnavailable
 from memora.services import site_time
 from memora.services.cache import loading
 from memora.services.cache.breaker import Unavailable
 from memora.services.cache.safe_mode import SafeModeManager
 from memora.services.cache.schedules import Schedules
+from memora.services.learning import content_changes
 from memora.services.learning.plain_names import plain
-from memora.services.learning.question_source import as_sent, get_known_content, is_withdrawn
+from memora.services.learning.question_source import as_sent, get_content
 from memora.services.learning.season_scheduler import Preview, SeasonScheduler
-from memora.services.store import seasons, tracker
+from memora.services.store import failures, seasons, tracker
 from memora.services.store.records import MemoryRecord
 from memora.services.store.seasons import Season
 
@@ -119,14 +121,14 @@ def _due_in_database(learner: str, season: str, subject: str | None, limit: int)
 
 def _due_in_redis(learner: str, season: Season, limit: int) -> _Due:
 	schedules = Schedules()
-	due, _was_loaded = loading.load_due(schedules, learner, season.name, limit)
-	if not due["question_ids"]:
-		return _Due([], due["total_due"])
-	records = tracker.get_records(learner, season.name, due["question_ids"])
+	due, _was_loaded = loading.load_due(schedules, learner, season.name, limit, season.content_version)
+	if not due.question_ids:
+		return _Due([], due.total)
+	records = tracker.get_records(learner, season.name, due.question_ids)
 	now = site_time.naive_now()
-	wanted = [records[q] for q in due["question_ids"] if q in records]
-	if len(wanted) == len(due["question_ids"]) and all(record.next_review_date <= now for record in wanted):
-		return _Due(wanted, due["total_due"])
+	wanted = [records[q] for q in due.question_ids if q in records]
+	if len(wanted) == len(due.question_ids) and all(record.next_review_date <= now for record in wanted):
+		return _Due(wanted, due.total)
 	# Redis shows a question that is not due by MariaDB, so Redis has missed a write: MariaDB is right
 	schedules.clear_learner(learner, season.name)
 	return _due_in_database(learner, season.name, None, limit)
@@ -138,18 +140,31 @@ def _next_due(learner: str, season: str, subject: str | None) -> str | None:
 
 
 def _asked(due: _Due, learner: str, season: str, subject: str | None) -> tuple[_Due, Contents]:
-	"""Returns what is due without the questions that are withdrawn, and the content of the others.
+	"""Returns what is due and asked, and its content.
 
-	Later ones take the places of those that are withdrawn, up to MOST_WITHDRAWN of them.
+	If the question source has withdrawn questions without a word, this is noted, so that no later read counts them, and later
+	ones take their places. Where it can't be noted, this read looks behind MOST_WITHDRAWN of them.
 	"""
 	limit = len(due.records)
 	while True:
-		content = get_known_content([r.question_id for r in due.records])
-		asked = [r for r in due.records if not is_withdrawn(content.get(r.question_id, {}))]
+		content = get_content([r.question_id for r in due.records])
+		asked = [r for r in due.records if r.question_id in content]
 		looked_at = len(due.records)
-		if len(asked) >= limit or looked_at >= min(due.total, limit + MOST_WITHDRAWN):
-			return _Due(asked[:limit], due.total - looked_at + len(asked)), content
+		if len(asked) == looked_at or looked_at >= limit + MOST_WITHDRAWN:
+			break
+		is_noted = _note_withdrawn([r.question_id for r in due.records if r.question_id not in content])
+		if not is_noted and (len(asked) >= limit or looked_at >= due.total):
+			break
 		due = _due_in_database(learner, season, subject, min(2 * looked_at, limit + MOST_WITHDRAWN))
+	return _Due(asked[:limit], due.total - looked_at + len(asked)), content
+
+
+def _note_withdrawn(question_ids: list[str]) -> bool:
+	"""Notes what the question source did not tell of; says whether that was possible."""
+	with suppress(*failures.FAILURES, JournalUnavailable, RuntimeError):
+		content_changes.note_now(question_ids)
+		return True
+	return False
 
 
 def _session(
@@ -167,8 +182,8 @@ def _question(record: MemoryRecord, content: dict[str, Any]) -> DueQuestion:
 	question = {
 		**content,
 		"question_id": record.question_id,
-		"subject": record.subject,
-		"topic": record.topic,
+		"subject": content.get("subject", record.subject),
+		"topic": content.get("topic", record.topic),
 		"stability": record.stability,
 		"next_review_date": str(record.next_review_date),
 	}

@@ -51,7 +51,19 @@ def hold_learner_locks(*learners: str) -> None:
 			if not held.enter_context(named_lock(learner, LEARNER_LOCK_WAIT_SECONDS)):
 				text = frappe._("An answer of learner {0} is being saved. Try again.")
 				JournalUnavailable.throw(quoting(text, learner))
-		release = held.pop_all().close
+		_hold_to_the_end(held)
+
+
+def hold_named_lock(name: str, wait_seconds: int) -> bool:
+	"""Takes a named_lock until the caller's transaction ends; says whether it was got."""
+	with ExitStack() as held:
+		is_mine = held.enter_context(named_lock(name, wait_seconds))
+		_hold_to_the_end(held)
+	return is_mine
+
+
+def _hold_to_the_end(held: ExitStack) -> None:
+	release = held.pop_all().close
 	frappe.db.after_commit.add(release)
 	frappe.db.after_rollback.add(release)
 

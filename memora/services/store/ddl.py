@@ -84,6 +84,11 @@ def alter(table: str, changes: Iterable[str]) -> None:
 # Changes of a table, for alter
 
 
+def binary_column(name: str, length: int) -> str:
+	"""Makes a text column one in which letters of either case differ."""
+	return f"MODIFY COLUMN {name} varchar({length}) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL"
+
+
 def drop_index(name: str) -> str:
 	return f"DROP INDEX `{name}`"
 

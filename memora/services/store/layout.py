@@ -6,7 +6,7 @@ Frappe makes the tables without the layout; this module brings them into it.
 from collections.abc import Iterable
 from functools import partial
 
-from memora.services.store import ddl, digits, partitions, tables
+from memora.services.store import ddl, digits, partitions, question_status, tables
 from memora.services.store.tables import INDEXES
 
 # Frappe makes these: version 15 `modified`, version 16 `creation`. `archived_at` is equal for all rows of a
@@ -38,6 +38,8 @@ def ensure_layout() -> list[str]:
 	for table, indexes in SMALL_INDEXES.items():
 		if missing := indexes.keys() - tables.indexes_of(table).keys():
 			ddl.alter(table, [ddl.add_index(name, indexes[name]) for name in missing])
+	if not tables.is_binary(question_status.TABLE, "name"):
+		ddl.alter(question_status.TABLE, [ddl.binary_column("name", 140)])
 	return unpartitioned
 
 

@@ -33,6 +33,10 @@ PAGE_SQL = """(
 
 NEW_VERSION_SQL = """
 	UPDATE `tabGame Question` SET modified = NOW(6) WHERE topic = %s ORDER BY modified DESC LIMIT 1"""
+IDS_SQL = """
+	SELECT q.name FROM `tabGame Question` q LEFT JOIN `tabGame Topic` t ON t.name = q.topic
+	WHERE (%(topic)s IS NULL OR q.topic = %(topic)s) AND (%(subject)s IS NULL OR t.subject = %(subject)s)"""
+MOVE_TOPIC_SQL = "UPDATE `tabGame Question` SET subject = %(subject)s WHERE topic = %(topic)s"
 SUBJECTS_SQL = "SELECT name FROM `tabGame Subject` ORDER BY name"
 LAST_POSITION_SQL = "SELECT COALESCE(MAX(position), 0) FROM `tabGame Question` WHERE topic = %s"
 
@@ -115,6 +119,16 @@ def _content(
 		],
 		**({} if enabled else {"withdrawn": True}),
 	}
+
+
+def get_ids(topic: str | None = None, subject: str | None = None) -> list[str]:
+	"""Returns the ids of all questions of a topic or of a subject, also of those that are not enabled."""
+	return [name for (name,) in frappe.db.sql(IDS_SQL, {"topic": topic, "subject": subject})]
+
+
+def move_topic(topic: str, subject: str) -> None:
+	"""Gives the questions of a topic the topic's subject, which lists in the desk filter by. The caller commits."""
+	frappe.db.sql(MOVE_TOPIC_SQL, {"topic": topic, "subject": subject})
 
 
 def get_last_position(topic: str) -> int:

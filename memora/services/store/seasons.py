@@ -12,11 +12,12 @@ from frappe import _
 from frappe.model.document import Document
 
 from memora.exceptions import NoActiveSeason, UnknownSeason, quoting
-from memora.services.store import database
+from memora.services.store import database, question_status
 
 MOST_EARLIER = 8  # seasons whose memories go along into one
-COLUMNS = "name, end_date, enable_redis, earlier_seasons"
-ACTIVE_COLUMNS = "s.name, s.end_date, s.enable_redis, s.earlier_seasons"  # as season_of takes them
+COLUMNS = f"name, end_date, enable_redis, ({question_status.VERSION_SQL}), earlier_seasons"
+# As season_of takes them
+ACTIVE_COLUMNS = f"s.name, s.end_date, s.enable_redis, ({question_status.VERSION_SQL}), s.earlier_seasons"
 ACTIVE_SQL = f"SELECT {COLUMNS} FROM `tabGame Subscription Season` WHERE is_active = 1 LIMIT 1"
 BY_NAME_SQL = f"SELECT {COLUMNS} FROM `tabGame Subscription Season` WHERE name = %s"
 CLOSED_SQL = f"""
@@ -59,11 +60,13 @@ class Season:
 	"""A season, as far as answers and schedules need to know it.
 
 	`earlier` are the seasons whose memories go along into it, the nearest first.
+	`content_version` is the version of what is asked (store/question_status) when the season was read.
 	"""
 
 	name: str
 	end_date: date
 	enable_redis: bool
+	content_version: int
 	earlier: tuple[str, ...] = ()
 
 
@@ -119,8 +122,8 @@ def note_closed(name: str, now: datetime) -> None:
 
 def season_of(row: Sequence[Any]) -> Season:
 	"""Returns the season of a row with COLUMNS."""
-	name, end_date, enable_redis, earlier = row
-	return Season(name, end_date, bool(enable_redis), tuple(json.loads(earlier or "[]")))
+	name, end_date, enable_redis, content_version, earlier = row
+	return Season(name, end_date, bool(enable_redis), content_version, tuple(json.loads(earlier or "[]")))
 
 
 def get_document(name: str, for_update: bool = False) -> Document:

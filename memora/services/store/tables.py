@@ -37,6 +37,7 @@ WITHOUT_OWNER = {
 			"Daily Activity Subject",
 			"Due Forecast",
 			"Due Forecast Day",
+			"Question Status",
 		),
 	)
 }
@@ -71,6 +72,9 @@ STAGING_SQL = f"""
 COLUMN_TYPES_SQL = """
 	SELECT COLUMN_NAME, COLUMN_TYPE FROM information_schema.COLUMNS
 	WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s ORDER BY ORDINAL_POSITION"""
+COLLATION_SQL = """
+	SELECT COLLATION_NAME FROM information_schema.COLUMNS
+	WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s AND COLUMN_NAME = %s"""
 ANY_ROW_SQL = {
 	doctype: f"SELECT 1 FROM `tab{doctype}` WHERE season = %s LIMIT 1"
 	for doctype in (*INDEXES, "Review Outbox")
@@ -177,6 +181,11 @@ def rename_owner(old: str, new: str) -> None:
 		if found := frappe.db.sql(OWNED_SQL.format(table=table), {"old": old}):
 			names = [name for (name,) in found]
 			frappe.db.sql(GIVE_SQL.format(table=table), {"old": old, "new": new, "names": names})
+
+
+def is_binary(table: str, column: str) -> bool:
+	"""Says whether letters of either case differ in a column."""
+	return query(COLLATION_SQL, (table, column)) == (("utf8mb4_bin",),)
 
 
 def has_table(table: str) -> bool:

@@ -12,7 +12,14 @@ from operator import itemgetter
 import frappe
 
 from memora.exceptions import SeasonStateError, quoting
-from memora.services.store import database, learners, row_names
+from memora.services.store import database, learners, question_status, row_names
+from memora.services.store.question_status import (
+	IS_LIVE_SQL,
+	IS_SELECTED_SQL,
+	JOIN_SQL,
+	SUBJECT_SQL,
+	TOPIC_SQL,
+)
 from memora.services.store.records import (
 	RECORD_COLUMNS,
 	MemoryRecord,
@@ -24,21 +31,30 @@ from memora.services.store.records import (
 
 UPSERT_ROWS = 1000  # a statement of about 300 KB, far below any max_allowed_packet
 KEEPS = "IF(VALUES(reps) > reps OR (VALUES(reps) = reps AND VALUES(last_review_date) >= last_review_date)"
+# Records as learners see them: under the subject and topic that their questions have now.
+PRESENT_COLUMNS = RECORD_COLUMNS.replace("subject, topic", f"{SUBJECT_SQL}, {TOPIC_SQL}").replace(
+	"creation", "t.creation"
+)
 # A learner's records of a few questions, and her outbox, in one statement. All records make one row, since
 # the driver's cost grows with rows and columns, not with bytes. The tracker's rows have the form of an outbox
 # payload.
 FEW_RECORDS = 200  # far below group_concat_max_len (1 MiB), where MariaDB would cut the row
-RECORDS_JSON = f"""CONCAT('{{"records":', JSON_ARRAYAGG(JSON_ARRAY({RECORD_COLUMNS})), '}}')"""
+RECORDS_JSON = f"""CONCAT('{{"records":', JSON_ARRAYAGG(JSON_ARRAY({PRESENT_COLUMNS})), '}}')"""
+STORED_RECORD_JSON = f"""CONCAT('{{"records":', JSON_ARRAY(JSON_ARRAY({RECORD_COLUMNS})), '}}')"""
 RECORDS_BY_NAME_SQL = f"""
-	SELECT {RECORDS_JSON} FROM `tabPlayer Memory Tracker`
-	WHERE season = %(season)s AND name IN %(names)s
+	SELECT {RECORDS_JSON} FROM `tabPlayer Memory Tracker` t {JOIN_SQL}
+	WHERE t.season = %(season)s AND t.name IN %(names)s
 	UNION ALL SELECT payload FROM `tabReview Outbox`
 	WHERE name BETWEEN %(first)s AND %(last)s AND season = %(season)s"""
 # A learner's records of any number of questions, or all her records of a season: one row for each record.
 RECORDS_BY_MANY_NAMES_SQL = RECORDS_BY_NAME_SQL.replace("JSON_ARRAYAGG", "JSON_ARRAY")
 RECORDS_OF_LEARNER_SQL = RECORDS_BY_MANY_NAMES_SQL.replace(
-	"name IN %(names)s", "name BETWEEN %(first)s AND %(last)s"
+	"t.name IN %(names)s", "t.name BETWEEN %(first)s AND %(last)s"
 )
+# The dates of what she is asked.
+DATES_SQL = f"""
+	SELECT t.question_id, t.next_review_date FROM `tabPlayer Memory Tracker` t {JOIN_SQL}
+	WHERE t.season = %(season)s AND t.name BETWEEN %(first)s AND %(last)s AND {IS_LIVE_SQL}"""
 FIRST_SEEN_SQL = """
 	SELECT question_id, creation FROM `tabPlayer Memory Tracker`
 	WHERE season = %(season)s AND name BETWEEN %(first)s AND %(last)s"""
@@ -47,10 +63,10 @@ FIRST_SEEN_OF_SQL = """
 PENDING_SQL = """
 	SELECT payload FROM `tabReview Outbox`
 	WHERE name BETWEEN %(first)s AND %(last)s AND season = %(season)s"""
-DUE_WHERE = """
-	FROM `tabPlayer Memory Tracker`
-	WHERE player = %(player)s AND season = %(season)s AND next_review_date <= %(now)s
-	AND name NOT IN %(pending)s AND (%(subject)s IS NULL OR subject = %(subject)s)"""
+DUE_WHERE = f"""
+	FROM `tabPlayer Memory Tracker` t {JOIN_SQL}
+	WHERE t.player = %(player)s AND t.season = %(season)s AND t.next_review_date <= %(now)s
+	AND t.name NOT IN %(pending)s AND {IS_SELECTED_SQL}"""
 # The dates of the first due records come in the order of the index. Only the records of these dates are
 # sorted, by date and then by the bytes of question_id, as Redis sorts equal scores. To sort all that is due
 # would cost a learner's whole backlog, and the index does not hold question_id. Equal dates are common: most
@@ -58,15 +74,16 @@ DUE_WHERE = """
 DUE_SQL = f"""
 	SELECT {RECORDS_JSON.replace("JSON_ARRAYAGG", "JSON_ARRAY")} FROM (
 		SELECT DISTINCT next_review_date AS due_date FROM (
-			SELECT next_review_date {DUE_WHERE} ORDER BY next_review_date LIMIT %(limit)s
+			SELECT t.next_review_date {DUE_WHERE} ORDER BY t.next_review_date LIMIT %(limit)s
 		) AS first_due
 	) AS dates
-	STRAIGHT_JOIN `tabPlayer Memory Tracker` ON next_review_date = due_date
-	WHERE player = %(player)s AND season = %(season)s
-	AND name NOT IN %(pending)s AND (%(subject)s IS NULL OR subject = %(subject)s)
-	ORDER BY due_date, CAST(question_id AS BINARY) LIMIT %(limit)s"""
+	STRAIGHT_JOIN `tabPlayer Memory Tracker` t ON t.next_review_date = due_date {JOIN_SQL}
+	WHERE t.player = %(player)s AND t.season = %(season)s
+	AND t.name NOT IN %(pending)s AND {IS_SELECTED_SQL}
+	ORDER BY due_date, CAST(t.question_id AS BINARY) LIMIT %(limit)s"""
 DUE_COUNT_SQL = f"SELECT COUNT(*) {DUE_WHERE}"
-NEXT_DUE_SQL = f"SELECT MIN(next_review_date) {DUE_WHERE.replace('<=', '>')}"
+NEXT_DUE_SQL = f"""
+	SELECT t.next_review_date {DUE_WHERE.replace("<=", ">")} ORDER BY t.next_review_date LIMIT 1"""
 # The newest answer wins, by MemoryRecord.age. MariaDB assigns from left to right, so the columns that decide
 # come last.
 UPSERT_HEAD_SQL = f"""
@@ -113,14 +130,14 @@ def get_due(
 	"""Returns at most `limit` records due at `now`, oldest first, and how many are due in all.
 
 	Records of one date come by question_id, in the order of a schedule in Redis. `now` is naive site time;
-	`subject` None means all subjects.
+	`subject` None means all subjects. What the question source has withdrawn is left out.
 	"""
 	pending = get_pending(learner, season)
 	names = [row_names.tracker_name(learner, season, q) for q in pending] or [""]
 	values = row_names.of_learner(learner, season, now=now, subject=subject, pending=names, limit=limit)
 	stored = [record for (payload,) in frappe.db.sql(DUE_SQL, values) for record in unpack_records(payload)]
 	total = frappe.db.sql(DUE_COUNT_SQL, values)[0][0] if len(stored) == limit else len(stored)
-	fresh = [r for r in pending.values() if r.next_review_date <= now and subject in (None, r.subject)]
+	fresh = _selected((r for r in pending.values() if r.next_review_date <= now), subject)
 	due = sorted([*stored, *fresh], key=lambda r: (r.next_review_date, r.question_id))
 	return due[:limit], total + len(fresh)
 
@@ -130,13 +147,25 @@ def get_next_due(learner: str, season: str, now: datetime, subject: str | None =
 	pending = get_pending(learner, season)
 	names = [row_names.tracker_name(learner, season, q) for q in pending] or [""]
 	values = row_names.of_learner(learner, season, now=now, subject=subject, pending=names)
-	((stored,),) = frappe.db.sql(NEXT_DUE_SQL, values)
-	fresh = [
-		r.next_review_date
-		for r in pending.values()
-		if r.next_review_date > now and subject in (None, r.subject)
-	]
-	return min([*fresh, *([stored] if stored else [])], default=None)
+	stored = [due for (due,) in frappe.db.sql(NEXT_DUE_SQL, values)]
+	fresh = _selected((r for r in pending.values() if r.next_review_date > now), subject)
+	return min([*stored, *(record.next_review_date for record in fresh)], default=None)
+
+
+def get_dates(learner: str, season: str) -> dict[str, datetime]:
+	"""Returns {question_id: next_review_date} of all questions that a learner is asked in a season, with her outbox."""
+	dates = dict(frappe.db.sql(DATES_SQL, row_names.of_learner(learner, season)))
+	if pending := get_pending(learner, season):
+		records = get_records(learner, season, pending).values()  # what waits may have been overtaken
+		dates |= {record.question_id: record.next_review_date for record in _selected(records)}
+	return dates
+
+
+def _selected(records: Iterable[MemoryRecord], subject: str | None = None) -> list[MemoryRecord]:
+	"""Returns those of some records whose question is asked, and is of a subject if one is given."""
+	records = list(records)
+	ids = question_status.select(records, subject)
+	return [record for record in records if record.question_id in ids]
 
 
 def get_folded_first_seen(learner: str, season: str) -> dict[str, datetime]:

@@ -8,6 +8,7 @@ from itertools import chain
 import frappe
 
 from memora.services.store import row_names, tracker
+from memora.services.store.question_status import IS_LIVE_SQL, JOIN_SQL
 
 LEARNERS_SQL = """
 	SELECT player, COUNT(*) FROM `tabPlayer Memory Tracker`
@@ -19,8 +20,9 @@ LEARNER_AT_SQL = """
 MANY_RECORDS = 2000  # of one learner: more would reach group_concat_max_len, where MariaDB would cut the row
 # One row for each learner; NULL in place of too many records.
 SCHEDULE_SQL = f"""
-	SELECT %s, IF(COUNT(*) > {MANY_RECORDS}, NULL, JSON_ARRAYAGG(JSON_ARRAY(question_id, next_review_date)))
-	FROM `tabPlayer Memory Tracker` WHERE season = %s AND name BETWEEN %s AND %s"""
+	SELECT %s, IF(COUNT(*) > {MANY_RECORDS}, NULL, JSON_ARRAYAGG(JSON_ARRAY(t.question_id, t.next_review_date)))
+	FROM `tabPlayer Memory Tracker` t {JOIN_SQL}
+	WHERE t.season = %s AND t.name BETWEEN %s AND %s AND {IS_LIVE_SQL}"""
 WAITING_LEARNERS_SQL = (
 	"SELECT DISTINCT LEFT(name, 16) FROM `tabReview Outbox` WHERE season = %s AND ({ranges})"
 )
@@ -49,6 +51,8 @@ def pick_learners(season: str, how_many: int) -> set[str]:
 def get_schedules(season: str, learners: Sequence[str]) -> dict[str, dict[str, str]]:
 	"""Returns whole schedules, {learner: {question_id: next_review_date as ISO text}}, outboxes included.
 
+	What the question source has withdrawn is left out.
+
 	Takes two queries, and one more for each learner whose answers wait to be folded or who has more than
 	MANY_RECORDS records.
 	"""
@@ -61,7 +65,7 @@ def get_schedules(season: str, learners: Sequence[str]) -> dict[str, dict[str, s
 	return {
 		learner: _schedule(learner, season)
 		if learner in waiting or payload is None
-		else dict(json.loads(payload))
+		else dict(json.loads(payload or "[]"))
 		for learner, payload in frappe.db.sql(statement, values)
 	}
 
@@ -79,5 +83,4 @@ def _bounds(learners: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 
 def _schedule(learner: str, season: str) -> dict[str, str]:
-	records = tracker.get_all_records(learner, season)
-	return {q: record.next_review_date.isoformat(" ") for q, record in records.items()}
+	return {q: due.isoformat(" ") for q, due in tracker.get_dates(learner, season).items()}

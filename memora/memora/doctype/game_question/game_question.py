@@ -4,8 +4,10 @@ from frappe.utils import strip_html
 
 from memora.exceptions import InvalidQuestion, quoting
 from memora.memora.written_by_people import WrittenByPeople
+from memora.services.learning import content_changes
 from memora.services.learning.plain_names import is_question_id
 from memora.services.learning.question_html import clean
+from memora.services.store import question_status
 
 MAX_OPTIONS = 8
 MAX_TITLE = 140  # characters
@@ -20,6 +22,17 @@ class GameQuestion(WrittenByPeople):
 			self._check_id()
 		if self.is_new() and frappe.flags.in_import:
 			self._refuse_repetition()
+
+	def after_insert(self) -> None:
+		if question_status.is_withdrawn(self.name):  # a question of this id was deleted
+			content_changes.note_changes([self.name])
+
+	def on_update(self) -> None:
+		if self.get_doc_before_save() and any(map(self.has_value_changed, ("enabled", "topic"))):
+			content_changes.note_changes([self.name])
+
+	def on_trash(self) -> None:
+		content_changes.note_changes([self.name])
 
 	def get_title(self) -> str:
 		"""Returns how the question begins, as text: Frappe writes titles to fields of 140 characters, with each tag for one."""

@@ -1,5 +1,7 @@
 from memora.memora.written_by_people import WrittenByPeople
+from memora.services.learning import content_changes
 from memora.services.learning.plain_names import require_plain_name
+from memora.services.store import question_bank
 
 
 class GameSubject(WrittenByPeople):
@@ -8,3 +10,7 @@ class GameSubject(WrittenByPeople):
 
 	def before_rename(self, old: str, new: str, merge: bool = False) -> None:
 		require_plain_name(new)
+
+	def after_rename(self, old: str, new: str, merge: bool = False) -> None:
+		"""Frappe has given topics and questions the new subject by now."""
+		content_changes.note_moves(question_bank.get_ids(subject=new))

@@ -1,0 +1,106 @@
+"""Notes what the question source changes: questions that are withdrawn, come back, or move to another subject or topic.
+
+Memora's own question bank tells of each change in the change's own transaction. A host app that has questions of its own
+calls note_changes and note_moves. What nobody tells of is noticed when a learner is to be asked such a question, and by
+an hourly comparison with the source.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import count, islice
+from typing import Any
+
+import frappe
+
+from memora.services.learning.plain_names import plain
+from memora.services.learning.question_source import get_source, is_own, is_withdrawn
+from memora.services.store import database, question_status
+from memora.services.store.question_status import Status
+
+PAGE = 500  # questions that the source is asked for at once
+
+Content = dict[str, Any]
+After = Callable[[Status | None, Content | None], Status]
+
+
+def note_changes(question_ids: Iterable[str]) -> None:
+	"""Notes, with the next commit, what the source says of these questions: whether they are asked, their subject and topic.
+
+	Call it in the transaction in which questions were changed, deleted or brought back, or after it. Call it for new
+	questions, too, if their ids may have been in use before.
+	"""
+	frappe.db.before_commit.add(partial(_note, list(question_ids), _as_it_is))
+
+
+def note_moves(question_ids: Iterable[str]) -> None:
+	"""Notes, with the next commit, the subject and topic of these questions, and leaves alone whether they are asked.
+
+	Call it when a subject or a topic with many questions changes: others may withdraw some of them at the same time.
+	"""
+	frappe.db.before_commit.add(partial(_note, list(question_ids), _as_moved))
+
+
+def note_now(question_ids: Iterable[str]) -> int:
+	"""Notes what the source says of these questions by now, commits, and returns of how many that was news."""
+	with database.transaction():
+		return _note(list(question_ids), _as_it_is)
+
+
+def compare_with_source() -> int:
+	"""Notes what the source has changed without telling; returns how many questions. Commits. Runs hourly.
+
+	Of a host app's source this reads all questions that it teaches and all that were noted before.
+	"""
+	changed = 0
+	for ids in _suspects():
+		database.new_snapshot()
+		changed += note_now(ids)
+	return changed
+
+
+def _suspects() -> Iterator[list[str]]:
+	if is_own():
+		yield from _pages(question_status.find_outdated())
+		return
+	for page in count():
+		if not (ids := get_source().find_questions(None, None, page * PAGE, PAGE)):
+			break
+		yield ids
+	yield from _pages(question_status.get_ids())
+
+
+def _note(question_ids: list[str], after: After) -> int:
+	if not question_ids:
+		return 0
+	question_status.hold_lock()
+	known = question_status.get_statuses(question_ids)
+	found: dict[str, Status] = {}
+	for ids in _pages(question_ids):
+		content = get_source().get_questions(ids)
+		found |= {q: after(known.get(q), content.get(q)) for q in ids}
+	news = {q: status for q, status in found.items() if status != known.get(q)}
+	asked = {q for q, status in news.items() if status.is_live != (q not in known or known[q].is_live)}
+	question_status.put(news, asked)
+	return len(news)
+
+
+def _as_it_is(known: Status | None, content: Content | None) -> Status:
+	if content is None:  # deleted: where it was last is all that is known
+		return Status(False, *(known[1:] if known else (None, None)))
+	return Status(not is_withdrawn(content), *_place(content))
+
+
+def _as_moved(known: Status | None, content: Content | None) -> Status:
+	if content is None:
+		return known or Status(False, None, None)
+	return Status(known.is_live if known else not is_withdrawn(content), *_place(content))
+
+
+def _place(content: Content) -> tuple[str, str]:
+	return plain(content.get("subject")) or "", plain(content.get("topic")) or ""
+
+
+def _pages(question_ids: Iterable[str]) -> Iterator[list[str]]:
+	ids = iter(question_ids)
+	while page := list(islice(ids, PAGE)):
+		yield page
