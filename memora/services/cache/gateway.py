@@ -21,7 +21,7 @@ from memora.services.cache.scripts import Call
 from memora.services.cache.server import Action, server_of
 from memora.services.settings import get_settings
 from memora.services.store import database as mariadb
-from memora.services.store import failures, row_names
+from memora.services.store import failures, question_status, row_names
 
 
 class Gateway:
@@ -110,6 +110,8 @@ class Gateway:
 		if not found.born:
 			raise Unavailable("a backup is being restored over the database")
 		digest = row_names.digest(found.name, found.server, str(found.born), zone)
+		if self.server.is_another(digest):
+			question_status.forget_changes()  # a backup counts its versions on from where it was
 		return self.server.remember_database(Database(found.name, found.server, digest, found.is_read_only))
 
 	def _probe(self, client: redis.Redis) -> None:

@@ -92,6 +92,11 @@ class Server:
 		read_at, database = self._database
 		return database if time.monotonic() - read_at < EPOCH_SECONDS else None
 
+	def is_another(self, digest: str) -> bool:
+		"""Says whether this process has known another database than the one that a digest stands for."""
+		known = self._database[1]
+		return known is not None and known.digest != digest
+
 	def remember_database(self, database: Database) -> Database:
 		self._database = (time.monotonic(), database)
 		return database
