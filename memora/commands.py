@@ -232,6 +232,11 @@ def seed_demo() -> dict[str, Any]:
 @click.option(
 	"--change-others", is_flag=True, help="Also change questions that somebody else made or changed last."
 )
+@click.option(
+	"--overwrite-edits",
+	is_flag=True,
+	help="Also change questions that somebody has changed here since the last import.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be imported, and why the rest would not.")
 @on_site
 def import_anki(
@@ -240,6 +245,7 @@ def import_anki(
 	topic: str | None,
 	learner: str | None,
 	change_others: bool,
+	overwrite_edits: bool,
 	dry_run: bool,
 ) -> dict[str, Any]:
 	"""Make questions from a deck that Anki has exported (.apkg). Exits with 1 when the import does not complete."""
@@ -249,7 +255,7 @@ def import_anki(
 		return importer.describe_package(file)
 	if not subject:
 		raise click.UsageError("Name the subject of the questions: --subject.")
-	name = importer.upload_package(file, subject, topic, learner, change_others)
+	name = importer.upload_package(file, subject, topic, learner, change_others, overwrite_edits)
 	result = importer.run_import(name)
 	return {"import": name, **result, "exit_code": int(result["status"] != "Completed")}
 

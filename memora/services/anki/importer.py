@@ -26,10 +26,10 @@ from memora.exceptions import (
 	UnknownJob,
 )
 from memora.services import site_time
-from memora.services.anki import history, writing
+from memora.services.anki import history
 from memora.services.anki.deck import Deck, open_package
 from memora.services.anki.html_text import excerpt
-from memora.services.anki.writing import ImportCounts, Writer, batches, make_topic
+from memora.services.anki.writing import ImportCounts, Survey, Writer, batches, make_topic
 from memora.services.learning import learners
 from memora.services.operations import admin_jobs
 from memora.services.operations.admin_jobs import StartedJob
@@ -38,7 +38,9 @@ from memora.services.store import database, seasons
 DOCTYPE = "Anki Import"
 JOB = "memora.services.anki.importer.run_import"
 BATCH = 50  # questions that are committed together, in a second or two
+TICKS = ("with_tags", "change_others", "overwrite_edits")
 SAMPLE = 5  # questions that the preview shows
+NAMED = 20  # questions changed here that the preview names
 
 
 NOT_STARTED = {**asdict(ImportCounts()), "error": None, "started_at": None, "ended_at": None}
@@ -67,6 +69,7 @@ def _note_plan(doc: Document, deck: Deck) -> None:
 		{"deck": i.deck, "question": _shown(i.question), "answer": _shown(i.answer)}
 		for i in islice(deck.items(), SAMPLE)
 	]
+	survey = Survey.of(deck)
 	doc.set("decks", decks)
 	doc.set("problems", [asdict(problem) for problem in deck.problems()])
 	doc.update(
@@ -76,16 +79,20 @@ def _note_plan(doc: Document, deck: Deck) -> None:
 			"media": deck.media,
 			"reviews": deck.answers if doc.learner else 0,
 			"skipped": deck.skipped,
-			"others": _others(deck),
+			"new_questions": survey.new,
+			"changed_questions": survey.changed,
+			"same_questions": survey.same,
+			"others": "\n".join(f"{count} × {user}" for user, count in survey.others.most_common()),
+			"edited": _named(survey.edited),
 			"sample": json.dumps(sample),
 		}
 	)
 
 
-def _others(deck: Deck) -> str:
-	"""Says how many questions of whom the deck would change."""
-	counts = writing.count_others(deck).most_common()
-	return "\n".join(f"{count} × {user}" for user, count in counts)
+def _named(questions: list[str]) -> str:
+	"""Returns how many questions these are, and the names of the first."""
+	more = [_("and {0} more").format(len(questions) - NAMED)] if len(questions) > NAMED else []
+	return "\n".join([*questions[:NAMED], *more])
 
 
 def _shown(html: str) -> str:
@@ -95,20 +102,30 @@ def _shown(html: str) -> str:
 def describe_package(path: Path) -> dict[str, Any]:
 	"""Returns what importing a file would do: counts, questions by deck, and problems. Raises InvalidAnkiPackage."""
 	with open_package(path) as deck:
+		survey = Survey.of(deck)
 		return {
 			"notes": deck.notes,
 			"questions": deck.questions,
 			"media": deck.media,
 			"reviews": deck.answers,
 			"skipped": deck.skipped,
-			"others": dict(writing.count_others(deck)),
+			"new": survey.new,
+			"changed": survey.changed,
+			"unchanged": survey.same,
+			"others": dict(survey.others),
+			"edited": survey.edited,
 			"decks": deck.decks,
 			"problems": [asdict(problem) for problem in deck.problems()],
 		}
 
 
 def upload_package(
-	path: Path, subject: str, topic: str | None, learner: str | None, change_others: bool = False
+	path: Path,
+	subject: str,
+	topic: str | None,
+	learner: str | None,
+	change_others: bool = False,
+	overwrite_edits: bool = False,
 ) -> str:
 	"""Makes an Anki Import of a file on this host; returns its name. Commits. Raises InvalidAnkiImport, UnknownLearner.
 
@@ -135,6 +152,7 @@ def upload_package(
 			"topic": topic,
 			"learner": learner,
 			"change_others": change_others,
+			"overwrite_edits": overwrite_edits,
 		}
 		return frappe.get_doc({"doctype": DOCTYPE, **values}).insert().name
 
@@ -231,7 +249,8 @@ class _Run:
 		with _planned(self.doc, keep_media=True) as deck:
 			self._save(lambda doc: _note_plan(doc, deck))
 			topics = self._topics(deck)
-			writer = Writer(deck, bool(self.doc.with_tags), bool(self.doc.change_others), self.counts)
+			with_tags, change_others, overwrite = (bool(self.doc.get(name)) for name in TICKS)
+			writer = Writer(deck, with_tags, change_others, overwrite, self.counts)
 			for batch in batches(deck.items(), BATCH):
 				with database.transaction():
 					writer.write(batch, topics)

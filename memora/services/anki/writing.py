@@ -1,7 +1,7 @@
 """Writes a deck's questions to the question bank, and knows which of them are somebody else's."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -16,7 +16,7 @@ from memora.services.anki.package import DECK_SEPARATOR
 from memora.services.anki.reader import MEDIA
 from memora.services.learning.plain_names import plain, without_quotes
 from memora.services.learning.question_html import clean
-from memora.services.store import question_bank
+from memora.services.store import question_bank, row_names
 
 QUESTION = "Game Question"
 FACES = ("question", "answer")
@@ -30,11 +30,12 @@ class ImportCounts:
 	updated: int = 0
 	unchanged: int = 0
 	kept: int = 0
+	kept_edited: int = 0
 	reviews_imported: int = 0
 
 	@property
 	def questions(self) -> int:
-		return self.created + self.updated + self.unchanged + self.kept
+		return self.created + self.updated + self.unchanged + self.kept + self.kept_edited
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Standing:
 	@classmethod
 	def of(cls, items: list[Item]) -> "Standing":
 		names = ("in", [item.question_id for item in items])
-		fields = ["name", "owner", "modified_by", *FACES]
+		fields = ["name", "owner", "modified_by", "imported_text", *FACES]
 		rows = frappe.get_all(QUESTION, filters={"name": names}, fields=fields)
 		files = frappe.get_all(
 			"File",
@@ -74,6 +75,11 @@ class Standing:
 		question = self.questions[item.question_id]
 		return any(clean(question[name]) != text for name, text in self.faces(item).items())
 
+	def is_edited(self, item: Item) -> bool:
+		"""Says whether somebody has changed an item's question here since an import wrote it, as far as is known."""
+		question = self.questions[item.question_id]
+		return bool(question["imported_text"]) and question["imported_text"] != digest_of(question)
+
 	def somebody_else(self, item: Item) -> str | None:
 		"""Returns the user, but for oneself, who made an item's question or changed it last."""
 		question = self.questions.get(item.question_id, {})
@@ -81,15 +87,45 @@ class Standing:
 		return next((user for user in people if user and user != frappe.session.user), None)
 
 
-def count_others(deck: Deck) -> Counter[str]:
-	"""Returns how many questions of which other users the deck would change."""
-	return Counter(
-		user
-		for items in batches(deck.items(), LOOK_AT_ONCE)
-		for standing in [Standing.of(items)]
-		for item in items
-		if (user := standing.somebody_else(item)) and standing.is_changed_by(item)
-	)
+def digest_of(faces: Mapping[str, Any]) -> str:
+	"""Returns what stands for the texts of a question, as Game Question's `imported_text`."""
+	return row_names.digest(*(clean(faces[name]) or "" for name in FACES))
+
+
+@dataclass
+class Survey:
+	"""What a deck would do to the question bank: how many questions are new, changed, and the same.
+
+	Of those that it would change: `others` counts them by the other user who made or changed them last, `edited` has the
+	names of those that somebody has changed here since the last import.
+	"""
+
+	new: int = 0
+	changed: int = 0
+	same: int = 0
+	others: Counter[str] = field(default_factory=Counter)
+	edited: list[str] = field(default_factory=list)
+
+	@classmethod
+	def of(cls, deck: Deck) -> "Survey":
+		survey = cls()
+		for items in batches(deck.items(), LOOK_AT_ONCE):
+			standing = Standing.of(items)
+			for item in items:
+				survey.count(item, standing)
+		return survey
+
+	def count(self, item: Item, standing: Standing) -> None:
+		if item.question_id not in standing.questions:
+			self.new += 1
+		elif not standing.is_changed_by(item):
+			self.same += 1
+		else:
+			self.changed += 1
+			if user := standing.somebody_else(item):
+				self.others[user] += 1
+			if standing.is_edited(item):
+				self.edited.append(item.question_id)
 
 
 def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
@@ -105,6 +141,7 @@ class Writer:
 	deck: Deck
 	with_tags: bool
 	change_others: bool
+	overwrite_edits: bool
 	counts: ImportCounts = field(default_factory=ImportCounts)
 	positions: dict[str, int] = field(default_factory=dict)  # the last position in each topic
 
@@ -115,9 +152,12 @@ class Writer:
 				self._create(item, topics[item.deck], standing)
 			elif not standing.is_changed_by(item):
 				self.counts.unchanged += 1
+				self._note_text(item, standing)
 			elif standing.somebody_else(item) and not self.change_others:
 				self.counts.kept += 1
 				continue
+			elif standing.is_edited(item) and not self.overwrite_edits:
+				self.counts.kept_edited += 1
 			else:
 				self._update(item, standing)
 			if self.with_tags and (self.change_others or not standing.somebody_else(item)):
@@ -126,14 +166,21 @@ class Writer:
 	def _create(self, item: Item, topic: str, standing: Standing) -> None:
 		self._attach(item, standing)
 		values = {"doctype": QUESTION, "topic": topic, "position": self._next_position(topic)}
-		frappe.get_doc({**values, **standing.faces(item)}).insert(set_name=item.question_id)
+		frappe.get_doc({**values, **_imported(item, standing)}).insert(set_name=item.question_id)
 		self.counts.created += 1
 
 	def _update(self, item: Item, standing: Standing) -> None:
 		"""Updates the texts alone. Topic, position, options and `enabled` stay, because somebody may have chosen them."""
 		self._attach(item, standing)
-		frappe.get_doc(QUESTION, item.question_id).update(standing.faces(item)).save()
+		frappe.get_doc(QUESTION, item.question_id).update(_imported(item, standing)).save()
 		self.counts.updated += 1
+
+	def _note_text(self, item: Item, standing: Standing) -> None:
+		"""Notes that a question is as the deck has it, also if an earlier version imported it or somebody typed it."""
+		question = standing.questions[item.question_id]
+		if question["imported_text"] != digest_of(question):
+			values = {"imported_text": digest_of(question)}
+			frappe.db.set_value(QUESTION, item.question_id, values, update_modified=False)
 
 	def _attach(self, item: Item, standing: Standing) -> None:
 		"""Makes an item's media public Files of its question.
@@ -153,6 +200,11 @@ class Writer:
 			self.positions[topic] = question_bank.get_last_position(topic)
 		self.positions[topic] += 1
 		return self.positions[topic]
+
+
+def _imported(item: Item, standing: Standing) -> dict[str, str]:
+	faces = standing.faces(item)
+	return {**faces, "imported_text": digest_of(faces)}
 
 
 def make_topic(subject: str, deck: str) -> str:

@@ -1,6 +1,6 @@
 const BUSY = ["Queued", "Running"];
 const LOOK_MS = 2000;
-const PROGRESS = ["status", "questions", "created", "updated", "unchanged", "kept"];
+const PROGRESS = ["status", "questions", "created", "updated", "unchanged", "kept", "kept_edited"];
 
 frappe.ui.form.on("Anki Import", {
 	setup(frm) {
@@ -23,7 +23,7 @@ frappe.ui.form.on("Anki Import", {
 	file(frm) {
 		// the decks, problems and sample belong to another file
 		for (const table of ["decks", "problems"]) frm.clear_table(table);
-		frm.set_value({ sample: "", others: "", change_others: 0 });
+		frm.set_value({ sample: "", others: "", change_others: 0, edited: "", overwrite_edits: 0 });
 		frm.refresh_fields();
 		show_sample(frm);
 	},
@@ -59,8 +59,8 @@ function watch(frm) {
 	}, LOOK_MS);
 }
 
-function show_progress(frm, { questions, created, updated, unchanged, kept }) {
-	const done = created + updated + unchanged + kept;
+function show_progress(frm, { questions, created, updated, unchanged, kept, kept_edited }) {
+	const done = created + updated + unchanged + kept + kept_edited;
 	const share = Math.min(99, (100 * done) / Math.max(questions, 1));
 	frm.dashboard.show_progress(__("Questions"), share, __("{0} of {1}", [done, questions]));
 }
