@@ -84,7 +84,10 @@ override_whitelisted_methods = {
 }
 
 # Figures of a season: they are deleted with their season
-ignore_links_on_delete = ["Daily Activity", "Activity Count", "Daily Learner", "Due Forecast"]
+ignore_links_on_delete = [
+	*("Daily Activity", "Activity Count", "Daily Learner", "Due Forecast"),
+	*("Cache Rebuild", "Cache Reconciliation"),
+]
 
 scheduler_events = {
 	"cron": {

@@ -8,7 +8,8 @@ from frappe.utils import add_days, getdate
 
 from memora.api.utils import get_active_season
 from memora.exceptions import InvalidSeason, NoActiveSeason, SeasonStateError, UnknownSeason
-from memora.services.store import database, ddl, partitions, seasons, swap, tables
+from memora.services.cache import rebuild, reconciliation
+from memora.services.store import database, ddl, partitions, seasons, swap, tables, tracker
 from tests.integration import state
 from tests.integration.connections import at_once, raw_connection
 from tests.integration.factories import make_records, make_season
@@ -214,6 +215,49 @@ def test_a_season_without_records_goes_with_its_partitions():
 	assert "never played" not in seasons_left
 
 
+def test_a_season_can_be_read_in_the_transaction_that_makes_it(player):
+	frappe.db.commit()
+	frappe.get_all(DOCTYPE)  # from here on the transaction sees the tables as they are now
+	dates = {"start_date": "2026-01-01", "end_date": "2026-12-31"}
+	made = frappe.get_doc({"doctype": DOCTYPE, "season_name": "read at once", **dates}).insert()
+	assert made.partition_created
+	assert tracker.get_all_records(player, made.name) == {}
+	assert not any(tables.season_has_rows(doctype, made.name) for doctype in tables.ANY_ROW_SQL)
+	frappe.db.rollback()
+	assert "read at once" not in names()
+
+
+@pytest.mark.parametrize("values", [{"end_date": "2025-01-01"}, {"is_active": 1}, {"end_date": None}])
+def test_a_season_that_is_refused_leaves_no_partitions(values):
+	frappe.db.commit()
+	dates = {"start_date": "2026-01-01", "end_date": "2026-12-31"}
+	document = frappe.get_doc({"doctype": DOCTYPE, "season_name": "refused", **dates, **values})
+	with pytest.raises(frappe.ValidationError):
+		document.insert()
+	frappe.db.rollback()
+	assert not partitions.has_partitions("refused")
+
+
+def test_what_a_transaction_has_written_before_it_makes_a_season_is_not_committed(season):
+	frappe.db.commit()
+	frappe.db.set_value(DOCTYPE, season, "enable_redis", 0)
+	dates = {"start_date": "2026-01-01", "end_date": "2026-12-31"}
+	frappe.get_doc({"doctype": DOCTYPE, "season_name": "made with more", **dates}).insert()
+	frappe.db.rollback()
+	assert "made with more" not in names()
+	assert frappe.db.get_value(DOCTYPE, season, "enable_redis") == 1
+
+
+def test_a_season_that_had_rebuilds_and_reconciliations_can_be_deleted():
+	made = make_season(season_name="looked after").name
+	rebuild.rebuild_cache(made)
+	reconciliation.reconcile(10, made)
+	frappe.db.commit()
+	frappe.delete_doc(DOCTYPE, made)
+	frappe.db.commit()
+	assert made not in names()
+
+
 def test_a_season_with_records_on_their_way_to_the_archive_can_not_be_deleted(player):
 	made = make_season(season_name="moving")
 	make_records(player, season="moving")
@@ -236,6 +280,14 @@ def test_a_season_is_deleted_even_while_its_partitions_can_not_be_dropped(monkey
 	again = make_season(season_name="never played")
 	again.reload()
 	assert again.partition_created and partitions.has_partitions("never played")
+
+
+def test_a_record_that_arrives_while_its_season_is_deleted_keeps_the_partitions(player):
+	made = make_season(season_name="late record").name
+	frappe.delete_doc(DOCTYPE, made)
+	make_records(player, season=made)  # which commits
+	assert made not in names()
+	assert partitions.has_partitions(made)
 
 
 def test_a_deletion_that_is_rolled_back_keeps_the_partitions():

@@ -6,14 +6,15 @@ from frappe import _
 from frappe.model.document import Document
 from frappe.utils import getdate
 
-from memora.exceptions import InvalidSeason, PartitionError, SeasonStateError, quoting
+from memora.exceptions import InvalidSeason, MemoraError, PartitionError, SeasonStateError, quoting
 from memora.services import site_time
 from memora.services.figures import due_forecast
 from memora.services.learning.plain_names import require_plain_name
 from memora.services.operations import calendar_changes
-from memora.services.store import figure_tables, partitions, seasons, swap, tables
+from memora.services.store import database, failures, figure_tables, partitions, seasons, swap, tables
 from memora.services.store.seasons import canonical_name
 
+FAILURES: tuple[type[Exception], ...] = (MemoraError, *failures.ERRORS)  # of a drop of partitions
 # Only services write these fields
 SYSTEM_FIELDS = (
 	"closed_at",
@@ -48,6 +49,19 @@ class GameSubscriptionSeason(Document):
 				frappe.DuplicateEntryError,
 			)
 
+	def before_validate(self) -> None:
+		"""Makes a new season's partitions before anything is written, and begins the transaction anew.
+
+		InnoDB refuses a transaction to read a partition that is younger than its view of the tables (error 1412). After a
+		write it is too late for a new view; then the season's rows can be read from the next transaction on.
+		"""
+		is_complete = self.start_date and self.end_date
+		if self.is_new() and is_complete and database.takes_commits() and not frappe.db.transaction_writes:
+			self.validate()
+			database.new_snapshot()
+			self.flags.has_partitions = self._make_partitions()
+			database.new_snapshot()
+
 	def validate(self) -> None:
 		self._keep_system_fields()
 		self._note_closing()
@@ -57,21 +71,31 @@ class GameSubscriptionSeason(Document):
 			self._check_may_be_active()
 
 	def after_insert(self) -> None:
+		has_partitions = self.flags.has_partitions
+		if has_partitions is None:
+			has_partitions = self._make_partitions()
+		if not has_partitions:
+			self._say_that_partitions_are_missing()
+			return
+		self.partition_created = 1
+		# db_set would take the new row for the state before, and the timeline would tell of changes that nobody made
+		frappe.db.set_value(self.doctype, self.name, "partition_created", 1, update_modified=False)
+
+	def _make_partitions(self) -> bool:
+		"""Says whether the new season has its partitions now. An active season needs them: then raises PartitionError."""
 		try:
 			partitions.create_partition(self.name)
 		except PartitionError:
 			if self.is_active:
 				raise
-			frappe.log_error(
-				title="Season without partitions", reference_doctype=self.doctype, reference_name=self.name
-			)
-			frappe.msgprint(
-				_("The season's partitions could not be made yet."), indicator="orange", alert=True
-			)
-			return
-		self.partition_created = 1
-		# db_set would take the new row for the state before, and the timeline would tell of changes that nobody made
-		frappe.db.set_value(self.doctype, self.name, "partition_created", 1, update_modified=False)
+			return False
+		return True
+
+	def _say_that_partitions_are_missing(self) -> None:
+		frappe.log_error(
+			title="Season without partitions", reference_doctype=self.doctype, reference_name=self.name
+		)
+		frappe.msgprint(_("The season's partitions could not be made yet."), indicator="orange", alert=True)
 
 	@frappe.whitelist(methods=["POST"])
 	def create_partitions(self) -> None:
@@ -103,7 +127,7 @@ class GameSubscriptionSeason(Document):
 	def _drop_partitions(self) -> None:
 		try:
 			partitions.drop_partition(self.name)
-		except PartitionError as error:
+		except FAILURES as error:
 			# the partitions are empty, and a new season of this name will use them
 			frappe.logger("memora").error(f"the partitions of season {self.name} stay: {error}")
 
