@@ -52,6 +52,10 @@ class InvalidFilter(MemoraError):
 	"""
 
 
+class UnknownArgument(MemoraError):
+	"""The endpoint has no argument of this name. The message says which was meant, or which there are."""
+
+
 class InvalidResponses(MemoraError):
 	"""The answers can't be read. The message names the item and the field."""
 

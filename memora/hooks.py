@@ -15,8 +15,9 @@ before_request = [
 	"memora.api.utils.start_clock",
 	"memora.api.utils.keep_code_private",
 	"memora.api.gate.set_up",
-	"memora.api.bodies.drop_name_of_frappe",
 	"memora.api.outages.reach_database",
+	"memora.api.arguments.refuse_unknown",
+	"memora.api.bodies.drop_name_of_frappe",
 ]
 after_request = [
 	"memora.api.utils.name_unreadable_body",

@@ -15,7 +15,7 @@ NAME_OF_FRAPPE = "fn"
 
 
 def drop_name_of_frappe() -> None:
-	"""Frappe's hook before_request: an argument that no endpoint has is overlooked, whatever its name."""
+	"""Frappe's hook before_request: an argument that the desk's endpoints do not have is overlooked, whatever its name."""
 	if is_own(frappe.local.request):
 		frappe.local.form_dict.pop(NAME_OF_FRAPPE, None)
 

@@ -50,7 +50,8 @@ DESCRIPTION = """\
 The spaced-repetition engine of a school-learning platform: questions that are due for a learner, her answers, and the
 work of managers.
 
-Arguments go into the query, into a JSON body, or into a form. A reply has the endpoint's result under `message`.
+Arguments go into the query, into a JSON body, or into a form. An argument that an endpoint does not have is refused. Each
+endpoint has a short name, too: `memora.api.<name>`. A reply has the endpoint's result under `message`.
 Datetimes are in the site's time zone. An error carries its name in `exc_type`, and changes nothing. Send
 `Accept: application/json`: a client that prefers HTML gets errors as pages. Guide with examples: docs/api.md."""
 
@@ -209,7 +210,8 @@ def _query(name: str, schema: Schema, is_required: bool) -> Schema:
 
 def _body(arguments: list[tuple[str, Schema, bool]]) -> Schema:
 	required = [name for name, _schema, is_required in arguments if is_required]
-	schema = {"type": "object", "properties": {name: schema for name, schema, _is_required in arguments}}
+	properties = {name: schema for name, schema, _is_required in arguments}
+	schema: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
 	if required:
 		schema["required"] = required
 	return {"required": bool(required), "content": {"application/json": {"schema": schema}}}
@@ -275,7 +277,7 @@ def _exception(name: str) -> type[Exception]:
 
 
 def _errors(endpoint: Endpoint, method: str) -> list[Refusal]:
-	named = [error for error, _status in named_errors(endpoint)]
+	named = [*(error for error, _status in named_errors(endpoint)), exceptions.UnknownArgument]
 	with_body = (
 		[exceptions.InvalidBody, exceptions.BodyTooLarge, frappe.CSRFTokenError] if method != "GET" else []
 	)

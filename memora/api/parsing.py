@@ -23,6 +23,7 @@ MAX_LIMIT = 50
 MAX_RESPONSES = 50
 MAX_RESPONSE_TIME_MS = 24 * 60 * 60 * 1000  # a longer time comes from a broken clock
 MAX_CHOSEN_LENGTH = 140  # the width of the column
+FORMER_NAMES = {"time_spent_ms": "response_time_ms"}  # of an answer's fields, in earlier systems
 QUALITY_RIGHT, QUALITY_WRONG = 4, 1  # the qualities that `is_correct` stands for
 
 
@@ -233,6 +234,7 @@ def _from_json(value: Any) -> Any:
 def _parse_response(index: int, item: Any) -> Response:
 	if not isinstance(item, dict):
 		_refuse(quoting(_("responses, item {0}: must be an object, not {1}."), index, _shown(item)))
+	_refuse_former_names(index, item)
 	chosen = _parse_chosen(index, item.get("chosen"))
 	return Response(
 		question_id=_parse_question_id(index, item.get("question_id")),
@@ -241,6 +243,13 @@ def _parse_response(index: int, item: Any) -> Response:
 		practice=_parse_practice(index, item.get("practice")),
 		chosen=chosen,
 	)
+
+
+def _refuse_former_names(index: int, item: dict[str, Any]) -> None:
+	"""Refuses what earlier systems had in an answer under another name, which would be lost."""
+	for name, meant in FORMER_NAMES.items():
+		if name in item:
+			_refuse_field(index, name, _("is called {0} here").format(meant))
 
 
 def _parse_question_id(index: int, value: Any) -> str:

@@ -63,13 +63,13 @@ def get_review_session(
 def get_reviews_safe_mode(
 	user: Name = None,
 	season: Name = None,
-	subject: Filter = None,
 	limit: Annotated[Any, whole_number(SAFE_MODE_LIMIT)] = SAFE_MODE_LIMIT,
-	reveal: Flag = True,
-) -> ReviewSession:
-	"""Returns a learner's due questions as get_review_session does in Safe Mode, even if Redis can be reached.
+	subject: Filter = None,
+) -> list[str]:
+	"""Returns the ids of the questions due for a learner, the oldest due date first, read without Redis.
 
-	`user` is her e-mail or id. The limits of Safe Mode apply. For the learner herself and for managers.
+	`user` is her e-mail or id. The limits of Safe Mode apply, even if Redis can be reached. For the learner herself and for
+	managers.
 
 	Errors: InvalidLimit, InvalidFilter 400, PermissionError, NotALearner 403, UnknownSeason, UnknownLearner 404,
 	RateLimitExceeded 429.
@@ -78,9 +78,9 @@ def get_reviews_safe_mode(
 	learner = _whose(user, caller)
 	limit = parse_limit(limit, SAFE_MODE_LIMIT)
 	season = seasons.get_season(parse_name("season", season)).name
-	filters = parse_filter("subject", subject), limit, parse_flag("reveal", reveal)
 	with refusals_in_html():
-		return reviews.read_in_safe_mode(learner, season, *filters)
+		session = reviews.read_in_safe_mode(learner, season, parse_filter("subject", subject), limit)
+	return [question["question_id"] for question in session["questions"]]
 
 
 def _whose(user: str, caller: str | None) -> str:

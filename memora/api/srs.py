@@ -1,8 +1,12 @@
-"""The endpoints of System and Memora Managers: caches, archives, retention, jobs and health."""
+"""The endpoints of System and Memora Managers: caches, archives, retention, jobs and health.
+
+A season may be named as `season` or, as in the seeds' services, as `season_name`.
+"""
 
 from typing import Annotated, Any, Literal
 
 import frappe
+from frappe import _
 from typing_extensions import TypedDict
 from werkzeug.wrappers import Response
 
@@ -18,6 +22,7 @@ from memora.api.parsing import (
 	whole_number,
 )
 from memora.api.utils import require_manager, require_monitor
+from memora.exceptions import InvalidFilter, quoting
 from memora.services.cache import rebuild, status
 from memora.services.cache.reconciliation import MAX_SAMPLE_SIZE, SAMPLE_SIZE
 from memora.services.cache.status import CacheStatus
@@ -80,13 +85,13 @@ class DeletionPreview(TypedDict):
 
 @frappe.whitelist(methods=["POST"])
 @needs_database()
-def rebuild_season_cache(season: Name = None) -> StartedRebuild:
+def rebuild_season_cache(season: Filter = None, season_name: Filter = None) -> StartedRebuild:
 	"""Starts a job that loads the schedules of all learners of a season into Redis; see get_job_status.
 
 	Errors: InvalidFilter 400, UnknownSeason 404, SeasonStateError 409, QueueUnavailable 503.
 	"""
 	require_manager()
-	season = rebuild.require_cache(parse_name("season", season))
+	season = rebuild.require_cache(_parse_name(season, season_name))
 	return {
 		**admin_jobs.start_admin_job(
 			"rebuild", "memora.services.srs_redis_manager.rebuild_season_cache", season_name=season
@@ -97,13 +102,13 @@ def rebuild_season_cache(season: Name = None) -> StartedRebuild:
 
 @frappe.whitelist(methods=["POST"])
 @needs_database()
-def cancel_rebuild(season: Name = None) -> Cancellation:
+def cancel_rebuild(season: Filter = None, season_name: Filter = None) -> Cancellation:
 	"""Stops the rebuild of a season within seconds.
 
 	Errors: InvalidFilter 400, UnknownSeason 404.
 	"""
 	require_manager()
-	return {"cancelled": rebuild.cancel_rebuild(parse_name("season", season))}
+	return {"cancelled": rebuild.cancel_rebuild(_parse_name(season, season_name))}
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -117,7 +122,9 @@ def get_cache_status() -> CacheStatus:
 @frappe.whitelist(methods=["POST"])
 @needs_database()
 def trigger_reconciliation(
-	sample_size: Annotated[Any, whole_number(MAX_SAMPLE_SIZE)] = SAMPLE_SIZE, season: Filter = None
+	sample_size: Annotated[Any, whole_number(MAX_SAMPLE_SIZE)] = SAMPLE_SIZE,
+	season: Filter = None,
+	season_name: Filter = None,
 ) -> StartedJob:
 	"""Starts a job that compares Redis with MariaDB and corrects Redis; get_job_status returns the report.
 
@@ -127,20 +134,20 @@ def trigger_reconciliation(
 	"""
 	require_manager()
 	size = parse_number("sample_size", sample_size, MAX_SAMPLE_SIZE)
-	season = _parse_season(season)
+	season = _parse_season(season, season_name)
 	method = "memora.services.srs_reconciliation.reconcile_cache_with_database"
 	return admin_jobs.start_admin_job("reconcile", method, sample_size=size, season=season)
 
 
 @frappe.whitelist(methods=["POST"])
 @needs_database()
-def compute_due_forecast(season: Name = None) -> StartedJob:
+def compute_due_forecast(season: Filter = None, season_name: Filter = None) -> StartedJob:
 	"""Starts a job that counts again how many questions fall due in a season on each of the next days.
 
 	Errors: InvalidFilter 400, UnknownSeason 404, QueueUnavailable 503.
 	"""
 	require_manager()
-	name = seasons.get_season(parse_name("season", season)).name
+	name = seasons.get_season(_parse_name(season, season_name)).name
 	return admin_jobs.start_admin_job(
 		"forecast", "memora.services.figures.due_forecast.compute_forecast", season=name
 	)
@@ -148,7 +155,7 @@ def compute_due_forecast(season: Name = None) -> StartedJob:
 
 @frappe.whitelist(methods=["POST"])
 @needs_database()
-def switch_season(season: Name = None, confirm: Flag = False) -> SwitchReport:
+def switch_season(season: Filter = None, confirm: Flag = False, season_name: Filter = None) -> SwitchReport:
 	"""Closes the active season and opens this one, in one step: learners notice nothing, and no answer is refused.
 
 	Without `confirm` changes nothing, and says what it would do.
@@ -156,7 +163,7 @@ def switch_season(season: Name = None, confirm: Flag = False) -> SwitchReport:
 	Errors: InvalidFilter 400, UnknownSeason 404, SeasonStateError 409.
 	"""
 	require_manager()
-	season = parse_name("season", season)
+	season = _parse_name(season, season_name)
 	if not parse_flag("confirm", confirm):
 		return {"status": "dry_run", **switching.describe_switch(season)}
 	return {"status": "switched", **switching.switch_season(season)}
@@ -165,7 +172,10 @@ def switch_season(season: Name = None, confirm: Flag = False) -> SwitchReport:
 @frappe.whitelist(methods=["POST"])
 @needs_database()
 def archive_season(
-	season: Name = None, confirm: Flag = False, before_its_end: Flag = False
+	season: Filter = None,
+	confirm: Flag = False,
+	before_its_end: Flag = False,
+	season_name: Filter = None,
 ) -> StartedJob | ArchivePreview:
 	"""Starts a job that archives a season. Without `confirm` starts none, and says what the job would move.
 
@@ -174,7 +184,7 @@ def archive_season(
 	Errors: InvalidFilter 400, UnknownSeason 404, SeasonNotOver, SeasonStateError 409, QueueUnavailable 503.
 	"""
 	require_manager()
-	season = seasons.get_season(parse_name("season", season)).name
+	season = seasons.get_season(_parse_name(season, season_name)).name
 	is_early = parse_flag("before_its_end", before_its_end)
 	if not parse_flag("confirm", confirm):
 		archiving.require_archivable(season, before_its_end=True)
@@ -187,18 +197,20 @@ def archive_season(
 
 @frappe.whitelist(methods=["GET", "POST"])
 @needs_database()
-def get_archive_status(season: Name = None) -> ArchiveStatus:
+def get_archive_status(season: Filter = None, season_name: Filter = None) -> ArchiveStatus:
 	"""Counts a season's records, which takes seconds if there are millions.
 
 	Errors: InvalidFilter 400, UnknownSeason 404.
 	"""
 	require_manager()
-	return SRSArchiver().get_archive_status(parse_name("season", season))
+	return SRSArchiver().get_archive_status(_parse_name(season, season_name))
 
 
 @frappe.whitelist(methods=["POST"])
 @needs_database()
-def delete_eligible_records(season: Filter = None, confirm: Flag = False) -> StartedJob | DeletionPreview:
+def delete_eligible_records(
+	season: Filter = None, confirm: Flag = False, season_name: Filter = None
+) -> StartedJob | DeletionPreview:
 	"""Starts a job that deletes what is flagged as past retention: archived records, and of seasons that are flagged all else.
 
 	`season` is by default all seasons. Without `confirm` starts no job, and says how many rows of each season would go.
@@ -206,7 +218,7 @@ def delete_eligible_records(season: Filter = None, confirm: Flag = False) -> Sta
 	Errors: InvalidFilter 400, UnknownSeason 404, QueueUnavailable 503.
 	"""
 	require_manager()
-	season = _parse_season(season)
+	season = _parse_season(season, season_name)
 	if not parse_flag("confirm", confirm):
 		found = retention.preview_eligible(season)
 		return {"status": "dry_run", "seasons": found["seasons"], "rows": found["rows"]}
@@ -257,7 +269,20 @@ def get_metrics() -> Annotated[Response, "text/plain", "application/openmetrics-
 	return Response(text, content_type=content_type)
 
 
-def _parse_season(value: Any) -> str | None:
+def _parse_name(season: Any, season_name: Any) -> str:
+	"""Returns the name of a season, which may be sent as `season` or `season_name`. Raises InvalidFilter."""
+	return parse_name("season", _parse_either(season, season_name))
+
+
+def _parse_season(season: Any, season_name: Any) -> str | None:
 	"""Returns the stored name of a season, or None if the client names none. Raises InvalidFilter, UnknownSeason."""
-	name = parse_filter("season", value)
+	name = _parse_either(season, season_name)
 	return seasons.get_season(name).name if name else None
+
+
+def _parse_either(season: Any, season_name: Any) -> str | None:
+	name, other = parse_filter("season", season), parse_filter("season_name", season_name)
+	if name and other and name != other:
+		text = _("season and season_name are the same argument, but {0} and {1} are not the same.")
+		frappe.throw(quoting(text, name, other), InvalidFilter)
+	return name or other

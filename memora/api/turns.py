@@ -14,11 +14,15 @@ from contextlib import suppress
 import frappe
 from werkzeug.wrappers import Request, Response
 
+from memora.api import LEARNERS
 from memora.api.refusals import refuse_at_once
 from memora.exceptions import RateLimitExceeded
 from memora.services.store import row_names
 
-LEARNERS_PATH = re.compile(r"/review/?$|/api(/v\d+)?/method/memora\.(api\.(reviews|sessions)|www)\.")
+SHORT_NAMES = "|".join(LEARNERS)
+LEARNERS_PATH = re.compile(
+	rf"/review/?$|/api(/v\d+)?/method/memora\.(api\.((reviews|sessions)\.|({SHORT_NAMES})/?$)|www\.)"
+)
 PLACES = 2  # of one learner, on one host
 WAIT_SECONDS = 1  # what a refused client is told; a request takes milliseconds
 WAIT_TEXT = "Please wait a second."

@@ -110,8 +110,11 @@ def require_monitor() -> None:
 
 
 def check_rate_limit(user: str) -> bool:
-	"""Says whether a user, named by e-mail or id, may read now in Safe Mode. If so, counts the reading."""
-	return SafeModeManager().check_rate_limit(learners.identify(user))
+	"""Says whether a user, named by e-mail or id, may read now in Safe Mode. If so, counts the reading.
+
+	In the same request get_reviews_safe_mode then gives her the reading, which is counted once.
+	"""
+	return SafeModeManager().admit_next_read(learners.identify(user))
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from redis import Redis
+
 from memora.services.cache import connections, loading, rebuild
 from memora.services.cache.breaker import Unavailable
 from memora.services.cache.schedules import Schedules, ScheduleSize
@@ -22,6 +24,17 @@ class SRSRedisManager:
 
 	def __init__(self) -> None:
 		self.schedules = Schedules()
+
+	@property
+	def redis(self) -> Redis:
+		"""The client of the schedules' Redis, for commands of a caller's own, which no breaker guards.
+
+		Raises redis.RedisError while Redis can't be reached. What is changed in a schedule this way, Memora does not notice.
+		"""
+		return self._get_redis_connection()
+
+	def _get_redis_connection(self) -> Redis:
+		return self.schedules.gateway.server.client
 
 	def _make_key(self, user: str, season: str) -> str:
 		return self.schedules.keys.schedule(identify(user), season)

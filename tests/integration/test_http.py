@@ -88,14 +88,16 @@ def test_a_learner_reads_her_own_questions_whatever_she_asks_for(client, player)
 	make_records(other, 3)
 	make_records(player, question_ids=bank_questions()[5:6])
 	for extra in ({"user": other}, {"player": other}, {"season": "x"}):
-		assert ids(message(client.get(READ, **extra))) == bank_questions()[5:6]
+		refused(client.get(READ, **extra), 400, "UnknownArgument", *extra)
+	assert ids(message(client.get(READ))) == bank_questions()[5:6]
 
 
 def test_a_learner_answers_for_herself_alone(client, player):
 	other = make_learner().name
 	make_records(other, 1)
 	before = state.tracker(other)
-	message(client.post(SUBMIT, responses=[GOOD], user=other, player=other))
+	refused(client.post(SUBMIT, responses=[GOOD], user=other, player=other), 400, "UnknownArgument")
+	message(client.post(SUBMIT, responses=[GOOD]))
 	assert [row.player for row in state.rows("Player Review Log")] == [player]
 	assert state.tracker(other) == before
 

@@ -256,8 +256,10 @@ def test_what_is_a_learners_own(caller, user, web):
 	path = "/api/method/memora.api.reviews.submit_review_session"
 	assert caller.request("POST", path, **as_her).status_code == 403
 	if user not in ("guest", "monitor"):
-		message(caller.post("memora.api.reviews.submit_review_session", responses=[answer], user=owner.name))
-		read = message(caller.get("memora.api.reviews.get_review_session", user=owner.name))
+		submit = partial(caller.post, "memora.api.reviews.submit_review_session", responses=[answer])
+		assert submit(user=owner.name).status_code == 400
+		message(submit())
+		read = message(caller.get("memora.api.reviews.get_review_session"))
 		assert read["questions"] == []
 	assert (state.journal(owner.name), state.outbox(owner.name)) == before
 

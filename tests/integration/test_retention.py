@@ -76,6 +76,17 @@ def test_what_is_past_retention_is_flagged_and_nothing_else(archiver, season, pl
 	assert len(state.tracker(player)) == 3
 
 
+def test_its_caller_sees_what_was_flagged_and_it_what_its_caller_wrote(archiver):
+	season = make_archived_season(3)
+	count = {"season": season, "eligible_for_deletion": 1}
+	assert frappe.db.count("Archived Memory Tracker", count) == 0  # the caller's transaction has looked
+	frappe.db.sql(
+		"UPDATE `tabArchived Memory Tracker` SET archived_at = '2001-01-01' WHERE season = %s", (season,)
+	)
+	assert archiver.flag_eligible_for_deletion()["flagged_count"] == 3
+	assert frappe.db.count("Archived Memory Tracker", count) == 3
+
+
 @pytest.mark.parametrize("chunk", [1, 3, 7, 20, 21])
 def test_flagging_and_deleting_in_chunks_of_any_size(archiver, monkeypatch, chunk):
 	monkeypatch.setattr(archive, "CHUNK_ROWS", chunk)

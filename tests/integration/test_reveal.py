@@ -8,7 +8,6 @@ from tests.integration.client import message
 from tests.integration.factories import make_records
 
 READ = "memora.api.reviews.get_review_session"
-SAFE_MODE = "memora.api.reviews.get_reviews_safe_mode"
 LESSON = "memora.api.sessions.get_lesson_session"
 SAYS_WHAT_IS_RIGHT = {"answer", "explanation", "is_correct"}
 
@@ -29,19 +28,16 @@ def names_in(value: object) -> set[str]:
 	return {name for part in value for name in names_in(part)} if isinstance(value, list) else set()
 
 
-@pytest.mark.parametrize("endpoint", [READ, LESSON, SAFE_MODE])
+@pytest.mark.parametrize("endpoint", [READ, LESSON])
 def test_without_reveal_nothing_says_what_is_right(client, player, season, question, keys, endpoint):
 	arguments = {"limit": 10, "subject": "France"}
 	if endpoint != LESSON:
 		make_records(player, question_ids=[question], subject="France")
-	if endpoint == SAFE_MODE:
-		arguments |= {"user": player, "season": season}
 	shown = message(client.get(endpoint, **arguments, reveal=0))["questions"]
 	assert [q["question_id"] for q in shown] == [question]
 	assert not SAYS_WHAT_IS_RIGHT & names_in(shown)
 	assert {o["option"]: o["key"] for o in shown[0]["options"]} == keys
-	if endpoint != SAFE_MODE:  # which would put her off
-		assert names_in(message(client.get(endpoint, **arguments))) >= SAYS_WHAT_IS_RIGHT
+	assert names_in(message(client.get(endpoint, **arguments))) >= SAYS_WHAT_IS_RIGHT
 
 
 def test_options_of_a_host_app_without_keys_are_numbered():

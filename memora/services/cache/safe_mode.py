@@ -83,8 +83,16 @@ class SafeModeManager:
 		"""Says whether this learner may read now; if she may, counts the read. Commits."""
 		return not self.ask(user).wait_seconds
 
+	def admit_next_read(self, user: str) -> bool:
+		"""Says what check_rate_limit says. If she may read, `require` admits that read without counting it again. Commits."""
+		is_admitted = self.check_rate_limit(user)
+		frappe.flags.memora_admitted = user if is_admitted else None
+		return is_admitted
+
 	def require(self, user: str) -> None:
 		"""Admits this learner, or raises RateLimitExceeded with the seconds to wait. Commits."""
+		if frappe.flags.pop("memora_admitted", None) == user:
+			return
 		verdict = self.ask(user)
 		if not verdict.wait_seconds:
 			return

@@ -12,7 +12,7 @@ MB = 1024**2
 class CacheStatus(TypedDict):
 	"""The state of the schedules' Redis.
 
-	`keys_by_season` counts schedules; the counts are estimates from `sampled_keys` if `is_exact` is false.
+	`total_keys` and `keys_by_season` count schedules; the counts are estimates from `sampled_keys` if `is_exact` is false.
 	"""
 
 	redis_connected: bool
@@ -42,7 +42,7 @@ def get_cache_status() -> CacheStatus:
 		"redis_connected": True,
 		"is_safe_mode": False,
 		"memory_used_mb": round(found.memory_bytes / MB, 1),
-		"total_keys": found.total_keys,
+		"total_keys": sum(found.schedules.values()),
 		"keys_by_season": found.schedules,
 		"is_exact": found.is_exact,
 		"sampled_keys": found.sampled_keys,

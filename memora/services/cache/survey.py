@@ -13,14 +13,13 @@ SURVEY_KEYS = 50_000  # looked at in all, to count schedules by season
 
 
 class Survey(NamedTuple):
-	"""Memory and keys of all servers that hold schedules, summed up.
+	"""Memory and schedules of all servers that hold schedules, summed up.
 
 	`schedules` counts schedules by season. The counts are estimates if not all keys were looked at
 	(`is_exact` is false).
 	"""
 
 	memory_bytes: int
-	total_keys: int
 	schedules: dict[str, int]
 	sampled_keys: int
 	is_exact: bool
@@ -33,9 +32,9 @@ def survey_keys(schedules: Schedules) -> Survey:
 		servers = connections.primaries(client)
 		return [_survey_server(server, schedules.keys, SURVEY_KEYS // len(servers)) for server in servers]
 
-	memory, total, counts, sampled, is_exact = zip(*schedules.gateway.ask(read), strict=True)
+	memory, counts, sampled, is_exact = zip(*schedules.gateway.ask(read), strict=True)
 	seasons = dict(sorted(sum(counts, Counter()).items()))
-	return Survey(sum(memory), sum(total), seasons, sum(sampled), all(is_exact))
+	return Survey(sum(memory), seasons, sum(sampled), all(is_exact))
 
 
 def _survey_server(server: redis.Redis, keys: ScheduleKeys, most_keys: int) -> Survey:
@@ -52,7 +51,7 @@ def _survey_server(server: redis.Redis, keys: ScheduleKeys, most_keys: int) -> S
 			break
 	share = sampled / max(total, sampled, 1) if cursor else 1
 	counts = Counter({season: round(count / share) for season, count in seasons.items()})
-	return Survey(memory, total, counts, sampled, is_exact=not cursor)
+	return Survey(memory, counts, sampled, is_exact=not cursor)
 
 
 def get_memory_use(schedules: Schedules) -> tuple[int, int]:

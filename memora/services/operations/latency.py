@@ -27,7 +27,7 @@ LABELS = ("site", "endpoint", "code")
 
 READ, SUBMIT = "get_review_session", "submit_review_session"
 ENDPOINTS = {
-	f"memora.api.{module}.{name}": name
+	path: name
 	for module, name in (
 		("reviews", READ),
 		("reviews", SUBMIT),
@@ -35,6 +35,7 @@ ENDPOINTS = {
 		("sessions", "get_lesson_session"),
 		("sessions", "submit_lesson_session"),
 	)
+	for path in (f"memora.api.{module}.{name}", f"memora.api.{name}")
 }
 # In seconds. The default thresholds of Memora Settings are bounds, because a quantile between two bounds is a guess.
 BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0)

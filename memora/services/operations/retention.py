@@ -30,6 +30,7 @@ def flag_eligible() -> dict[str, Any]:
 	Commits. Returns {success, flagged_count, cutoff_date, flagged_seasons}: how many archived records were flagged, and which
 	seasons were flagged as a whole. Managers are told of each of these seasons.
 	"""
+	database.new_snapshot()  # rows are flagged on another connection, which sees what is committed
 	cutoff = site_time.naive_now() - timedelta(days=get_settings().retention_days)
 	flagged = sum(archive.flag_older(season, cutoff) for season in archive.get_archived_seasons())
 	with database.transaction():
