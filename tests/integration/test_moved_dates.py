@@ -121,7 +121,7 @@ def test_nothing_else_is_touched(player, season):
 def test_a_submission_that_can_not_be_folded_keeps_no_old_date(answered, season):
 	frappe.db.rollback()
 	old = next(iter(state.tracker(answered).values())).next_review_date
-	fresh = folding.record("parked question", next_review_date=old, reps=9)
+	fresh = folding.record(bank_questions()[0], next_review_date=old, reps=9)
 	name = make_waiting_submission(answered, season, fresh)
 	frappe.db.set_value("Review Outbox", name, "parked_at", frappe.utils.now())
 	end = end_in(season, 30)

@@ -103,6 +103,7 @@ LOOKED_AT = {
 		*('column(__("Partitions"), partitions(state) + dates(state))', 'column(__("Cache"), cache(state))'),
 		'column(__("Archive", null, "Memora"), archived(state, frm.doc))',
 		*("title", "body", "label", "value", "kind", "style", "width", "rows", "size", "html", "text"),
+		"text, () => resolve(1), reject));",
 		"frappe.datetime.str_to_user(value)",
 		"frappe.utils.get_form_link(doctype, name)",
 		'label, () => run(frm, frm.memora_state), __("Actions"));',

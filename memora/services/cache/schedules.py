@@ -94,18 +94,20 @@ class Schedules:
 
 		return self.gateway.try_write(apply, keys)
 
-	def reschedule_many(self, season: str, items: dict[str, dict[str, float]]) -> bool:
-		"""Does for each learner what reschedule does, {learner: {question_id: next_review_ts}}, in one round trip."""
+	def move(self, season: str, items: dict[str, dict[str, float]]) -> bool:
+		"""Gives the questions of schedules other dates, {learner: {question_id: next_review_ts}}, in one round trip.
+
+		Call this after the dates are committed, under the learners' locks. Adds no question to a schedule. A schedule that was
+		not whole is dropped.
+		"""
 
 		def apply(client: redis.Redis) -> None:
-			epoch, ttl = self.gateway.epoch(client), lifetime_seconds()
-			scripts.run_scripts(
-				client,
-				[
-					Call(scripts.RESCHEDULE, self.keys.pair(learner, season), [epoch, ttl, *flat(scores)])
-					for learner, scores in items.items()
-				],
-			)
+			epoch = self.gateway.epoch(client)
+			calls = [
+				Call(scripts.MOVE, self.keys.pair(learner, season), [epoch, *flat(scores)])
+				for learner, scores in items.items()
+			]
+			scripts.run_scripts(client, calls)
 
 		return self.gateway.try_write(apply)
 

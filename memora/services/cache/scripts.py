@@ -209,6 +209,21 @@ redis.call('SET', KEYS[2], generation .. '#' .. version, 'EX', ARGV[2])
 return 1
 """)
 
+# Gives questions that a whole schedule holds other dates. Adds none: the schedule leaves out those that are withdrawn. Drops
+# a schedule that is not whole.
+# KEYS: zset, marker. ARGV: epoch, then score and member of each item. Returns 1 if applied, 0 if the schedule was not whole.
+MOVE = Script(f"""{_GENERATION}{_PARTS}
+local of, version, rest = parts(redis.call('GET', KEYS[2]))
+if of ~= generation then
+	redis.call('DEL', KEYS[1], KEYS[2])
+	return 0
+end
+for i = 2, #ARGV, 1000 do
+	redis.call('ZADD', KEYS[1], 'XX', unpack(ARGV, i, math.min(i + 999, #ARGV)))
+end
+return 1
+""")
+
 # Says whether a schedule lacks one of these dates, or is being loaded from rows that may lack one. A schedule
 # that Redis does not hold at all lacks nothing.
 # KEYS: zset, marker. ARGV: score and member of each item. Returns 1 or 0.

@@ -153,7 +153,7 @@ class DateRun:
 			learner: {q: site_time.to_epoch(due, self.zone) for q, due in of_learner.items()}
 			for learner, of_learner in dates.items()
 		}
-		self.schedules.reschedule_many(self.season.name, scores)
+		self.schedules.move(self.season.name, scores)
 
 	# Submissions in the outbox
 
