@@ -23,6 +23,8 @@ from memora.services.settings import get_settings
 from memora.services.store import database as mariadb
 from memora.services.store import failures, question_status, row_names
 
+DATABASE_ADDRESS = ("db_host", "db_port", "db_socket", "db_name")
+
 
 class Gateway:
 	"""The way of one site's commands to the schedules' Redis."""
@@ -101,7 +103,8 @@ class Gateway:
 
 	def database(self) -> Database:
 		"""Returns this site's database, at most EPOCH_SECONDS old. Raises Unavailable if MariaDB can't tell."""
-		if known := self.server.database:
+		address = tuple(frappe.conf.get(name) for name in DATABASE_ADDRESS)
+		if known := self.server.database_at(address):
 			return known
 		try:
 			found, zone = mariadb.get_identity(), get_settings().time_zone
@@ -112,7 +115,8 @@ class Gateway:
 		digest = row_names.digest(found.name, found.server, str(found.born), zone)
 		if self.server.is_another(digest):
 			question_status.forget_changes()  # a backup counts its versions on from where it was
-		return self.server.remember_database(Database(found.name, found.server, digest, found.is_read_only))
+		own = Database(found.name, found.server, digest, found.is_read_only)
+		return self.server.remember_database(address, own)
 
 	def _probe(self, client: redis.Redis) -> None:
 		"""Makes a write that changes nothing.

@@ -32,7 +32,7 @@ class Server:
 		self.has_missed_writes: bool | None = None
 		self.owned_by = ""
 		self._epoch = (0.0, "")
-		self._database: tuple[float, Database | None] = (0.0, None)
+		self._database: tuple[float, Any, Database | None] = (0.0, None, None)
 		self._nodes: list[tuple[str, int]] = []  # of a cluster, as its last client knew them
 
 	@cached_property
@@ -86,19 +86,20 @@ class Server:
 		self._epoch = (time.monotonic(), epoch)
 		return epoch
 
-	@property
-	def database(self) -> Database | None:
-		"""The site's database, if this process read it less than EPOCH_SECONDS ago; else None."""
-		read_at, database = self._database
-		return database if time.monotonic() - read_at < EPOCH_SECONDS else None
+	def database_at(self, address: Any) -> Database | None:
+		"""Returns the database at an address, if this process read it there less than EPOCH_SECONDS ago; else None."""
+		read_at, known, database = self._database
+		return database if known == address and time.monotonic() - read_at < EPOCH_SECONDS else None
 
 	def is_another(self, digest: str) -> bool:
 		"""Says whether this process has known another database than the one that a digest stands for."""
-		known = self._database[1]
+		known = self._database[2]
 		return known is not None and known.digest != digest
 
-	def remember_database(self, database: Database) -> Database:
-		self._database = (time.monotonic(), database)
+	def remember_database(self, address: Any, database: Database) -> Database:
+		if self.is_another(database.digest):
+			self._epoch = (0.0, "")
+		self._database = (time.monotonic(), address, database)
 		return database
 
 
