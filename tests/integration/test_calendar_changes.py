@@ -214,6 +214,26 @@ def in_a_new_process() -> None:
 	server._epoch, server._database = (0.0, ""), (0.0, None)
 
 
+def test_a_question_that_is_withdrawn_comes_back_with_its_moved_date(player, season):
+	make_future(player, season, 3)
+	reviews.read_reviews(player)
+	question = frappe.get_doc("Game Question", bank_questions()[0])
+	try:
+		question.update({"enabled": 0}).save()
+		frappe.db.commit()
+		reviews.read_reviews(player)
+		end = end_in(season, 30)
+		assert moving_dates.move_dates(season)["moved"] == 3
+		assert question.name not in state.cached(player, season)
+	finally:
+		question.reload()
+		question.update({"enabled": 1}).save()
+		frappe.db.commit()
+	reviews.read_reviews(player)
+	assert state.cached(player, season) == state.scores(player, season)
+	assert days(player)[question.name] == end
+
+
 # Whatever a manager does
 
 

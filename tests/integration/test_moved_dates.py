@@ -65,7 +65,7 @@ def note(season: str) -> date_moves.DateMoves:
 
 
 @pytest.fixture
-def answered(proxy, player, season) -> str:
+def answered(player, season) -> str:
 	"""A learner who has answered thirty questions that then lie months ahead, folded, and in Redis."""
 	questions = learnt_long_ago(player)
 	answer(player, questions)
@@ -76,6 +76,7 @@ def answered(proxy, player, season) -> str:
 	return player
 
 
+@pytest.mark.each_redis
 def test_an_end_moved_earlier_and_later_is_followed_by_all_dates(answered, season):
 	before = days(answered)
 	end = end_in(season, 30)
@@ -243,7 +244,7 @@ def test_a_learner_who_is_answering_is_waited_for(answered, season, monkeypatch)
 	assert set(days(answered).values()) == {end}
 
 
-def test_redis_that_is_away_believes_no_old_date_afterwards(answered, season, proxy):
+def test_redis_that_is_away_believes_no_old_date_afterwards(proxy, answered, season):
 	SRSRedisManager().schedules.gateway.server.breaker.open_seconds = 0
 	end_in(season, 30)
 	proxy.stop()

@@ -7,6 +7,7 @@ an end that is moved to and fro leads to the dates that it would have led to at 
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import partial
 
 from memora.services.learning import scheduling
 from memora.services.store.date_moves import MovableRecord
@@ -31,8 +32,12 @@ class MovedCalendar:
 		The record's name in the tracker is the seed of its fuzz.
 		"""
 		day = self._day_of(record.next_review_date)
-		interval_days = scheduling.interval(
-			record.stability, record.reps, seed=record.name, desired_retention=self.desired_retention
+		interval_days = partial(
+			scheduling.interval,
+			record.stability,
+			record.reps,
+			seed=record.name,
+			desired_retention=self.desired_retention,
 		)
 		answered = (record.last_review_date - timedelta(hours=self.day_start_hour)).date()
 		moved_day = scheduling.moved_day(day, answered, interval_days, self.season_end, self.old_ends)

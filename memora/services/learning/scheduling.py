@@ -6,7 +6,7 @@ learning days instead of 24-hour periods: a learner who answers at 20:00 and aga
 between. On real data whole days halve the log loss of the prediction.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from enum import IntEnum
@@ -188,16 +188,22 @@ def last_day(answered: date, season_end: date) -> date:
 
 
 def moved_day(
-	due: date, answered: date, interval_days: int, season_end: date, old_ends: Iterable[date] = ()
+	due: date,
+	answered: date,
+	interval_days: Callable[[], int],
+	season_end: date,
+	old_ends: Iterable[date] = (),
 ) -> date:
 	"""Returns the learning day on which a record falls due, once its season ends on `season_end`.
+
+	`interval_days` is called only for a day that an old end may have cut short.
 
 	What lies beyond the new end comes to the end. What one of the `old_ends` has cut short gets the rest of its interval
 	back, as far as the new end lets it. All other days stay, also those that another scheduler has chosen. So the day
 	that review has set becomes the day that review would have set by the new end, however often the end has moved.
 	"""
 	if due in {last_day(answered, end) for end in old_ends}:
-		due = max(due, answered + timedelta(days=interval_days))
+		due = max(due, answered + timedelta(days=interval_days()))
 	return min(due, last_day(answered, season_end))
 
 

@@ -20,8 +20,8 @@ from memora.services.operations import moving_dates
 from memora.services.settings import get_settings
 from memora.services.store import date_moves, seasons, tables
 
-EXACT_ROWS = 300_000  # counted in a request: a tenth of a second
-SAMPLE_ROWS = 100_000  # that stand for a larger season
+EXACT_ROWS = 100_000  # counted in tenths of a second, for which answers wait for the save
+SAMPLE_ROWS = 50_000  # that stand for a larger season
 
 
 class DatesPreview(TypedDict):

@@ -90,7 +90,7 @@ class DateRun:
 
 	def count(self) -> int:
 		"""Returns how many dates of the tracker the run would move."""
-		return sum(len(self._changed(page)) for _last, page in self._pages())
+		return sum(len(self._moved(page)) for _last, page in self._pages())
 
 	def _pages(self) -> Iterator[tuple[str, list[MovableRecord]]]:
 		"""Yields (name of the last row looked at, the records whose date may move)."""
@@ -105,7 +105,7 @@ class DateRun:
 
 	def _move_page(self, page: list[MovableRecord]) -> None:
 		by_learner: dict[str, list[str]] = defaultdict(list)
-		for record in self._changed(page):
+		for record in self._moved(page):
 			by_learner[record.player].append(record.name)
 		for learners in create_batch(sorted(by_learner), LEARNERS):
 			for busy in self._move_learners({learner: by_learner[learner] for learner in learners}):
@@ -131,16 +131,17 @@ class DateRun:
 		by_date: dict[datetime, list[str]] = defaultdict(list)
 		with database.transaction():
 			tracker.keep_from_archiving(self.season.name)
-			for record in self._changed(date_moves.lock(self.season.name, names)):
-				due = self.calendar.moved(record)
+			for record, due in self._moved(date_moves.lock(self.season.name, names)).items():
 				dates[record.player][record.question_id] = due
 				by_date[due].append(record.name)
 			date_moves.move(self.season.name, by_date)
 		self.note = replace(self.note, moved=self.note.moved + sum(map(len, by_date.values())))
 		return dates
 
-	def _changed(self, records: Iterable[MovableRecord]) -> list[MovableRecord]:
-		return [record for record in records if self.calendar.moved(record) != record.next_review_date]
+	def _moved(self, records: Iterable[MovableRecord]) -> dict[MovableRecord, datetime]:
+		"""Returns the new dates of those records whose date moves."""
+		dates = {record: self.calendar.moved(record) for record in records}
+		return {record: due for record, due in dates.items() if due != record.next_review_date}
 
 	def _follow(self, dates: Dates) -> None:
 		"""Gives Redis the new dates. Of a question whose newest answer waits in the outbox, that answer's date counts."""

@@ -79,7 +79,8 @@ def _move_all(season: str, progress: Progress | None) -> int:
 	"""Runs until a run has ended with the calendar that it began with. Returns how many dates are moved."""
 	while True:
 		database.new_snapshot()
-		run = DateRun(seasons.get_season(season), date_moves.get(season), progress)
+		note = date_moves.get(season)
+		run = DateRun(seasons.get_season(season), note if note.is_open else replace(note, moved=0), progress)
 		if run.go():
 			return run.note.moved
 
