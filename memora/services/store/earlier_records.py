@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 import frappe
 
 from memora.services.store import database, failures, row_names, swap
-from memora.services.store.records import MemoryRecord, overlay
-from memora.services.store.tracker import RECORDS_JSON
+from memora.services.store.records import RECORD_COLUMNS, MemoryRecord, overlay
 
+# Records as they are stored, in the form of an outbox payload: one row for all of them
+RECORDS_JSON = f"""CONCAT('{{"records":', JSON_ARRAYAGG(JSON_ARRAY({RECORD_COLUMNS})), '}}')"""
 # For each season three rows at most, which begin with the season: what the archive holds, what the tracker holds, and her
 # outbox.
 OF_SEASON_SQL = f"""
