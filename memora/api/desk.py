@@ -12,12 +12,15 @@ from memora.api import srs
 from memora.api.outages import needs_database
 from memora.api.parsing import Filter, Flag, Name, parse_date, parse_filter, parse_hour, parse_name
 from memora.api.utils import require_manager
-from memora.exceptions import NotConfirmed, quoting
+from memora.exceptions import InvalidFilter, NotConfirmed, quoting
 from memora.services.figures import memory_view
 from memora.services.operations import calendar_changes, season_state
 from memora.services.operations.admin_jobs import StartedJob
 from memora.services.operations.calendar_changes import DatesPreview
-from memora.services.store import seasons
+from memora.services.store import question_learners, seasons
+from memora.services.store.question_learners import LearnersOfQuestions
+
+MAX_QUESTIONS = 500  # that a list of the desk shows at once
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -87,6 +90,52 @@ def get_memory(doctype: Name = None, name: Name = None) -> dict[str, Any]:
 	"""
 	require_manager()
 	return memory_view.get_memory_view(parse_name("doctype", doctype), parse_name("name", name))
+
+
+@frappe.whitelist(methods=["POST"])
+@needs_database()
+def count_learners_of_questions(questions: Any = None) -> LearnersOfQuestions:
+	"""Returns how many learners know at least one of these questions in the active season: {learners, is_estimate}.
+
+	`questions` are 1 to 500 names. Errors: InvalidFilter 400.
+	"""
+	require_manager()
+	names, season = _questions(questions), seasons.get_active_season()
+	return (
+		question_learners.count_learners(season.name, names)
+		if season
+		else {"learners": 0, "is_estimate": False}
+	)
+
+
+@frappe.whitelist(methods=["POST"])
+@needs_database()
+def withdraw_questions(questions: Any = None) -> int:
+	"""Withdraws questions, 1 to 500 names: they are neither taught nor asked. Their history stays.
+
+	Returns how many were not withdrawn before. Errors: InvalidFilter 400.
+	"""
+	require_manager()
+	asked = frappe.get_all(
+		"Game Question", {"name": ("in", _questions(questions)), "enabled": 1}, pluck="name"
+	)
+	for name in asked:
+		frappe.get_doc("Game Question", name).update({"enabled": 0}).save()
+	return len(asked)
+
+
+def _questions(questions: Any) -> list[str]:
+	try:
+		names = frappe.parse_json(questions)
+	except ValueError:
+		names = None
+	if not (
+		isinstance(names, list)
+		and 1 <= len(names) <= MAX_QUESTIONS
+		and all(isinstance(n, str) for n in names)
+	):
+		frappe.throw(_("questions must be a list of 1 to {0} names.").format(MAX_QUESTIONS), InvalidFilter)
+	return names
 
 
 def _confirmed(season: Any, typed_name: Any) -> str:
