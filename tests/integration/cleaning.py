@@ -44,6 +44,7 @@ MADE_BY_TESTS = {
 	**dict.fromkeys(("tabPrepared Report", "tabRoute History"), "1"),
 	"tabMemora Former Address": "1",
 	"tabQuestion Status": "1",
+	"tabDefaultValue": "defkey LIKE 'memora_subject_%'",
 	"tabHas Role": f"parent LIKE '%@{DOMAIN}'",
 	"tabUser": f"name LIKE '%@{DOMAIN}'",
 	"tabNotification Settings": f"name LIKE '%@{DOMAIN}'",

@@ -8,7 +8,7 @@ from collections import defaultdict
 from datetime import date, timedelta
 
 from memora.services import alerts, site_time
-from memora.services.store import database, figure_tables
+from memora.services.store import database, figure_tables, subject_names
 from memora.services.store.figure_tables import Counts, Day
 
 LOCK, LOCK_WAIT_SECONDS = "activity", 60  # held while Daily Activity is written
@@ -40,7 +40,7 @@ def _sum_up_some() -> int:
 	with database.transaction():
 		names, sums = figure_tables.take_counts(SUM_ROWS)
 		learners = {(season, day): figure_tables.count_learners(day, season) for season, day in sums}
-		figure_tables.add_to_days(sums, learners, site_time.naive_now())
+		figure_tables.add_to_days(sums, learners, site_time.naive_now(), subject_names.get_present())
 		figure_tables.delete_counts(names)
 	return len(names)
 
@@ -61,8 +61,9 @@ def by_day(season: str, first: date, last: date) -> list[Day]:
 
 
 def by_subject(season: str, first: date, last: date) -> dict[str, Counts]:
-	"""Returns a season's counts from one day to another, by subject in order of their names."""
-	return figure_tables.get_days_by_subject(season, first, last)
+	"""Returns a season's counts from one day to another, by the present names of subjects, in their order."""
+	counts = figure_tables.get_days_by_subject(season, first, last)
+	return dict(sorted(figure_tables.by_present_name(counts, subject_names.get_present()).items()))
 
 
 def by_week(season: str, first: date, last: date) -> dict[date, Counts]:

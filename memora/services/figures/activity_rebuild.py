@@ -13,7 +13,7 @@ from memora.services import site_time
 from memora.services.figures import activity
 from memora.services.folding import counting
 from memora.services.learning.answers import origins
-from memora.services.store import database, figure_tables, journal, tracker
+from memora.services.store import database, figure_tables, journal, subject_names, tracker
 from memora.services.store.figure_tables import Counts, Key, Sums
 from memora.services.store.records import EXTERNAL, JournalEntry
 
@@ -66,7 +66,7 @@ def _subjects(learner: str, season: str, entries: list[JournalEntry]) -> dict[st
 
 def _merge(sums: dict[str, Counts], more: dict[str, Counts], sign: int = 1) -> None:
 	for subject, counts in more.items():
-		sums[subject] = sums[subject].plus(sign * number for number in counts)
+		sums[subject] = sums.get(subject, Counts()).plus(sign * number for number in counts)
 
 
 def _replace(season: str, today: date, sums: Sums, learners: dict[Key, int]) -> None:
@@ -75,9 +75,11 @@ def _replace(season: str, today: date, sums: Sums, learners: dict[Key, int]) -> 
 			frappe.throw(_("Another process is writing these figures. Try again later."), SeasonStateError)
 		database.new_snapshot()
 		with database.transaction():
+			present = subject_names.get_present()
 			waiting = [(season, count) for count in figure_tables.get_waiting_counts(season)]
+			sums = {key: figure_tables.by_present_name(of_day, present) for key, of_day in sums.items()}
 			for key, of_day in figure_tables.sum_counts(waiting).items():
 				if key in sums:
-					_merge(sums[key], of_day, -1)
+					_merge(sums[key], figure_tables.by_present_name(of_day, present), -1)
 			figure_tables.forget_days(season, today)
-			figure_tables.add_to_days(sums, learners, site_time.naive_now())
+			figure_tables.add_to_days(sums, learners, site_time.naive_now(), present)

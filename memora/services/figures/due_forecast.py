@@ -16,7 +16,7 @@ from frappe.model.document import Document
 
 from memora.services import site_time
 from memora.services.settings import get_settings
-from memora.services.store import database, figure_tables, row_names, scans, seasons, tables
+from memora.services.store import database, figure_tables, question_status, row_names, scans, seasons, tables
 
 DOCTYPE, TRACKER = "Due Forecast", "Player Memory Tracker"
 DAYS = 30  # after the present learning day
@@ -25,12 +25,15 @@ SAMPLE_ROWS = 1_000_000  # that stand for a larger season
 
 
 def compute_daily_forecast() -> None:
-	"""Makes the active season's forecast for the present learning day, unless there is one.
+	"""Makes the active season's forecast for the present learning day, unless there is one of the questions that are asked now.
 
-	Runs hourly, because the learning day may start at any hour. Commits.
+	Runs hourly, because the learning day may start at any hour, and because questions may be withdrawn at any hour. Commits.
 	"""
 	season = seasons.get_active_season()
-	if season and frappe.db.get_value(DOCTYPE, season.name, "first_day") != site_time.learning_day():
+	if not season:
+		return
+	known = frappe.db.get_value(DOCTYPE, season.name, ["first_day", "content_version"])
+	if known != (site_time.learning_day(), question_status.get_version()):
 		compute_forecast(season.name)
 
 
@@ -56,6 +59,7 @@ def _count(season: str) -> Document:
 	how_many = 1 if rows <= EXACT_ROWS else -(-rows // SAMPLE_ROWS)
 	share = random.choice(row_names.shares(how_many)) if how_many > 1 else None
 	database.new_snapshot()
+	version = question_status.get_version()
 	found = scans.get_due_by_day(season, today, DAYS + 1, get_settings().day_start_hour, share)
 	database.new_snapshot()  # ends the read, so that DDL does not wait for it
 	due = {day: records * how_many for day, records in found.items()}
@@ -65,6 +69,7 @@ def _count(season: str) -> Document:
 			"season": season,
 			"computed_at": site_time.naive_now(),
 			"first_day": today,
+			"content_version": version,
 			"records": sum(due.values()),
 			"overdue": due.get(-1, 0),
 			"later": due.get(DAYS + 1, 0),

@@ -14,7 +14,7 @@ import frappe
 
 from memora.services.learning.plain_names import plain
 from memora.services.learning.question_source import get_source, is_own, is_withdrawn
-from memora.services.store import database, question_status
+from memora.services.store import database, question_status, subject_names
 from memora.services.store.question_status import Status
 
 PAGE = 500  # questions that the source is asked for at once
@@ -38,6 +38,19 @@ def note_moves(question_ids: Iterable[str]) -> None:
 	Call it when a subject or a topic with many questions changes: others may withdraw some of them at the same time.
 	"""
 	frappe.db.before_commit.add(partial(_note, list(question_ids), _as_moved))
+
+
+def note_subject_rename(old: str, new: str) -> None:
+	"""Notes that a subject has another name by now, or is merged into another subject. Figures follow. The caller commits.
+
+	A host app calls this beside note_moves, which tells of the questions.
+	"""
+	subject_names.note_rename(old, new)
+
+
+def note_subject(name: str) -> None:
+	"""Notes that there is a new subject, whose name another may have had before. The caller commits."""
+	subject_names.note_use(name)
 
 
 def note_now(question_ids: Iterable[str]) -> int:

@@ -5,7 +5,7 @@ each other. A scheduler job adds the counts up into Daily Activity. So no figure
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import NamedTuple
 from uuid import uuid4
@@ -61,6 +61,16 @@ ANSWERS_OF_DAY_SQL = """
 		SELECT answers FROM `tabDaily Activity` WHERE day = %(day)s
 		UNION ALL SELECT answers FROM `tabActivity Count` WHERE day = %(day)s) counted"""
 
+MOVE_SUBJECT_SQL = f"""
+	INSERT INTO `tabDaily Activity Subject`
+	(name, parent, parenttype, parentfield, subject, {FIGURES}, creation, modified)
+	SELECT CONCAT(LEFT(s.name, CHAR_LENGTH(s.name) - 16), %(new_digest)s), s.parent, s.parenttype, s.parentfield, %(new)s,
+		{", ".join(f"s.{name}" for name in FIGURES.split(", "))}, s.creation, s.modified
+	FROM `tabDaily Activity Subject` s WHERE RIGHT(s.name, 16) = %(old_digest)s
+	ON DUPLICATE KEY UPDATE {", ".join(
+		f"{name} = `tabDaily Activity Subject`.{name} + VALUES({name})" for name in FIGURES.split(", ")
+	)}"""
+DELETE_SUBJECT_SQL = "DELETE FROM `tabDaily Activity Subject` WHERE RIGHT(name, 16) = %(old_digest)s"
 CLEAR_SQL = f"DELETE FROM `tabDaily Learner` WHERE name < %(first)s LIMIT {CLEAR_ROWS}"
 WAITING_SQL = f"""
 	SELECT activity FROM `tabReview Outbox` WHERE season = %(season)s
@@ -184,10 +194,33 @@ def delete_counts(names: list[str]) -> None:
 		frappe.db.sql(TAKEN_SQL, {"names": names})
 
 
-def add_to_days(sums: Sums, learners: dict[Key, int], now: datetime) -> None:
-	"""Adds sums to Daily Activity. The caller holds the lock figures/activity.LOCK, and commits."""
+def by_present_name(counts: Mapping[str, Counts], present: Mapping[str, str]) -> dict[str, Counts]:
+	"""Returns {subject: counts} under the subjects' present names; see subject_names.get_present."""
+	found: dict[str, Counts] = defaultdict(Counts)
+	for subject, counted in counts.items():
+		name = present.get(subject.casefold(), subject)
+		found[name] = found[name].plus(counted)
+	return dict(found)
+
+
+def rename_subject(old: str, new: str) -> None:
+	"""Gives the figures of all days under a subject's name to another name. The caller commits."""
+	values = {"new": new, "new_digest": digest(new), "old_digest": digest(old)}
+	if old != new:
+		frappe.db.sql(MOVE_SUBJECT_SQL, values)
+		frappe.db.sql(DELETE_SUBJECT_SQL, values)
+
+
+def add_to_days(
+	sums: Sums, learners: dict[Key, int], now: datetime, present: Mapping[str, str] | None = None
+) -> None:
+	"""Adds sums to Daily Activity. The caller holds the lock figures/activity.LOCK, and commits.
+
+	`present` has the present names of subjects, as subject_names.get_present returns them.
+	"""
 	days, subjects = [], []
-	for (season, day), of_day in sums.items():
+	for (season, day), of_names in sums.items():
+		of_day = by_present_name(of_names, present or {})
 		name = f"{day}-{digest(season)}"
 		total = Counts(*map(sum, zip(*of_day.values(), strict=True)))
 		origin = (now, now, "Administrator", "Administrator")

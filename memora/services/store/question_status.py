@@ -50,6 +50,7 @@ SELECT_SQL = f"""
 GET_SQL = f"SELECT name, is_live, subject, topic FROM `{TABLE}` WHERE name IN %(names)s LOCK IN SHARE MODE"
 NEXT_VERSION_SQL = f"{VERSION_SQL} LOCK IN SHARE MODE"
 IS_WITHDRAWN_SQL = f"SELECT 1 FROM `{TABLE}` WHERE name = %s AND is_live = 0"
+IS_ANY_WITHDRAWN_SQL = f"SELECT 1 FROM `{TABLE}` WHERE is_live = 0 LIMIT 1"
 IDS_SQL = f"SELECT name FROM `{TABLE}` WHERE name > %s ORDER BY name LIMIT {MAX_ROWS}"
 # Of Memora's own bank: what is noted otherwise than it is, and what is not noted at all
 OUTDATED_SQL = f"""
@@ -160,6 +161,11 @@ def hold_lock() -> None:
 def is_withdrawn(question_id: str) -> bool:
 	"""Says whether a question was withdrawn when it was last looked at."""
 	return bool(frappe.db.sql(IS_WITHDRAWN_SQL, (question_id,)))
+
+
+def is_any_withdrawn() -> bool:
+	"""Says whether any question is withdrawn."""
+	return bool(frappe.db.sql(IS_ANY_WITHDRAWN_SQL))
 
 
 def get_statuses(question_ids: Iterable[str]) -> dict[str, Status]:

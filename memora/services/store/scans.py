@@ -9,6 +9,8 @@ from typing import Any
 
 import frappe
 
+from memora.services.store import question_status, row_names
+
 DUE_DAY = """LEAST(GREATEST(
 	DATEDIFF(next_review_date - INTERVAL %(day_start_hour)s HOUR, %(today)s), -1), %(days)s)"""
 DUE_BY_DAY_SQL = f"""
@@ -17,20 +19,26 @@ DUE_BY_DAY_SQL = f"""
 DUE_BY_DAY_OF_SHARE_SQL = DUE_BY_DAY_SQL.replace("FORCE INDEX (schedule)", "FORCE INDEX (PRIMARY)").replace(
 	"GROUP BY", "AND name >= %(first)s AND name < %(last)s GROUP BY"
 )
-LEECHES_SQL = """
-	SELECT lapses, player, question_id, subject, topic, reps, stability, difficulty, next_review_date
-	FROM `tabPlayer Memory Tracker`
-	WHERE season = %(season)s AND name >= %(first)s AND name < %(last)s AND lapses >= %(lapses)s
-	AND (%(subject)s IS NULL OR subject = %(subject)s)
-	ORDER BY lapses DESC, name LIMIT %(limit)s"""
-LEECH_COUNTS_SQL = """
-	SELECT COALESCE(subject, ''), COUNT(*) FROM `tabPlayer Memory Tracker`
-	WHERE season = %(season)s AND name >= %(first)s AND name < %(last)s AND lapses >= %(lapses)s
-	AND (%(subject)s IS NULL OR subject = %(subject)s) GROUP BY subject"""
-LEARNERS_OVERVIEW_SQL = """
-	SELECT player, COUNT(*), CAST(SUM(next_review_date <= %(now)s) AS INT), CAST(SUM(lapses) AS INT),
-	AVG(stability), MIN(creation), MAX(last_review_date) FROM `tabPlayer Memory Tracker`
-	WHERE season = %(season)s AND name >= %(first)s AND name < %(last)s GROUP BY player"""
+# Without what is withdrawn. This reads whole rows: only where something is.
+DUE_BY_DAY_OF_LIVE_SQL = f"""
+	SELECT CAST({DUE_DAY} AS INT) AS due_day, COUNT(*) FROM `tabPlayer Memory Tracker` t FORCE INDEX (PRIMARY)
+	{question_status.JOIN_SQL} WHERE {question_status.IS_LIVE_SQL} AND season = %(season)s
+	AND t.name >= %(first)s AND t.name < %(last)s GROUP BY due_day"""
+LEECHES_WHERE = f"""
+	FROM `tabPlayer Memory Tracker` t {question_status.JOIN_SQL}
+	WHERE t.season = %(season)s AND t.name >= %(first)s AND t.name < %(last)s AND t.lapses >= %(lapses)s
+	AND {question_status.IS_SELECTED_SQL}"""
+LEECHES_SQL = f"""
+	SELECT t.lapses, t.player, t.question_id, {question_status.SUBJECT_SQL}, {question_status.TOPIC_SQL},
+		t.reps, t.stability, t.difficulty, t.next_review_date
+	{LEECHES_WHERE} ORDER BY t.lapses DESC, t.name LIMIT %(limit)s"""
+LEECH_COUNTS_SQL = f"""
+	SELECT COALESCE({question_status.SUBJECT_SQL}, '') AS subject_now, COUNT(*) {LEECHES_WHERE} GROUP BY subject_now"""
+LEARNERS_OVERVIEW_SQL = f"""
+	SELECT t.player, COUNT(*), CAST(SUM(t.next_review_date <= %(now)s AND {question_status.IS_LIVE_SQL}) AS INT),
+	CAST(SUM(t.lapses) AS INT), AVG(t.stability), MIN(t.creation), MAX(t.last_review_date)
+	FROM `tabPlayer Memory Tracker` t {question_status.JOIN_SQL}
+	WHERE t.season = %(season)s AND t.name >= %(first)s AND t.name < %(last)s GROUP BY t.player"""
 
 
 def get_due_by_day(
@@ -39,11 +47,15 @@ def get_due_by_day(
 	"""Returns {day: number of records due}, in days after `today`, of a season or of a share of its learners.
 
 	Day -1 counts all records due before `today`, day `days` all records due from that day on. Without a
-	share, one scan of an index takes about 0.5 s for a million records. A record in the outbox counts with
+	share, one scan of an index takes about 0.5 s for a million records; where questions are withdrawn, it
+	reads whole rows, and some times as long. A record in the outbox counts with
 	its date from before the answer.
 	"""
 	values = {"season": season, "today": today, "days": days, "day_start_hour": day_start_hour}
-	statement = DUE_BY_DAY_OF_SHARE_SQL if share else DUE_BY_DAY_SQL
+	if question_status.is_any_withdrawn():
+		statement, share = DUE_BY_DAY_OF_LIVE_SQL, share or row_names.shares(1)[0]
+	else:
+		statement = DUE_BY_DAY_OF_SHARE_SQL if share else DUE_BY_DAY_SQL
 	return dict(frappe.db.sql(statement, values | (share or {})))
 
 
