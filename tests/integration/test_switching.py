@@ -11,7 +11,7 @@ from memora.services.store import seasons
 from tests.integration import state
 from tests.integration.bench_commands import run
 from tests.integration.connections import at_once
-from tests.integration.factories import make_season, site_now
+from tests.integration.factories import bank_questions, make_season, site_now
 from tests.integration.submitting import answers, read, submit
 
 SEASON = "Game Subscription Season"
@@ -51,6 +51,21 @@ def test_a_learner_never_finds_the_site_without_a_season(player, season, next_se
 
 	found, _none = at_once(learn, switch)
 	assert found <= {season, next_season}
+
+
+def test_no_answer_is_refused_or_doubled_while_the_season_changes(player, season, next_season):
+	questions = bank_questions()[:15]
+
+	def answer() -> set[str]:
+		return {submit(player, answers(questions=[q]), f"s-{q}")["status"] for q in questions}
+
+	def switch() -> None:
+		for name in (next_season, season) * 4:
+			switching.switch_season(name)
+
+	statuses, _none = at_once(answer, switch)
+	assert statuses == {"success"}
+	assert sorted(row.question_id for row in state.rows("Player Review Log")) == sorted(questions)
 
 
 def test_an_old_season_is_opened_again_in_the_same_way(season, next_season):

@@ -35,7 +35,7 @@ export function showCard(place, card, { isLesson, onAnswer, onNext, say }) {
 }
 
 function kicker({ question, practice }, isLesson) {
-	const badge = practice ? t("practice") : isLesson ? t("new") : null;
+	const badge = practice ? t("practice") : isLesson && !question.known ? t("new") : null;
 	return el(
 		"p",
 		{ class: "kicker" },
