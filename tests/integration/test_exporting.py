@@ -17,7 +17,7 @@ from memora.services.folding import folds
 from memora.services.operations import export_guide, exporting
 from memora.services.store import admissions, learner_rows
 from tests.integration import state
-from tests.integration.factories import make_record, make_records, make_waiting_submission
+from tests.integration.factories import make_questions, make_record, make_records, make_waiting_submission
 from tests.integration.submitting import answers, submit
 from tests.integration.test_erasing import Her, archive_of, her, other  # noqa: F401: fixtures
 
@@ -169,3 +169,11 @@ def test_files_are_deleted_after_some_days(her):  # noqa: F811
 	assert (folder / new).exists()
 	assert not (folder / old).exists()
 	assert frappe.get_all("File", {"file_name": ("like", "memora-%")}, pluck="file_name") == [new]
+
+
+def test_records_have_the_subject_that_a_question_has_now(her, tmp_path):  # noqa: F811
+	names = make_questions(2, subject="Old")
+	make_records(her.id, question_ids=names, subject="Old", topic="Old: Topic")
+	frappe.rename_doc("Game Subject", "Old", "New", force=True)
+	frappe.db.commit()
+	assert {row["subject"] for row in rows(export(her.id, tmp_path), "records")} == {"New"}

@@ -45,7 +45,7 @@ answers.json, answers.csv: each answer that you have given
 
 records.json, records.csv: your memory of each question now
   season, question_id       as above
-  subject, topic            what the question belonged to at your last answer
+  subject, topic            what the question belongs to now
   stability, difficulty     as above
   state                     Review
   reps, lapses              how often you answered, and how often you had forgotten

@@ -1,6 +1,6 @@
 """Reads all rows of a learner, page by page, by primary key: however many there are, PAGE_ROWS of them are held at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -25,6 +25,9 @@ PAGE_SQL = """
 	WHERE season = %(season)s AND name > %(after)s AND name <= %(last)s ORDER BY name LIMIT %(limit)s"""
 WAITING_SQL = """
 	SELECT season, payload FROM `tabReview Outbox` WHERE name BETWEEN %(first)s AND %(last)s ORDER BY season"""
+PLACES_SQL = """
+	SELECT name, subject, topic FROM `tabQuestion Status`
+	WHERE name IN %(names)s AND subject IS NOT NULL AND topic IS NOT NULL"""
 DAYS_SQL = "SELECT day, season, answers, practised, learnt FROM `tabDaily Learner` WHERE player IN %(ids)s ORDER BY name"
 ADMISSIONS_SQL = (
 	"SELECT admitted_at FROM `tabSafe Mode Admission` WHERE player IN %(ids)s ORDER BY admitted_at"
@@ -42,14 +45,28 @@ def iterate_answers(ids: Sequence[str]) -> Iterator[Row]:
 
 
 def iterate_records(ids: Sequence[str]) -> Iterator[Row]:
-	"""Yields her records, season by season: the tracker's, overlaid with what waits in her outbox to be folded."""
+	"""Yields her records, season by season: the tracker's, overlaid with what waits in her outbox to be folded.
+
+	Subject and topic are those that the question has now.
+	"""
 	for learner in ids:
 		waiting = _waiting(learner)
-		for row in _iterate(TRACKER, RECORD_COLUMNS, learner):
+		for row in _iterate(TRACKER, RECORD_COLUMNS, learner, _placed):
 			newer = waiting.pop((row["season"], row["question_id"]), None)
 			yield _newest(row, newer) if newer else row
-		for (season, _question), record in waiting.items():
-			yield _row(season, record)
+		yield from _placed([_row(season, record) for (season, _question), record in waiting.items()])
+
+
+def _placed(rows: Sequence[Row]) -> list[Row]:
+	"""Returns rows with the subject and topic that their questions have now."""
+	places = _places([row["question_id"] for row in rows]) if rows else {}
+	return [{**row, **places.get(row["question_id"], {})} for row in rows]
+
+
+def _places(question_ids: Sequence[str]) -> dict[str, Row]:
+	"""Returns {question_id: {subject, topic}}, as far as the question source has told."""
+	rows = database.query(PLACES_SQL, {"names": tuple(question_ids)})
+	return {name: {"subject": subject or None, "topic": topic or None} for name, subject, topic in rows}
 
 
 def _waiting(learner: str) -> dict[tuple[str, str], MemoryRecord]:
@@ -64,7 +81,8 @@ def _waiting(learner: str) -> dict[tuple[str, str], MemoryRecord]:
 
 def _newest(row: Row, waiting: MemoryRecord) -> Row:
 	stored = row["reps"], row["last_review_date"]
-	return _row(row["season"], waiting) if waiting.age >= stored else row
+	newest = _row(row["season"], waiting) if waiting.age >= stored else row
+	return _placed([newest])[0]
 
 
 def _row(season: str, record: MemoryRecord) -> Row:
@@ -81,7 +99,10 @@ def iterate_archive(ids: Sequence[str]) -> Iterator[Row]:
 				yield {**row, "archived_at": None}
 
 
-def _iterate(table: str, columns: Sequence[str], learner: str) -> Iterator[Row]:
+def _iterate(
+	table: str, columns: Sequence[str], learner: str, change: Callable[[list[Row]], list[Row]] | None = None
+) -> Iterator[Row]:
+	"""Yields a learner's rows, as `change` makes each page of them."""
 	first, last = row_names.names_of_learner(learner)
 	statement = PAGE_SQL.format(table=table, columns=", ".join(columns))
 	seasons = database.query(SEASONS_SQL.format(table=table), {"first": first, "last": last})
@@ -89,7 +110,8 @@ def _iterate(table: str, columns: Sequence[str], learner: str) -> Iterator[Row]:
 		for (season,) in seasons:
 			values = {"season": season, "after": first, "last": last, "limit": PAGE_ROWS}
 			while page := read_page(cursor, statement, values):
-				yield from (dict(zip(columns, row, strict=True)) for _name, *row in page)
+				rows = [dict(zip(columns, row, strict=True)) for _name, *row in page]
+				yield from change(rows) if change else rows
 				values["after"] = page[-1][0]
 
 

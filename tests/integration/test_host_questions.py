@@ -1,0 +1,117 @@
+"""A host app's question source that changes: what it tells of holds at once, what it does not tell of is noticed."""
+
+import sys
+from typing import Any, ClassVar
+
+import frappe
+import pytest
+from frappe.tests.utils import patch_hooks
+
+from memora.services.figures import survey
+from memora.services.learning import content_changes
+from tests.integration import state
+from tests.integration.factories import make_records
+from tests.integration.submitting import answers, ids, read, submit
+
+NAMES = [f"q-{number}" for number in range(5)]
+
+
+class HostQuestions:
+	"""Questions of a host app, which may change at any moment."""
+
+	content: ClassVar[dict[str, dict[str, Any]]] = {}
+
+	@classmethod
+	def get_questions(cls, question_ids):
+		return {q: cls.content[q] for q in question_ids if q in cls.content}
+
+	@classmethod
+	def find_questions(cls, subject, topic, offset, limit):
+		found = [
+			q
+			for q, c in cls.content.items()
+			if subject in (None, c["subject"]) and topic in (None, c["topic"])
+		]
+		return found[offset : offset + limit]
+
+
+@pytest.fixture
+def host(monkeypatch):
+	"""Five questions of one subject."""
+	HostQuestions.content = {q: {"subject": "One", "topic": "T", "question": q} for q in NAMES}
+	monkeypatch.setitem(sys.modules, "memora.host_app", sys.modules[__name__])
+	with patch_hooks({"memora_question_source": ["memora.host_app.HostQuestions"]}):
+		yield HostQuestions
+
+
+@pytest.fixture
+def due(host, player) -> list[str]:
+	make_records(player, question_ids=NAMES, subject="One", topic="T", lapses=9)
+	read(player)
+	return NAMES
+
+
+def rename(host, new: str) -> None:
+	for content in host.content.values():
+		content["subject"] = new
+
+
+def told(tell, question_ids: list[str]) -> None:
+	tell(question_ids)
+	frappe.db.commit()
+
+
+def due_by_subject(player) -> dict[str | None, int]:
+	return {subject: read(player, subject)["total_due"] for subject in (None, "One", "Two")}
+
+
+# What it tells of
+
+
+def test_what_it_tells_of_is_withdrawn_and_comes_back_at_once(host, player, due):
+	taken = [host.content.pop(due[0]), host.content[due[1]]]
+	host.content[due[1]] = {**taken[1], "withdrawn": True}
+	told(content_changes.note_changes, due[:2])
+	assert (ids(read(player)), read(player)["total_due"]) == (due[2:], 3)
+	host.content |= dict(zip(due, taken, strict=False))
+	told(content_changes.note_changes, due[:2])
+	assert (ids(read(player)), read(player)["total_due"]) == (due, 5)
+
+
+def test_what_it_tells_of_has_another_subject_at_once(host, player, due):
+	rename(host, "Two")
+	told(content_changes.note_moves, due)
+	assert due_by_subject(player) == {None: 5, "One": 0, "Two": 5}
+
+
+# What it does not tell of
+
+
+def test_a_question_that_is_gone_without_a_word_is_shown_to_nobody(host, player, due):
+	known = state.tracker(player)
+	host.content.pop(due[0])
+	assert ids(read(player)) == due[1:]
+	assert read(player)["total_due"] == 4
+	assert state.tracker(player) == known
+
+
+def test_an_hour_later_all_of_it_is_known(host, player, season, due):
+	content_changes.compare_with_source()
+	rename(host, "Two")
+	host.content[due[0]]["withdrawn"] = True
+	gone = host.content.pop(due[1])
+	assert content_changes.compare_with_source() == 5
+	assert due_by_subject(player) == {None: 3, "One": 0, "Two": 3}
+	assert survey.find_leeches(season).by_subject == {"Two": 3}
+	host.content[due[0]].pop("withdrawn")
+	host.content[due[1]] = gone
+	content_changes.compare_with_source()
+	assert due_by_subject(player) == {None: 5, "One": 0, "Two": 5}
+	assert content_changes.compare_with_source() == 0
+
+
+def test_an_answer_to_what_came_back_without_a_word_counts(host, player, due):
+	gone = host.content.pop(due[0])
+	read(player)
+	host.content[due[0]] = gone
+	assert submit(player, answers(questions=due[:1]))["processed"] == 1
