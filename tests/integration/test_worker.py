@@ -124,9 +124,15 @@ def assert_failed(job: Job, why: str, responses: list[dict]) -> None:
 	],
 )
 def test_a_late_job_for_nobody_fails_with_its_answers(worker, player, season, why, change):
-	job = late(**{"responses": [RESULT], "user": player, "season": season, **change})
-	assert_failed(job, why, [RESULT])
+	manager = make_learner(roles=["Memora Manager"]).user
+	frappe.db.delete("Error Log")
+	frappe.db.commit()
+	for _job in range(2):
+		job = late(**{"responses": [RESULT], "user": player, "season": season, **change})
+		assert_failed(job, why, [RESULT])
 	assert not state.tracker(player)
+	(told,) = state.rows("Notification Log", for_user=manager)
+	assert why in told.email_content
 
 
 def test_a_late_job_for_a_season_that_is_being_archived_fails_and_can_be_retried(worker, player):

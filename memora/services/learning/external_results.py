@@ -26,7 +26,7 @@ from memora.exceptions import (
 	UnknownSeason,
 	quoting,
 )
-from memora.services import site_time
+from memora.services import alerts, site_time
 from memora.services.cache.schedules import Schedules
 from memora.services.folding import folds, queueing
 from memora.services.learning import learners, scheduling
@@ -79,9 +79,23 @@ def persist_in_job(
 		result = _persist(responses, user, season, retry_count, _id_of_job(job))
 	except LearnerIsErased as refusal:
 		return _refused(responses, season, refusal)
+	except REFUSALS as refusal:
+		_tell_managers(type(refusal).__name__)
+		raise
 	if result["errors"]:
+		_tell_managers(InvalidResponses.__name__)
 		frappe.throw(quoting("{0}", " ".join(result["errors"])), InvalidResponses)
 	return result
+
+
+@alerts.in_site_language()
+def _tell_managers(error: str) -> None:
+	"""Tells managers of the first such job in a day: many may come at once. Frappe notes each in Error Log. Commits."""
+	since = site_time.naive_now() - timedelta(days=1)
+	if not frappe.db.exists("Error Log", {"creation": (">", since), "method": queueing.JOB}):
+		text = _("A job has failed and keeps its answers, the reason is {0}. SRS Write Job lists such jobs.")
+		subject = _("Answers of another app could not be stored")
+		alerts.tell_managers(subject, text.format(error), is_error=False)
 
 
 def _id_of_job(job: Job) -> str | None:

@@ -77,6 +77,17 @@ def test_a_closed_tab(pupil, questions):
 	assert pupil.journal() == reviews(questions[:2])
 
 
+def test_a_server_of_the_release_before(pupil, questions):
+	"""It refuses an argument that it does not know yet. The answer waits until it does."""
+	pupil.open()
+	refusal = {"exc_type": "UnknownArgument", "_server_messages": "[]"}
+	pupil.page.route(SUBMIT, lambda route: route.fulfill(status=400, json=refusal), times=1)
+	answer(pupil, questions[:1])
+	pupil.sees(questions[1])
+	pupil.has_saved()
+	assert pupil.journal() == reviews(questions[:1])
+
+
 def test_a_reply_that_is_lost(pupil, questions):
 	"""The server has stored the answer, and the page does not know."""
 	lost = []

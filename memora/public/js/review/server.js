@@ -105,6 +105,8 @@ function failure(response, body) {
 	const retryAfter = Number(response.headers.get("Retry-After")) || 0;
 	if (response.status === 401 || response.status === 403) return new SignedOut();
 	if (response.status === 429) return new RateLimited(retryAfter || 30);
+	// a server of the release before does not know an argument yet: that says nothing of the answer
+	if (body?.exc_type === "UnknownArgument") return new Unreachable(retryAfter);
 	if (response.status >= 400 && response.status < 500 && body?.exc_type)
 		return new Refused(body.exc_type, messageOf(body));
 	return new Unreachable(retryAfter);
