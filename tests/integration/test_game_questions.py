@@ -235,7 +235,7 @@ def test_without_a_hook_the_question_bank_serves():
 def test_a_lesson_asks_the_host_app(host, player):
 	session = lessons.read_lesson(player, None, None, 2)
 	assert session["questions"] == [
-		{"question_id": q, **HostQuestions.CONTENT[q]} for q in ("host-1", "host-2")
+		{"question_id": q, "known": False, **HostQuestions.CONTENT[q]} for q in ("host-1", "host-2")
 	]
 
 

@@ -6,22 +6,21 @@ from collections.abc import Iterable, Sequence
 import frappe
 
 from memora.services.store import database, failures, row_names, swap
-from memora.services.store.records import RECORD_COLUMNS, MemoryRecord, overlay
+from memora.services.store.records import MemoryRecord, overlay
+from memora.services.store.tracker import STORED_RECORDS_JSON
 
-# Records as they are stored, in the form of an outbox payload: one row for all of them
-RECORDS_JSON = f"""CONCAT('{{"records":', JSON_ARRAYAGG(JSON_ARRAY({RECORD_COLUMNS})), '}}')"""
 # For each season three rows at most, which begin with the season: what the archive holds, what the tracker holds, and her
 # outbox.
 OF_SEASON_SQL = f"""
-	SELECT %s, {RECORDS_JSON} FROM `tabArchived Memory Tracker` WHERE season = %s AND name IN %s
-	UNION ALL SELECT %s, {RECORDS_JSON} FROM `tabPlayer Memory Tracker` WHERE season = %s AND name IN %s
+	SELECT %s, {STORED_RECORDS_JSON} FROM `tabArchived Memory Tracker` WHERE season = %s AND name IN %s
+	UNION ALL SELECT %s, {STORED_RECORDS_JSON} FROM `tabPlayer Memory Tracker` WHERE season = %s AND name IN %s
 	UNION ALL SELECT season, payload FROM `tabReview Outbox` WHERE season = %s AND name BETWEEN %s AND %s"""
 # The seasons whose rows may be on their way at the moment
 MOVING = "moving"
 MOVING_SQL = f"""
 	SELECT name, '{MOVING}' FROM `tabGame Subscription Season`
 	WHERE name IN %s AND archive_started_at IS NOT NULL AND archived_at IS NULL"""
-STAGED_SQL = f"SELECT {RECORDS_JSON} FROM `%(table)s` WHERE name IN %%(names)s"
+STAGED_SQL = f"SELECT {STORED_RECORDS_JSON} FROM `%(table)s` WHERE name IN %%(names)s"
 
 Rows = dict[str, list[tuple[str | None]]]  # by season
 

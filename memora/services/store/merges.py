@@ -52,7 +52,8 @@ MOVE_TO_SQL = """
 	UPDATE `{table}` SET name = %(new_name)s, player = %(into)s WHERE season = %(season)s AND name = %(name)s"""
 PENDING_SQL = f"SELECT payload FROM `{OUTBOX}` {OF_SEASON}"
 RECORDS_SQL = {
-	table: f"SELECT {tracker.STORED_RECORD_JSON} FROM `{table}` {OF_SEASON}" for table in (TRACKER, ARCHIVE)
+	table: f"SELECT {tracker.STORED_RECORDS_JSON} FROM `{table}` {OF_SEASON}".replace("ARRAYAGG", "ARRAY")
+	for table in (TRACKER, ARCHIVE)
 }
 ENTRIES_SQL = f"SELECT name, {JOURNAL_COLUMNS} FROM `{JOURNAL}` {OF_SEASON}"
 OVERWRITE_SQL = f"INSERT INTO `{{table}}` (name, player, season, {RECORD_COLUMNS}) VALUES "

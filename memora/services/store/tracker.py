@@ -40,7 +40,7 @@ PRESENT_COLUMNS = RECORD_COLUMNS.replace("subject, topic", f"{SUBJECT_SQL}, {TOP
 # payload.
 FEW_RECORDS = 200  # far below group_concat_max_len (1 MiB), where MariaDB would cut the row
 RECORDS_JSON = f"""CONCAT('{{"records":', JSON_ARRAYAGG(JSON_ARRAY({PRESENT_COLUMNS})), '}}')"""
-STORED_RECORD_JSON = f"""CONCAT('{{"records":', JSON_ARRAY(JSON_ARRAY({RECORD_COLUMNS})), '}}')"""
+STORED_RECORDS_JSON = RECORDS_JSON.replace(PRESENT_COLUMNS, RECORD_COLUMNS)  # as the rows have them
 RECORDS_BY_NAME_SQL = f"""
 	SELECT {RECORDS_JSON} FROM `tabPlayer Memory Tracker` t {JOIN_SQL}
 	WHERE t.season = %(season)s AND t.name IN %(names)s
