@@ -18,6 +18,7 @@ from memora.services.cache.settling import release_keys, renew_claim
 from memora.services.store import database
 from tests.integration import bench_commands, state
 from tests.integration.cleaning import srs_keys, srs_redis
+from tests.integration.connections import raw_connection
 from tests.integration.factories import bank_questions, make_records
 from tests.integration.site_config import site_config
 from tests.integration.submitting import answers, ids, read, submit
@@ -111,6 +112,24 @@ def test_two_copies_do_not_take_the_keys_from_each_other_in_turn():
 	Gateway().server._epoch = (0.0, "")
 	assert not can_use()
 	assert owner() == given
+
+
+def test_an_answer_reaches_redis_though_mariadb_dies_after_its_commit(player, season):
+	"""Otherwise each death of MariaDB would make every schedule stale."""
+	assert can_use()
+	gateway = Gateway()
+	_read_at, *known = gateway.server._database
+	gateway.server._database = (0.0, *known)  # long ago
+	((connection_id,),) = frappe.db.sql("SELECT CONNECTION_ID()")
+	frappe.db.commit()
+	with raw_connection() as other, other.cursor() as cursor:
+		cursor.execute(f"KILL {connection_id}")
+	try:
+		assert Schedules().reschedule(player, season, {"q-1": 4e9}, version=0)
+	finally:
+		frappe.db.close()
+		frappe.db.connect()
+	assert not state.rows("Safe Mode Incident")
 
 
 def test_a_replica_takes_nothing_over():

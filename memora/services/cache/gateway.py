@@ -6,6 +6,7 @@ reaches Redis counts the outage. From then on no schedule from before the outage
 again from MariaDB when its learner comes. Keys that belong to another site are left alone, as if Redis were gone.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -102,13 +103,19 @@ class Gateway:
 		return self.server.remember_epoch(f"{epoch}.{own.digest}")
 
 	def database(self) -> Database:
-		"""Returns this site's database, at most EPOCH_SECONDS old. Raises Unavailable if MariaDB can't tell."""
+		"""Returns this site's database, at most EPOCH_SECONDS old; while MariaDB can't tell, as it was known last.
+
+		An older one does no harm: without MariaDB nothing is loaded or shown, and a schedule of another generation that
+		an answer finds is dropped. Raises Unavailable if MariaDB could not tell yet.
+		"""
 		address = tuple(frappe.conf.get(name) for name in DATABASE_ADDRESS)
 		if known := self.server.database_at(address):
 			return known
 		try:
 			found, zone = mariadb.get_identity(), get_settings().time_zone
 		except failures.ERRORS as error:
+			if known := self.server.database_at(address, within_seconds=math.inf):
+				return known
 			raise Unavailable(f"MariaDB can't say which database this is: {error}") from error
 		if not found.born:
 			raise Unavailable("a backup is being restored over the database")

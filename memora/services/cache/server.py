@@ -86,10 +86,10 @@ class Server:
 		self._epoch = (time.monotonic(), epoch)
 		return epoch
 
-	def database_at(self, address: Any) -> Database | None:
-		"""Returns the database at an address, if this process read it there less than EPOCH_SECONDS ago; else None."""
+	def database_at(self, address: Any, within_seconds: float = EPOCH_SECONDS) -> Database | None:
+		"""Returns the database at an address, if this process has read it there in the last seconds; else None."""
 		read_at, known, database = self._database
-		return database if known == address and time.monotonic() - read_at < EPOCH_SECONDS else None
+		return database if known == address and time.monotonic() - read_at < within_seconds else None
 
 	def is_another(self, digest: str) -> bool:
 		"""Says whether this process has known another database than the one that a digest stands for."""
