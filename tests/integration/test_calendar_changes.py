@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from devtools import ports, processes
-from memora.services.cache.schedules import Schedules
+from memora.services.cache.server import server_of
 from memora.services.learning import reviews, submissions
 from memora.services.learning.answers import Response
 from memora.services.operations import calendar_changes, moving_dates, season_state
@@ -210,8 +210,7 @@ def test_another_time_zone_makes_each_schedule_load_again(player, season):
 def in_a_new_process() -> None:
 	"""Forgets what a process has in memory for some seconds."""
 	forget_settings()
-	server = Schedules().gateway.server
-	server._epoch, server._database = (0.0, ""), (0.0, None)
+	server_of.cache_clear()
 
 
 def test_a_question_that_is_withdrawn_comes_back_with_its_moved_date(player, season):
