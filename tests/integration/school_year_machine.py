@@ -210,7 +210,7 @@ class Machine(RuleBasedStateMachine):
 		with mariadb.hasty(bench), dump.open("rb") as statements:
 			shell.run(mariadb.client(bench, frappe.conf.db_name), bench.log("sites"), stdin=statements)
 		frappe.db.rollback()
-		frappe.clear_cache()
+		frappe.clear_document_cache("Memora Settings", "Memora Settings")
 		settings.forget_settings()
 
 	# What holds

@@ -1,14 +1,18 @@
 """How far a learner has come in each topic of the question bank, so that a lesson does not look again at what she knows.
 
-A bookmark is a hint, kept for a day in Frappe's cache. It holds as long as no question of its topic is changed. Without
-it the next lesson reads the topic from its beginning.
+A bookmark is a hint, kept for a day in Frappe's cache. It holds as long as no question of its topic is changed, and in
+the database that it was made from: a backup that is restored knows less. Without it the next lesson reads the topic from
+its beginning.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import frappe
 
+from memora.services.cache.breaker import Unavailable
+from memora.services.cache.gateway import Gateway
 from memora.services.store.question_bank import BEGINNING, Place, TopicVersion
 
 KEPT_SECONDS = 24 * 3600
@@ -35,15 +39,18 @@ class Bookmarks:
 
 	learner: str
 	season: str
+	database: str = ""
 	of_topics: dict[str, Bookmark] = field(default_factory=dict)
 	is_changed: bool = False
 
 	@classmethod
 	def load(cls, learner: str, season: str) -> "Bookmarks":
-		stored = frappe.cache().get_value(_key(learner), expires=True)
-		if not isinstance(stored, dict) or stored.get("season") != season:
-			return cls(learner, season)
-		return cls(learner, season, {topic: Bookmark(*values) for topic, values in stored["topics"].items()})
+		stored, database = frappe.cache().get_value(_key(learner), expires=True), _database()
+		origin = {"season": season, "database": database}
+		if not isinstance(stored, dict) or {name: stored.get(name) for name in origin} != origin:
+			return cls(learner, season, database)
+		topics = {topic: Bookmark(*values) for topic, values in stored["topics"].items()}
+		return cls(learner, season, database, topics)
 
 	def get(self, topic: TopicVersion) -> Bookmark:
 		version = str(topic.version)
@@ -59,7 +66,8 @@ class Bookmarks:
 		"""Keeps what has changed. Two processes may overwrite each other: either's bookmarks hold."""
 		if not self.is_changed:
 			return
-		stored = {"season": self.season, "topics": {t: tuple(b) for t, b in self.of_topics.items()}}
+		topics = {topic: tuple(bookmark) for topic, bookmark in self.of_topics.items()}
+		stored = {"season": self.season, "database": self.database, "topics": topics}
 		frappe.cache().set_value(_key(self.learner), stored, expires_in_sec=KEPT_SECONDS)
 		self.is_changed = False
 
@@ -67,6 +75,13 @@ class Bookmarks:
 def forget(learner: str) -> None:
 	"""Deletes a learner's bookmarks."""
 	frappe.cache().delete_value(_key(learner))
+
+
+def _database() -> str:
+	"""Returns what stands for this site's database; "" while a backup is being restored over it."""
+	with suppress(Unavailable):
+		return Gateway().database().digest
+	return ""
 
 
 def _key(learner: str) -> str:
