@@ -122,3 +122,18 @@ def test_what_she_leaves_out_comes_again_and_again(bank, player):
 	assert lesson(player)[:3] == lesson(player, topic="Big: T00")[:3] == expected
 	submit(player, answers(questions=bank.names[:1]))
 	assert lesson(player)[:2] == expected[1:]
+
+
+@pytest.mark.parametrize("change", ["deleted", "moved to another topic"])
+def test_what_is_gone_from_a_topic_takes_nobodys_place(bank, player, change):
+	frappe.db.sql("UPDATE `tabGame Question` SET modified = '2026-01-01' WHERE topic = 'Big: T00'")
+	frappe.db.sql("UPDATE `tabGame Question` SET modified = '2026-01-02' WHERE name = %s", bank.names[9])
+	frappe.db.commit()
+	assert lesson(player, topic="Big: T00") == bank.names[:10]
+	for name in bank.names[:8]:
+		if change == "deleted":
+			frappe.delete_doc("Game Question", name)
+		else:
+			frappe.get_doc("Game Question", name).update({"topic": "Big: T01"}).save()
+	frappe.db.commit()
+	assert ids(lessons.read_lesson(player, "Big: T00", SUBJECT, 2)) == bank.names[8:10]

@@ -10,6 +10,7 @@ from memora.services import site_time
 from memora.services.cache import server
 from memora.services.cache.schedules import Schedules
 from memora.services.folding import folds
+from memora.services.learning import lessons
 from memora.services.operations.doctor import examine
 from tests.integration import state
 from tests.integration.cleaning import srs_redis
@@ -124,3 +125,19 @@ def test_a_copy_that_is_migrated_gets_keys_of_its_own(shared, player):
 	assert {key: value for key, value in after.items() if NAME not in key} == before
 	answer_all(player)
 	assert due(player) == []
+
+
+def test_lessons_teach_what_a_restored_backup_does_not_know(copied, player):
+	copied.copy()
+	copied.configure(srs_redis_namespace="copy")
+	first = copied.run(lambda: lesson(player))
+	copied.run(lambda: submit(player, answers(questions=first)))
+	assert copied.run(lambda: lesson(player)) != first
+	copied.restore(copied.dump)
+	later()
+	assert copied.run(lambda: lesson(player)) == first
+
+
+def lesson(learner: str) -> list[str]:
+	frappe.db.rollback()
+	return ids(lessons.read_lesson(learner, None, None, 3))

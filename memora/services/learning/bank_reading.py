@@ -72,10 +72,12 @@ def _read(seen: Seen, bookmarks: Bookmarks, topics: list[TopicVersion], limit: i
 
 
 def _open(seen: Seen, readings: dict[str, "_Reading"]) -> None:
+	"""Drops skipped questions that she has seen meanwhile, or that were deleted or moved to another topic."""
 	skipped = [name for reading in readings.values() for name in reading.unseen]
 	known = seen.among(skipped) if skipped else set()
-	for reading in readings.values():
-		reading.leave_out(known)
+	topics = QuestionBank.get_topics_of(skipped)
+	for topic, reading in readings.items():
+		reading.keep({name for name in reading.unseen if name not in known and topics.get(name) == topic})
 
 
 @dataclass
@@ -91,9 +93,9 @@ class _Reading:
 	def of(cls, bookmark: Bookmark) -> "_Reading":
 		return cls(bookmark, bookmark.place, bookmark.is_end, [*bookmark.skipped])
 
-	def leave_out(self, seen: set[str]) -> None:
-		"""Drops those skipped questions that she has seen meanwhile."""
-		self.unseen = [name for name in self.unseen if name not in seen]
+	def keep(self, skipped: set[str]) -> None:
+		"""Drops all other skipped questions."""
+		self.unseen = [name for name in self.unseen if name in skipped]
 		self._mark(self.place, self.is_end)
 
 	def read(self, page: list[Place], seen: set[str], is_end: bool) -> None:

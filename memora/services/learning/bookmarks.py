@@ -1,10 +1,11 @@
 """How far a learner has come in each topic of the question bank, so that a lesson does not look again at what she knows.
 
-A bookmark is a hint, kept for a day in Frappe's cache. It holds as long as no question of its topic is changed, and in
-the database that it was made from: a backup that is restored knows less. Without it the next lesson reads the topic from
-its beginning.
+A bookmark is a hint. It holds as long as no question of its topic is changed, and in the database that it was made from: a
+backup that is restored knows less. Without it the next lesson reads the topic from its beginning. Frappe's cache keeps a
+learner's bookmarks for a day from the first one on: so what a hint may hide, it does not hide for long.
 """
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -35,12 +36,13 @@ class Bookmark(NamedTuple):
 
 @dataclass
 class Bookmarks:
-	"""A learner's bookmarks of a season: {topic: bookmark}."""
+	"""A learner's bookmarks of a season: {topic: bookmark}. They are kept until `until`, in Unix seconds."""
 
 	learner: str
 	season: str
 	database: str = ""
 	of_topics: dict[str, Bookmark] = field(default_factory=dict)
+	until: float = field(default_factory=lambda: time.time() + KEPT_SECONDS)
 	is_changed: bool = False
 
 	@classmethod
@@ -50,7 +52,7 @@ class Bookmarks:
 		if not isinstance(stored, dict) or {name: stored.get(name) for name in origin} != origin:
 			return cls(learner, season, database)
 		topics = {topic: Bookmark(*values) for topic, values in stored["topics"].items()}
-		return cls(learner, season, database, topics)
+		return cls(learner, season, database, topics, stored.get("until", 0))
 
 	def get(self, topic: TopicVersion) -> Bookmark:
 		version = str(topic.version)
@@ -64,11 +66,13 @@ class Bookmarks:
 
 	def save(self) -> None:
 		"""Keeps what has changed. Two processes may overwrite each other: either's bookmarks hold."""
-		if not self.is_changed:
+		seconds = int(self.until - time.time())
+		if not self.is_changed or seconds < 1:
 			return
 		topics = {topic: tuple(bookmark) for topic, bookmark in self.of_topics.items()}
-		stored = {"season": self.season, "database": self.database, "topics": topics}
-		frappe.cache().set_value(_key(self.learner), stored, expires_in_sec=KEPT_SECONDS)
+		origin = {"season": self.season, "database": self.database}
+		stored = {**origin, "topics": topics, "until": self.until}
+		frappe.cache().set_value(_key(self.learner), stored, expires_in_sec=seconds)
 		self.is_changed = False
 
 
