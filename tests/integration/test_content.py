@@ -305,3 +305,11 @@ def test_lessons_leave_out_what_is_withdrawn(player):
 	names = make_questions(3, subject=GEO, topic="T")
 	commit(disable, names[0])
 	assert ids(lessons.read_lesson(player, "Geo: T", None, 10)) == names[1:]
+
+
+def test_a_schedule_whose_marker_redis_evicted_loses_what_was_withdrawn(player, due, season, key):
+	read(player)
+	srs_redis().delete(Schedules().keys.pair(player, season)[1])
+	commit(disable, due[0])
+	assert [read(player)["total_due"] for _time in range(2)] == [24, 24]
+	assert not srs_redis().zscore(key, due[0])

@@ -158,17 +158,19 @@ return generation
 """)
 
 # Stores a loaded schedule if the claim still holds, and only on the server that granted the claim. Another
-# server may not know of a change that ended the claim.
+# server may not know of a change that ended the claim. Dates that were there before may be of withdrawn questions: then the
+# schedule gets the content version 0, so that the next read takes these out.
 # KEYS: zset, marker. ARGV: generation, token, ttl seconds, content version, then score and member of each item.
 # Returns 1 if stored, 0 if a change came between: the loaded dates may lack that change.
 FINISH_LOAD = Script(f"""{_HISTORY}
 if redis.call('GET', KEYS[2]) ~= ARGV[2] or string.sub(ARGV[1], 1, 12) ~= history then return 0 end
+local version = redis.call('EXISTS', KEYS[1]) == 1 and '0' or ARGV[4]
 for i = 5, #ARGV, 1000 do
 	redis.call('ZADD', KEYS[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
 end
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 local state = redis.call('EXISTS', KEYS[1]) == 1 and '' or ':empty'
-redis.call('SET', KEYS[2], ARGV[1] .. '#' .. ARGV[4] .. state, 'EX', ARGV[3])
+redis.call('SET', KEYS[2], ARGV[1] .. '#' .. version .. state, 'EX', ARGV[3])
 return 1
 """)
 
