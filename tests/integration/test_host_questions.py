@@ -115,3 +115,17 @@ def test_an_answer_to_what_came_back_without_a_word_counts(host, player, due):
 	read(player)
 	host.content[due[0]] = gone
 	assert submit(player, answers(questions=due[:1]))["processed"] == 1
+
+
+def test_an_id_that_no_record_can_have_keeps_no_other_from_being_noted(host, player, due):
+	host.content["y" * 200] = {"subject": "One", "topic": "T"}
+	told(content_changes.note_changes, ["x" * 200, *withdrawn(host, 0)])
+	assert read(player)["total_due"] == 4
+	withdrawn(host, 1)
+	assert content_changes.compare_with_source() == 3  # noted for the first time
+	assert read(player)["total_due"] == 3
+
+
+def withdrawn(host, number: int) -> list[str]:
+	del host.content[NAMES[number]]
+	return [NAMES[number]]

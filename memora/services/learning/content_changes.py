@@ -12,7 +12,7 @@ from typing import Any
 
 import frappe
 
-from memora.services.learning.plain_names import plain
+from memora.services.learning.plain_names import MAX_QUESTION_ID_LENGTH, plain
 from memora.services.learning.question_source import get_source, is_own, is_withdrawn
 from memora.services.store import database, question_status, subject_names
 from memora.services.store.question_status import Status
@@ -83,6 +83,7 @@ def _suspects() -> Iterator[list[str]]:
 
 
 def _note(question_ids: list[str], after: After) -> int:
+	question_ids = [q for q in question_ids if len(q) <= MAX_QUESTION_ID_LENGTH]  # no record has a longer one
 	if not question_ids:
 		return 0
 	question_status.hold_lock()
