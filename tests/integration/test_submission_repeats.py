@@ -10,7 +10,7 @@ from memora.services.learning import scheduling
 from memora.services.store import database, row_names, tracker
 from tests.integration import state
 from tests.integration.connections import at_once, raw_connection
-from tests.integration.factories import bank_questions, make_learner, make_records
+from tests.integration.factories import bank_questions, make_learner, make_questions, make_records
 from tests.integration.submitting import answers, ids, read, submit
 
 DEVICES = 6
@@ -59,6 +59,22 @@ def test_a_repeat_rejects_what_was_rejected(player):
 	again = submit(player, responses, "s-1")
 	assert (again["status"], again["rejected"]) == ("already_processed", first["rejected"])
 	assert stored() == before
+
+
+@pytest.mark.parametrize("is_known", [False, True], ids=["new", "known"])
+def test_a_repeat_rejects_what_was_withdrawn_at_first(player, is_known):
+	questions = make_questions(3)
+	if is_known:
+		make_records(player, question_ids=questions)
+	withdrawn = frappe.get_doc("Game Question", questions[1])
+	withdrawn.update({"enabled": 0}).save()
+	frappe.db.commit()
+	first = submit(player, answers(questions=questions), "s-1")
+	assert [r["question_id"] for r in first["rejected"]] == questions[1:2]
+	withdrawn.update({"enabled": 1}).save()
+	frappe.db.commit()
+	again = submit(player, answers(questions=questions), "s-1")
+	assert (again["status"], again["rejected"]) == ("already_processed", first["rejected"])
 
 
 @pytest.mark.parametrize(

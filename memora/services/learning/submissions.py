@@ -21,7 +21,7 @@ from memora.services.learning.answers import Response, journal_entry
 from memora.services.learning.grading import AnswerResult
 from memora.services.learning.judging import Judge, Rejection, as_rejections
 from memora.services.settings import forget_settings, get_settings
-from memora.services.store import database, failures, journal, row_names, seasons
+from memora.services.store import database, failures, journal, question_status, row_names, seasons
 from memora.services.store.outbox import CalendarChanged
 from memora.services.store.records import Effort, StoredAnswer, practice_digits
 from memora.services.store.seasons import Season
@@ -121,8 +121,17 @@ def _repeated(
 def _refused_at_first(
 	judge: Judge, stored: dict[str, StoredAnswer], responses: list[Response]
 ) -> dict[str, str]:
-	"""Returns {question_id: reason} of the answers that were not taken when the others were stored."""
-	return judge.why_refused(responses, min(answer.answered_at for answer in stored.values()))
+	"""Returns {question_id: reason} of the answers that were not taken when the others were stored.
+
+	An answer that could have been taken, to a question that has changed since, was refused because it was withdrawn.
+	"""
+	moment = min(answer.answered_at for answer in stored.values())
+	reasons = judge.why_refused(responses, moment)
+	rest = {r.question_id: r for r in responses if r.question_id not in stored.keys() | reasons.keys()}
+	for question_id in question_status.get_changed(rest, moment):
+		if reason := grading.why_refused(rest[question_id], judge.standing.records.get(question_id), None):
+			reasons[question_id] = reason
+	return reasons
 
 
 def _is_same(response: Response, answer: StoredAnswer) -> bool:

@@ -13,6 +13,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple
@@ -49,6 +50,7 @@ SELECT_SQL = f"""
 # The caller holds the lock: so these see what was committed last, and nobody waits for long.
 GET_SQL = f"SELECT name, is_live, subject, topic FROM `{TABLE}` WHERE name IN %(names)s LOCK IN SHARE MODE"
 NEXT_VERSION_SQL = f"{VERSION_SQL} LOCK IN SHARE MODE"
+CHANGED_SQL = f"SELECT name FROM `{TABLE}` WHERE name IN %(names)s AND version > 0 AND modified >= %(moment)s"
 IS_WITHDRAWN_SQL = f"SELECT 1 FROM `{TABLE}` WHERE name = %s AND is_live = 0"
 IS_ANY_WITHDRAWN_SQL = f"SELECT 1 FROM `{TABLE}` WHERE is_live = 0 LIMIT 1"
 IDS_SQL = f"SELECT name FROM `{TABLE}` WHERE name > %s ORDER BY name LIMIT {MAX_ROWS}"
@@ -138,6 +140,14 @@ def _read_on(known: Changes) -> Changes:
 	lost = len(entries) - MOST_CHANGES
 	forgotten = entries[lost - 1][0] if lost > 0 else known.forgotten
 	return Changes(rows[-1][0], forgotten, entries[max(0, lost) :])
+
+
+def get_changed(question_ids: Collection[str], moment: datetime) -> set[str]:
+	"""Returns which of some questions may have been withdrawn, or come back, since a moment (naive site time). One query at most."""
+	if not question_ids:
+		return set()
+	values = {"names": [*question_ids], "moment": moment}
+	return {question_id for (question_id,) in frappe.db.sql(CHANGED_SQL, values)}
 
 
 def select(records: Collection[MemoryRecord], subject: str | None = None) -> set[str]:
