@@ -3,6 +3,7 @@
 import frappe
 import pytest
 
+from memora.exceptions import InvalidQuestion
 from memora.services.store import question_learners
 from tests.integration import state
 from tests.integration.client import Client, message
@@ -62,3 +63,15 @@ def test_learners_withdraw_nothing(client, known):
 	for method in (COUNT, WITHDRAW):
 		assert client.post(method, questions=known).status_code == 403
 	assert frappe.db.count("Game Question", {"name": ("in", known), "enabled": 1}) == 3
+
+
+def test_a_question_whose_options_are_wrong_can_be_withdrawn_but_not_brought_back(teacher):
+	(name,) = make_questions(1)
+	options = [{"option_text": "This", "is_correct": 1}, {"option_text": "That"}]
+	frappe.get_doc("Game Question", name).update({"options": options}).save()
+	frappe.db.sql("UPDATE `tabGame Question Option` SET is_correct = 1 WHERE parent = %s", name)
+	frappe.db.commit()
+	assert message(teacher.post(WITHDRAW, questions=[name])) == 1
+	frappe.db.rollback()
+	with pytest.raises(InvalidQuestion):
+		frappe.get_doc("Game Question", name).update({"enabled": 1}).save()

@@ -4,7 +4,7 @@ A question has a row once the source has told of a change, and at the latest wit
 the tracker's own copy of subject and topic holds, and it is asked. So reads join the tracker with this table, and a change
 of one question touches none of the learners' rows.
 
-`version` counts, over all questions, the changes of what is asked: all changes of one transaction have the same version,
+`version` counts, over all questions, the changes of what is asked: changes that are noted together have the same version,
 and a version that can be read was preceded by all versions before. A schedule in Redis notes the version that it agrees
 with. Names differ in letter case, as ids do: the table's layout sees to that.
 """

@@ -16,7 +16,9 @@ MAX_TITLE = 140  # characters
 class GameQuestion(WrittenByPeople):
 	def validate(self) -> None:
 		self._sanitise()
-		if self.options:
+		if self.options and (
+			self.enabled or self.is_new()
+		):  # whatever is wrong with a question, it can be withdrawn
 			self._check_options()
 		if self.is_new():
 			self._check_id()
