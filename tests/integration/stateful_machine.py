@@ -22,7 +22,7 @@ from memora.services import site_time
 from memora.services.cache import loading
 from memora.services.figures import activity
 from memora.services.folding import folds
-from memora.services.learning import reviews, submissions
+from memora.services.learning import bookmarks, reviews, submissions
 from memora.services.learning.answers import Response
 from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import factories, state
@@ -68,6 +68,8 @@ class Machine(RuleBasedStateMachine):
 				self.check_cache()
 		finally:
 			frappe.db.rollback()
+			for player in self.players:
+				bookmarks.forget(player.name)
 			for table in (*DATES, "Review Outbox"):
 				frappe.db.delete(table, {"player": ("in", [player.name for player in self.players])})
 			for table in state.FIGURES:
