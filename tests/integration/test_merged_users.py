@@ -1,6 +1,6 @@
 """Two Users are merged: what the one has learnt is the other's."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import frappe
 import pytest
@@ -11,6 +11,7 @@ from memora.services.cache import loading
 from memora.services.cache.schedules import Schedules
 from memora.services.learning import learners as doors
 from memora.services.store import database, learners
+from memora.services.store.records import JournalEntry
 from tests.integration import accounts, state
 from tests.integration.accounts import answer, become_learner, put_answers, put_tracker, put_waiting, rename
 from tests.integration.connections import in_other_connection
@@ -104,6 +105,11 @@ def test_waiting_answers_are_folded_into_the_learner_who_stays(old, new, leaving
 	assert names("Review Outbox") == [accounts.key_of(staying, season, "p")]
 
 
+def times(entries: list[JournalEntry]) -> dict[str, datetime]:
+	"""When the record was made, and changed last, that these answers lead to."""
+	return {"creation": entries[0].reviewed_at, "last_review_date": entries[-1].reviewed_at}
+
+
 def test_of_one_question_the_memory_is_what_both_histories_give(old, new, leaving, staying, season):
 	now = site_now().replace(microsecond=0)
 	mine = [answer("q1", now - timedelta(days=9), kind="Learn", stability_after=2.0)]
@@ -115,8 +121,10 @@ def test_of_one_question_the_memory_is_what_both_histories_give(old, new, leavin
 	put_answers(leaving, season, "a", *mine)
 	for number, entry in enumerate(theirs):
 		put_answers(staying, season, f"b{number}", entry)
-	put_tracker(leaving, season, make_record("q1", reps=1, stability=2.0))
-	put_tracker(staying, season, make_record("q1", reps=2, stability=1.5, subject="Bank Biology"))
+	put_tracker(leaving, season, make_record("q1", reps=1, stability=2.0, **times(mine)))
+	put_tracker(
+		staying, season, make_record("q1", reps=2, stability=1.5, subject="Bank Biology", **times(theirs[:2]))
+	)
 	merge(old, new)
 	(record,) = state.rows("Player Memory Tracker")
 	assert (record.player, record.reps, record.lapses, record.stability) == (staying, 3, 1, 1.5)

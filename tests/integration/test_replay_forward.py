@@ -15,7 +15,8 @@ from memora.services.srs_persistence import SRSPersistenceService
 from memora.services.store import tracker
 from memora.services.store.records import MemoryRecord
 from tests.integration import bench_commands, factories
-from tests.integration.factories import STANDING_SEASON, bank_questions, make_records
+from tests.integration.accounts import become_learner, rename
+from tests.integration.factories import STANDING_SEASON, bank_questions, make_records, make_user
 from tests.integration.submitting import answers, days_ago, submit
 
 LONG_AGO = datetime(2025, 1, 1, 5)
@@ -224,3 +225,18 @@ def test_after_a_repair_nothing_is_older_and_what_was_lost_is_back(season, migra
 	state_after = records(player)
 	replay_season(season, player, repair=True)
 	assert records(player) == state_after
+
+
+def test_a_merge_of_users_keeps_what_their_records_have_beside_the_journal(question, season):
+	old, new = (make_user(["System Manager"]) for _user in range(2))
+	leaving, staying = become_learner(old), become_learner(new)
+	make_records(leaving, question_ids=[question], reps=36, lapses=2, creation=LONG_AGO)
+	answer(leaving, question, days=9)
+	answer(staying, question, days=12)
+	fold()
+	newer = replace(records(staying)[question], stability=77.0, last_review_date=DUE, next_review_date=DUE)
+	set_back(staying, newer)
+	rename(old, new, merge=True)
+	(record,) = records(staying).values()
+	assert (record.reps, record.lapses, record.creation) == (38, 2, LONG_AGO)
+	assert (record.stability, record.last_review_date, record.next_review_date) == (77.0, DUE, DUE)

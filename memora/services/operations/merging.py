@@ -17,10 +17,10 @@ from memora.services.cache.schedules import Schedules
 from memora.services.figures.activity import LEARNERS_KEPT_DAYS
 from memora.services.learning import accounts
 from memora.services.operations import moving_dates
-from memora.services.operations.replay import rebuilt
+from memora.services.operations.replay import moving_entries, rebuilt, with_former
 from memora.services.store import database, figure_tables, former_addresses, learners, merges, seasons
 from memora.services.store.learners import Learner
-from memora.services.store.records import MemoryRecord
+from memora.services.store.records import JournalEntry, MemoryRecord
 
 
 def check_users(old: str, new: str) -> None:
@@ -83,18 +83,35 @@ def _merged_records(learner: str, into: str, season: str, table: str) -> list[Me
 	if not shared:
 		return []
 	equal = merges.get_equal_answers(learner, into, season)
-	hers = [entry for name, entry in merges.get_answers(learner, season).items() if name not in equal]
+	hers = merges.get_answers(learner, season)
 	others = [*merges.get_answers(into, season).values()]
-	answered_by_both = rebuilt(hers).keys() & rebuilt(others).keys()
-	together = rebuilt([*hers, *others])
-	newer = {q: max(mine[q], theirs[q], key=lambda record: record.age) for q in shared}
+	only_hers = [entry for name, entry in hers.items() if name not in equal]
+	answered_by_both = rebuilt(only_hers).keys() & rebuilt(others).keys()
+	together = rebuilt([*only_hers, *others])
+	moving = moving_entries(hers.values()), moving_entries(others)
 	return [
-		_with_names_of(newer[q], together[q]) if q in answered_by_both else newer[q] for q in sorted(shared)
+		_together(
+			together[q], [(found[q], of_one[q]) for found, of_one in zip((mine, theirs), moving, strict=True)]
+		)
+		if q in answered_by_both
+		else max(mine[q], theirs[q], key=lambda record: record.age)
+		for q in sorted(shared)
 	]
 
 
-def _with_names_of(record: MemoryRecord, rebuilt_record: MemoryRecord) -> MemoryRecord:
-	return replace(rebuilt_record, subject=record.subject, topic=record.topic)
+def _together(record: MemoryRecord, rows: list[tuple[MemoryRecord, list[JournalEntry]]]) -> MemoryRecord:
+	"""Adds to the record that both histories lead to what the two rows have beside their entries; see replay.with_former.
+
+	A row that is newer than the journal keeps its memory.
+	"""
+	for found, entries in rows:
+		record = with_former(record, entries, found)
+	newer = max((found for found, _entries in rows), key=lambda found: found.age)
+	record = replace(record, subject=newer.subject, topic=newer.topic)
+	latest = max((found for found, _entries in rows), key=lambda found: found.last_review_date)
+	if latest.last_review_date <= record.last_review_date:
+		return record
+	return replace(latest, reps=record.reps, lapses=record.lapses, creation=record.creation)
 
 
 def _days_of_figures() -> list[str]:

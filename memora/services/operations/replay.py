@@ -78,10 +78,10 @@ def rebuilt(entries: Iterable[JournalEntry]) -> dict[str, MemoryRecord]:
 
 	A question that she has only practised is left out: its record comes from elsewhere.
 	"""
-	return {question_id: _record(answers) for question_id, answers in _moving(entries).items()}
+	return {question_id: _record(answers) for question_id, answers in moving_entries(entries).items()}
 
 
-def _moving(entries: Iterable[JournalEntry]) -> dict[str, list[JournalEntry]]:
+def moving_entries(entries: Iterable[JournalEntry]) -> dict[str, list[JournalEntry]]:
 	"""Returns the entries that changed a record, by question, in the order of time."""
 	by_question: dict[str, list[JournalEntry]] = defaultdict(list)
 	for entry in sorted(entries, key=lambda e: e.reviewed_at):
@@ -142,7 +142,7 @@ def judge(moving: list[JournalEntry], found: MemoryRecord | None, calendar: Move
 		expected = replace(expected, state=found.state)  # such a result leaves the state as it was
 	is_newer = not is_from_before and found.reps > expected.reps
 	if is_from_before or is_newer:
-		expected = _with_former(expected, moving, found)
+		expected = with_former(expected, moving, found)
 	if found.age > expected.age:
 		return Verdict(expected, None, True, is_from_before)
 	return Verdict(expected, _difference(expected, found, calendar), is_newer, is_from_before)
@@ -154,7 +154,7 @@ def _began_before(moving: list[JournalEntry], found: MemoryRecord) -> bool:
 	return (first.kind != "Learn" and first.stability_before > 0) or found.creation < first.reviewed_at
 
 
-def _with_former(record: MemoryRecord, moving: list[JournalEntry], found: MemoryRecord) -> MemoryRecord:
+def with_former(record: MemoryRecord, moving: list[JournalEntry], found: MemoryRecord) -> MemoryRecord:
 	"""Adds what a row has beside the journal: all that the entries up to its last review do not account for."""
 	seen = [entry for entry in moving if entry.reviewed_at <= found.last_review_date]
 	reps, lapses = len(seen), sum(map(_is_lapse, seen))
@@ -208,7 +208,9 @@ def _compare(
 ) -> tuple[dict[str, MemoryRecord], dict[str, Verdict]]:
 	"""Returns (records in the tracker, what the journal says of them)."""
 	records, calendar = tracker.get_all_records(learner, season), moving_dates.get_calendar(season)
-	return records, {q: judge(moving, records.get(q), calendar) for q, moving in _moving(entries).items()}
+	return records, {
+		q: judge(moving, records.get(q), calendar) for q, moving in moving_entries(entries).items()
+	}
 
 
 def _differing(verdicts: dict[str, Verdict]) -> dict[str, Verdict]:
