@@ -126,6 +126,11 @@ def test_an_id_that_no_record_can_have_keeps_no_other_from_being_noted(host, pla
 	assert read(player)["total_due"] == 3
 
 
+def test_a_source_that_knows_no_pages_is_compared_once(host, monkeypatch):
+	monkeypatch.setattr(host, "find_questions", lambda subject, topic, offset, limit: [*NAMES])
+	assert content_changes.compare_with_source() == len(NAMES)
+
+
 def withdrawn(host, number: int) -> list[str]:
 	del host.content[NAMES[number]]
 	return [NAMES[number]]

@@ -75,8 +75,10 @@ def _suspects() -> Iterator[list[str]]:
 	if is_own():
 		yield from _pages(question_status.find_outdated())
 		return
+	ids: list[str] = []
 	for page in count():
-		if not (ids := get_source().find_questions(None, None, page * PAGE, PAGE)):
+		before, ids = ids, get_source().find_questions(None, None, page * PAGE, PAGE)
+		if not ids or ids == before:  # lessons ask for the first page alone: so a source may know no other
 			break
 		yield ids
 	yield from _pages(question_status.get_ids())
