@@ -31,10 +31,10 @@ class NewQuestions:
 	def as_of(
 		cls, learner: str, season: str, standing: Standing, moment: datetime, began: datetime
 	) -> "NewQuestions":
-		"""As it was at a moment of the learning day that began at `began`. Reads all her rows of the season."""
+		"""As it was at a moment of the learning day that began at `began`. Reads all her rows of the season, twice."""
 		waiting = {q: record.creation for q, record in standing.records.items()}
-		seen = Seen(learner, season, waiting, moment)
-		return cls(seen, _left(sum(first >= began for first in seen.all.values())))
+		seen, before = (Seen(learner, season, waiting, then) for then in (moment, began))
+		return cls(seen, _left(len(seen.all - before.all)))
 
 	def select(self, subject: str | None, topic: str | None, limit: int) -> list[str]:
 		"""Returns the first `limit` new questions in the order of teaching. Asks a host app's source once at most."""

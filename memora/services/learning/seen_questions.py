@@ -29,14 +29,14 @@ class Seen:
 		asked = set(question_ids)
 		self.asked += len(asked)
 		if self.asked > FEW:
-			return asked & self.all.keys()
+			return asked & self.all
 		stored = tracker.get_first_seen_of(self.learner, self.season, asked)
 		return asked & self._as_of(self.waiting | stored).keys()
 
 	@cached_property
-	def all(self) -> dict[str, datetime]:
-		"""{question_id: naive site time of her first answer} of all that she has seen. Reads all her rows of the season."""
-		return self._as_of(self.waiting | tracker.get_folded_first_seen(self.learner, self.season))
+	def all(self) -> set[str]:
+		"""All that she has seen. Reads all her rows of the season."""
+		return {*self._as_of(self.waiting), *tracker.get_all_seen(self.learner, self.season, self.before)}
 
 	def _as_of(self, first_seen: dict[str, datetime]) -> dict[str, datetime]:
 		return {q: first for q, first in first_seen.items() if not self.before or first < self.before}

@@ -5,6 +5,7 @@ tracker. So reads of a learner's records overlay the tracker with her outbox, in
 record from outbox to tracker in a single transaction.
 """
 
+import json
 from collections.abc import Iterable
 from datetime import datetime
 from operator import itemgetter
@@ -55,9 +56,11 @@ RECORDS_OF_LEARNER_SQL = RECORDS_BY_MANY_NAMES_SQL.replace(
 DATES_SQL = f"""
 	SELECT t.question_id, t.next_review_date FROM `tabPlayer Memory Tracker` t {JOIN_SQL}
 	WHERE t.season = %(season)s AND t.name BETWEEN %(first)s AND %(last)s AND {IS_LIVE_SQL}"""
-FIRST_SEEN_SQL = """
-	SELECT question_id, creation FROM `tabPlayer Memory Tracker`
-	WHERE season = %(season)s AND name BETWEEN %(first)s AND %(last)s"""
+# Many questions make one row of 256, since the driver's cost grows with rows.
+ALL_SEEN_SQL = """
+	SELECT JSON_ARRAYAGG(question_id) FROM `tabPlayer Memory Tracker`
+	WHERE season = %(season)s AND name BETWEEN %(first)s AND %(last)s
+	AND (%(before)s IS NULL OR creation < %(before)s) GROUP BY SUBSTR(name, 17, 2)"""
 FIRST_SEEN_OF_SQL = """
 	SELECT question_id, creation FROM `tabPlayer Memory Tracker` WHERE season = %(season)s AND name IN %(names)s"""
 PENDING_SQL = """
@@ -168,12 +171,13 @@ def _selected(records: Iterable[MemoryRecord], subject: str | None = None) -> li
 	return [record for record in records if record.question_id in ids]
 
 
-def get_folded_first_seen(learner: str, season: str) -> dict[str, datetime]:
-	"""Returns {question_id: naive site time of her first answer} of a learner's questions in the tracker; one query.
+def get_all_seen(learner: str, season: str, before: datetime | None = None) -> set[str]:
+	"""Returns a learner's questions in the tracker, first answered before a naive site time if one is given; one query.
 
 	Answers that wait in the outbox are not among them. Read the outbox before: a fold moves its records here.
 	"""
-	return dict(frappe.db.sql(FIRST_SEEN_SQL, row_names.of_learner(learner, season)))
+	rows = frappe.db.sql(ALL_SEEN_SQL, row_names.of_learner(learner, season, before=before))
+	return {question_id for (questions,) in rows for question_id in json.loads(questions)}
 
 
 def get_first_seen_of(learner: str, season: str, question_ids: Iterable[str]) -> dict[str, datetime]:
