@@ -9,7 +9,9 @@ from frappe.tests.utils import patch_hooks
 
 from memora.services.figures import survey
 from memora.services.learning import content_changes
+from memora.services.store import database, question_status
 from tests.integration import state
+from tests.integration.connections import raw_connection
 from tests.integration.factories import make_records
 from tests.integration.submitting import answers, ids, read, submit
 
@@ -93,6 +95,20 @@ def test_a_question_that_is_gone_without_a_word_is_shown_to_nobody(host, player,
 	assert ids(read(player)) == due[1:]
 	assert read(player)["total_due"] == 4
 	assert state.tracker(player) == known
+
+
+def test_a_read_waits_for_nobody_who_changes_questions(host, player, due, monkeypatch):
+	tries, note = [], content_changes.note_now
+	monkeypatch.setattr(
+		content_changes, "note_now", lambda *how, **more: tries.append((how, more)) or note(*how, **more)
+	)
+	for name in due[:3]:
+		host.content.pop(name)
+	with raw_connection() as other, other.cursor() as cursor:
+		cursor.execute("SELECT GET_LOCK(%s, 0)", (database._lock_key(question_status.LOCK),))
+		assert ids(read(player, limit=1)) == due[3:4]
+	assert tries == [((due[:1],), {"wait_seconds": 0})]
+	assert not frappe.local.message_log
 
 
 def test_an_hour_later_all_of_it_is_known(host, player, season, due):

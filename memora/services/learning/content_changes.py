@@ -53,10 +53,13 @@ def note_subject(name: str) -> None:
 	subject_names.note_use(name)
 
 
-def note_now(question_ids: Iterable[str]) -> int:
-	"""Notes what the source says of these questions by now, commits, and returns of how many that was news."""
+def note_now(question_ids: Iterable[str], wait_seconds: int = question_status.LOCK_WAIT_SECONDS) -> int:
+	"""Notes what the source says of these questions by now, commits, and returns of how many that was news.
+
+	Raises JournalUnavailable if others change questions for longer than `wait_seconds`.
+	"""
 	with database.transaction():
-		return _note(list(question_ids), _as_it_is)
+		return _note(list(question_ids), _as_it_is, wait_seconds)
 
 
 def compare_with_source() -> int:
@@ -84,11 +87,13 @@ def _suspects() -> Iterator[list[str]]:
 	yield from _pages(question_status.get_ids())
 
 
-def _note(question_ids: list[str], after: After) -> int:
+def _note(
+	question_ids: list[str], after: After, wait_seconds: int = question_status.LOCK_WAIT_SECONDS
+) -> int:
 	question_ids = [q for q in question_ids if len(q) <= MAX_QUESTION_ID_LENGTH]  # no record has a longer one
 	if not question_ids:
 		return 0
-	question_status.hold_lock()
+	question_status.hold_lock(wait_seconds)
 	known = question_status.get_statuses(question_ids)
 	found: dict[str, Status] = {}
 	for ids in _pages(question_ids):

@@ -3,6 +3,7 @@
 from contextlib import suppress
 from typing import Any, NamedTuple, cast
 
+import frappe
 from typing_extensions import NotRequired, TypedDict
 
 from memora.exceptions import JournalUnavailable
@@ -21,6 +22,7 @@ from memora.services.store.seasons import Season
 
 SAFE_MODE_LIMIT = 10  # questions of one reading
 MOST_WITHDRAWN = 1000  # due questions that a reading looks behind
+NOT_NOTED: tuple[type[Exception], ...] = (*failures.FAILURES, JournalUnavailable, RuntimeError)
 
 Contents = dict[str, dict[str, Any]]  # by question
 
@@ -145,14 +147,15 @@ def _asked(due: _Due, learner: str, season: str, subject: str | None) -> tuple[_
 	If the question source has withdrawn questions without a word, this is noted, so that no later read counts them, and later
 	ones take their places. Where it can't be noted, this read looks behind MOST_WITHDRAWN of them.
 	"""
-	limit = len(due.records)
+	limit, is_noted = len(due.records), True
 	while True:
 		content = get_content([r.question_id for r in due.records])
 		asked = [r for r in due.records if r.question_id in content]
 		looked_at = len(due.records)
 		if len(asked) == looked_at or looked_at >= limit + MOST_WITHDRAWN:
 			break
-		is_noted = _note_withdrawn([r.question_id for r in due.records if r.question_id not in content])
+		if is_noted:
+			is_noted = _note_withdrawn([r.question_id for r in due.records if r.question_id not in content])
 		if not is_noted and (len(asked) >= limit or looked_at >= due.total):
 			break
 		due = _due_in_database(learner, season, subject, min(2 * looked_at, limit + MOST_WITHDRAWN))
@@ -160,11 +163,14 @@ def _asked(due: _Due, learner: str, season: str, subject: str | None) -> tuple[_
 
 
 def _note_withdrawn(question_ids: list[str]) -> bool:
-	"""Notes what the question source did not tell of; says whether that was possible."""
-	with suppress(*failures.FAILURES, JournalUnavailable, RuntimeError):
-		content_changes.note_now(question_ids)
-		return True
-	return False
+	"""Notes what the question source did not tell of; says whether that was possible. Waits for nobody."""
+	messages = len(frappe.local.message_log)
+	try:
+		content_changes.note_now(question_ids, wait_seconds=0)
+	except NOT_NOTED:
+		del frappe.local.message_log[messages:]  # it is no error of this read
+		return False
+	return True
 
 
 def _session(

@@ -162,9 +162,9 @@ def select(records: Collection[MemoryRecord], subject: str | None = None) -> set
 # Changes. All are made under the lock.
 
 
-def hold_lock() -> None:
-	"""Takes the lock until the caller's transaction ends. Raises JournalUnavailable if others hold it for LOCK_WAIT_SECONDS."""
-	if not database.hold_named_lock(LOCK, LOCK_WAIT_SECONDS):
+def hold_lock(wait_seconds: int) -> None:
+	"""Takes the lock until the caller's transaction ends. Raises JournalUnavailable if others hold it for longer."""
+	if not database.hold_named_lock(LOCK, wait_seconds):
 		JournalUnavailable.throw(_("Other questions are being changed. Try again in a moment."))
 
 
