@@ -15,7 +15,7 @@ from memora.services.cache.breaker import Unavailable
 from memora.services.cache.ownership import LAPSE_SECONDS, Owner
 from memora.services.folding.queueing import FALLBACK_QUEUE, QUEUE
 from memora.services.operations import learner_ids
-from memora.services.store import layout, partitions, tables
+from memora.services.store import layout, partitions, subject_names, tables
 
 SETTINGS = "Memora Settings"
 MANAGER = "Memora Manager"
@@ -61,6 +61,7 @@ def before_uninstall() -> None:
 	Frappe 16 deletes an app's icon and sidebar itself, but after its last commit.
 	"""
 	settling.release_keys()
+	subject_names.forget_all()
 	frappe.db.delete("List View Settings", {"name": ("in", LIGHT_LISTS)})
 	frappe.db.delete("Custom DocPerm", {"parent": ("in", tuple(IMPORTS)), "role": MANAGER})
 	frappe.db.delete("Custom Field", {"dt": "Data Import", "fieldname": ("in", list(CHOICES_OF_IMPORTS))})

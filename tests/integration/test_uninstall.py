@@ -17,10 +17,16 @@ MADE = {
 	"Dashboard Chart": "module = 'Memora'",
 	"Custom DocPerm": "role = 'Memora Manager'",
 	"List View Settings": "name IN ('Player Memory Tracker', 'Review Outbox', 'SRS Write Job')",
+	"Custom Field": "fieldname LIKE 'memora%'",
+	"DefaultValue": "defkey LIKE 'memora%'",
 	"Desktop Icon": "label = 'Memora'",
 	"Workspace Sidebar": "title = 'Memora'",
 	"Workspace Sidebar Item": "parent = 'Memora'",
 }
+# As Memora notes the former name of a subject
+RENAMED_SQL = """
+	INSERT INTO tabDefaultValue (name, parent, parenttype, defkey, defvalue)
+	VALUES ('renamed', '__global', '__global', 'memora_subject_1', '["Old", "New"]')"""
 
 
 @pytest.fixture
@@ -52,6 +58,7 @@ def test_nothing_of_memora_stays_but_its_roles_and_it_can_be_installed_again(ben
 	before, tables = made(bench), query(bench, "SHOW TABLES")
 	run(bench, "uninstall-app", "memora", "--yes", "--no-backup", "--dry-run")
 	assert made(bench) == before
+	query(bench, RENAMED_SQL)
 	assert "Traceback" not in run(bench, "uninstall-app", "memora", "--yes", "--no-backup")
 	assert {name: count for name, count in made(bench).items() if count} == {}
 	roles = query(bench, "SELECT name FROM tabRole WHERE name LIKE 'Memora%' ORDER BY name")

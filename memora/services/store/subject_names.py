@@ -37,6 +37,12 @@ def get_present() -> dict[str, str]:
 	return {former.casefold(): present for former, present in _stored().values()}
 
 
+def forget_all() -> None:
+	"""Deletes all former names. The caller commits."""
+	for key in _stored():
+		frappe.defaults.clear_default(key=key, parent="__global")
+
+
 def _stored() -> dict[str, tuple[str, str]]:
 	filters = {"parent": "__global", "defkey": ("like", f"{PREFIX}%")}
 	rows = frappe.get_all("DefaultValue", filters, ["defkey", "defvalue"])
