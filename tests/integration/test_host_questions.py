@@ -7,6 +7,7 @@ import frappe
 import pytest
 from frappe.tests.utils import patch_hooks
 
+from memora.exceptions import InvalidQuestion
 from memora.services.figures import survey
 from memora.services.learning import content_changes
 from memora.services.store import database, question_status
@@ -140,6 +141,12 @@ def test_an_id_that_no_record_can_have_keeps_no_other_from_being_noted(host, pla
 	withdrawn(host, 1)
 	assert content_changes.compare_with_source() == 3  # noted for the first time
 	assert read(player)["total_due"] == 3
+
+
+@pytest.mark.parametrize("note", [content_changes.note_changes, content_changes.note_moves])
+def test_a_text_in_place_of_a_list_is_refused(host, note):
+	with pytest.raises(InvalidQuestion, match="not the text host-1"):
+		note("host-1")
 
 
 def test_a_source_that_knows_no_pages_is_compared_once(host, monkeypatch):

@@ -11,7 +11,9 @@ from itertools import count, islice
 from typing import Any
 
 import frappe
+from frappe import _
 
+from memora.exceptions import InvalidQuestion, quoting
 from memora.services.learning.plain_names import MAX_QUESTION_ID_LENGTH, plain
 from memora.services.learning.question_source import get_source, is_own, is_withdrawn
 from memora.services.store import database, question_status, subject_names
@@ -27,17 +29,18 @@ def note_changes(question_ids: Iterable[str]) -> None:
 	"""Notes, with the next commit, what the source says of these questions: whether they are asked, their subject and topic.
 
 	Call it in the transaction in which questions were changed, deleted or brought back, or after it. Call it for new
-	questions, too, if their ids may have been in use before.
+	questions, too, if their ids may have been in use before. Raises InvalidQuestion for a text in place of a list.
 	"""
-	frappe.db.before_commit.add(partial(_note, list(question_ids), _as_it_is))
+	frappe.db.before_commit.add(partial(_note, _listed(question_ids), _as_it_is))
 
 
 def note_moves(question_ids: Iterable[str]) -> None:
 	"""Notes, with the next commit, the subject and topic of these questions, and leaves alone whether they are asked.
 
 	Call it when a subject or a topic with many questions changes: others may withdraw some of them at the same time.
+	Raises InvalidQuestion for a text in place of a list.
 	"""
-	frappe.db.before_commit.add(partial(_note, list(question_ids), _as_moved))
+	frappe.db.before_commit.add(partial(_note, _listed(question_ids), _as_moved))
 
 
 def note_subject_rename(old: str, new: str) -> None:
@@ -72,6 +75,14 @@ def compare_with_source() -> int:
 		database.new_snapshot()
 		changed += note_now(ids)
 	return changed
+
+
+def _listed(question_ids: Iterable[str]) -> list[str]:
+	if isinstance(question_ids, str):  # whose letters would be taken for ids
+		frappe.throw(
+			quoting(_("Give a list of question ids, not the text {0}."), question_ids), InvalidQuestion
+		)
+	return list(question_ids)
 
 
 def _suspects() -> Iterator[list[str]]:
