@@ -145,7 +145,7 @@ def test_an_id_that_no_record_can_have_keeps_no_other_from_being_noted(host, pla
 
 @pytest.mark.parametrize("note", [content_changes.note_changes, content_changes.note_moves])
 def test_a_text_in_place_of_a_list_is_refused(host, note):
-	with pytest.raises(InvalidQuestion, match="not the text host-1"):
+	with pytest.raises(InvalidQuestion, match="not host-1"):
 		note("host-1")
 
 

@@ -79,9 +79,7 @@ def compare_with_source() -> int:
 
 def _listed(question_ids: Iterable[str]) -> list[str]:
 	if isinstance(question_ids, str):  # whose letters would be taken for ids
-		frappe.throw(
-			quoting(_("Give a list of question ids, not the text {0}."), question_ids), InvalidQuestion
-		)
+		frappe.throw(quoting(_("question_ids must be a list, not {0}."), question_ids), InvalidQuestion)
 	return list(question_ids)
 
 
