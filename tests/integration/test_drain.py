@@ -44,10 +44,11 @@ def statements(monkeypatch) -> Iterator[list[str]]:
 # Many in few statements
 
 
-def test_a_full_batch_takes_as_many_statements_as_a_small_one(season, monkeypatch):
+def test_a_full_batch_takes_as_many_statements_as_a_small_one(season, manager, monkeypatch):
 	counts = []
 	for how_many in (1, FOLD_SUBMISSIONS - 1):
 		put_many(season, how_many)
+		assert manager.is_available()  # this process knows for some seconds which database this is
 		with statements(monkeypatch) as sent:
 			assert drain() == how_many
 		counts.append(len(sent))
