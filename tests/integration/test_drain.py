@@ -113,7 +113,8 @@ def test_folding_again_changes_nothing(season, player):
 
 def answered(n: int) -> MemoryRecord:
 	"""Returns the record that the nth answer to one question led to."""
-	moment = factories.site_now().replace(microsecond=0, second=0, minute=0) - timedelta(hours=10 - n)
+	first = factories.site_now().replace(microsecond=0, second=0, minute=0) - timedelta(hours=10)
+	moment = first + timedelta(hours=n)
 	return record(
 		"q1",
 		reps=n + 1,
@@ -122,7 +123,7 @@ def answered(n: int) -> MemoryRecord:
 		difficulty=5.25 + n,
 		last_review_date=moment,
 		next_review_date=moment + timedelta(days=9 - n),
-		creation=moment.replace(hour=0) - timedelta(days=3),
+		creation=first.replace(hour=0) - timedelta(days=3),
 	)
 
 
