@@ -124,10 +124,11 @@ def test_bench_backup_fails_with_its_dump(ended, tmp_path):
 def test_a_run_that_a_dump_keeps_waiting_says_so(ended, tmp_path, monkeypatch):
 	monkeypatch.setattr(ddl, "DEADLINE_SECONDS", 0)
 	with raw_connection() as reading, reading.cursor() as cursor:
+		number = reading.thread_id()
 		cursor.execute(f"SELECT /*!40001 SQL_NO_CACHE */ name FROM `{TRACKER}`")
 		result = archive_season(ended)
 	assert not result["success"]
-	assert f"connection {reading.thread_id()}" in stored(ended).archive_status
+	assert f"connection {number}" in stored(ended).archive_status
 	assert archive_season(ended)["success"]
 
 

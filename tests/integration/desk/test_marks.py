@@ -68,7 +68,7 @@ def fill_by_authors(user: str) -> Iterator[str]:
 
 def _comes_last(doctype: str) -> tuple[int, str]:
 	"""Sorts DocTypes behind those that they link to."""
-	links = {field.options for field in frappe.get_meta(doctype).get_link_fields()}
+	links = {field.options for field in frappe.get_meta(doctype).get_link_fields()} - {doctype}
 	return sum(_comes_last(other)[0] + 1 for other in links if other.startswith("Game ")), doctype
 
 
