@@ -119,8 +119,9 @@ def ensure_questions(names: Iterable[str], topic: str = "Bank Geography: Africa"
 	rows = [(name, topic, subject, f"<p>What is {name}?</p>", f"It is {name}.") for name in names]
 	values = ", ".join(["(%s, %s, %s, %s, %s, 1000, 1, NOW(), NOW())"] * len(rows))
 	frappe.db.sql(
-		f"""INSERT IGNORE INTO `tabGame Question`
-		(name, topic, subject, question, answer, position, enabled, creation, modified) VALUES {values}""",
+		f"""INSERT INTO `tabGame Question`
+		(name, topic, subject, question, answer, position, enabled, creation, modified) VALUES {values}
+		ON DUPLICATE KEY UPDATE name = name""",
 		[value for row in rows for value in row],
 	)
 

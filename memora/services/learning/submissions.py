@@ -145,7 +145,11 @@ def _is_same(response: Response, answer: StoredAnswer) -> bool:
 def _accept_by_calendar(
 	judge: Judge, responses: list[Response], submission_id: str
 ) -> tuple[SubmissionResult, str | None]:
-	"""As _accept, but judges again if the season's end or the start of a day has changed since the judge read them."""
+	"""Stores answers by the calendar of the moment, and returns (result, submission's key or None if none was accepted).
+
+	Judges them again, CALENDAR_TRIES times at most, if the season's end or the start of a day has changed since the judge
+	read them. Raises JournalUnavailable after that.
+	"""
 	for _attempt in range(CALENDAR_TRIES):
 		with suppress(CalendarChanged):
 			return _accept(judge, responses, submission_id)
