@@ -5,6 +5,7 @@ from redis.exceptions import MovedError
 
 from memora.services.cache.addresses import InvalidConfiguration
 from memora.services.cache.breaker import describe_failure
+from memora.services.cache.rights import MAY_NOT, UNKNOWN
 
 TIMED_OUT = "it does not answer in time"
 MISCONFIGURED = "its configuration is wrong"
@@ -25,6 +26,8 @@ CAUSES = {
 	"Hash slot not served": "its cluster is down",
 	"No master found": "no Sentinel knows a master that is up",
 	"MISCONF": "it can't write to its disk",
+	**dict.fromkeys(("may not use", *MAY_NOT), "it does not let its user do what Memora needs"),
+	**dict.fromkeys(UNKNOWN, "it lacks a command that Memora needs, or a proxy before it does"),
 	"refused": "no server listens at this address",
 }
 

@@ -14,7 +14,7 @@ import frappe
 import redis
 from redis.exceptions import ResponseError
 
-from memora.services.cache import connections, incidents, ownership, scripts
+from memora.services.cache import connections, incidents, ownership, rights, scripts
 from memora.services.cache.breaker import Unavailable
 from memora.services.cache.keys import ScheduleKeys
 from memora.services.cache.ownership import Database, KeysOfAnother, Owner
@@ -62,7 +62,7 @@ class Gateway:
 				return action(client)
 
 		self.database()  # before Redis: a MariaDB that fails is no fault of that server
-		return self.server.run(run, self._probe)
+		return self.server.run(*(rights.explaining(self.keys, step) for step in (run, self._probe)))
 
 	def try_write(self, action: Action, keys: Sequence[str] = ()) -> bool:
 		"""Runs a write; says whether Redis took it. Never raises because of Redis.

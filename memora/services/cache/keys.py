@@ -72,6 +72,11 @@ class ScheduleKeys:
 		return schedules, f"{{{schedules}}}:loaded"
 
 	@property
+	def own_patterns(self) -> list[str]:
+		"""Patterns that match all keys of the site, as an ACL names them, and others' keys."""
+		return [f"{self.prefix}srs:*", f"{{{self.prefix}srs:*"]
+
+	@property
 	def pattern(self) -> str:
 		"""A SCAN pattern that matches all schedules and markers, and others' keys."""
 		return f"*{self.prefix}srs:*:*"

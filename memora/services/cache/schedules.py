@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 import redis
 
-from memora.services.cache import scripts
+from memora.services.cache import rights, scripts
 from memora.services.cache.gateway import Gateway
 from memora.services.cache.scripts import Call
 from memora.services.settings import get_settings
@@ -222,15 +222,14 @@ class Schedules:
 		return self.gateway.ask(lambda client: client.zcount(keys[0], "-inf", time.time()), keys)
 
 	def measure(self, learner: str, season: str) -> ScheduleSize:
-		"""Returns the size of a learner's schedule."""
+		"""Returns the size of a learner's schedule; 0 bytes if Redis may not tell."""
 		key, _marker = keys = self.keys.pair(learner, season)
 
 		def read(client: redis.Redis) -> list[Any]:
 			pipeline = client.pipeline(transaction=False)
 			pipeline.zcard(key)
 			pipeline.zcount(key, "-inf", time.time())
-			pipeline.memory_usage(key)
-			return pipeline.execute()
+			return [*pipeline.execute(), rights.unless_refused(lambda: client.memory_usage(key))]
 
 		total, due, size = self.gateway.ask(read, keys)
 		return ScheduleSize(total_items=total, due_items=due, memory_usage_bytes=size or 0)

@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from memora.services import alerts
-from memora.services.cache import connections
+from memora.services.cache import connections, rights
 from memora.services.cache.breaker import Unavailable
 from memora.services.cache.gateway import Gateway
 from memora.services.cache.ownership import KeysOfAnother, Owner
@@ -77,6 +77,6 @@ def _ask(gateway: Gateway, action: Action) -> Any:
 	"""Runs an action whoever owns the keys, and whatever the breaker says. Raises Unavailable."""
 	connections.begin_action()
 	try:
-		return action(gateway.server.client)
+		return rights.explaining(gateway.keys, action)(gateway.server.client)
 	except (*connections.CLUSTER_FAILURES, KeysOfAnother) as error:
 		raise Unavailable(str(error)) from error

@@ -12,7 +12,7 @@ MB = 1024**2
 class CacheStatus(TypedDict):
 	"""The state of the schedules' Redis.
 
-	`total_keys` and `keys_by_season` count schedules; the counts are estimates from `sampled_keys` if `is_exact` is false.
+	`total_keys` and `keys_by_season` count schedules; the counts are estimates from `sampled_keys` if `is_exact` is false, and missing if Redis refuses to tell its keys.
 	"""
 
 	redis_connected: bool
@@ -38,12 +38,13 @@ def get_cache_status() -> CacheStatus:
 			"is_exact": False,
 			"sampled_keys": None,
 		}
+	is_counted = found.is_exact or found.sampled_keys
 	return {
 		"redis_connected": True,
 		"is_safe_mode": False,
 		"memory_used_mb": round(found.memory_bytes / MB, 1),
-		"total_keys": sum(found.schedules.values()),
+		"total_keys": sum(found.schedules.values()) if is_counted else None,
 		"keys_by_season": found.schedules,
 		"is_exact": found.is_exact,
-		"sampled_keys": found.sampled_keys,
+		"sampled_keys": found.sampled_keys if is_counted else None,
 	}

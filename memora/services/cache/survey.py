@@ -5,7 +5,7 @@ from typing import NamedTuple, cast
 
 import redis
 
-from memora.services.cache import connections
+from memora.services.cache import connections, rights
 from memora.services.cache.keys import ScheduleKeys
 from memora.services.cache.schedules import SCAN_KEYS, Schedules
 
@@ -16,7 +16,7 @@ class Survey(NamedTuple):
 	"""Memory and schedules of all servers that hold schedules, summed up.
 
 	`schedules` counts schedules by season. The counts are estimates if not all keys were looked at
-	(`is_exact` is false).
+	(`is_exact` is false). There are none if Redis refuses to tell its keys.
 	"""
 
 	memory_bytes: int
@@ -30,7 +30,8 @@ def survey_keys(schedules: Schedules) -> Survey:
 
 	def read(client: redis.Redis) -> list[Survey]:
 		servers = connections.primaries(client)
-		return [_survey_server(server, schedules.keys, SURVEY_KEYS // len(servers)) for server in servers]
+		most_keys = SURVEY_KEYS // len(servers)
+		return [_survey_server(server, schedules.keys, most_keys) for server in servers]
 
 	memory, counts, sampled, is_exact = zip(*schedules.gateway.ask(read), strict=True)
 	seasons = dict(sorted(sum(counts, Counter()).items()))
@@ -40,6 +41,12 @@ def survey_keys(schedules: Schedules) -> Survey:
 def _survey_server(server: redis.Redis, keys: ScheduleKeys, most_keys: int) -> Survey:
 	# the annotations of redis-py also cover its asynchronous client
 	memory = cast("dict[str, int]", server.info("memory"))["used_memory"]
+	counted = rights.unless_refused(lambda: _count_keys(server, keys, most_keys))
+	return Survey(memory, *(counted or (Counter(), 0, False)))
+
+
+def _count_keys(server: redis.Redis, keys: ScheduleKeys, most_keys: int) -> tuple[Counter[str], int, bool]:
+	"""Returns schedules by season, how many keys were looked at, and whether these were all."""
 	total = cast(int, server.dbsize())
 	seasons: Counter[str] = Counter()
 	sampled = cursor = 0
@@ -51,7 +58,7 @@ def _survey_server(server: redis.Redis, keys: ScheduleKeys, most_keys: int) -> S
 			break
 	share = sampled / max(total, sampled, 1) if cursor else 1
 	counts = Counter({season: round(count / share) for season, count in seasons.items()})
-	return Survey(memory, counts, sampled, is_exact=not cursor)
+	return counts, sampled, not cursor
 
 
 def get_memory_use(schedules: Schedules) -> tuple[int, int]:

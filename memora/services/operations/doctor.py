@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import frappe
 from frappe import _
 from frappe.utils import background_jobs, get_sites, scheduler
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from memora.services import site_time
 from memora.services.cache import connections, settling
@@ -19,7 +19,13 @@ from memora.services.cache.addresses import shown
 from memora.services.cache.breaker import Unavailable
 from memora.services.cache.connections import SENTINEL, Place
 from memora.services.folding.queueing import QUEUE
-from memora.services.operations import closed_doors, doctor_access, doctor_retention, redis_servers
+from memora.services.operations import (
+	closed_doors,
+	doctor_access,
+	doctor_redis,
+	doctor_retention,
+	redis_servers,
+)
 from memora.services.operations.redis_servers import WHERE_CACHE, WHERE_QUEUE, WHERE_SRS
 from memora.services.store import database, digits, failures, layout, outbox, partitions, tables, tracker
 
@@ -113,6 +119,8 @@ def _redis_reachable() -> Findings:
 	for where, url in (*servers, *sentinels):
 		try:
 			redis_servers.connect(url).ping()
+		except NoPermissionError:
+			continue  # it answers; redis_rights tells the rest
 		except (RedisError, OSError) as error:
 			yield (
 				_("{0} does not answer at {1}: {2}").format(where, shown(url), error),
@@ -295,6 +303,7 @@ def _time_zone() -> Findings:
 CHECKS: dict[str, Callable[[], Findings]] = {
 	"mariadb_reachable": _mariadb_reachable,
 	"redis_reachable": _redis_reachable,
+	"redis_rights": doctor_redis.find_lacking_rights,
 	"redis_evicts": _redis_evicts,
 	"redis_persists": _redis_persists,
 	"redis_own_instance": _redis_own_instance,

@@ -9,11 +9,18 @@ import redis
 from frappe import _
 from redis.exceptions import RedisError
 
-from memora.services.cache import addresses, connections
+from memora.services.cache import addresses, connections, rights
 from memora.services.cache.addresses import shown
 from memora.services.cache.connections import Place
+from memora.services.cache.keys import ScheduleKeys
+from memora.services.cache.rights import Lacking
 
 PING_SECONDS = 2
+
+TOLD: dict[str, Callable[[dict[str, Any]], str | None]] = {
+	"maxmemory-policy": lambda told: told.get("maxmemory_policy"),
+	"appendonly": lambda told: {0: "no", 1: "yes"}.get(told.get("aof_enabled", -1)),
+}
 
 WHERE_SRS, WHERE_QUEUE, WHERE_CACHE = connections.URL, "redis_queue", "redis_cache"
 
@@ -43,8 +50,20 @@ def ask(url: str, question: Callable[[redis.Redis], Any]) -> Any:
 		return None
 
 
+def find_lacking(url: str, keys: ScheduleKeys) -> Lacking | None:
+	"""Returns what a server refuses of what Memora needs, or None if the server does not answer."""
+	return ask(url, lambda client: rights.find_lacking(client, keys))
+
+
 def setting(url: str, name: str) -> str | None:
-	return (ask(url, lambda client: client.config_get(name)) or {}).get(name)
+	"""Returns a setting, or None if the server does not tell. Few managed servers let anybody ask for settings."""
+	return (ask(url, lambda client: client.config_get(name)) or {}).get(name) or _told(url, name)
+
+
+def _told(url: str, name: str) -> str | None:
+	"""Returns a setting that INFO tells, too."""
+	told = ask(url, lambda client: client.info()) or {} if name in TOLD else {}
+	return TOLD[name](told) if told else None
 
 
 def lasting(url: str, setting: str) -> str:
