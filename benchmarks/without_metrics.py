@@ -6,14 +6,14 @@ import frappe
 
 from devtools.wsgi import application  # noqa: F401 (gunicorn looks it up by name)
 
-TIMING = {"memora.api.utils.start_clock", "memora.api.utils.observe_latency"}
+TIMING = {"memora.api.utils.start_clock"}  # what has not begun is not observed either
 
 _get_hooks = frappe.get_hooks
 
 
 def _without_timing(hook: str | None = None, *args: Any, **options: Any) -> Any:
 	hooks = _get_hooks(hook, *args, **options)
-	if hook not in ("before_request", "after_request"):
+	if hook != "before_request":
 		return hooks
 	return [name for name in hooks if name not in TIMING]
 

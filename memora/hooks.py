@@ -19,16 +19,7 @@ before_request = [
 	"memora.api.arguments.refuse_unknown",
 	"memora.api.bodies.drop_name_of_frappe",
 ]
-after_request = [
-	"memora.api.utils.name_unreadable_body",
-	"memora.api.utils.set_retry_after",
-	"memora.api.utils.tell_of_incident",
-	"memora.api.utils.observe_latency",
-	"memora.review_page.set_headers",
-	"memora.api.headers.set_headers",
-	"memora.api.exports.defuse_exports",
-	"memora.api.turns.end_turn",
-]
+after_request = ["memora.api.endings.end_request"]
 
 auth_hooks = ["memora.api.generic_doors.watch"]
 

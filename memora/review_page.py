@@ -102,7 +102,7 @@ def make_nonce() -> str:
 
 
 def set_headers(response: Response | None, request: Request) -> None:
-	"""Frappe's hook after_request: sets the headers of the learner's page, and of no other reply."""
+	"""At the end of a request: sets the headers of the learner's page, and of no other reply."""
 	nonce = frappe.flags.memora_page_nonce
 	if not response or not nonce:
 		return

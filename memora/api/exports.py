@@ -20,7 +20,7 @@ CELL = r'"([^"]*(?:""[^"]*)*)"|([^"\r\n{0}]+)'
 
 
 def defuse_exports(response: Response | None, request: Request) -> None:
-	"""Frappe's hook after_request: defuses the formulas of an export of Memora's data, and changes no other reply."""
+	"""At the end of a request: defuses the formulas of an export of Memora's data, and changes no other reply."""
 	defuse = _way_to_defuse()
 	if response and defuse and _is_ours():
 		response.set_data(defuse(response.get_data()))

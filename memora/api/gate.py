@@ -1,17 +1,17 @@
-"""What is refused before Frappe begins to work for a request.
+"""What is refused before Frappe begins to work for a request, and what comes after all that Frappe does.
 
 Frappe reads a body and looks up the session before it asks any hook. By then a few large bodies of JSON have held up all
 threads of a web process for seconds, and a client that sends without a pause has cost most of what it can cost. So the
-first request of a process puts the gate before Frappe's reader of bodies.
+first request of a process puts the gate before Frappe's reader of bodies, and a way out behind the hooks of all apps.
 """
 
 from collections.abc import Callable
 from functools import wraps
 
 import frappe
-from werkzeug.wrappers import Request
+from werkzeug.wrappers import Request, Response
 
-from memora.api import bodies, turns
+from memora.api import bodies, endings, turns
 
 MARK = "stands_behind_memoras_gate"
 
@@ -23,6 +23,7 @@ def set_up() -> None:
 	reader = app.make_form_dict
 	if not hasattr(reader, MARK):
 		app.make_form_dict = _behind_gate(reader)
+		app.run_after_request_hooks = _before_way_out(app.run_after_request_hooks)
 	pass_through(frappe.local.request, frappe.session.user or "")
 
 
@@ -40,3 +41,15 @@ def _behind_gate(reader: Callable[[Request], None]) -> Callable[[Request], None]
 
 	setattr(read, MARK, True)
 	return read
+
+
+def _before_way_out(hooks: Callable[[Request, Response | None], None]) -> Callable[..., None]:
+	@wraps(hooks)
+	def run(request: Request, response: Response | None) -> None:
+		try:
+			hooks(request, response)
+		finally:  # if a hook of another app has raised, Memora's has not run
+			if getattr(frappe.local, "initialised", False):
+				endings.end_request(response, request)
+
+	return run

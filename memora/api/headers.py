@@ -15,7 +15,7 @@ POLICY_OF_DATA = "default-src 'none'; frame-ancestors 'none'"
 
 
 def set_headers(response: Response | None, request: Request) -> None:
-	"""Frappe's hook after_request: sets the headers of the replies of Memora's endpoints and of its page."""
+	"""At the end of a request: sets the headers of the replies of Memora's endpoints and of its page."""
 	if response and (is_own(request) or request.path.rstrip("/") == PAGE):
 		for name, value in HEADERS.items():
 			response.headers.setdefault(name, value)

@@ -127,7 +127,7 @@ def begin(key: str) -> bool:
 
 
 def end_turn(response: Response | None, request: Request) -> None:
-	"""Frappe's hook after_request: lets the learner's next request begin."""
+	"""At the end of a request: lets the learner's next request begin."""
 	end()
 
 

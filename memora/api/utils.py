@@ -12,8 +12,16 @@ from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Request, Response
 
 from memora.api import turns
+from memora.api.headers import PAGE
 from memora.api.outages import OWN_PATH, gets_json, is_own, needs_database
-from memora.exceptions import InvalidBody, NotALearner, RateLimitExceeded, quoting
+from memora.exceptions import (
+	DatabaseUnavailable,
+	InvalidBody,
+	MemoraError,
+	NotALearner,
+	RateLimitExceeded,
+	quoting,
+)
 from memora.services.alerts import MANAGER_ROLES
 from memora.services.cache import incidents
 from memora.services.cache.incidents import OpenIncident
@@ -26,6 +34,7 @@ from memora.services.store import seasons
 
 LEARNER_HEADER = "X-Memora-Learner"  # percent-encoded
 MONITOR_ROLE = "Memora Monitor"
+MAINTENANCE_SECONDS = 30  # until a refused client comes back; maintenance takes minutes
 
 
 def get_active_season() -> str | None:
@@ -140,16 +149,36 @@ def keep_code_private() -> None:
 
 
 def name_unreadable_body(response: Response | None, request: Request) -> None:
-	"""Frappe's hook after_request: answers 400 InvalidBody where Frappe could not read what an endpoint was sent.
+	"""At the end of a request: answers 400 InvalidBody where Frappe could not read what an endpoint was sent.
 
 	Frappe reads a body before it asks any hook, and then answers 417, or 500 before version 16. Of Memora's own endpoints
 	only; a client that prefers HTML keeps Frappe's page.
 	"""
-	is_asked = frappe.flags.memora_began is not None
-	if is_asked or not response or not response.is_json or not OWN_PATH.match(request.path):
+	if response and _is_refused_by_frappe(response, request) and response.status_code in (417, 500):
+		if not _can_frappe_read(request):
+			_answer(response, InvalidBody, _("The body must be a JSON object."))
+
+
+def name_maintenance(response: Response | None, request: Request) -> None:
+	"""At the end of a request: answers 503 DatabaseUnavailable where Frappe refuses all requests during maintenance.
+
+	Frappe does so before it asks any hook, and does not say when to try again. In place of the learner's page it shows one of
+	its own, with the status 200 in versions before 16.
+	"""
+	conf = frappe.conf
+	if not response or not conf.maintenance_mode or conf.allow_reads_during_maintenance:
 		return
-	if response.status_code in (417, 500) and not _can_frappe_read(request):
-		_answer_invalid_body(response)
+	if _is_refused_by_frappe(response, request):
+		_answer(response, DatabaseUnavailable, _("The site is being updated. Try again in a moment."))
+	if is_own(request) or request.path.rstrip("/") == PAGE:
+		response.status_code = DatabaseUnavailable.http_status_code
+		response.headers["Retry-After"] = str(MAINTENANCE_SECONDS)
+
+
+def _is_refused_by_frappe(response: Response, request: Request) -> bool:
+	"""Says whether Frappe has refused a request to an endpoint in JSON, before it asked any hook."""
+	is_asked = frappe.flags.memora_began is not None
+	return not is_asked and response.is_json and bool(OWN_PATH.match(request.path))
 
 
 def _can_frappe_read(request: Request) -> bool:
@@ -162,19 +191,20 @@ def _can_frappe_read(request: Request) -> bool:
 	return True
 
 
-def _answer_invalid_body(response: Response) -> None:
+def _answer(response: Response, kind: type[MemoraError], text: str) -> None:
+	"""Puts an error in the place of Frappe's."""
 	frappe.clear_messages()
 	frappe.local.error_log, frappe.local.response = [], frappe._dict(docs=[])
 	frappe.flags.disable_traceback = True
 	try:
-		frappe.throw(_("The body must be a JSON object."), InvalidBody)
-	except InvalidBody as error:
+		frappe.throw(text, kind)
+	except kind as error:
 		response.set_data(report_error(error.http_status_code).get_data())
 		response.status_code = error.http_status_code
 
 
 def observe_latency(response: Response | None, request: Request) -> None:
-	"""Frappe's hook after_request: counts how long the learners' endpoints take."""
+	"""At the end of a request: counts how long the learners' endpoints take."""
 	endpoint = latency.ENDPOINTS.get(request.path.rpartition("/")[2])
 	began = frappe.flags.memora_began
 	if endpoint and began:
@@ -182,13 +212,13 @@ def observe_latency(response: Response | None, request: Request) -> None:
 
 
 def set_retry_after(response: Response | None, request: Request) -> None:
-	"""Frappe's hook after_request: tells a refused client in how many seconds to come back."""
+	"""At the end of a request: tells a refused client in how many seconds to come back."""
 	if response and (seconds := frappe.flags.retry_after_seconds):
 		response.headers["Retry-After"] = str(seconds)
 
 
 def tell_of_incident(response: Response | None, request: Request) -> None:
-	"""Frappe's hook after_request: tells managers if this request has found that Redis is down."""
+	"""At the end of a request: tells managers if this request has found that Redis is down."""
 	if frappe.flags.memora_incident_noted and getattr(frappe.local, "db", None):
 		frappe.db.rollback()  # everything to be kept is committed by now
 		try:
