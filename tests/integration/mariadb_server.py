@@ -1,7 +1,8 @@
-"""A MariaDB of a test's own, empty, that takes connections by TLS or by its socket only."""
+"""A MariaDB of a test's own, empty. By default it takes connections by TLS or by its socket only."""
 
 import getpass
 import subprocess
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from ipaddress import ip_address
 from pathlib import Path
@@ -23,20 +24,30 @@ SECONDS_TO_STOP = 20
 
 
 class Server:
-	"""Started when made. Has the site's configuration for each way to reach it."""
+	"""Started when made. Has the site's configuration for each way to reach it.
 
-	def __init__(self, folder: Path) -> None:
+	`name` and `password` are those of the database, and of its user. `options` are more options of the server's.
+	"""
+
+	def __init__(
+		self,
+		folder: Path,
+		name: str = NAME,
+		password: str = NAME,
+		options: Sequence[str] = ("--require-secure-transport=ON",),
+	) -> None:
+		self.name, self.password, self.options = name, password, options
 		self.folder, self.port = folder, ports.any_free()
 		self.socket = str(folder / "s")
 		make_certificates(folder)
 		self._run("mariadb-install-db", "--auth-root-authentication-method=normal", "--skip-test-db")
 		self.process = self._start()
 		wait_until(self._answers, "MariaDB to answer", 30)
-		self._client(CREATE.format(name=NAME, password=NAME))
+		self.execute(CREATE.format(name=name, password=password))
 
 	@property
 	def tcp(self) -> dict[str, Any]:
-		login = {"db_name": NAME, "db_user": NAME, "db_password": NAME}
+		login = {"db_name": self.name, "db_user": self.name, "db_password": self.password}
 		return {**login, "db_host": HOST, "db_port": self.port}
 
 	@property
@@ -63,7 +74,7 @@ class Server:
 				f"--bind-address={HOST}",
 				f"--pid-file={self.folder / 'pid'}",
 				"--innodb-log-file-size=8M",
-				"--require-secure-transport=ON",
+				*self.options,
 				*(f"--{option}={self.folder / file}" for option, file in tls.items()),
 			],
 			stdout=subprocess.DEVNULL,
@@ -84,12 +95,22 @@ class Server:
 	def _run(self, name: str, *args: str) -> None:
 		subprocess.run([program(name), *self._options, *args], check=True, capture_output=True)
 
-	def _client(self, statements: str) -> "subprocess.CompletedProcess[bytes]":
+	def execute(self, statements: str) -> None:
+		done = self._client("--execute", statements)
+		assert done.returncode == 0, done.stderr
+
+	def load(self, dump: Path) -> None:
+		"""Fills the database with a dump of the site's."""
+		with dump.open("rb") as statements:
+			done = self._client(self.name, stdin=statements)
+		assert done.returncode == 0, done.stderr
+
+	def _client(self, *args: str, **options: Any) -> "subprocess.CompletedProcess[bytes]":
 		login = ["--no-defaults", "--user=root", f"--socket={self.socket}"]
-		return subprocess.run([program("mariadb"), *login], input=statements.encode(), capture_output=True)
+		return subprocess.run([program("mariadb"), *login, *args], capture_output=True, **options)
 
 	def _answers(self) -> bool:
-		return self._client("SELECT 1").returncode == 0
+		return self._client("--execute", "SELECT 1").returncode == 0
 
 
 def make_certificates(folder: Path) -> None:

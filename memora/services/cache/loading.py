@@ -17,7 +17,7 @@ from memora.services.cache import scripts
 from memora.services.cache.schedules import DueItems, Schedules, flat, lifetime_seconds, parts
 from memora.services.cache.scripts import Call
 from memora.services.store import database, question_status, tracker, whole_schedules
-from memora.services.store.question_status import Changes
+from memora.services.store.question_status import NO_CHANGES, Changes
 
 MOST_CAUGHT_UP = 200  # changes of what is asked; with more the schedule is loaded again
 LOADING_TTL_SECONDS = 30  # how long a load that died keeps others from loading
@@ -44,6 +44,8 @@ def load_due(
 
 	`version` is the version of what is asked, if the caller has just read it. Raises Unavailable.
 	"""
+	if database.only_reads():
+		return _due_without_keeping(schedules, learner, season, limit), False
 	changes = question_status.get_changes(question_status.get_version() if version is None else version)
 	due = schedules.read_due(learner, season, limit, changes)
 	is_present = due["version"] >= changes.version
@@ -58,6 +60,14 @@ def load_due(
 	now = time.time()
 	ids = sorted((q for q, score in scores.items() if score <= now), key=lambda q: (scores[q], q))
 	return Due(ids[:limit], len(ids)), True
+
+
+def _due_without_keeping(schedules: Schedules, learner: str, season: str, limit: int) -> Due:
+	"""Returns what is due now. Neither changes nor loads a schedule: MariaDB's rows may be those of a replica that lags."""
+	due = schedules.read_due(learner, season, limit, NO_CHANGES)
+	if due["is_loaded"]:
+		return Due(due["question_ids"], due["total_due"])
+	return _due_in_database(learner, season, limit)
 
 
 def _due_in_database(learner: str, season: str, limit: int) -> Due:
@@ -86,11 +96,13 @@ def rehydrate(
 ) -> dict[str, float] | None:
 	"""Loads a learner's schedule from MariaDB and returns it as {question_id: next_review_ts}.
 
-	Returns None, without a look at MariaDB, if the schedule is whole already or another process is loading
+	Where database.only_reads says so, Redis does not keep it. Returns None, without a look at MariaDB, if the schedule is whole already or another process is loading
 	the schedule; if the load is forced, it is done all the same. The result is right even if an answer of hers is stored meanwhile. Redis then does not keep
 	the schedule, and her next read loads it again. Ends the current transaction's view of the past. Raises
 	Unavailable.
 	"""
+	if database.only_reads():
+		return _read_scores(learner, season)[1]
 	keys, token = schedules.keys.pair(learner, season), f"loading:{uuid4()}"
 
 	def begin(client: redis.Redis) -> str:

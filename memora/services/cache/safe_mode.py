@@ -1,13 +1,15 @@
 """Safe Mode: limits learners' reads while Redis is not there, so that they do not bring MariaDB down, too.
 
 The limits hold exactly for all processes of all hosts: the admissions of the last minute are rows of one
-table, and a process counts and adds rows under one lock. A process remembers which learners have to wait, and
+table, and a process counts and adds rows under one lock. Where MariaDB takes no writes, each process counts by itself: no
+learner's page is to go blank because a limit can't be written down. A process remembers which learners have to wait, and
 for how long the limit of the whole system is reached. Until then it refuses without asking MariaDB.
 """
 
 import math
 import random
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,7 +19,7 @@ from memora.exceptions import RateLimitExceeded
 from memora.services.cache import incidents
 from memora.services.cache.schedules import Schedules
 from memora.services.settings import get_settings
-from memora.services.store import admissions, database
+from memora.services.store import admissions, database, failures
 
 WINDOW_SECONDS = 60  # of the limit for the whole system: any sixty seconds, not a minute of the clock
 LOCK_WAIT_SECONDS = 1  # an admission takes milliseconds
@@ -42,12 +44,23 @@ class _Memory:
 	limits: tuple[int, int]  # with other limits, what is remembered is void
 	learners: dict[str, float] = field(default_factory=dict)
 	full_until: float = 0.0
+	admitted_at: deque[float] = field(default_factory=deque)  # while MariaDB takes no writes
 
 	def verdict(self, learner: str) -> Verdict:
 		now = time.monotonic()
 		if (wait := self.learners.get(learner, 0.0) - now) > 0:
 			return Verdict(wait)
 		return Verdict(max(0.0, self.full_until - now), is_full=True)
+
+	def admit(self) -> Verdict:
+		"""Admits a learner, or says how long the limit of the whole system is reached, by this process's own count."""
+		now = time.monotonic()
+		while self.admitted_at and self.admitted_at[0] <= now - WINDOW_SECONDS:
+			self.admitted_at.popleft()
+		if len(self.admitted_at) >= self.limits[1]:
+			return Verdict(self.admitted_at[0] + WINDOW_SECONDS - now, is_full=True)
+		self.admitted_at.append(now)
+		return Verdict(0)
 
 	def note(self, learner: str, verdict: Verdict) -> None:
 		now = time.monotonic()
@@ -105,9 +118,20 @@ class SafeModeManager:
 		"""Admits a learner, or says how long she has to wait. The open incident counts both. Commits."""
 		verdict = self.memory.verdict(user)
 		if not verdict.wait_seconds:
-			verdict = self._admit(user)
+			verdict = self._admit_or_count(user)
 		if not self.schedules.is_trusted:  # a client may ask for Safe Mode also while Redis is there
 			incidents.count(served=int(not verdict.wait_seconds), limited=int(bool(verdict.wait_seconds)))
+		return verdict
+
+	def _admit_or_count(self, user: str) -> Verdict:
+		if not database.only_reads():
+			try:
+				return self._admit(user)
+			except failures.ERRORS as error:
+				if not failures.is_read_only(error):
+					raise
+		verdict = self.memory.admit()
+		self.memory.note(user, verdict if verdict.is_full else Verdict(self.memory.limits[0]))
 		return verdict
 
 	def _admit(self, user: str) -> Verdict:

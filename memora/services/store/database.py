@@ -132,7 +132,10 @@ def transaction() -> Iterator[None]:
 
 	After any error, also a failed commit, none of the writes stays. Raises RuntimeError in a hook of another document's
 	event on Frappe 16, which takes no commit there: what was acknowledged would be lost if the document is not saved.
+	Raises InReadOnlyMode where only_reads says so: a replica might even take the writes.
 	"""
+	if only_reads():
+		raise frappe.InReadOnlyMode("This connection is for reading only.")
 	if not takes_commits():
 		raise RuntimeError(
 			"Frappe ignores commits in doc_events. Call Memora in frappe.db.after_commit or in a job."
@@ -212,6 +215,15 @@ def connection() -> Iterator[Connection]:
 def _primary() -> Any:
 	"""Returns Frappe's connection, but for a request that Frappe has connected with a replica."""
 	return getattr(frappe.local, "primary_db", None) or frappe.db
+
+
+def only_reads() -> bool:
+	"""Says whether this request takes no writes: the site is in maintenance, or Frappe has connected with a replica.
+
+	A replica may lag. So nothing that is read meanwhile may be kept for later requests.
+	"""
+	primary = getattr(frappe.local, "primary_db", None)
+	return bool(frappe.flags.read_only) or (primary is not None and primary is not frappe.local.db)
 
 
 # The server

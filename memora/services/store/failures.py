@@ -23,6 +23,7 @@ def _installed_drivers() -> list[ModuleType]:
 DRIVERS = _installed_drivers()
 
 LOCK_WAIT_TIMEOUT = 1205
+READ_ONLY = {1290, 1792, 1836}  # the server, or this transaction, takes no writes
 TABLE_MISSING = 1146
 # Errors that Frappe raises in place of the driver's, and the numbers that they stand for
 FRAPPES: dict[type[Exception], int] = {
@@ -48,6 +49,7 @@ IN_THE_WAY = {1020, LOCK_WAIT_TIMEOUT, 1213, 1412, 1615}
 # node that is not ready (1047), a server or transaction that is read-only (1290, 1792, 1836), a server that shuts down
 # (1053), a failed commit (1180), a statement or connection that somebody or a time limit has ended (1317, 1927, 1969).
 MAY_PASS = {
+	*READ_ONLY,
 	1021,
 	1026,
 	1028,
@@ -63,11 +65,8 @@ MAY_PASS = {
 	1203,
 	1206,
 	1226,
-	1290,
 	1317,
 	1637,
-	1792,
-	1836,
 	1927,
 	1969,
 }
@@ -89,6 +88,11 @@ def number_of(error: BaseException) -> int:
 def is_in_the_way(error: BaseException) -> bool:
 	"""Says whether another transaction was in the way, so that the same transaction may succeed at once."""
 	return isinstance(error, ERRORS) and number_of(error) in IN_THE_WAY
+
+
+def is_read_only(error: BaseException) -> bool:
+	"""Says whether the server, or this transaction, takes no writes."""
+	return isinstance(error, ERRORS) and number_of(error) in READ_ONLY
 
 
 def is_lost(error: BaseException) -> bool:
