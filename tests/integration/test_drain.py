@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import product
 from types import SimpleNamespace
 
 import frappe
@@ -12,7 +13,7 @@ import pytest
 from frappe.database.database import Database
 
 from memora.services import srs_persistence
-from memora.services.folding import folds
+from memora.services.folding import folds, queueing
 from memora.services.folding.folds import FOLD_SUBMISSIONS
 from memora.services.store import row_names
 from memora.services.store import tracker as tracker_store
@@ -20,7 +21,8 @@ from memora.services.store.records import MemoryRecord, OutboxRow
 from tests.integration import factories
 from tests.integration.connections import in_other_connection, raw_connection
 from tests.integration.folding import POISON, drain, put, put_many, put_poison, record
-from tests.integration.state import outbox, rows, tracker
+from tests.integration.state import outbox, queued_jobs, rows, tracker
+from tests.integration.submitting import answers, submit
 from tests.integration.waiting import wait_until
 
 OTHER = factories.learner_id("other")
@@ -74,6 +76,25 @@ def test_the_job_folds_what_others_left(season, player):
 	assert tracker(OTHER).keys() == {"q1", "q2"}
 
 
+def test_what_is_submitted_while_a_job_drains_gets_a_job_of_its_own(season, player, monkeypatch):
+	"""The job may have looked into the outbox before. Only the sweeper, a minute later, would fold the submission."""
+	monkeypatch.setattr(queueing, "JOB_WAITS_SECONDS", 60)
+	first = submit(player, answers(1))["persistence_job_id"]
+	later = factories.make_learner().name
+	drain_ = folds.drain
+
+	def draining(*args):
+		folded = drain_(*args)
+		in_other_connection(lambda: submit(later, answers(1), "later")).result(20)
+		return folded
+
+	monkeypatch.setattr(folds, "drain", draining)
+	assert queueing.run_job(queueing.key_of(first)) == 1
+	(waiting,) = outbox(later)
+	jobs = [job for ids in queued_jobs().values() for job in ids]
+	assert jobs == [first, queueing.job_id_of(waiting.name)]
+
+
 def test_what_another_process_folds_just_now_is_left_to_it(season, player):
 	mine, theirs = put(player, season, "a", [record("q1")]), put(OTHER, season, "b", [record("q2")])
 	with raw_connection() as connection, connection.cursor() as cursor:
@@ -109,6 +130,28 @@ def test_folding_again_changes_nothing(season, player):
 	put(player, season, "s2", [answered(2)])
 	drain()
 	assert tracker(player) == before
+
+
+def test_mariadb_and_python_agree_on_which_of_two_records_is_newer(season, player):
+	"""Also where a clock was set back, so that the newer record, with more reps, has the older date."""
+	noon = factories.site_now().replace(microsecond=5)
+	ages = [(reps, noon + timedelta(microseconds=shift)) for reps in (1, 2, 3) for shift in (-1, 0, 1)]
+	pairs = {f"q{n}": pair for n, pair in enumerate(product(ages, ages))}
+
+	def records(which: int) -> list[MemoryRecord]:
+		values = [(q, pair[which], which + 1.5) for q, pair in pairs.items()]
+		return [record(q, reps=r, last_review_date=d, stability=s) for q, (r, d), s in values]
+
+	stored, folded = records(0), records(1)
+	for some in (stored, folded):
+		tracker_store.upsert_records(player, season, some)
+	frappe.db.commit()
+	newest = [new if new.age >= old.age else old for old, new in zip(stored, folded, strict=True)]
+	fields = ("reps", "last_review_date", "stability")
+	found = tracker(player)
+	assert {q: [found[q][f] for f in fields] for q in pairs} == {
+		r.question_id: [getattr(r, f) for f in fields] for r in newest
+	}
 
 
 def answered(n: int) -> MemoryRecord:

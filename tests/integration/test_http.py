@@ -309,3 +309,20 @@ def test_what_a_read_returns_is_in_site_time(client, player):
 	make_records(player, next_review_date=due)
 	(question,) = message(client.get(READ))["questions"]
 	assert datetime.fromisoformat(question["next_review_date"]) == due
+
+
+def test_the_learners_page_tells_the_browser_exactly_what_may_run(client):
+	frappe.get_single("Memora Settings").update({"media_hosts": "b.example\na.example"}).save()
+	frappe.db.commit()
+	first, second = (client.session.get(client.url + "/review", timeout=30) for _ in range(2))
+	(nonce,) = set(re.findall(r'nonce="([^"]*)"', first.text))
+	files, icon = "127.0.0.1:*/files/", "127.0.0.1:*/assets/memora/images/review.svg"
+	hosts = "https://a.example https://b.example"
+	expected = (
+		f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
+		f"img-src {files} {icon} {hosts}; media-src {files} {hosts}; connect-src 'self'; "
+		"base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+	)
+	shown = ("Content-Security-Policy", "Cache-Control", "Referrer-Policy", "X-Content-Type-Options")
+	assert [first.headers[name] for name in shown] == [expected, "no-store", "same-origin", "nosniff"]
+	assert len(nonce) >= 16 and nonce not in second.text

@@ -12,8 +12,9 @@ from memora.services.learning.answers import Response
 from memora.services.operations import replay as service
 from memora.services.operations.replay import replay_season
 from memora.services.srs_redis_manager import SRSRedisManager
+from memora.services.store import journal as journal_store
 from tests.integration import bench_commands, factories
-from tests.integration.state import cached, is_loaded, scores, tracker
+from tests.integration.state import cached, is_loaded, rows, scores, tracker
 from tests.integration.submitting import days_ago
 
 QUESTIONS = 4
@@ -78,6 +79,42 @@ def test_answers_of_many_days_count(player, season, questions):
 	fold()
 	assert tracker(player)[questions[0]].reps == 12
 	assert replay_season(season).differences == 0
+
+
+def test_an_answer_that_came_too_late_counts_no_repetition(player, season, questions):
+	"""The journal has it, but it changed no record. A repair counts it no more than the answer itself did."""
+	with days_ago(3):
+		submit(player, dict.fromkeys(questions, 4))
+	submit(player, dict.fromkeys(questions, 4))
+	with days_ago(1):
+		submit(player, {questions[0]: 0})
+	fold()
+	# Today such an answer is practice. Journals of earlier versions have it as a review, without a recall.
+	late = {"kind": "Practice", "question_id": questions[0]}
+	assert [row.predicted_recall for row in rows("Player Review Log", **late)] == [0]
+	frappe.db.sql("UPDATE `tabPlayer Review Log` SET kind = 'Review' WHERE kind = 'Practice'")
+	frappe.db.commit()
+	before = tracker(player)
+	assert replay_season(season).differences == 0
+	damage(player, questions[0], "reps", 1)
+	damage(player, questions[0], "lapses", 1)
+	assert replay_season(season, repair=True).repaired == 1
+	assert tracker(player) == before
+
+
+@pytest.mark.parametrize("page_rows", [1, 3, ROUNDS * QUESTIONS, 5000])
+def test_the_journal_is_read_in_pages_of_any_size(answered, season, questions, monkeypatch, page_rows):
+	other = factories.make_learner().name
+	submit(other, dict.fromkeys(questions, 4))
+	fold()
+	monkeypatch.setattr(journal_store, "PAGE_ROWS", page_rows)
+	read = [(learner, e.question_id, e.reviewed_at) for learner, e in journal_store.iterate_journal(season)]
+	stored = [(r.player, r.question_id, r.reviewed_at) for r in rows("Player Review Log")]
+	assert read == stored
+	assert list(journal_store.journal_by_learner(season, other)) == [
+		(other, [e for learner, e in journal_store.iterate_journal(season) if learner == other])
+	]
+	assert (replay_season(season).learners, replay_season(season).differences) == (2, 0)
 
 
 def test_one_learner(answered, season, questions):

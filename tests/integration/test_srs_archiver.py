@@ -138,6 +138,24 @@ def test_rows_are_copied_where_the_columns_have_drifted_apart(archiver, monkeypa
 	assert {r.archived_at is None for r in state.rows("Archived Memory Tracker")} == {False}
 
 
+def test_rows_that_are_copied_wrong_stay_where_they_are(archiver):
+	"""A trigger alters one of the copies: its chunk fails as a whole, and the staging table keeps every row."""
+	ended = make_ended_season(20)
+	before = all_rows(ended)
+	frappe.db.sql_ddl(
+		f"""CREATE TRIGGER alters BEFORE INSERT ON `{ARCHIVE}` FOR EACH ROW
+		SET NEW.stability = IF(NEW.question_id = 'q-000007', 99, NEW.stability)"""
+	)
+	try:
+		with drifted_columns():
+			assert "only 19" in archiver.archive_season(ended)["error"]
+		assert rows_by_table(ended) == {swap.staging_table(ended): before}
+	finally:
+		frappe.db.sql_ddl("DROP TRIGGER alters")
+	assert archiver.archive_season(ended)["archived_count"] == 20
+	assert rows_by_table(ended) == {ARCHIVE: before}
+
+
 def test_rows_join_those_of_an_earlier_run_and_newer_ones_replace_them(archiver):
 	ended = make_ended_season(20)
 	archiver.archive_season(ended)

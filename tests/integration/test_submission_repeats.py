@@ -1,10 +1,13 @@
 """A submission is sent again, or several times at the same moment: its answers count once."""
 
+import signal
+
 import frappe
 import pytest
 
 from memora.exceptions import JournalUnavailable, SubmissionConflict
 from memora.services import site_time
+from memora.services.cache.schedules import Schedules
 from memora.services.folding.folds import fold
 from memora.services.learning import scheduling
 from memora.services.store import database, row_names, tracker
@@ -50,6 +53,31 @@ def test_a_repeat_after_a_later_answer_does_not_set_the_schedule_back(player, se
 	assert state.scores(player, season) == expected
 	read(player)
 	assert state.cached(player, season) == expected
+
+
+@pytest.mark.parametrize("scheduled", [3, 0], ids=["whole", "empty"])
+@pytest.mark.parametrize("is_repeated", [True, False], ids=["repeated", "folded"])
+def test_after_a_death_between_commit_and_cache_the_next_read_shows_mariadbs_dates(
+	player, season, monkeypatch, scheduled, is_repeated
+):
+	"""A schedule that knows nothing of the answers is dropped by the repeat, and by the fold."""
+	if scheduled:
+		make_records(player, scheduled)
+	read(player)
+	assert state.is_loaded(player, season)
+	before = state.cached(player, season)
+	with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+		patch.setattr(Schedules, "reschedule", lambda *_args: signal.raise_signal(signal.SIGINT))
+		submit(player, answers(2), "s-1")
+	frappe.db.rollback()
+	assert len(state.journal(player)) == 2
+	assert state.cached(player, season) == before
+	if is_repeated:
+		assert submit(player, answers(2), "s-1")["status"] == "already_processed"
+	else:
+		fold_all(player)
+	read(player)
+	assert state.cached(player, season) == state.scores(player, season)
 
 
 def test_a_repeat_rejects_what_was_rejected(player):
