@@ -126,7 +126,7 @@ def _records(round_: int, now: datetime) -> Iterable[MemoryRecord]:
 def _drain() -> float:
 	"""Folds the backlog as a worker's job does, and returns answers per second."""
 	begin = time.perf_counter()
-	rows = folds.drain(site_time.naive_now() + 2 * AHEAD, ENOUGH_SECONDS)
+	rows = folds.drain(site_time.naive_now() + 2 * AHEAD, ENOUGH_SECONDS).folded
 	seconds = time.perf_counter() - begin
 	answers = sum(row.answers for row in rows if row.season == SEASON)
 	stored = frappe.db.count("Player Memory Tracker", {"season": SEASON})

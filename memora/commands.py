@@ -15,6 +15,7 @@ from memora import learner_commands, redis_commands, season_commands
 from memora.console import bar, on_site
 
 SECONDS_TO_DRAIN = 3600
+WHY_HELD = "Other processes hold rows of the held submissions. MariaDB takes them from a process that hangs after 30 s."
 TRACKER = "Player Memory Tracker"
 FOLDS_LOAD = (
 	"memora.services.srs_persistence",
@@ -32,21 +33,24 @@ def memora() -> None:
 @click.option("--parked", is_flag=True, help="Try the parked submissions again, too.")
 @on_site
 def drain(parked: bool) -> dict[str, Any]:
-	"""Fold all answers that wait in the outbox into the tracker."""
+	"""Fold all answers that wait in the outbox into the tracker. Exits with 1 when other processes keep some from it."""
 	from memora.services import site_time
 	from memora.services.folding import folds
 	from memora.services.store import outbox
 
 	retried = folds.unpark() if parked else 0
-	with bar(outbox.get_backlog().waiting) as move_bar:
-		rows = folds.drain(site_time.naive_now(), SECONDS_TO_DRAIN, move_bar)
-	left = outbox.get_backlog()
+	with bar(outbox.count_all()[0]) as move_bar:
+		drained = folds.drain(site_time.naive_now(), SECONDS_TO_DRAIN, move_bar)
+	waiting, parked_left = outbox.count_all()
 	return {
 		"retried": retried,
-		"submissions": len(rows),
-		"answers": sum(row.answers for row in rows),
-		"waiting": left.waiting,
-		"parked": left.parked,
+		"submissions": len(drained.folded),
+		"answers": sum(row.answers for row in drained.folded),
+		"waiting": waiting,
+		"parked": parked_left,
+		"held": drained.held,
+		"why": WHY_HELD if drained.held else None,
+		"exit_code": int(bool(drained.held)),
 	}
 
 

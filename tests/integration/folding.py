@@ -32,7 +32,7 @@ def record(question: str, **overrides) -> MemoryRecord:
 
 
 def drain() -> int:
-	return len(folds.drain(factories.site_now()))
+	return len(folds.drain(factories.site_now()).folded)
 
 
 POISON = "[1]"

@@ -28,7 +28,7 @@ CHANGES = ("INSERT", "UPDATE", "DELETE", "COMMIT")
 
 
 def drain() -> int:
-	return len(folds.drain(site_now()))
+	return len(folds.drain(site_now()).folded)
 
 
 def assert_as_journalled() -> None:

@@ -183,7 +183,7 @@ def test_a_storm_of_eight_processes_is_journalled_whole_and_folded_in_part(fleet
 	assert "Safe Mode" in {row.source for row in journal}
 	waiting = len(state.rows("Review Outbox"))
 	assert 0 < waiting < len(journal)
-	assert len(folds.drain(site_now())) == waiting
+	assert len(folds.drain(site_now()).folded) == waiting
 	for player in players:
 		assert state.tracker(player).keys() == set(questions)
 

@@ -7,20 +7,24 @@ not hold up other submissions.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import NamedTuple, TypeVar
 
 import frappe
 from frappe import _
+from frappe.utils import create_batch
 from rq.timeouts import JobTimeoutException
 
 from memora.services import alerts, site_time
 from memora.services.cache.schedules import Schedules
 from memora.services.folding import counting
-from memora.services.store import database, failures, outbox, question_status, tracker
+from memora.services.store import database, failures, outbox, question_status, row_names, tracker
 from memora.services.store.limits import Limits, limited
+from memora.services.store.outbox import Place
 from memora.services.store.records import MemoryRecord, OutboxRow
 
 T = TypeVar("T")
@@ -31,7 +35,10 @@ SWEEP_AFTER_SECONDS = 60  # by then a worker has had its chance
 
 # A fold holds its locks for tenths of a second, and its longest statement takes hundredths. Whoever keeps it waiting
 # for longer hangs. If it hangs itself, MariaDB takes its locks away, for other folds wait for them.
-LIMITS = Limits(innodb_lock_wait_timeout=5, max_statement_time=30, idle_transaction_timeout=20)
+LIMITS = Limits(innodb_lock_wait_timeout=1, max_statement_time=30, idle_transaction_timeout=20)
+# Not for a statement with SKIP LOCKED, which fails then (1180, seen with MariaDB 10.11)
+NO_WAIT = LIMITS._replace(innodb_lock_wait_timeout=0)
+LOCK_WAITS = 5  # that a drain waits out, in all; after them it waits for no row
 
 MAX_RETRIES = 3  # of a transaction that others were in the way of
 RETRY_DELAY_BASE = 1  # seconds before the first retry; each further one waits twice as long
@@ -49,48 +56,136 @@ class Folded(NamedTuple):
 	answers: int
 
 
+@dataclass(frozen=True)
+class Drained:
+	"""What a drain did: the submissions that it folded, and how many it left because other processes hold rows of theirs."""
+
+	folded: list[Folded]
+	held: int
+
+
 def fold(key: str) -> OutboxRow | None:
 	"""Moves one submission from outbox to tracker in one transaction and returns it.
 
 	Returns None if another process has folded the submission or is folding it.
 	"""
-	with limited(LIMITS):
+	with limited(LIMITS), database.read_committed():
 		rows = fold_or_park([key])
 	return rows[0] if rows else None
 
 
 def drain(
-	before: datetime, seconds: float = DRAIN_SECONDS, progress: Callable[[int], None] | None = None
-) -> list[Folded]:
-	"""Folds the submissions accepted up to a naive site time, oldest first, and returns them.
+	before: datetime,
+	seconds: float = DRAIN_SECONDS,
+	progress: Callable[[int], None] | None = None,
+	first: Sequence[str] = (),
+) -> Drained:
+	"""Folds the submissions accepted up to a naive site time, oldest first, for at most so many seconds.
 
-	Stops after so many seconds, or when none is left that no other process is folding. A submission that
-	can't be folded is parked. `progress`, if given, is called after each transaction with how many
-	submissions are folded so far.
+	Folds those named `first` before all others, even if they are parked. A submission that can't be folded is parked. One
+	whose rows another process holds is left. `progress`, if given, is called after each page with how many submissions are
+	folded so far.
 	"""
-	return _drain(lambda: outbox.get_oldest(before, FOLD_SUBMISSIONS), seconds, progress)
+	return _Drain(seconds, progress).run(partial(outbox.get_oldest, before, FOLD_SUBMISSIONS), first)
 
 
-def drain_season(season: str) -> list[Folded]:
-	"""Folds the submissions of one season, oldest first, for at most DRAIN_SECONDS, and returns them."""
-	return _drain(lambda: outbox.get_of_season(season, FOLD_SUBMISSIONS), DRAIN_SECONDS)
+def drain_season(season: str) -> Drained:
+	"""Folds the submissions of one season, oldest first, for at most DRAIN_SECONDS."""
+	return _Drain(DRAIN_SECONDS).run(partial(outbox.get_of_season, season, FOLD_SUBMISSIONS))
 
 
-def _drain(
-	next_names: Callable[[], list[str]], seconds: float, progress: Callable[[int], None] | None = None
-) -> list[Folded]:
-	folded: list[Folded] = []
-	deadline = time.monotonic() + seconds
-	with limited(LIMITS), database.read_committed():
-		while time.monotonic() < deadline:
-			names = next_names()
-			rows = fold_or_park(names)
-			folded += [Folded(row.name, row.season, len(row.records)) for row in rows]
-			if progress:
-				progress(len(folded))
-			if len(names) < FOLD_SUBMISSIONS or not rows:
-				return folded
-	return folded
+class _Drain:
+	"""A drain at work.
+
+	A process that hangs keeps its locks until MariaDB takes them away. So a transaction that meets a locked row is split, and
+	its parts wait for nobody: all but the learners whose rows are locked are folded at once. What else those learners sent is
+	left to the end of the drain, and then to the next one.
+	"""
+
+	def __init__(self, seconds: float, progress: Callable[[int], None] | None = None) -> None:
+		self.deadline = time.monotonic() + seconds
+		self.progress = progress
+		self.folded: list[Folded] = []
+		self.left: list[str] = []  # submissions passed by
+		self.held: set[str] = set()  # learners of whom another process holds rows
+		self.waits = LOCK_WAITS
+
+	def run(self, get_page: Callable[[Place | None], list[Place]], first: Sequence[str] = ()) -> Drained:
+		"""Folds `first`, then the pages that follow one another."""
+		place: Place | None = None
+		with limited(LIMITS), database.read_committed():
+			self._fold_page(list(first))
+			while time.monotonic() < self.deadline:
+				page = get_page(place)
+				self._fold_page([found.name for found in page])
+				if len(page) < FOLD_SUBMISSIONS:
+					break
+				place = page[-1]
+			held = self._try_again()
+		return Drained(self.folded, held)
+
+	def _fold_page(self, names: list[str]) -> None:
+		before = len(self.folded)
+		if names:
+			self._fold(names)
+		done = {folded.name for folded in self.folded[before:]}
+		self.left += [name for name in names if name not in done]
+		if self.progress:
+			self.progress(len(self.folded))
+
+	def _fold(self, names: list[str]) -> None:
+		names = self._free(names)
+		if self.waits:
+			try:
+				return self._transaction(names, LIMITS)
+			except failures.ERRORS as error:
+				if not failures.is_in_the_way(error):
+					raise
+				self.waits -= 1
+		self._fold_parts(sorted(names))
+
+	def _fold_parts(self, names: list[str]) -> None:
+		"""Folds submissions, sorted by learner, in as few transactions as locked rows allow. Waits for no row."""
+		if not (names := self._free(names)):
+			return
+		try:
+			return self._transaction(names, NO_WAIT)
+		except failures.ERRORS as error:
+			if not failures.is_in_the_way(error):
+				raise
+		if len(learners := {row_names.learner_of(name) for name in names}) == 1:
+			self.held |= learners
+			return
+		self._fold_parts(names[: len(names) // 2])
+		self._fold_parts(names[len(names) // 2 :])
+
+	def _free(self, names: list[str]) -> list[str]:
+		return [name for name in names if row_names.learner_of(name) not in self.held]
+
+	def _transaction(self, names: list[str], limits: Limits) -> None:
+		def fold(part: list[str]) -> list[OutboxRow]:
+			rows = _fold(part, limits)
+			self.folded += [Folded(row.name, row.season, len(row.records)) for row in rows]
+			return rows
+
+		_without_bad(names, fold)
+
+	def _try_again(self) -> int:
+		"""Tries again to fold what was passed by. Returns how many submissions still wait because others hold their rows."""
+		names, self.left, self.waits = self.left, [], 0
+		self.held.clear()
+		held = 0
+		for page in create_batch(names, FOLD_SUBMISSIONS):
+			waiting = outbox.get_waiting(page)
+			if waiting and time.monotonic() < self.deadline:
+				self._fold_page(waiting)
+				waiting = outbox.get_waiting(waiting)
+			held += len(waiting)
+		if held:
+			frappe.logger("memora").warning(
+				f"{held} submissions are left: other processes hold rows of theirs"
+			)
+		return held
 
 
 @alerts.in_error_log()
@@ -100,13 +195,24 @@ def sweep_outbox() -> int:
 	Runs every minute.
 	"""
 	Schedules().is_available()  # notices the end of an outage, even when no request comes
-	return len(drain(site_time.naive_now() - timedelta(seconds=SWEEP_AFTER_SECONDS)))
+	return len(drain(site_time.naive_now() - timedelta(seconds=SWEEP_AFTER_SECONDS)).folded)
 
 
 def unpark() -> int:
-	"""Puts parked submissions back among the waiting submissions; returns how many. Commits."""
-	with database.transaction():
-		return outbox.unpark()
+	"""Puts parked submissions back among the waiting submissions; returns how many. Commits each page.
+
+	Leaves those that another process has locked, and those that are parked meanwhile.
+	"""
+	now, count, place = site_time.naive_now(), 0, None
+	with limited(LIMITS), database.read_committed():
+		while page := outbox.get_page(True, FOLD_SUBMISSIONS, place):
+			place = page[-1]
+			names = [found.name for found in page if found.parked_at and found.parked_at <= now]
+			if not names:
+				break
+			with database.transaction():
+				count += outbox.unpark(names)
+	return count
 
 
 def fold_or_park(names: list[str], attempt: int = 0) -> list[OutboxRow]:
@@ -116,8 +222,13 @@ def fold_or_park(names: list[str], attempt: int = 0) -> list[OutboxRow]:
 	is parked. Raises errors whose reason may pass (failures.may_pass), and JobTimeoutException when the job's
 	time is over. `attempt` counts the tries that have failed already, as in with_retries.
 	"""
+	return _without_bad(names, lambda part: with_retries(lambda: _fold(part), attempt))
+
+
+def _without_bad(names: list[str], fold: Callable[[list[str]], list[OutboxRow]]) -> list[OutboxRow]:
+	"""Folds submissions by a function, together if possible; see fold_or_park."""
 	try:
-		return with_retries(lambda: _fold(names), attempt)
+		return fold(names)
 	except JobTimeoutException:
 		raise  # the job's time is over; the submission at hand is not to blame
 	except Exception as error:  # any error: one bad submission must not stop the others
@@ -126,15 +237,16 @@ def fold_or_park(names: list[str], attempt: int = 0) -> list[OutboxRow]:
 		if len(names) == 1:
 			_park(names[0], error)
 			return []
-	return [row for name in names for row in fold_or_park([name])]
+	return [row for name in names for row in _without_bad([name], fold)]
 
 
-def _fold(names: list[str]) -> list[OutboxRow]:
+def _fold(names: list[str], limits: Limits | None = None) -> list[OutboxRow]:
 	with database.transaction():
 		rows = outbox.take(names)
-		tracker.upsert_submissions(rows)
-		outbox.delete(rows)
-		counting.count_folded(rows)
+		with limited(limits) if limits else nullcontext():
+			tracker.upsert_submissions(rows)
+			outbox.delete(rows)
+			counting.count_folded(rows)
 	_check_cache(rows)
 	return rows
 

@@ -20,7 +20,7 @@ from typing_extensions import TypedDict
 from memora.services import site_time
 from memora.services.cache.breaker import CircuitBreaker, Unavailable
 from memora.services.folding import folds
-from memora.services.store import failures, journal, learners, outbox, row_names
+from memora.services.store import database, failures, journal, learners, outbox, row_names
 from memora.services.store.limits import limited
 
 QUEUE = "srs_write"
@@ -85,7 +85,7 @@ def enqueue_fold(key: str, learner: str, season: str) -> str | None:
 
 def _fold_inline(key: str) -> None:
 	try:
-		with limited(INLINE_LIMITS):
+		with limited(INLINE_LIMITS), database.read_committed():
 			folds.fold_or_park([key], folds.MAX_RETRIES)  # one try only: a learner waits
 	except failures.FAILURES as error:
 		frappe.logger("memora").warning(f"left {key} to the sweeper: {error}")
@@ -183,10 +183,7 @@ def run_job(key: str) -> int:
 	"""Folds one submission, then all others that wait. Returns how many answers were folded."""
 	# first, because this job may miss a submission committed from here on: its request then queues a new job
 	background_jobs.get_redis_conn().delete(_job_waits_key())
-	with limited(folds.LIMITS):
-		own = folds.fold(key)
-		others = folds.drain(site_time.naive_now())
-	return (len(own.records) if own else 0) + sum(folded.answers for folded in others)
+	return sum(folded.answers for folded in folds.drain(site_time.naive_now(), first=[key]).folded)
 
 
 # How far a submission is

@@ -34,7 +34,7 @@ from memora.services.store import archive, database, failures, outbox, seasons, 
 DOCTYPE = "Game Subscription Season"
 LOCK = "archive"  # an archive or retention run holds this lock
 STEPS = 6  # of progress that an archive run reports
-FOLD_WAIT_SECONDS = 10  # for submissions that a worker is folding at the moment
+FOLD_WAIT_SECONDS = 30  # for submissions that others are folding: one that hangs loses its locks after 20
 
 # Errors that end a run without harm: refusals, and errors of MariaDB (locks, a full disk, a lost connection)
 FAILURES: tuple[type[Exception], ...] = (MemoraError, *failures.ERRORS)
@@ -176,12 +176,12 @@ def _refuse_to_archive(season: Document, before_its_end: bool) -> None:
 
 def _fold_outbox(season_name: str) -> None:
 	waited_seconds = 0
-	while waiting := outbox.count_of_season(season_name)[0]:
-		if folds.drain_season(season_name):
+	while any(outbox.count_of_season(season_name)):
+		if folds.drain_season(season_name).folded:
 			waited_seconds = 0
 			continue
 		database.new_snapshot()
-		_waiting, parked = outbox.count_of_season(season_name)
+		waiting, parked = outbox.count_of_season(season_name)
 		if parked or waited_seconds >= FOLD_WAIT_SECONDS:
 			_refuse_unfolded(season_name, waiting, parked)
 		waited_seconds += 1
@@ -195,9 +195,9 @@ def _refuse_unfolded(season_name: str, waiting: int, parked: int) -> None:
 			_(
 				"Submissions of season {1} still wait in Review Outbox: {0}, of them parked: {2}. A parked submission says why it could not be processed. Mend the cause, run `bench memora drain --parked`, and archive again."
 			),
-			waiting,
+			outbox.as_text(waiting + parked),
 			season_name,
-			parked,
+			outbox.as_text(parked),
 		),
 		SeasonStateError,
 	)

@@ -29,7 +29,7 @@ from memora.services.settings import forget_settings, get_settings
 from memora.services.store import database, date_moves, outbox, tracker, whole_schedules
 from memora.services.store.date_moves import DateMoves, MovableRecord
 from memora.services.store.records import OutboxRow
-from memora.services.store.row_names import KEY_BYTES, NAME_LENGTH, bounds, tracker_name
+from memora.services.store.row_names import NAME_LENGTH, bounds, learner_of, tracker_name
 from memora.services.store.seasons import Season
 
 DOCTYPE = "Game Subscription Season"
@@ -70,7 +70,7 @@ class DateRun:
 
 		Raises SeasonStateError if the season is being archived, or if somebody keeps answers from being moved.
 		"""
-		while len(folds.drain_season(self.season.name)) >= folds.FOLD_SUBMISSIONS:
+		while len(folds.drain_season(self.season.name).folded) >= folds.FOLD_SUBMISSIONS:
 			pass
 		with database.read_committed():
 			late = self._move_waiting(date_moves.get_waiting(self.season.name))
@@ -163,7 +163,7 @@ class DateRun:
 		return [name for name in names if not self._move_submission(name)]
 
 	def _move_submission(self, name: str) -> bool:
-		learner = name[: 2 * KEY_BYTES]
+		learner = learner_of(name)
 		with database.named_lock(learner, database.LEARNER_LOCK_WAIT_SECONDS) as is_mine:
 			if not is_mine:
 				return False
@@ -211,7 +211,7 @@ class DateRun:
 		if still := self._move_waiting(late):
 			text = _("Submissions that somebody is folding: {0}. Try again.")
 			frappe.throw(quoting(text, len(still)), SeasonStateError)
-		for learner in sorted({name[: 2 * KEY_BYTES] for name in late}):
+		for learner in sorted({learner_of(name) for name in late}):
 			self.follow_learner(learner)
 
 	# How far the run is

@@ -91,7 +91,7 @@ def _queue_worked() -> Findings:
 			_("1 submission has waited since {0} to be processed.").format(oldest)
 			if backlog.waiting == 1
 			else _("{0} submissions wait to be processed, the oldest since {1}.").format(
-				backlog.waiting, oldest
+				outbox.as_text(backlog.waiting), oldest
 			),
 			_("Start a worker: bench worker --queue {0}. To process the answers at once: {1}").format(
 				QUEUE, _bench("memora drain")
@@ -101,7 +101,9 @@ def _queue_worked() -> Findings:
 		yield (
 			_("1 submission is parked because it could not be processed.")
 			if backlog.parked == 1
-			else _("{0} submissions are parked because they could not be processed.").format(backlog.parked),
+			else _("{0} submissions are parked because they could not be processed.").format(
+				outbox.as_text(backlog.parked)
+			),
 			_("Look at the errors in Review Outbox, mend their cause, then run: {0}").format(
 				_bench("memora drain --parked")
 			),

@@ -124,12 +124,15 @@ def _waiting(submissions: int, age: str) -> str:
 		return _("No submission waits to be processed.")
 	if submissions == 1:
 		return _("1 submission has waited {0} to be processed.").format(age)
-	return _("{0} submissions wait to be processed, the oldest for {1}.").format(submissions, age)
+	return _("{0} submissions wait to be processed, the oldest for {1}.").format(
+		outbox.as_text(submissions), age
+	)
 
 
 def _parked() -> Check:
 	parked = outbox.get_backlog().parked
-	message = _("1 submission is parked.") if parked == 1 else _("{0} submissions are parked.").format(parked)
+	message = _("{0} submissions are parked.").format(outbox.as_text(parked))
+	message = _("1 submission is parked.") if parked == 1 else message
 	return Check(WARNING if parked else OK, parked, message)
 
 

@@ -26,6 +26,8 @@ from memora.services.store.limits import limited
 DOCTYPE = "Game Subscription Season"
 JOB = "memora.services.operations.moving_dates.move_dates"
 RUN_WAIT_SECONDS = 5  # for a run that is about to end
+# In four tries it waits longer than a fold that hangs can hold its rows
+LIMITS = folds.LIMITS._replace(innodb_lock_wait_timeout=5)
 
 FAILURES: tuple[type[Exception], ...] = (MemoraError, RedisError, *failures.ERRORS)
 
@@ -67,7 +69,7 @@ def move_dates(season: str, even_unchanged: bool = False, progress: Progress | N
 		if not (before.is_open or even_unchanged):
 			return {"season": season, "moved": 0}
 		try:
-			with limited(folds.LIMITS):
+			with limited(LIMITS):
 				moved = _move_all(season, progress)
 		except FAILURES as error:
 			return _failed(season, before, str(error))

@@ -21,7 +21,7 @@ from memora.services.store import database, outbox, seasons
 class SeasonSwitch(TypedDict):
 	"""The effect of a switch.
 
-	`closes` is the season that was active, if any; `waiting` counts its submissions that are not folded yet, which a worker
+	`closes` is the season that was active, if any; `waiting` counts its submissions that are not folded yet (some ten thousand at most), which a worker
 	does; until `late_answers_until` it takes answers that were given before. `carries_on_from` is the season whose memories
 	go along into the one that opens.
 	"""
@@ -79,7 +79,7 @@ def _describe(pair: _Pair) -> SeasonSwitch:
 	return {
 		"closes": closing.name if closing else None,
 		"opens": pair.opening.name,
-		"waiting": outbox.count_of_season(closing.name)[0] if closing else 0,
+		"waiting": sum(outbox.count_of_season(closing.name)) if closing else 0,
 		"late_answers_until": site_time.naive_now().date() + timedelta(days=days) if closing else None,
 		"carries_on_from": pair.opening.carries_on_from or None,
 	}

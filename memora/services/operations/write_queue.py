@@ -8,7 +8,6 @@ RQ's job id without the site in front. Jobs of other sites, which may be in the 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import partial
 from itertools import count, islice
 from typing import Any, Final, NamedTuple
 
@@ -235,33 +234,37 @@ def _names(queue: Queue | None, statuses: set[str]) -> Iterator[list[str]]:
 	"""Yields chunks of this site's names, from each place where a submission or job of these statuses may be."""
 	site = queueing.job_id_of("*").removesuffix("*")
 	for source in _sources(queue, statuses):
-		for start in count(0, CHUNK):
-			names = source(start)
+		for names in source:
 			yield [name.removeprefix(site) for name in names if name.startswith(site)]
-			if len(names) < CHUNK:
-				break
 
 
-def _sources(queue: Queue | None, statuses: set[str]) -> Iterator[Callable[[int], list[str]]]:
-	"""Yields functions. Each returns at most CHUNK job ids from a position on."""
+def _sources(queue: Queue | None, statuses: set[str]) -> Iterator[Iterator[list[str]]]:
+	"""Yields iterators through chunks of job ids."""
 	for status in STATUSES:
 		if status not in statuses:
 			continue
 		if status in (PARKED, WAITING):
-			yield partial(_ids_of_outbox, status == PARKED)
+			yield _ids_of_outbox(status == PARKED)
 		elif queue:
-			yield partial(_ids_of_queue, queue, status)
+			yield _ids_of_queue(queue, status)
 
 
-def _ids_of_outbox(parked: bool, start: int) -> list[str]:
-	names = outbox.get_page(parked, start, CHUNK)
-	return [queueing.job_id_of(name) for name in names]
+def _ids_of_outbox(parked: bool) -> Iterator[list[str]]:
+	place = None
+	while page := outbox.get_page(parked, CHUNK, place):
+		yield [queueing.job_id_of(found.name) for found in page]
+		place = page[-1]
 
 
-def _ids_of_queue(queue: Queue, status: str, start: int) -> list[str]:
-	if status == QUEUED:
-		return queue.get_job_ids(start, CHUNK)
-	return getattr(queue, f"{status}_job_registry").get_job_ids(start, start + CHUNK - 1)
+def _ids_of_queue(queue: Queue, status: str) -> Iterator[list[str]]:
+	for start in count(0, CHUNK):
+		if status == QUEUED:
+			ids = queue.get_job_ids(start, CHUNK)
+		else:
+			ids = getattr(queue, f"{status}_job_registry").get_job_ids(start, start + CHUNK - 1)
+		yield ids
+		if len(ids) < CHUNK:
+			break
 
 
 def _load(queue: Queue | None, names: list[str]) -> list[WriteJob]:

@@ -15,7 +15,11 @@ from memora.services.store.tables import INDEXES
 USELESS_INDEXES = {"modified", "creation", "archived_at"}
 
 SMALL_INDEXES = {
-	"tabReview Outbox": {"creation": ["creation"]},  # a drain takes the oldest submissions first
+	"tabReview Outbox": {
+		"creation": ["creation"],  # the desk's list
+		"waiting": ["parked_at", "creation"],  # a drain takes the oldest submissions first
+		"of_season": ["season", "parked_at", "creation"],
+	},
 	# lessons go through a topic by the one, and see by the other whether it was changed
 	"tabGame Question": {
 		"topic_place": ["topic", "enabled", "position", "name"],

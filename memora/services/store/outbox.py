@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import frappe
 
@@ -20,6 +20,8 @@ from memora.services.store.records import (
 	unpack_effort,
 	unpack_records,
 )
+
+MOST_COUNTED = 10_000  # of the rows that wait or are parked: some milliseconds
 
 # Inserts the row only if the season still takes answers: while it is active, and for a time of grace after it. And only if the
 # learner is not being erased. An archive run, and an erasure that begins, either wait for the locks of this statement, or are
@@ -39,31 +41,49 @@ BY_CALENDAR_SQL = """
 		SELECT NULLIF(value, '') FROM tabSingles WHERE doctype = 'Memora Settings' AND field = 'day_start_hour'
 	), 4)"""
 TAKES_SQL = f"SELECT 1 FROM `tabGame Subscription Season` s WHERE {TAKES} LOCK IN SHARE MODE"
-OLDEST_SQL = """
-	SELECT name FROM `tabReview Outbox` WHERE creation <= %(before)s AND parked_at IS NULL
-	ORDER BY creation LIMIT %(limit)s"""
-# By primary key: locking in the order of creation would lock every row on the way, and would block inserts.
+# Pages begin behind the place where the page before has ended: what others hold is not found again and again.
+BEHIND_SQL = "creation >= %(creation)s AND (creation > %(creation)s OR name > %(name)s)"
+OLDEST_SQL = f"""
+	SELECT creation, name FROM `tabReview Outbox` WHERE parked_at IS NULL AND creation <= %(before)s AND {BEHIND_SQL}
+	ORDER BY creation, name LIMIT %(limit)s"""
+# By primary key: any other order would lock every row on the way, or wait for it, and would block inserts.
 TAKE_SQL = """
-	SELECT name, LEFT(name, 16), season, activity, payload FROM `tabReview Outbox`
+	SELECT name, LEFT(name, 16), season, activity, payload FROM `tabReview Outbox` FORCE INDEX (PRIMARY)
 	WHERE name IN %(names)s FOR UPDATE SKIP LOCKED"""
-OF_SEASON_SQL = """
-	SELECT name FROM `tabReview Outbox` WHERE season = %(season)s AND parked_at IS NULL
-	ORDER BY creation LIMIT %(limit)s"""
-PAGE_SQL = """
-	SELECT name FROM `tabReview Outbox` WHERE (parked_at IS NOT NULL) = %(parked)s
-	ORDER BY creation, name LIMIT %(limit)s OFFSET %(start)s"""
-COUNT_OF_SEASON_SQL = "SELECT COUNT(*), COUNT(parked_at) FROM `tabReview Outbox` WHERE season = %(season)s"
+OF_SEASON_SQL = f"""
+	SELECT creation, name FROM `tabReview Outbox` WHERE parked_at IS NULL AND season = %(season)s AND {BEHIND_SQL}
+	ORDER BY creation, name LIMIT %(limit)s"""
+WAITING_SQL = "SELECT name FROM `tabReview Outbox` WHERE name IN %(names)s AND parked_at IS NULL"
+WAITING_PAGE_SQL = f"""
+	SELECT creation, name FROM `tabReview Outbox` WHERE parked_at IS NULL AND {BEHIND_SQL}
+	ORDER BY creation, name LIMIT %(limit)s"""
+PARKED_PAGE_SQL = """
+	SELECT creation, name, parked_at FROM `tabReview Outbox` WHERE parked_at >= %(parked_at)s AND (
+		parked_at > %(parked_at)s OR creation > %(creation)s OR (creation = %(creation)s AND name > %(name)s))
+	ORDER BY parked_at, creation, name LIMIT %(limit)s"""
+# Counts no further than MOST_COUNTED + 1: a million rows that wait are not counted with each look at them.
+SOME_SQL = (
+	f"(SELECT COUNT(*) FROM (SELECT 1 FROM `tabReview Outbox` WHERE {{}} LIMIT {MOST_COUNTED + 1}) {{}})"
+)
+COUNT_OF_SEASON_SQL = f"""
+	SELECT {SOME_SQL.format("season = %(season)s AND parked_at IS NULL", "waiting")},
+	{SOME_SQL.format("season = %(season)s AND parked_at IS NOT NULL", "parked")}"""
 ENTRIES_SQL = """
 	SELECT name, player, season, creation, parked_at, error FROM `tabReview Outbox` WHERE name IN %(names)s"""
-DELETE_SQL = "DELETE FROM `tabReview Outbox` WHERE name IN %(names)s"
+DELETE_SQL = "DELETE o FROM `tabReview Outbox` o FORCE INDEX (PRIMARY) WHERE o.name IN %(names)s"
 REWRITE_SQL = "UPDATE `tabReview Outbox` SET payload = %(payload)s WHERE name = %(name)s"
 PARK_SQL = "UPDATE `tabReview Outbox` SET parked_at = %(now)s, error = %(error)s WHERE name = %(name)s"
 PARKED_SQL = "SELECT name FROM `tabReview Outbox` WHERE parked_at IS NOT NULL LIMIT %(limit)s"
-UNPARK_SQL = "UPDATE `tabReview Outbox` SET parked_at = NULL, error = NULL WHERE parked_at IS NOT NULL"
+LOCK_PARKED_SQL = """
+	SELECT name FROM `tabReview Outbox` FORCE INDEX (PRIMARY)
+	WHERE name IN %(names)s AND parked_at IS NOT NULL FOR UPDATE SKIP LOCKED"""
+UNPARK_SQL = """
+	UPDATE `tabReview Outbox` FORCE INDEX (PRIMARY) SET parked_at = NULL, error = NULL WHERE name IN %(names)s"""
 STATUS_SQL = "SELECT IF(parked_at IS NULL, 'queued', 'parked') FROM `tabReview Outbox` WHERE name = %(name)s"
-BACKLOG_SQL = """
-	SELECT COUNT(*) - COUNT(parked_at), COUNT(parked_at), MIN(IF(parked_at IS NULL, creation, NULL))
-	FROM `tabReview Outbox`"""
+BACKLOG_SQL = f"""
+	SELECT {SOME_SQL.format("parked_at IS NULL", "waiting")}, {SOME_SQL.format("parked_at IS NOT NULL", "parked")},
+	(SELECT creation FROM `tabReview Outbox` WHERE parked_at IS NULL ORDER BY creation LIMIT 1)"""
+COUNT_SQL = "SELECT COUNT(*) - COUNT(parked_at), COUNT(parked_at) FROM `tabReview Outbox`"
 
 
 class Calendar(NamedTuple):
@@ -71,6 +91,18 @@ class Calendar(NamedTuple):
 
 	end_date: date
 	day_start_hour: int
+
+
+class Place(NamedTuple):
+	"""Where a row stands: in the order of acceptance, or of parking. Datetimes are naive site time."""
+
+	creation: datetime
+	name: str
+	parked_at: datetime | None = None
+
+
+LONG_AGO = datetime(1000, 1, 1)
+START = Place(LONG_AGO, "", LONG_AGO)  # before all rows
 
 
 class CalendarChanged(Exception):
@@ -141,10 +173,12 @@ def get_parked(limit: int) -> list[str]:
 	return [n for (n,) in frappe.db.sql(PARKED_SQL, {"limit": limit})]
 
 
-def unpark() -> int:
-	"""Puts all parked rows back among those that wait, and returns how many. The caller commits."""
-	frappe.db.sql(UNPARK_SQL)
-	return frappe.db._cursor.rowcount
+def unpark(names: Sequence[str]) -> int:
+	"""Puts parked rows back among those that wait, but for rows that others have locked, and returns how many. The caller commits."""
+	locked = [n for (n,) in frappe.db.sql(LOCK_PARKED_SQL, {"names": names})]
+	if locked:
+		frappe.db.sql(UNPARK_SQL, {"names": locked})
+	return len(locked)
 
 
 def get_waiting_status(key: str) -> Literal["queued", "parked"] | None:
@@ -154,29 +188,47 @@ def get_waiting_status(key: str) -> Literal["queued", "parked"] | None:
 
 
 def get_backlog() -> Backlog:
-	"""Returns the counts of the whole outbox."""
+	"""Returns the counts of the whole outbox, each up to MOST_COUNTED + 1."""
 	return Backlog(*frappe.db.sql(BACKLOG_SQL)[0])
 
 
+def count_all() -> tuple[int, int]:
+	"""Returns (submissions that wait, submissions that are parked). Counts them one by one: tenths of a second for a million."""
+	return frappe.db.sql(COUNT_SQL)[0]
+
+
 def count_of_season(season: str) -> tuple[int, int]:
-	"""Returns (submissions of a season in the outbox, how many of them are parked)."""
+	"""Returns (submissions of a season that wait, submissions of it that are parked), each up to MOST_COUNTED + 1."""
 	return frappe.db.sql(COUNT_OF_SEASON_SQL, {"season": season})[0]
 
 
-def get_oldest(before: datetime, limit: int) -> list[str]:
-	"""Returns the names of rows that are not parked, created up to a naive site time, oldest first."""
-	return [n for (n,) in frappe.db.sql(OLDEST_SQL, {"before": before, "limit": limit})]
+def as_text(count: int) -> str:
+	"""Returns one of these counts as people read it: `10000+` if more were not counted."""
+	return str(count) if count <= MOST_COUNTED else f"{MOST_COUNTED}+"
 
 
-def get_of_season(season: str, limit: int) -> list[str]:
-	"""Returns the names of a season's rows that are not parked, oldest first."""
-	return [n for (n,) in frappe.db.sql(OF_SEASON_SQL, {"season": season, "limit": limit})]
+def get_oldest(before: datetime, limit: int, after: Place | None = None) -> list[Place]:
+	"""Returns the rows that are not parked and were created up to a naive site time, oldest first, behind a place. Locks none."""
+	return _places(OLDEST_SQL, {"before": before, "limit": limit}, after)
 
 
-def get_page(parked: bool, start: int, limit: int) -> list[str]:
-	"""Returns a page of the names of the parked rows, or of the rows that are not parked, oldest first."""
-	values = {"parked": parked, "start": start, "limit": limit}
-	return [n for (n,) in frappe.db.sql(PAGE_SQL, values)]
+def get_of_season(season: str, limit: int, after: Place | None = None) -> list[Place]:
+	"""Returns a season's rows that are not parked, oldest first, behind a place. Locks none."""
+	return _places(OF_SEASON_SQL, {"season": season, "limit": limit}, after)
+
+
+def _places(statement: str, values: dict[str, Any], after: Place | None) -> list[Place]:
+	return [Place(*row) for row in frappe.db.sql(statement, {**values, **(after or START)._asdict()})]
+
+
+def get_waiting(names: Sequence[str]) -> list[str]:
+	"""Returns those of some names whose rows are there, and not parked."""
+	return [n for (n,) in frappe.db.sql(WAITING_SQL, {"names": names})]
+
+
+def get_page(parked: bool, limit: int, after: Place | None = None) -> list[Place]:
+	"""Returns a page of the rows that are parked, or of those that are not, behind a place. The oldest or first parked come first."""
+	return _places(PARKED_PAGE_SQL if parked else WAITING_PAGE_SQL, {"limit": limit}, after)
 
 
 def get_entries(names: list[str]) -> dict[str, OutboxEntry]:

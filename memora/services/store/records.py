@@ -165,7 +165,7 @@ class OutboxEntry(NamedTuple):
 
 
 class Backlog(NamedTuple):
-	"""Counts of the outbox: submissions that wait to be folded, and parked submissions.
+	"""Counts of the outbox: submissions that wait to be folded, and parked submissions; see outbox.as_text.
 
 	`oldest` is the naive site time at which the oldest waiting submission was accepted.
 	"""

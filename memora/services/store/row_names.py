@@ -32,6 +32,11 @@ def submission_key(learner: str, season: str, submission_id: str) -> str:
 	return _checked(learner) + digest(season, submission_id)
 
 
+def learner_of(name: str) -> str:
+	"""Returns the id of the learner whose row has this name."""
+	return name[: 2 * KEY_BYTES]
+
+
 def is_of_learner(key: str, learner: str) -> bool:
 	"""Says whether a submission's key belongs to this learner."""
 	return bool(learner) and key.startswith(learner)
