@@ -5,19 +5,21 @@ gone, and a part of the transaction with it. (Frappe sets `auto_reconnect` on it
 """
 
 from collections.abc import Callable
+from threading import Event
 from typing import Any, NamedTuple
 
 import frappe
 import pytest
 
 from memora.services.folding import folds
-from memora.services.store import failures
+from memora.services.store import database, ddl, failures, tracker
 from tests.integration import factories, state
 from tests.integration.connections import in_other_connection, raw_connection
 from tests.integration.folding import drain, put, record
 from tests.integration.submitting import answers, submit
 from tests.integration.waiting import wait_until
 
+OTHERS_SECONDS = 20
 MOST_STATEMENTS = 60  # of a submission or a fold; more would mean that none is ever counted
 ID_SQL = "SELECT CONNECTION_ID()"
 IS_THERE_SQL = "SELECT 1 FROM information_schema.PROCESSLIST WHERE ID = %s"
@@ -128,3 +130,50 @@ def test_at_each_statement_of_a_fold(season, player):
 
 	at_each_statement(fold, check)
 	assert found() == {len(numbers) + 1}
+
+
+@pytest.mark.parametrize(
+	"end", [lambda: None, lambda: frappe.db.commit()], ids=["in-a-transaction", "between-two"]
+)
+def test_who_rests_with_a_learners_lock_loses_it(player, monkeypatch, end):
+	"""As a process that hangs does, or a host that is cut off: MariaDB takes such a connection to be alive for hours."""
+	monkeypatch.setattr(database, "HOLDER_RESTS_SECONDS", 1)
+	rests, wakes = Event(), Event()
+
+	def hold() -> None:
+		with database.learner_lock(player):
+			end()
+			rests.set()
+			wakes.wait()
+			frappe.db.sql("SELECT 1")
+
+	holder = in_other_connection(hold)
+	assert rests.wait(OTHERS_SECONDS)
+	with database.learner_lock(player):  # waits for LEARNER_LOCK_WAIT_SECONDS at most
+		wakes.set()
+	assert failures.is_lost(holder.exception(OTHERS_SECONDS))
+
+
+def test_who_rests_with_locked_tables_loses_them(player, monkeypatch):
+	monkeypatch.setattr(ddl, "LOCKED_RESTS_SECONDS", 1)
+	rests, wakes = Event(), Event()
+
+	def hold() -> None:
+		with ddl._locked("tabPlayer Memory Tracker") as cursor:
+			rests.set()
+			wakes.wait()
+			cursor.execute("SELECT 1")
+
+	holder = in_other_connection(hold)
+	assert rests.wait(OTHERS_SECONDS)
+	tracker.get_dates(player, "a season")
+	wakes.set()
+	assert failures.is_lost(holder.exception(OTHERS_SECONDS))
+
+
+def test_the_limits_of_a_holder_end_with_the_lock(player):
+	limits = "SELECT @@wait_timeout, @@idle_transaction_timeout"
+	before = frappe.db.sql(limits)
+	with database.learner_lock(player):
+		assert frappe.db.sql(limits) == ((database.HOLDER_RESTS_SECONDS,) * 2,)
+	assert frappe.db.sql(limits) == before

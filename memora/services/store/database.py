@@ -10,6 +10,9 @@ from memora.exceptions import JournalUnavailable, quoting
 from memora.services.store import failures, limits, row_names
 
 LEARNER_LOCK_WAIT_SECONDS = 5  # for another submission of the learner, which takes milliseconds
+# A process that holds a learner's lock rests between two statements for milliseconds. If it hangs, or its host is cut off,
+# MariaDB would keep its connection, and she could not answer, for wait_timeout: eight hours.
+HOLDER_RESTS_SECONDS = 25
 METADATA_LOCK_WAIT_SECONDS = 2  # how long new readers may queue behind a waiting ALTER
 IDLE_SECONDS = 30  # between two statements of a transaction of our own, which are milliseconds apart
 
@@ -22,6 +25,11 @@ IDENTITY_SQL = """
 
 OWN_SESSION_SQL = """
 	SET SESSION autocommit = 1, lock_wait_timeout = %s, idle_transaction_timeout = %s, max_statement_time = %s"""
+HOLD_SQL = "SET SESSION wait_timeout = %s, idle_transaction_timeout = %s"
+RELEASE_SQL = "SELECT RELEASE_LOCK(%s)"
+# In one statement, for it stands in the way of every answer
+RELEASE_LEARNER_SQL = """
+	SET SESSION wait_timeout = DEFAULT, idle_transaction_timeout = DEFAULT, @memora_lock = RELEASE_LOCK(%s)"""
 
 
 @contextmanager
@@ -31,13 +39,25 @@ def learner_lock(learner: str) -> Iterator[None]:
 	The block begins with a new transaction, so that its reads see what the last holder committed. Raises
 	JournalUnavailable when another request of this learner holds the lock for LEARNER_LOCK_WAIT_SECONDS.
 	"""
-	with named_lock(learner, LEARNER_LOCK_WAIT_SECONDS) as is_mine:
+	with held_learner(learner, LEARNER_LOCK_WAIT_SECONDS) as is_mine:
 		if not is_mine:
 			JournalUnavailable.throw(
 				frappe._("Another answer of yours is still being saved. Send this one again.")
 			)
 		new_snapshot()
 		yield
+
+
+@contextmanager
+def held_learner(learner: str, wait_seconds: int) -> Iterator[bool]:
+	"""Takes a learner's lock, as named_lock does, and yields whether this connection got it.
+
+	If the block rests for HOLDER_RESTS_SECONDS between two statements, MariaDB takes connection, transaction and lock away.
+	"""
+	with named_lock(learner, wait_seconds, RELEASE_LEARNER_SQL) as is_mine:
+		if is_mine:
+			frappe.db.sql(HOLD_SQL, (HOLDER_RESTS_SECONDS, HOLDER_RESTS_SECONDS))
+		yield is_mine
 
 
 def hold_learner_locks(*learners: str) -> None:
@@ -48,7 +68,7 @@ def hold_learner_locks(*learners: str) -> None:
 	"""
 	with ExitStack() as held:
 		for learner in sorted(set(learners)):
-			if not held.enter_context(named_lock(learner, LEARNER_LOCK_WAIT_SECONDS)):
+			if not held.enter_context(held_learner(learner, LEARNER_LOCK_WAIT_SECONDS)):
 				text = frappe._("An answer of learner {0} is being saved. Try again.")
 				JournalUnavailable.throw(quoting(text, learner))
 		_hold_to_the_end(held)
@@ -69,7 +89,7 @@ def _hold_to_the_end(held: ExitStack) -> None:
 
 
 @contextmanager
-def named_lock(name: str, wait_seconds: int) -> Iterator[bool]:
+def named_lock(name: str, wait_seconds: int, release: str = RELEASE_SQL) -> Iterator[bool]:
 	"""Takes a lock that one connection of this site can hold at a time, across all hosts.
 
 	Yields whether this connection got the lock. The lock ends with its connection, so a process that dies
@@ -82,7 +102,7 @@ def named_lock(name: str, wait_seconds: int) -> Iterator[bool]:
 	finally:
 		if is_mine:
 			with suppress(*failures.FAILURES):  # a lost connection has released the lock
-				frappe.db.sql("SELECT RELEASE_LOCK(%s)", (key,))
+				frappe.db.sql(release, (key,))
 
 
 def is_locked(name: str) -> bool:

@@ -22,6 +22,9 @@ from memora.services.store.tables import has_table, partition_name
 
 DEADLINE_SECONDS = 30
 PAUSE_SECONDS = 0.5  # lets the queued readers through
+# Between two statements of a block that has locked tables, which are milliseconds apart. A process that hangs there would
+# keep all learners waiting for as long as MariaDB takes it to be alive: for hours.
+LOCKED_RESTS_SECONDS = 2
 
 # Frappe's own columns, which are always 0 here. Narrow, they save six bytes a row; Frappe does not check
 # their type.
@@ -59,8 +62,7 @@ def drop_empty(table: str) -> None:
 	"""
 	if not has_table(table):
 		return
-	with database.connection() as own, own.cursor() as cursor:
-		cursor.execute(f"LOCK TABLES `{table}` WRITE")
+	with _locked(table) as cursor:
 		_drop_empty(cursor, table)
 
 
@@ -183,9 +185,14 @@ def execute_ddl(statement: str) -> None:
 
 @contextmanager
 def _locked(*locked: str) -> Iterator[Cursor]:
-	"""Yields a cursor while nobody else can read or write these tables. Waits for them as execute_ddl does."""
+	"""Yields a cursor while nobody else can read or write these tables. Waits for them as execute_ddl does.
+
+	If the block rests for LOCKED_RESTS_SECONDS, MariaDB takes the tables away: then the next statement raises the driver's
+	error for a lost connection.
+	"""
 	names = ", ".join(f"`{table}` WRITE" for table in locked)
 	with database.connection() as own, own.cursor() as cursor:
+		cursor.execute("SET SESSION wait_timeout = %s", (LOCKED_RESTS_SECONDS,))
 		_execute(cursor, f"LOCK TABLES {names}")
 		yield cursor
 
