@@ -263,6 +263,19 @@ def test_a_season_that_claims_partitions_it_lacks_is_healed_or_says_so(impatienc
 	assert has_partitions_and_says_so(claiming)
 
 
+def test_a_season_that_can_not_be_healed_is_named_and_the_others_are_healed():
+	bad, good = (make_season().name for _ in range(2))
+	for season in (bad, good):
+		partitions.drop_partition(season)
+	partitions.create_partition("seas-a")
+	twin = "SEAS-A"  # for MariaDB the same name, so it can't have a partition of its own
+	frappe.db.sql(f"UPDATE `tab{SEASON}` SET name = %s WHERE name = %s", (twin, bad))
+	frappe.db.commit()
+	with pytest.raises(PartitionError, match=twin):
+		partitions.heal_partitions()
+	assert has_partitions_and_says_so(good)
+
+
 def test_what_a_client_sends_does_not_make_partitions(unlucky):
 	document = frappe.get_doc(SEASON, unlucky)
 	document.update({"partition_created": 1, "archived_at": frappe.utils.now(), "archived_records": 5}).save()

@@ -4,19 +4,27 @@ from datetime import timedelta
 
 import frappe
 
+from memora.exceptions import JobFailed
 from memora.services import site_time
 from memora.services.anki import importer
 from memora.services.store import clearing, database
+from memora.services.store.loops import go_through, tell_of
 
 
 def clear_old_imports() -> int:
 	"""Deletes old imports, each with its problems and its file. Returns how many. Commits. Runs daily.
 
 	Frappe deletes the File that is attached to an import, and the file itself if no other File has the same content. What was
-	imported stays. An import that runs stays, too; one whose worker was killed goes.
+	imported stays. An import that runs stays, too; one whose worker was killed goes. Raises JobFailed, in the end, if any could
+	not be deleted.
 	"""
 	before = site_time.naive_now() - timedelta(days=clearing.KEPT_DAYS[importer.DOCTYPE])
-	return sum(_clear(name) for name in clearing.get_old_imports(before))
+	names = clearing.get_old_imports(before)
+	cleared: list[bool] = []
+	failed = go_through(names, lambda name: cleared.append(_clear(name)))
+	if failed:
+		raise JobFailed(tell_of(failed))
+	return sum(cleared)
 
 
 def _clear(name: str) -> bool:

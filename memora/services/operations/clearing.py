@@ -7,18 +7,32 @@ from datetime import timedelta
 
 import frappe
 
+from memora.exceptions import JobFailed
 from memora.services import site_time
 from memora.services.store import clearing, incident_rows
 from memora.services.store.clearing import KEPT_DAYS
+from memora.services.store.loops import go_through, tell_of
 
 
 def clear_old_notes() -> dict[str, int]:
-	"""Deletes old rebuilds, reconciliations, incidents, admissions and addresses. Returns {doctype: how many}. Commits. Runs daily."""
+	"""Deletes old rebuilds, reconciliations, incidents, admissions and addresses. Returns {doctype: how many}. Commits. Runs daily.
+
+	Raises JobFailed, in the end, for those that could not be deleted.
+	"""
 	now = site_time.naive_now()
 	before = {doctype: now - timedelta(days=days) for doctype, days in KEPT_DAYS.items()}
-	cleared = {doctype: clearing.delete_old(doctype, before[doctype]) for doctype in clearing.OLD}
-	cleared["Safe Mode Incident"] = incident_rows.clear_old(before["Safe Mode Incident"])
+	cleared: dict[str, int] = {}
+
+	def clear(doctype: str) -> None:
+		if doctype in clearing.OLD:
+			cleared[doctype] = clearing.delete_old(doctype, before[doctype])
+		else:
+			cleared[doctype] = incident_rows.clear_old(before[doctype])
+
+	failed = go_through((*clearing.OLD, "Safe Mode Incident"), clear)
 	frappe.logger("memora").info(f"cleared what is old: {cleared}")
+	if failed:
+		raise JobFailed(tell_of(failed))
 	return cleared
 
 

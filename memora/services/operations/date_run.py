@@ -28,6 +28,7 @@ from memora.services.learning.moved_dates import MovedCalendar
 from memora.services.settings import forget_settings, get_settings
 from memora.services.store import database, date_moves, outbox, tracker, whole_schedules
 from memora.services.store.date_moves import DateMoves, MovableRecord
+from memora.services.store.loops import go_through
 from memora.services.store.records import OutboxRow
 from memora.services.store.row_names import NAME_LENGTH, bounds, learner_of, tracker_name
 from memora.services.store.seasons import Season
@@ -64,6 +65,7 @@ class DateRun:
 		)
 		self.schedules, self.zone = Schedules(), site_time.site_zone()
 		self.report_at = 0.0
+		self.busy: set[str] = set()  # learners who were answering when their turn came
 
 	def go(self) -> bool:
 		"""Moves all dates. Returns False if the calendar has changed meanwhile: then another run is to move them. Commits.
@@ -75,8 +77,8 @@ class DateRun:
 		with database.read_committed():
 			late = self._move_waiting(date_moves.get_waiting(self.season.name))
 			for last, page in self._pages():
-				self._move_page(page)
-				self.note = replace(self.note, position="" if late else last)
+				self._move_page(page, self.busy)
+				self.note = replace(self.note, position="" if late or self.busy else last)
 				if not self._report():
 					return False
 			self._look_again(late)
@@ -103,13 +105,17 @@ class DateRun:
 
 	# Rows of the tracker
 
-	def _move_page(self, page: list[MovableRecord]) -> None:
+	def _move_page(self, page: list[MovableRecord], left: set[str] | None = None) -> None:
+		"""Moves the dates of these records. Learners who are just answering come into `left`; without it, waits for them."""
 		by_learner: dict[str, list[str]] = defaultdict(list)
 		for record in self._moved(page):
 			by_learner[record.player].append(record.name)
 		for learners in create_batch(sorted(by_learner), LEARNERS):
 			for busy in self._move_learners({learner: by_learner[learner] for learner in learners}):
-				self._move_busy(busy, by_learner[busy])
+				if left is None:
+					self._move_busy(busy, by_learner[busy])
+				else:
+					left.add(busy)
 
 	def _move_busy(self, learner: str, names: list[str]) -> None:
 		if self._move_learners({learner: names}, database.LEARNER_LOCK_WAIT_SECONDS):
@@ -207,12 +213,13 @@ class DateRun:
 		return changed
 
 	def _look_again(self, late: list[str]) -> None:
-		"""Moves the dates of those whose submissions others were folding when the run began."""
+		"""Moves the dates of those who were answering, or whose submissions others were folding, when their turn came."""
 		if still := self._move_waiting(late):
 			text = _("Submissions that somebody is folding: {0}. Try again.")
 			frappe.throw(quoting(text, len(still)), SeasonStateError)
-		for learner in sorted({learner_of(name) for name in late}):
-			self.follow_learner(learner)
+		learners = self.busy | {learner_of(name) for name in late}
+		if failed := go_through(sorted(learners), self.follow_learner):
+			frappe.throw(quoting("{0}", "; ".join(map(str, failed.values()))), SeasonStateError)
 
 	# How far the run is
 

@@ -19,6 +19,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import frappe
 
+from memora.exceptions import JobFailed
 from memora.services import site_time
 from memora.services.learning import learners
 from memora.services.learning.plain_names import without_formula
@@ -31,6 +32,7 @@ from memora.services.store import database, erasures, learner_rows, row_names
 from memora.services.store import learners as stored_learners
 from memora.services.store.erasures import Erased
 from memora.services.store.learner_rows import Row
+from memora.services.store.loops import go_through, tell_of
 
 JOB = "memora.services.operations.exporting.export_for"
 FILE_DAYS = 7  # for which an export waits to be fetched
@@ -102,13 +104,20 @@ def _insert_file(path: Path, owner: str) -> None:
 
 
 def delete_old_files() -> None:
-	"""Deletes exports that are older than FILE_DAYS days. Runs daily. Commits."""
+	"""Deletes exports that are older than FILE_DAYS days. Runs daily. Commits. Raises JobFailed, in the end, for those that stay."""
 	before = site_time.naive_now() - timedelta(days=FILE_DAYS)
 	filters = {"file_name": ("like", f"{EXPORT_PREFIX}%.zip"), "attached_to_doctype": ("is", "not set")}
-	for row in frappe.get_all("File", {**filters, "creation": ("<", before)}, ["name", "file_name"]):
-		if row_names.is_learner_id(row.file_name.removeprefix(EXPORT_PREFIX)[:16]):
-			frappe.delete_doc("File", row.name, ignore_permissions=True, delete_permanently=True)
-	frappe.db.commit()  # the scheduler's next job is none of ours
+	found = frappe.get_all("File", {**filters, "creation": ("<", before)}, ["name", "file_name"])
+	names = [
+		row.name for row in found if row_names.is_learner_id(row.file_name.removeprefix(EXPORT_PREFIX)[:16])
+	]
+	if failed := go_through(names, _delete_file):
+		raise JobFailed(tell_of(failed))
+
+
+def _delete_file(name: str) -> None:
+	with database.transaction():
+		frappe.delete_doc("File", name, ignore_permissions=True, delete_permanently=True)
 
 
 # The zip

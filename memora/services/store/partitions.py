@@ -3,6 +3,7 @@
 They are made before the season's first answer, and dropped when no row of the season is left.
 """
 
+import random
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -11,6 +12,7 @@ from frappe import _
 
 from memora.exceptions import PartitionError, SeasonStateError, quoting
 from memora.services.store import database, ddl, failures, tables
+from memora.services.store.loops import go_through, tell_of
 from memora.services.store.tables import INDEXES
 
 # Another process was first to make, or to drop, the partition.
@@ -41,21 +43,21 @@ def create_partition(season: str) -> None:
 def heal_partitions() -> list[str]:
 	"""Makes the partitions that seasons lack, and brings `partition_created` in line with the tables.
 
-	Returns the names of the seasons that were not in order. Commits. Runs hourly. Raises PartitionError for
-	the reasons of create_partition.
+	Returns the names of the seasons that were not in order. Commits. Runs hourly. A season that fails does not stop the
+	others; PartitionError, in the end, names those that failed, and says why.
 	"""
-	healed = []
-	for name, created in frappe.db.sql(CREATED_SQL):
-		if created and has_partitions(name):
-			continue
-		heal_season(name)
-		healed.append(name)
-	return healed
+	complete = _complete_seasons()
+	wrong = [name for name, created in frappe.db.sql(CREATED_SQL) if not (created and name in complete)]
+	random.shuffle(wrong)  # each waits for locks: if the time ends, the next run begins with others
+	if failed := go_through(wrong, heal_season):
+		frappe.throw(quoting("{0}", tell_of(failed)), PartitionError)
+	return wrong
 
 
 def find_wrong_seasons() -> list[str]:
 	"""Returns the seasons whose `partition_created` contradicts the tables. Changes nothing."""
-	return [name for name, created in frappe.db.sql(CREATED_SQL) if bool(created) != has_partitions(name)]
+	complete = _complete_seasons()
+	return [name for name, created in frappe.db.sql(CREATED_SQL) if bool(created) != (name in complete)]
 
 
 def heal_season(season: str) -> None:
@@ -109,7 +111,11 @@ def empty_partition(doctype: str, season: str) -> None:
 
 def has_partitions(season: str) -> bool:
 	"""Says whether the season has its partition in every one of the three tables."""
-	return all(season in _seasons(doctype) for doctype in INDEXES)
+	return season in _complete_seasons()
+
+
+def _complete_seasons() -> set[str]:
+	return set.intersection(*map(_seasons, INDEXES))
 
 
 def _seasons(doctype: str) -> set[str]:
