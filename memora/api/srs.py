@@ -39,7 +39,6 @@ from memora.services.operations.admin_jobs import JobState, StartedJob
 from memora.services.operations.archiving import ArchiveStatus
 from memora.services.operations.health import HealthReport
 from memora.services.operations.switching import SeasonSwitch
-from memora.services.srs_archiver import SRSArchiver
 from memora.services.store import seasons
 from memora.services.store.tables import estimate_rows
 
@@ -75,12 +74,13 @@ class SwitchReport(SeasonSwitch):
 class DeletionPreview(TypedDict):
 	"""`seasons` says how many archived records of each season would be deleted, `rows` how many rows by season and DocType.
 
-	More than a million answers of a season are an estimate, rounded to two digits.
+	More than a million rows are an estimate, rounded to two digits; then `is_estimate` is true.
 	"""
 
 	status: Literal["dry_run"]
 	seasons: dict[str, int]
 	rows: dict[str, dict[str, int]]
+	is_estimate: bool
 
 
 @frappe.whitelist(methods=["POST"])
@@ -188,7 +188,7 @@ def archive_season(
 	is_early = parse_flag("before_its_end", before_its_end)
 	if not parse_flag("confirm", confirm):
 		archiving.require_archivable(season, before_its_end=True)
-		found = SRSArchiver().get_archive_status(season)
+		found = archiving.get_archive_status(season, archiving.EXACT_ROWS)
 		return {"status": "dry_run", "is_over": archiving.is_over(found["end_date"]), **found}
 	archiving.require_archivable(season, is_early)
 	method = "memora.services.srs_archiver.archive_season"
@@ -198,12 +198,12 @@ def archive_season(
 @frappe.whitelist(methods=["GET", "POST"])
 @needs_database()
 def get_archive_status(season: Filter = None, season_name: Filter = None) -> ArchiveStatus:
-	"""Counts a season's records, which takes seconds if there are millions.
+	"""Counts a season's records. More than a million are estimated: `is_estimate` says so, and figures have two digits.
 
 	Errors: InvalidFilter 400, UnknownSeason 404.
 	"""
 	require_manager()
-	return SRSArchiver().get_archive_status(_parse_name(season, season_name))
+	return archiving.get_archive_status(_parse_name(season, season_name), archiving.EXACT_ROWS)
 
 
 @frappe.whitelist(methods=["POST"])
@@ -221,7 +221,12 @@ def delete_eligible_records(
 	season = _parse_season(season, season_name)
 	if not parse_flag("confirm", confirm):
 		found = retention.preview_eligible(season)
-		return {"status": "dry_run", "seasons": found["seasons"], "rows": found["rows"]}
+		return {
+			"status": "dry_run",
+			"seasons": found["seasons"],
+			"rows": found["rows"],
+			"is_estimate": found["is_estimate"],
+		}
 	method = "memora.services.srs_archiver.delete_eligible_records"
 	return admin_jobs.start_admin_job("retention", method, season_name=season)
 

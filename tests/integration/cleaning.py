@@ -70,7 +70,7 @@ STANDING_SEASON_SQL = """
 	UPDATE `tabGame Subscription Season` SET
 		is_active = 1, enable_redis = 1, auto_archive = 0, partition_created = 1, start_date = %(start)s, end_date = %(end)s,
 		archived_at = NULL, archived_records = 0, archive_started_at = NULL, archive_status = NULL, archive_step = 0,
-		jobs = NULL, closed_at = NULL, carries_on_from = NULL, earlier_seasons = NULL, date_moves = NULL
+		jobs = NULL, archive_flags = NULL, closed_at = NULL, carries_on_from = NULL, earlier_seasons = NULL, date_moves = NULL
 	WHERE name = %(name)s"""
 
 

@@ -152,7 +152,11 @@ def test_a_dry_run_counts_all_and_deletes_nothing(monkeypatch):
 def test_what_a_request_shows_of_a_large_journal_is_an_estimate(monkeypatch):
 	season = make_old()
 	SRSArchiver().flag_eligible_for_deletion()
-	assert retention.preview_eligible() == {"seasons": {season: 8}, "rows": {season: ALL}}
+	assert retention.preview_eligible() == {
+		"seasons": {season: 8},
+		"rows": {season: ALL},
+		"is_estimate": False,
+	}
 	monkeypatch.setattr(retention, "EXACT_ROWS", 2000)
 	for estimate, shown in {1_999: ANSWERS, 2_049: 2_000, 9_876_543: 9_900_000}.items():
 		monkeypatch.setattr(tables, "estimate_rows", lambda _doctype, _season, rows=estimate: rows)

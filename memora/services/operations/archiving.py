@@ -23,25 +23,29 @@ from frappe import _
 from frappe.model.document import Document
 from frappe.utils import formatdate
 from redis.exceptions import RedisError
+from rq.timeouts import JobTimeoutException
 from typing_extensions import TypedDict
 
-from memora.exceptions import MemoraError, SeasonNotOver, SeasonStateError, quoting
+from memora.exceptions import JobFailed, MemoraError, SeasonNotOver, SeasonStateError, quoting
 from memora.services import alerts, site_time
 from memora.services.cache.schedules import Schedules
 from memora.services.folding import folds
 from memora.services.store import archive, database, failures, outbox, seasons, swap
+from memora.services.store.loops import go_through
 
 DOCTYPE = "Game Subscription Season"
 LOCK = "archive"  # an archive or retention run holds this lock
+EXACT_ROWS = 1_000_000  # which a request may count, in a second or two
 STEPS = 6  # of progress that an archive run reports
 FOLD_WAIT_SECONDS = 30  # for submissions that others are folding: one that hangs loses its locks after 20
 
 # Errors that end a run without harm: refusals, and errors of MariaDB (locks, a full disk, a lost connection)
 FAILURES: tuple[type[Exception], ...] = (MemoraError, *failures.ERRORS)
+STOPS: tuple[type[Exception], ...] = (*FAILURES, JobTimeoutException)
 
 
 class ArchiveStatus(TypedDict):
-	"""A season's records, counted. Records on their way to the archive count as active."""
+	"""A season's records, counted. Records on their way to the archive count as active. `is_estimate`: figures by two digits."""
 
 	season: str
 	is_active: bool
@@ -51,6 +55,7 @@ class ArchiveStatus(TypedDict):
 	archived_records: int
 	eligible_for_deletion: int
 	total_records: int
+	is_estimate: bool
 
 
 def archive_season(season_name: str, *, before_its_end: bool = False) -> dict[str, Any]:
@@ -78,28 +83,43 @@ def archive_seasons_that_are_over() -> dict[str, Any]:
 	seasons. Managers are told of each failure.
 	"""
 	today = site_time.naive_now().date()
-	results = {name: archive_season(name) for name in seasons.get_seasons_to_archive(today)}
-	failed = [name for name, result in results.items() if not result["success"]]
-	for name in failed:
-		alerts.tell_managers(
-			_("A season could not be archived"), f"{name}: {results[name]['error']}", (DOCTYPE, name)
-		)
-	return {"success": not failed, "archived_seasons": len(results) - len(failed), "failed_seasons": failed}
+	names = seasons.get_seasons_to_archive(today)
+	failed = list(go_through(names, _archive_by_schedule, _tell_of_failure))
+	return {"success": not failed, "archived_seasons": len(names) - len(failed), "failed_seasons": failed}
 
 
-def get_archive_status(season_name: str) -> ArchiveStatus:
-	"""Counts a season's records, which takes seconds if there are millions. Raises UnknownSeason."""
+def _archive_by_schedule(season_name: str) -> None:
+	if error := archive_season(season_name).get("error"):
+		raise JobFailed(error)
+
+
+def _tell_of_failure(season_name: str, error: Exception) -> None:
+	text = str(error) if isinstance(error, JobFailed) else f"{type(error).__name__}: {error}"
+	alerts.tell_managers(
+		_("A season could not be archived"), f"{season_name}: {text}", (DOCTYPE, season_name)
+	)
+
+
+def get_archive_status(season_name: str, exact_up_to: int | None = None) -> ArchiveStatus:
+	"""Counts a season's records, which takes seconds if there are millions. Raises UnknownSeason.
+
+	With `exact_up_to`, a larger season is estimated: for a request, which must not take long.
+	"""
 	season = seasons.get_document(season_name)
-	active, archived, eligible = archive.count_records(season.name)
+	if exact_up_to is None:
+		counts = archive.count_records(season.name)
+	else:
+		counts = archive.estimate_records(season.name, season.archive_flags, exact_up_to)
 	return {
 		"season": season.name,
 		"is_active": bool(season.is_active),
 		"auto_archive": bool(season.auto_archive),
 		"end_date": season.end_date,
-		"active_records": active,
-		"archived_records": archived,
-		"eligible_for_deletion": eligible,
-		"total_records": active + archived,
+		"active_records": counts.active,
+		"archived_records": counts.archived,
+		"eligible_for_deletion": counts.eligible,
+		"total_records": counts.active + counts.archived,
+		"is_estimate": counts.is_estimate,
 	}
 
 
@@ -126,8 +146,10 @@ def _archive(season_name: str, before_its_end: bool) -> int:
 	_close(season_name, before_its_end)
 	try:
 		return _move(season_name)
-	except FAILURES as error:
+	except STOPS as error:
 		with suppress(*FAILURES):  # MariaDB may be down
+			if isinstance(error, JobTimeoutException):  # perhaps while MariaDB was answering
+				database.renew()
 			_set_status(season_name, _("Stopped: {0}").format(error), 0)
 		raise
 
@@ -225,6 +247,7 @@ def _finish(season_name: str, is_cache_cleared: bool) -> int:
 			"archived_records": count,
 			"archive_status": status,
 			"archive_step": STEPS,
+			"archive_flags": seasons.NONE,
 		}
 		frappe.db.set_value(DOCTYPE, season_name, values, update_modified=False)
 	_publish(season_name, status, STEPS)

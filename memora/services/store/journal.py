@@ -29,10 +29,11 @@ OF_SUBMISSION_SQL = """
 	FROM `tabPlayer Review Log`
 	WHERE season = %s AND name BETWEEN %s AND %s"""
 # Beside the answers the statement says which seasons there are, in a row without a season.
+LATEST_SQL = (
+	f"SELECT name FROM `tabGame Subscription Season` ORDER BY end_date DESC, name LIMIT {SEASONS_SEARCHED}"
+)
 SEASONS_SQL = f"""
-	SELECT NULL, JSON_ARRAYAGG(name), 0, 0, NULL, NULL, NULL, NULL FROM (
-		SELECT name FROM `tabGame Subscription Season` ORDER BY end_date DESC, name LIMIT {SEASONS_SEARCHED}
-	) AS latest"""
+	SELECT NULL, JSON_ARRAYAGG(name), 0, 0, NULL, NULL, NULL, NULL FROM ({LATEST_SQL}) AS latest"""
 HISTORY_SQL = f"""
 	SELECT name, {JOURNAL_COLUMNS} FROM `tabPlayer Review Log`
 	WHERE season = %(season)s AND name BETWEEN %(first)s AND %(last)s AND question_id = %(question_id)s
@@ -41,7 +42,8 @@ COUNT_ANSWERS_SQL = """
 	SELECT COUNT(*) FROM `tabPlayer Review Log` WHERE season = %(season)s AND name BETWEEN %(first)s AND %(last)s"""
 COUNT_SHARE_SQL = """
 	SELECT COUNT(*) FROM `tabPlayer Review Log` WHERE season = %(season)s AND name >= %(first)s AND name < %(last)s"""
-IS_JOURNALLED_SQL = "SELECT 1 FROM `tabPlayer Review Log` WHERE name BETWEEN %(first)s AND %(last)s LIMIT 1"
+IS_JOURNALLED_SQL = """
+	SELECT 1 FROM `tabPlayer Review Log` WHERE season IN %(seasons)s AND name BETWEEN %(first)s AND %(last)s LIMIT 1"""
 
 _seasons: dict[str, set[str]] = {}  # by site: the seasons there were when this process last looked
 
@@ -111,7 +113,7 @@ def count_rows(season: str, exact_up_to: int | None = None) -> int:
 	"""
 	estimate = tables.estimate_rows(DOCTYPE, season)
 	if exact_up_to is not None and estimate > exact_up_to:
-		return round(estimate, 2 - len(str(estimate)))
+		return tables.rounded(estimate)
 	how_many = estimate // COUNTED_ROWS + 1
 	return sum(
 		database.query(COUNT_SHARE_SQL, {"season": season, **share})[0][0]
@@ -137,8 +139,9 @@ def iterate_journal(season: str, learner: str | None = None) -> Iterator[tuple[s
 
 
 def is_journalled(key: str) -> bool:
-	"""Says whether the journal holds a submission of this key. Costs one lookup in each partition."""
-	return bool(frappe.db.sql(IS_JOURNALLED_SQL, row_names.bounds(key)))
+	"""Says whether the journal holds a submission of this key, in one of the latest seasons. Costs a lookup in each of these."""
+	latest = [name for (name,) in frappe.db.sql(LATEST_SQL)]
+	return bool(frappe.db.sql(IS_JOURNALLED_SQL, {"seasons": latest or [""], **row_names.bounds(key)}))
 
 
 def journal_by_learner(season: str, learner: str | None = None) -> Iterator[tuple[str, list[JournalEntry]]]:

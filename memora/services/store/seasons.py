@@ -14,6 +14,7 @@ from frappe.model.document import Document
 from memora.exceptions import NoActiveSeason, UnknownSeason, quoting
 from memora.services.store import database, question_status
 
+NONE, SOME, ALL = ("None", "Some", "All")  # of a season's rows in the archive are flagged for deletion
 MOST_EARLIER = 8  # seasons whose memories go along into one
 COLUMNS = f"name, end_date, enable_redis, ({question_status.VERSION_SQL}), earlier_seasons"
 # As season_of takes them
@@ -35,12 +36,11 @@ FOLLOWING_SQL = "SELECT name FROM `tabGame Subscription Season` WHERE carries_on
 NOTE_EARLIER_SQL = "UPDATE `tabGame Subscription Season` SET earlier_seasons = %s WHERE carries_on_from = %s"
 NOTE_JOB_SQL = """
 	UPDATE `tabGame Subscription Season` SET jobs = JSON_SET(COALESCE(jobs, '{}'), %s, %s) WHERE name = %s"""
-# Never a season that is active or not archived
-PAST_RETENTION = "is_active = 0 AND archived_at IS NOT NULL AND archived_at < %(cutoff)s"
-TO_FLAG_SQL = f"""
-	SELECT name FROM `tabGame Subscription Season` WHERE eligible_for_deletion = 0 AND {PAST_RETENTION}
-	ORDER BY end_date"""
-FLAG_SQL = f"UPDATE `tabGame Subscription Season` SET eligible_for_deletion = ({PAST_RETENTION})"
+KEPT_SQL = """
+	SELECT name, is_active, archive_started_at, archived_at, eligible_for_deletion, archive_flags
+	FROM `tabGame Subscription Season` ORDER BY end_date"""
+NOTE_FLAGS_SQL = """
+	UPDATE `tabGame Subscription Season` SET archive_flags = %s, eligible_for_deletion = %s WHERE name = %s"""
 FLAGGED_SQL = """
 	SELECT name FROM `tabGame Subscription Season`
 	WHERE eligible_for_deletion = 1 AND is_active = 0 AND archived_at IS NOT NULL ORDER BY end_date"""
@@ -168,15 +168,45 @@ def get_seasons_to_archive(today: date) -> list[str]:
 	return [name for (name,) in frappe.db.sql(TO_ARCHIVE_SQL, (today,))]
 
 
-def flag_past_retention(cutoff: datetime) -> list[str]:
-	"""Flags the seasons that were archived before a naive site time, and no others. Returns those that were not flagged.
+class Kept(NamedTuple):
+	"""What retention has to know of a season. Datetimes are naive site time.
 
-	The caller commits.
+	`archive_flags` says which of its rows in the archive are flagged: NONE, SOME or ALL; None if nobody knows.
 	"""
-	values = {"cutoff": cutoff}
-	names = [name for (name,) in frappe.db.sql(TO_FLAG_SQL, values)]
-	frappe.db.sql(FLAG_SQL, values)
-	return names
+
+	name: str
+	is_active: bool = False
+	archive_started_at: datetime | None = None
+	archived_at: datetime | None = None
+	is_eligible: bool = False
+	archive_flags: str | None = None
+
+	def is_past(self, cutoff: datetime) -> bool:
+		"""Says whether all of the season was archived before `cutoff`. Never of an active season."""
+		return not self.is_active and self.archived_at is not None and self.archived_at < cutoff
+
+	def is_newer(self, cutoff: datetime) -> bool:
+		"""Says whether no row of the season was archived before `cutoff`."""
+		return self.archive_started_at is not None and self.archive_started_at >= cutoff
+
+
+def get_kept() -> list[Kept]:
+	"""Returns what retention has to know of all seasons, those that ended first in front."""
+	return [
+		Kept(name, bool(is_active), started_at, archived_at, bool(is_eligible), flags)
+		for name, is_active, started_at, archived_at, is_eligible, flags in frappe.db.sql(KEPT_SQL)
+	]
+
+
+def get_flags(name: str) -> str | None:
+	"""Returns which rows of a season in the archive are flagged, as Kept has it."""
+	return frappe.db.get_value("Game Subscription Season", name, "archive_flags")
+
+
+def note_flags(name: str, flags: str, is_eligible: bool) -> None:
+	"""Notes which rows of a season in the archive are flagged, and whether the season is as a whole. Commits."""
+	with database.transaction():
+		frappe.db.sql(NOTE_FLAGS_SQL, (flags, int(is_eligible), name))
 
 
 def get_flagged_seasons() -> list[str]:

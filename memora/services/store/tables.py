@@ -60,8 +60,11 @@ INDEXES_SQL = """
 	SELECT INDEX_NAME, GROUP_CONCAT(COLUMN_NAME ORDER BY SEQ_IN_INDEX)
 	FROM information_schema.STATISTICS
 	WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s GROUP BY INDEX_NAME"""
+COUNT_TABLES_SQL = "SELECT COUNT(TABLE_NAME) FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
 EXISTS_SQL = """
 	SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s"""
+TABLE_ROWS_SQL = """
+	SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s"""
 OWNED_SQL = "SELECT name FROM `{table}` WHERE owner = %(old)s OR modified_by = %(old)s"
 GIVE_SQL = """
 	UPDATE `{table}` SET owner = IF(owner = %(old)s, %(new)s, owner),
@@ -107,9 +110,26 @@ def partitions_of(table: str) -> list[Partition]:
 	]
 
 
+def count_files() -> int:
+	"""Returns how many files the site's tables are: one for each partition, and one for each other table."""
+	partitions = sum(len(list_partitions(doctype)) for doctype in INDEXES)
+	return partitions + int(query(COUNT_TABLES_SQL)[0][0]) - len(INDEXES)
+
+
 def estimate_rows(doctype: str, season: str) -> int:
 	"""Returns InnoDB's estimate of a season's rows in one of the three partitioned tables."""
 	return sum(p["rows"] for p in list_partitions(doctype) if p["season"] == season)
+
+
+def estimate_table(table: str) -> int:
+	"""Returns InnoDB's estimate of the rows of a table without partitions; 0 if there is no such table."""
+	rows = query(TABLE_ROWS_SQL, (table,))
+	return int(rows[0][0] or 0) if rows else 0
+
+
+def rounded(estimate: int) -> int:
+	"""Returns an estimate by its first two digits."""
+	return round(estimate, 2 - len(str(estimate)))
 
 
 def describe_season(season: str) -> dict[str, dict[str, Any] | None]:

@@ -236,11 +236,9 @@ function reconcile(frm, { tables }) {
 
 function archive(frm) {
 	dry_run(frm, "memora.api.srs.archive_season").then((found) => {
-		const moves = counted(
-			found.active_records,
-			__("Moves 1 record to the archive."),
-			__("Moves {0} records to the archive."),
-		);
+		const moves = found.is_estimate
+			? __("Moves about {0} records to the archive.", [number(found.active_records)])
+			: counted(found.active_records, __("Moves 1 record to the archive."), __("Moves {0} records to the archive."));
 		const text = `${moves} ${__("From then on the season takes no answers. This can't be undone.")}`;
 		ask(
 			__("Archive", null, "Action"),
@@ -263,11 +261,14 @@ function confirm_early({ season, end_date, is_over }) {
 }
 
 function retention(frm) {
-	dry_run(frm, "memora.api.srs.delete_eligible_records").then(({ rows: by_season }) => {
+	dry_run(frm, "memora.api.srs.delete_eligible_records").then(({ rows: by_season, is_estimate }) => {
 		const found = Object.entries(by_season[frm.doc.name] || {});
 		if (!found.length) return frappe.msgprint(__("Nothing of this season is past the retention period."));
 		const what = found.map(([doctype, count]) => `${number(count)} × ${__(doctype)}`).join(", ");
-		const text = `${__("Deletes what is past the retention period: {0}.", [what])} ${__("This can't be undone.")}`;
+		const deletes = is_estimate
+			? __("Deletes what is past the retention period, estimated: {0}.", [what])
+			: __("Deletes what is past the retention period: {0}.", [what]);
+		const text = `${deletes} ${__("This can't be undone.")}`;
 		const run = (values) => start(frm, "memora.api.desk.delete_eligible_records", values);
 		ask(__("Retention"), text, [typed(frm)], run, "danger");
 	});

@@ -25,6 +25,7 @@ SYSTEM_FIELDS = (
 	"archived_at",
 	"archived_records",
 	"eligible_for_deletion",
+	"archive_flags",
 	"jobs",
 	"date_moves",
 )
