@@ -90,10 +90,11 @@ scheduler_events = {
 		],
 		"*/5 * * * *": ["memora.services.operations.health.watch", "memora.services.figures.activity.sum_up"],
 	},
-	"hourly_long": ["memora.services.learning.content_changes.compare_with_source"],
 	"hourly": [
 		"memora.services.partition_manager.heal_partitions",
-		"memora.services.figures.due_forecast.compute_daily_forecast",
+		"memora.services.operations.scheduled_jobs.compute_daily_forecast",
+		"memora.services.operations.scheduled_jobs.compare_with_source",
+		"memora.services.operations.scheduled_jobs.resume_unfinished",
 		"memora.services.operations.erasing.resume_unfinished",
 		"memora.services.operations.moving_dates.resume_unfinished",
 	],
@@ -101,11 +102,11 @@ scheduler_events = {
 		"memora.services.operations.exporting.delete_old_files",
 		"memora.services.srs_archiver.process_auto_archive",
 		"memora.services.srs_reconciliation.reconcile_cache_with_database",
-		"memora.services.operations.clearing.clear_old_notes",
+		"memora.services.operations.scheduled_jobs.clear_old_notes",
 		"memora.services.anki.clearing.clear_old_imports",
 	],
 	"weekly": [
 		"memora.services.srs_archiver.flag_eligible_for_deletion",
-		"memora.services.operations.clearing.clear_learners_who_left",
+		"memora.services.operations.scheduled_jobs.clear_learners_who_left",
 	],
 }

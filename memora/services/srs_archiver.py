@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from memora.services.operations import archiving, retention
+from memora.services.operations import archiving, retention, scheduled_jobs
 from memora.services.operations.archiving import ArchiveStatus
 
 
@@ -52,12 +52,16 @@ class SRSArchiver:
 
 
 def process_auto_archive() -> dict[str, Any]:
-	"""Archives the seasons that are over and set to auto_archive. The scheduler calls this daily."""
+	"""Archives the seasons that are over and set to auto_archive. Called by the scheduler, daily, only queues the job that does it."""
+	if scheduled_jobs.is_called_by_scheduler():
+		return scheduled_jobs.start_scheduled("archive")
 	return archiving.archive_seasons_that_are_over()
 
 
 def flag_eligible_for_deletion() -> dict[str, Any]:
-	"""Flags what is past retention. The scheduler calls this weekly."""
+	"""Flags what is past retention. Called by the scheduler, weekly, only queues the job that does it."""
+	if scheduled_jobs.is_called_by_scheduler():
+		return scheduled_jobs.start_scheduled("flag")
 	return retention.flag_eligible()
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from memora.services.folding import queueing
 from memora.services.srs_persistence import SRSPersistenceService
-from memora.services.store import journal, row_names, tables
+from memora.services.store import row_names
 from tests.integration import factories
 from tests.integration.client import Client, message
 from tests.integration.folding import POISON, drain
@@ -114,9 +114,3 @@ def test_a_submission_of_her_own_that_never_was_is_not_found(client, player, sea
 	reply = client.get(STATUS, job_id=job_id)
 	assert reply.status_code == 404
 	assert reply.json()["exc_type"] == "UnknownSubmission"
-
-
-def test_a_status_costs_no_look_into_every_season(season, player):
-	values = {"seasons": [season], **row_names.bounds(player)}
-	(row,) = frappe.db.sql(f"EXPLAIN PARTITIONS {journal.IS_JOURNALLED_SQL}", values, as_dict=True)
-	assert row.partitions == tables.partition_name(season)

@@ -25,16 +25,21 @@ SAMPLE_ROWS = 1_000_000  # that stand for a larger season
 
 
 def compute_daily_forecast() -> None:
-	"""Makes the active season's forecast for the present learning day, unless there is one of the questions that are asked now.
+	"""Makes the active season's forecast, if it is outdated. Commits."""
+	if is_outdated():
+		compute_forecast()
 
-	Runs hourly, because the learning day may start at any hour, and because questions may be withdrawn at any hour. Commits.
+
+def is_outdated() -> bool:
+	"""Says whether the active season lacks a forecast for the present learning day and the questions that are asked now.
+
+	The scheduler looks hourly: the learning day may start at any hour, and questions may be withdrawn at any hour.
 	"""
 	season = seasons.get_active_season()
 	if not season:
-		return
+		return False
 	known = frappe.db.get_value(DOCTYPE, season.name, ["first_day", "content_version"])
-	if known != (site_time.learning_day(), question_status.get_version()):
-		compute_forecast(season.name)
+	return known != (site_time.learning_day(), question_status.get_version())
 
 
 def compute_forecast(season: str | None = None) -> dict[str, object]:

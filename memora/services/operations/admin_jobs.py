@@ -1,4 +1,4 @@
-"""Long jobs that managers start. The jobs run on the queue `long` and have ids that begin with PREFIX."""
+"""Long jobs that managers or the scheduler start. They run on the queue `long` and have ids that begin with PREFIX."""
 
 from collections.abc import Iterable
 from typing import Any, Literal, NoReturn, cast
@@ -57,16 +57,60 @@ def start_admin_job(kind: str, action: str, **arguments: Any) -> StartedJob:
 	A season that is named in `arguments` remembers the job; see seasons.get_jobs. Commits. Raises QueueUnavailable.
 	"""
 	job_id = f"{PREFIX}{kind}-{uuid4().hex[:12]}"
-	try:
-		reach_queue()
-		queueing.enqueue(
-			JOB, queue=QUEUE, timeout=TIMEOUT_SECONDS, job_id=job_id, action=action, arguments=arguments
-		)
-	except (RedisError, QueueIsFull) as error:
-		refuse(error)
+	_queue_once(job_id, action, arguments)
 	if season := arguments.get("season_name") or arguments.get("season"):
 		seasons.note_job(season, kind, job_id)
 	return {"status": "queued", "job_id": job_id}
+
+
+def start_only_job(kind: str, of: str, action: str, **arguments: Any) -> StartedJob:
+	"""Queues the job of this kind that `of` has, unless this job waits or runs. Raises QueueUnavailable.
+
+	`of` becomes part of the job's id: letters, digits, `_` and `-`.
+	"""
+	job_id = f"{PREFIX}{kind}-{of}"
+	_queue_once(job_id, action, arguments)
+	return {"status": "queued", "job_id": job_id}
+
+
+def _queue_once(job_id: str, action: str, arguments: dict[str, Any]) -> None:
+	try:
+		queue_once(job_id, JOB, action=action, arguments=arguments)
+	except (RedisError, QueueIsFull) as error:
+		refuse(error)
+
+
+def queue_once(job_id: str, method: str, **arguments: Any) -> Job | None:
+	"""Queues a job, unless the job of this id waits or runs; that job is returned. Raises RedisError, QueueIsFull."""
+	reach_queue()
+	before = background_jobs.get_job(job_id)
+	if before and is_going_on(before):
+		return before
+	if before:
+		before.delete()
+	queueing.enqueue(method, queue=QUEUE, timeout=TIMEOUT_SECONDS, job_id=job_id, **arguments)
+	return None
+
+
+def is_job_going_on(job_id: str) -> bool:
+	"""Says whether a job waits or runs, as far as the queue can be asked."""
+	try:
+		reach_queue()
+		job = background_jobs.get_job(job_id)
+		return bool(job) and is_going_on(job)
+	except RedisError:
+		return False
+
+
+def is_going_on(job: Job) -> bool:
+	"""Says whether a job waits or runs. A job that is in no queue any more does not wait, whatever its status says."""
+	status = status_of(job)
+	return status == "started" or (status == "queued" and job.get_position() is not None)
+
+
+def status_of(job: Job) -> Status:
+	"""Returns a job's status in the words of JobState."""
+	return STATUSES[JobStatus(job.get_status(refresh=False)).value]
 
 
 @alerts.in_site_language()
@@ -96,7 +140,7 @@ def find_jobs(job_ids: Iterable[str]) -> dict[str, JobState]:
 
 
 def _status(job_id: str, job: Job) -> JobState:
-	state: JobState = {"job_id": job_id, "status": STATUSES[JobStatus(job.get_status(refresh=False)).value]}
+	state: JobState = {"job_id": job_id, "status": status_of(job)}
 	result, trace = job.return_value(), job.exc_info
 	if state["status"] == "finished":
 		state["result"] = cast("dict[str, Any]", result)  # run_admin_job always returns a dictionary

@@ -57,7 +57,7 @@ def start_erasure(user_or_id: str, kind: str, way: str, reference: str | None = 
 	Raises UnknownLearner, InvalidErasure, LearnerIsErased, QueueUnavailable; what has begun by then stays begun.
 	"""
 	erasure = begin(user_or_id, kind, way, reference)
-	return admin_jobs.start_admin_job(kind.lower(), JOB, erasure=erasure)  # which names nobody
+	return admin_jobs.start_only_job(kind.lower(), erasure, JOB, erasure=erasure)  # which names nobody
 
 
 def run(
@@ -71,9 +71,12 @@ def run(
 
 
 def resume_unfinished() -> None:
-	"""Starts a job for each erasure and detachment that has not ended, in case its own has died. Runs hourly."""
-	for erasure in frappe.get_all("Memora Erasure", {"status": "Running"}, pluck="name"):
-		admin_jobs.start_admin_job("erase", JOB, erasure=erasure)
+	"""Starts the job of each erasure and detachment that has not ended, unless it waits or runs. Runs hourly.
+
+	Raises QueueUnavailable.
+	"""
+	for row in frappe.get_all("Memora Erasure", {"status": "Running"}, ["name", "kind"]):
+		admin_jobs.start_only_job(row.kind.lower(), row.name, JOB, erasure=row.name)
 
 
 def begin(user_or_id: str, kind: str, way: str, reference: str | None = None) -> str:

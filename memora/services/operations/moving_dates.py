@@ -11,6 +11,7 @@ from typing import Any
 import frappe
 from frappe import _
 from redis.exceptions import RedisError
+from rq.timeouts import JobTimeoutException
 
 from memora.exceptions import MemoraError, QueueUnavailable
 from memora.services import alerts
@@ -42,10 +43,15 @@ def start(season: str) -> None:
 
 
 def resume_unfinished() -> None:
-	"""Starts a job for each season whose dates are still to be moved, in case its own has died. Runs hourly."""
+	"""Starts a job for each season whose dates are still to be moved, unless one waits or runs. Runs hourly."""
 	for season in date_moves.get_open():
-		if not database.is_locked(lock_name(season)):
+		if not (database.is_locked(lock_name(season)) or _has_job(season)):
 			start(season)
+
+
+def _has_job(season: str) -> bool:
+	job_id = seasons.get_jobs(seasons.get_document(season)).get("dates")
+	return job_id is not None and admin_jobs.is_job_going_on(job_id)
 
 
 def lock_name(season: str) -> str:
@@ -72,6 +78,9 @@ def move_dates(season: str, even_unchanged: bool = False, progress: Progress | N
 			with limited(LIMITS):
 				moved = _move_all(season, progress)
 		except FAILURES as error:
+			return _failed(season, before, str(error))
+		except JobTimeoutException as error:
+			database.renew()  # it may have come while MariaDB was answering
 			return _failed(season, before, str(error))
 		due_forecast.compute_forecast(season)
 	return {"season": season, "moved": moved}

@@ -263,6 +263,14 @@ def let_go() -> None:
 	frappe.local.db = None
 
 
+def renew() -> None:
+	"""Gives Frappe a new connection in place of one that may have been cut off in the middle of an answer."""
+	with suppress(*failures.ERRORS):
+		frappe.local.db.close()
+	frappe.local.db._conn = None
+	frappe.local.db.connect()
+
+
 def ping() -> None:
 	"""Raises one of failures.FAILURES if MariaDB does not answer."""
 	frappe.db.sql("SELECT 1")
@@ -291,6 +299,11 @@ def get_identity() -> Identity:
 def is_durable() -> bool:
 	"""Says whether a commit is on disk when it is acknowledged."""
 	return frappe.db.sql("SELECT @@GLOBAL.innodb_flush_log_at_trx_commit")[0][0] == 1
+
+
+def get_open_files() -> int:
+	"""Returns how many files of tables InnoDB keeps open. It closes one of them to open another."""
+	return int(frappe.db.sql("SELECT @@innodb_open_files")[0][0])
 
 
 def is_encrypted() -> bool:
