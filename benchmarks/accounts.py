@@ -17,6 +17,11 @@ def cpu_seconds(pid: int) -> float:
 	return ticks / TICKS
 
 
+def children_of(pid: int) -> list[int]:
+	"""Returns the processes that a process has started, and that have not ended."""
+	return _children().get(pid, [])
+
+
 def memory_mb(pid: int) -> float:
 	"""Returns how much memory of a process is not in files: its stacks and heaps."""
 	lines = Path(f"/proc/{pid}/status").read_text().splitlines()

@@ -14,6 +14,7 @@ from benchmarks import (
 	perf_consistency,
 	perf_drain,
 	perf_endpoints,
+	perf_hang,
 	perf_hostile,
 	perf_metrics,
 	perf_safe_mode,
@@ -28,6 +29,7 @@ from devtools.report import Failure, keep_stdout_clean, say_failure
 SECTIONS: dict[str, Callable[[argparse.Namespace], Section]] = {
 	"endpoints": perf_endpoints.measure,
 	"hostile": perf_hostile.measure,
+	"hang": perf_hang.measure,
 	"metrics": perf_metrics.measure,
 	"drain": perf_drain.measure,
 	"workers": perf_workers.measure,

@@ -76,17 +76,17 @@ def _write_backlog() -> None:
 		for learner in range(LEARNERS)
 	)
 	while some := list(islice(rows, INSERT_ROWS)):
-		_insert(some)
+		insert(some)
 
 
 def write_submission(learner: str, serial: int) -> str:
 	"""Writes one more submission of ANSWERS new questions, and returns its key. The submission waits as those of the backlog do."""
 	row = _outbox_row(learner, serial, site_time.naive_now())
-	_insert([row])
+	insert([row])
 	return str(row[0])
 
 
-def _insert(rows: list[tuple[Any, ...]]) -> None:
+def insert(rows: list[tuple[Any, ...]]) -> None:
 	marks = ", ".join(["(%s, %s, %s, %s, %s, %s, %s)"] * len(rows))
 	frappe.db.sql(OUTBOX_SQL + marks, [value for row in rows for value in row])
 	frappe.db.commit()
@@ -95,13 +95,13 @@ def _insert(rows: list[tuple[Any, ...]]) -> None:
 def _outbox_row(learner: str, round_: int, now: datetime) -> tuple[Any, ...]:
 	"""Returns a row as store/outbox writes it."""
 	key = row_names.submission_key(learner, SEASON, f"submission {round_}")
-	payload = pack_records(_records(round_, now))
+	payload = pack_records(records(round_, now))
 	reviews = ANSWERS // 2
 	counted = [ActivityCount(now.date().isoformat(), "Geography", ANSWERS, reviews, reviews - 1)]
 	return key, learner, SEASON, payload, json.dumps(counted), now + AHEAD, now
 
 
-def _records(round_: int, now: datetime) -> Iterable[MemoryRecord]:
+def records(round_: int, now: datetime) -> Iterable[MemoryRecord]:
 	for n in range(round_ * ANSWERS, (round_ + 1) * ANSWERS):
 		yield MemoryRecord(
 			question_id=f"geography-capital-{n:05}",
@@ -140,7 +140,7 @@ def _insert_by_orm() -> float:
 	now = site_time.naive_now()
 	begin = time.perf_counter()
 	for submission in range(ORM_SUBMISSIONS):
-		for record in _records(submission, now):
+		for record in records(submission, now):
 			values = {f.name: getattr(record, f.name) for f in fields(record)}
 			# the ORM accepts only a player who exists
 			key = {"doctype": "Player Memory Tracker", "player": "Administrator", "season": SEASON}

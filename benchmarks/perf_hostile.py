@@ -72,16 +72,16 @@ def _measure(way: str, url: str, readers: list[Learner], hostile: Learner) -> Me
 	meanwhile: list[float] = []
 	statuses: Counter[int] = Counter()
 	with step(f"Reading before and during the attack, {way}"):
-		_read_for(0.0, url, readers)
+		read_for(0.0, url, readers)
 		for _round in range(ROUNDS):
-			before += _read_for(SECONDS, url, readers)
+			before += read_for(SECONDS, url, readers)
 			with _attack(url, hostile) as counted:
-				meanwhile += _read_for(SECONDS, url, readers)
+				meanwhile += read_for(SECONDS, url, readers)
 			statuses += counted
 	return Measured(before, meanwhile, statuses)
 
 
-def _read_for(seconds: float, url: str, readers: list[Learner]) -> list[float]:
+def read_for(seconds: float, url: str, readers: list[Learner]) -> list[float]:
 	"""Lets each reader read for so many seconds, at least WARM_UP_READS times. Returns the milliseconds of all reads."""
 	end = time.monotonic() + seconds
 

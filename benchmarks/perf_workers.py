@@ -49,7 +49,7 @@ if hasattr(background_jobs, "FrappeWorkerNoFork"):
 
 
 def measure(arguments: argparse.Namespace) -> Section:
-	with season_data.season(perf_drain.SEASON), _no_scheduler(), _own_queue() as env:
+	with season_data.season(perf_drain.SEASON), _no_scheduler(), own_queue() as env:
 		figures = _costs(env)
 		growth = _growth(env) if FORKS_NOT in KINDS else {}
 	return Section({**figures, **growth}, "\n\n".join([_text(figures), *_growth_text(growth)]))
@@ -149,7 +149,7 @@ def _wait(job: Job) -> None:
 
 
 @contextmanager
-def _own_queue() -> Iterator[dict[str, str]]:
+def own_queue() -> Iterator[dict[str, str]]:
 	"""Has this process queue jobs where no other worker looks. Yields the environment of the workers that do them."""
 	url = redis.url(current_bench(), "queue", DATABASE)
 	env = {"FRAPPE_REDIS_QUEUE": url}

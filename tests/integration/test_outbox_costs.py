@@ -48,7 +48,7 @@ def rows_read(action: Callable[[], object]) -> int:
 @pytest.fixture
 def some(monkeypatch) -> None:
 	"""Counts end at SOME."""
-	for name in ("BACKLOG_SQL", "COUNT_OF_SEASON_SQL"):
+	for name in ("BACKLOG_SQL", "COUNT_OF_SEASON_SQL", "COUNT_PARKED_SQL"):
 		text = getattr(outbox, name)
 		assert f"LIMIT {outbox.MOST_COUNTED + 1})" in text
 		monkeypatch.setattr(outbox, name, text.replace(str(outbox.MOST_COUNTED + 1), str(SOME + 1)))

@@ -130,7 +130,7 @@ def _waiting(submissions: int, age: str) -> str:
 
 
 def _parked() -> Check:
-	parked = outbox.get_backlog().parked
+	parked = outbox.count_parked()
 	message = _("{0} submissions are parked.").format(outbox.as_text(parked))
 	message = _("1 submission is parked.") if parked == 1 else message
 	return Check(WARNING if parked else OK, parked, message)

@@ -83,6 +83,7 @@ STATUS_SQL = "SELECT IF(parked_at IS NULL, 'queued', 'parked') FROM `tabReview O
 BACKLOG_SQL = f"""
 	SELECT {SOME_SQL.format("parked_at IS NULL", "waiting")}, {SOME_SQL.format("parked_at IS NOT NULL", "parked")},
 	(SELECT creation FROM `tabReview Outbox` WHERE parked_at IS NULL ORDER BY creation LIMIT 1)"""
+COUNT_PARKED_SQL = f"SELECT {SOME_SQL.format('parked_at IS NOT NULL', 'parked')}"
 COUNT_SQL = "SELECT COUNT(*) - COUNT(parked_at), COUNT(parked_at) FROM `tabReview Outbox`"
 
 
@@ -190,6 +191,11 @@ def get_waiting_status(key: str) -> Literal["queued", "parked"] | None:
 def get_backlog() -> Backlog:
 	"""Returns the counts of the whole outbox, each up to MOST_COUNTED + 1."""
 	return Backlog(*frappe.db.sql(BACKLOG_SQL)[0])
+
+
+def count_parked() -> int:
+	"""Returns how many submissions are parked, up to MOST_COUNTED + 1."""
+	return frappe.db.sql(COUNT_PARKED_SQL)[0][0]
 
 
 def count_all() -> tuple[int, int]:
