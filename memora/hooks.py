@@ -78,7 +78,7 @@ override_whitelisted_methods = {
 # Figures of a season: they are deleted with their season
 ignore_links_on_delete = [
 	*("Daily Activity", "Activity Count", "Daily Learner", "Due Forecast"),
-	*("Cache Rebuild", "Cache Reconciliation"),
+	*("Cache Rebuild", "Cache Reconciliation", "Outdated Schedule"),
 ]
 
 scheduler_events = {
@@ -86,6 +86,7 @@ scheduler_events = {
 		"* * * * *": [
 			"memora.services.folding.folds.sweep_outbox",
 			"memora.services.cache.incidents.tell",
+			"memora.services.cache.outdated.settle_outages",
 			"memora.services.cache.settling.renew_claim",
 		],
 		"*/5 * * * *": ["memora.services.operations.health.watch", "memora.services.figures.activity.sum_up"],

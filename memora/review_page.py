@@ -16,9 +16,9 @@ from werkzeug.wrappers import Request, Response
 from memora.exceptions import RateLimitExceeded
 from memora.services import site_time
 from memora.services.learning import reviews
+from memora.services.learning.learners import Sitting
 from memora.services.learning.question_source import get_subjects
 from memora.services.settings import get_settings
-from memora.services.store.seasons import Season
 
 PUBLIC = Path(__file__).parent / "public"
 MODULES, STYLE, ICON = "js/review", "css/review.css", "images/review.svg"
@@ -26,7 +26,7 @@ RIGHT_TO_LEFT = {"ar", "ckb", "dv", "fa", "he", "ku", "ps", "sd", "ug", "ur", "y
 FIRST_SESSION = 20  # questions
 
 
-def page_data(learner: str, season: Season | None, subject: str | None) -> dict[str, Any]:
+def page_data(sitting: Sitting, subject: str | None) -> dict[str, Any]:
 	"""Returns the data that the page's scripts begin with.
 
 	In Safe Mode `session` may be null; then `retry_after` has the seconds to wait.
@@ -34,7 +34,7 @@ def page_data(learner: str, season: Season | None, subject: str | None) -> dict[
 	subjects = get_subjects()
 	subject = subject if subject in subjects else None
 	return {
-		"learner": learner,
+		"learner": sitting.learner,
 		"lang": frappe.local.lang,
 		"dir": "rtl" if frappe.local.lang.split("-")[0] in RIGHT_TO_LEFT else "ltr",
 		"time_zone": site_time.site_zone().key,
@@ -42,13 +42,17 @@ def page_data(learner: str, season: Season | None, subject: str | None) -> dict[
 		"subjects": subjects,
 		"subject": subject,
 		"media_hosts": sorted(get_settings().allowed_media_hosts),
-		**_first_session(learner, season, subject),
+		**_first_session(sitting, subject),
 	}
 
 
-def _first_session(learner: str, season: Season | None, subject: str | None) -> dict[str, Any]:
+def _first_session(sitting: Sitting, subject: str | None) -> dict[str, Any]:
+	learner, season, outdated = sitting
 	try:
-		return {"session": reviews.read_reviews(learner, subject, FIRST_SESSION, preview=True, season=season)}
+		session = reviews.read_reviews(
+			learner, subject, FIRST_SESSION, preview=True, season=season, outdated=outdated
+		)
+		return {"session": session}
 	except RateLimitExceeded:
 		frappe.clear_messages()
 		retry_after = frappe.flags.pop("retry_after_seconds")  # the page itself is not put off

@@ -47,14 +47,15 @@ def get_review_session(
 	Errors: InvalidLimit, InvalidFilter 400, NotALearner 403, RateLimitExceeded 429.
 	"""
 	with refusals_in_html():
-		learner, season = sit_down()
+		sitting = sit_down()
 		return reviews.read_reviews(
-			learner,
+			sitting.learner,
 			parse_filter("subject", subject),
 			parse_limit(limit),
 			parse_flag("preview", preview),
 			parse_flag("reveal", reveal),
-			season=season,
+			season=sitting.season,
+			outdated=sitting.outdated,
 		)
 
 
@@ -110,7 +111,7 @@ def submit_review_session(
 	Errors: InvalidResponses, InvalidSubmissionId, InvalidFilter 400, NotALearner 403, UnknownSeason 404, NoActiveSeason,
 	SeasonOver, SeasonStateError, SubmissionConflict 409, RateLimitExceeded 429, JournalUnavailable 503.
 	"""
-	(learner, active), answers = sit_down(), parse_responses(responses)
+	(learner, active, _outdated), answers = sit_down(), parse_responses(responses)
 	ids = parse_submission_id(submission_id), parse_filter("season", season)
 	return submissions.submit(learner, answers, *ids, season=active)
 

@@ -38,8 +38,8 @@ def get_lesson_session(
 	"""
 	filters = parse_filter("topic", topic), parse_filter("subject", subject)
 	flags = parse_flag("preview", preview), parse_flag("reveal", reveal)
-	learner, season = sit_down()
-	return lessons.read_lesson(learner, *filters, parse_limit(limit), *flags, season=season)
+	sitting = sit_down()
+	return lessons.read_lesson(sitting.learner, *filters, parse_limit(limit), *flags, season=sitting.season)
 
 
 @frappe.whitelist(methods=["POST"])

@@ -19,7 +19,7 @@ def get_context(context: frappe._dict) -> frappe._dict:
 	if frappe.session.user == "Guest":
 		frappe.local.flags.redirect_location = LOGIN
 		raise frappe.Redirect(302)
-	start = review_page.page_data(*sit_down(), frappe.form_dict.get("subject"))
+	start = review_page.page_data(sit_down(), frappe.form_dict.get("subject"))
 	start |= {"csrf_token": get_csrf_token(), "login_url": LOGIN}
 	return frappe._dict(
 		start=start,

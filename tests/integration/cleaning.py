@@ -26,6 +26,7 @@ LOG_TABLES = (
 	"Notification Log",
 	"Safe Mode Incident",
 	"Safe Mode Admission",
+	"Outdated Schedule",
 	"Cache Rebuild",
 	"Cache Reconciliation",
 	"Email Queue",

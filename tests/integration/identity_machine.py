@@ -93,7 +93,7 @@ class Machine(RuleBasedStateMachine):
 	def answer(self, who, answers):
 		person = self.person(who)
 		responses = [Response(self.questions[n], quality) for n, quality in answers.items()]
-		learner, season = learners.sit_down(person.address)
+		learner, season, _outdated = learners.sit_down(person.address)
 		result = submissions.submit(learner, responses, f"s{next(self.serial)}", season=season)
 		for question, due in parsed(result["schedule"]).items():
 			if not result["answers"][question]["practice"]:

@@ -22,6 +22,7 @@ class RedisProxy:
 		self.round_trips = 0
 		self.reply_seconds = 0.0  # by which each reply is late
 		self._replies_left: int | None = None
+		self._swallows = False
 		self._port = 0
 		self.start()
 
@@ -55,6 +56,10 @@ class RedisProxy:
 	def hang(self) -> None:
 		"""Takes requests and never answers."""
 		self._forwards.clear()
+
+	def swallow_a_reply(self) -> None:
+		"""The next reply never comes; all others do."""
+		self._swallows = True
 
 	def hang_after(self, replies: int) -> None:
 		self._replies_left = replies
@@ -95,6 +100,9 @@ class RedisProxy:
 					self.round_trips += 1
 				conversation.answered = not is_request
 				if not is_request:
+					if self._swallows:
+						self._swallows = False
+						continue
 					self._hold_back()
 				self._forwards.wait()
 				if not conversation.is_stranded:

@@ -25,6 +25,7 @@ from memora.services.folding import folds
 from memora.services.learning import bookmarks, reviews, submissions
 from memora.services.learning.answers import Response
 from memora.services.srs_redis_manager import SRSRedisManager
+from memora.services.store import outdated_schedules
 from tests.integration import factories, state
 from tests.integration.cleaning import srs_redis
 from tests.integration.connections import at_once, in_other_connection
@@ -283,7 +284,8 @@ class Machine(RuleBasedStateMachine):
 		generation = state.generation()
 		for player in self.players:
 			marker = self.redis.get(player.marker) or ""
-			if marker.startswith(f"{generation}#") and not self.server.has_missed_writes:
+			is_noted = outdated_schedules.get_token(player.name, SEASON)
+			if marker.startswith(f"{generation}#") and not (is_noted or self.server.has_missed_writes):
 				if not self.redis.exists(player.key):
 					continue  # evicted, and not believed
 				expected = {

@@ -58,6 +58,7 @@ DOCTYPES = {
 	"Review Outbox": LOOK,
 	"SRS Write Job": LOOK,
 	"Safe Mode Admission": LOOK,
+	"Outdated Schedule": LOOK,
 	"Safe Mode Incident": LOOK,
 }
 MONITOR = {"Memora Health": ("read",)}

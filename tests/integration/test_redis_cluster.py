@@ -95,7 +95,7 @@ def test_nothing_spans_slots(cluster, players, season):
 			submit(player, answers(questions=bank_questions()[:2]))
 			read(player)
 			read(player, "Bank Geography")
-			manager.schedules.drop_outdated(player, season, {"q": 1.0}, lambda: {"q": 1.0})
+			manager.schedules.drop_outdated({(player, season): {"q": 1.0}}, lambda of: {"q": 1.0})
 			manager.add_batch(player, season, {"q": 1.0, "r": 2.0})
 			manager.remove_item(player, season, "q")
 			manager.get_cache_stats(player, season)

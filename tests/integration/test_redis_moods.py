@@ -1,5 +1,6 @@
 """Each way in which a Redis fails, with a real one: what learners get, and how it is over without a restart."""
 
+import math
 from collections.abc import Iterator
 
 import frappe
@@ -128,7 +129,7 @@ def everything_a_learner_does(case: Case) -> None:
 	case.fold()
 
 
-def test_a_hanging_redis_is_asked_once_in_five_seconds(server, proxy, clock, case):
+def test_a_hanging_redis_is_asked_twice_and_then_once_in_five_seconds(server, proxy, clock, case):
 	SRSRedisManager().schedules.gateway.server.breaker.clock = clock
 	assert SRSRedisManager().is_available()
 	server.hang()
@@ -136,8 +137,11 @@ def test_a_hanging_redis_is_asked_once_in_five_seconds(server, proxy, clock, cas
 	with proxy.counted() as count:
 		everything_a_learner_does(case)
 		everything_a_learner_does(case)
-	assert (count.round_trips, proxy.connections - connections) == (1, 0)  # on the connection that there was
-	for attempt in (1, 2):
+	assert (count.round_trips, proxy.connections - connections) == (
+		2,
+		1,
+	)  # first on the connection that there was
+	for attempt in (2, 3):
 		clock.ahead += OPEN_SECONDS
 		with proxy.counted() as count:
 			everything_a_learner_does(case)
@@ -145,14 +149,14 @@ def test_a_hanging_redis_is_asked_once_in_five_seconds(server, proxy, clock, cas
 
 
 @pytest.mark.parametrize("replies", [0, 1, 2])
-def test_a_hang_at_any_moment_costs_one_timeout(server, proxy, case, replies):
-	"""Redis may hang amid the greeting of a new connection. The caller does not go on to the next command."""
+def test_a_hang_at_any_moment_costs_two_timeouts(server, proxy, case, replies):
+	"""Redis may hang amid the greeting of a new connection. The caller tries once more, and does not go on to the next command."""
 	frappe.local.conf.srs_redis_cache = proxy.url.replace("/0", "/1")  # whose greeting has two commands
 	proxy.hang_after(replies)
 	connections = proxy.connections
 	with proxy.counted() as count:
 		everything_a_learner_does(case)
-	assert (count.round_trips, proxy.connections - connections) == (replies + 1, 1)
+	assert (count.round_trips, proxy.connections - connections) == (replies + 2, 2)
 
 
 def test_patience_is_the_designs_whatever_the_url_says(server):
@@ -162,6 +166,26 @@ def test_patience_is_the_designs_whatever_the_url_says(server):
 
 
 # What is no outage
+
+
+def test_one_reply_that_does_not_come_in_time_is_no_outage(server, proxy, case):
+	proxy.swallow_a_reply()
+	case.look(is_degraded=False)
+	server_here = SRSRedisManager().schedules.gateway.server
+	server_here._slow_at = -math.inf  # long ago
+	proxy.swallow_a_reply()
+	case.answer(is_degraded=False)
+	case.look(is_degraded=False)
+	case.fold()
+	state.assert_agreement(case.player, case.season)
+	assert state.rows("Safe Mode Incident") == state.rows("Outdated Schedule") == []
+
+
+def test_the_second_within_seconds_is_one(server, proxy, case):
+	for is_degraded in (False, True):
+		proxy.swallow_a_reply()
+		case.answer(is_degraded=is_degraded)
+	assert state.rows("Safe Mode Incident")
 
 
 def test_a_slow_redis_is_used(server, proxy, case):

@@ -1,19 +1,26 @@
 """The manager while Redis is gone or hangs, and what it believes afterwards."""
 
+from datetime import timedelta
+
 import frappe
 import pytest
 
 from devtools import ports
-from memora.services.cache import loading
+from memora.services.cache import loading, outdated
 from memora.services.cache.breaker import Unavailable
+from memora.services.folding import cache_check, folds
 from memora.services.srs_redis_manager import SRSRedisManager
+from memora.services.store import database, outbox, outdated_schedules
 from memora.services.store.question_status import NO_CHANGES
-from tests.integration import state
+from tests.integration import factories, state
 from tests.integration.cleaning import srs_redis
+from tests.integration.connections import in_thread
 from tests.integration.factories import bank_questions, learner_id, make_learner, make_records
+from tests.integration.submitting import answers, submit
 
 USER, SEASON = "user@learners.example", "2024-2025"
 LEARNER = learner_id(USER)
+NOTE = "Outdated Schedule"
 
 WRITES = {
 	"add_item": lambda m: m.add_item(USER, SEASON, "q", 1.0),
@@ -125,19 +132,71 @@ def test_redis_is_used_again_when_it_is_back(proxy, patient):
 	assert patient.schedules.read_all(LEARNER, SEASON).keys() == {"before", "after"}
 
 
-def test_a_missed_write_makes_all_that_redis_holds_stale(proxy, patient, player, season):
+@pytest.fixture
+def others(patient, season) -> list[str]:
+	"""Two learners whose schedules Redis holds."""
+	names = [make_learner().name for _ in range(2)]
+	for name in names:
+		make_records(name, 2)
+		patient.get_due_items_with_rehydration(name, season)
+	return names
+
+
+def assert_nobody_else_loads(patient, others, season, generation) -> None:
+	assert [patient.get_due_items_with_rehydration(name, season)[1] for name in others] == [False, False]
+	assert srs_redis().get("srs:generation") == generation
+
+
+def test_a_missed_write_makes_one_schedule_load_again(proxy, patient, player, season, others):
 	make_records(player, 2)
 	patient.get_due_items_with_rehydration(player, season)
-	generation = int(srs_redis().get("srs:generation") or 0)
+	generation = srs_redis().get("srs:generation")
 	proxy.stop()
 	assert not patient.schedules.reschedule(player, season, {bank_questions()[0]: 4e9}, version=0)
 	proxy.start()
 	assert state.is_loaded(player, season)
-	_ids, was_rehydrated = patient.get_due_items_with_rehydration(player, season)
-	assert was_rehydrated
-	assert int(srs_redis().get("srs:generation")) == generation + 1
+	assert patient.get_due_items_with_rehydration(player, season)[1]
 	assert patient.get_due_items_with_rehydration(player, season)[1] is False
-	assert int(srs_redis().get("srs:generation")) == generation + 1
+	assert state.rows(NOTE) == []
+	assert_nobody_else_loads(patient, others, season, generation)
+
+
+def test_what_was_missed_is_noted_for_every_host(proxy, patient, player, season, others):
+	"""Another process reaches Redis all the time, and knows nothing of the failure but what MariaDB says."""
+	direct = frappe.get_site_config()["srs_redis_cache"]
+	make_records(player, 2)
+	patient.get_due_items_with_rehydration(player, season)
+	generation = srs_redis().get("srs:generation")
+	proxy.stop()
+	assert not patient.schedules.reschedule(player, season, {bank_questions()[0]: 4e9}, version=0)
+	healthy = in_thread(
+		lambda: SRSRedisManager().get_due_items_with_rehydration(player, season), {"srs_redis_cache": direct}
+	)
+	assert healthy.result(30) == (bank_questions()[:2], True)
+	assert state.rows(NOTE) == []
+	assert srs_redis().get("srs:generation") == generation
+
+
+def test_a_job_drops_what_nobody_reads(proxy, patient, player, season, others):
+	generation = srs_redis().get("srs:generation")
+	proxy.stop()
+	dates = {others[0]: {bank_questions()[0]: 4e9}, others[1]: {bank_questions()[1]: 4e9}}
+	assert not patient.schedules.move(season, dates)
+	assert {(row.player, row.season) for row in state.rows(NOTE)} == {(name, season) for name in others}
+	assert outdated.settle_outages() == 0
+	proxy.start()
+	assert outdated.settle_outages() == 2
+	assert (state.rows(NOTE), srs_redis().get("srs:generation")) == ([], generation)
+	assert [state.is_loaded(name, season) for name in others] == [False, False]
+
+
+def test_a_note_that_was_renewed_meanwhile_stays(player, season):
+	outdated_schedules.note_at_once([(player, season)], factories.site_now())
+	token = outdated_schedules.get_token(player, season)
+	outdated_schedules.note_at_once([(player, season)], factories.site_now())
+	outdated.drop(SRSRedisManager().schedules, player, season, token)
+	frappe.db.rollback()
+	assert outdated_schedules.get_token(player, season) not in ("", token)
 
 
 def test_a_missed_read_makes_nothing_stale(proxy, patient, player, season):
@@ -152,24 +211,75 @@ def test_a_missed_read_makes_nothing_stale(proxy, patient, player, season):
 	assert srs_redis().get("srs:generation") == generation
 
 
-def test_a_write_that_redis_did_and_whose_answer_was_lost_makes_it_stale_too(proxy, patient, player, season):
+def test_a_write_that_redis_did_and_whose_answer_was_lost_makes_one_schedule_load_again(
+	proxy, patient, player, season, others
+):
 	make_records(player, 1)
 	patient.get_due_items_with_rehydration(player, season)
-	generation = int(srs_redis().get("srs:generation") or 0)
+	generation = srs_redis().get("srs:generation")
 	proxy.hang()
 	assert not patient.schedules.reschedule(player, season, {bank_questions()[0]: 4e9}, version=0)
 	proxy.resume()
 	assert patient.get_due_items_with_rehydration(player, season)[1] is True
+	assert state.cached(player, season) == state.scores(player, season)
+	assert_nobody_else_loads(patient, others, season, generation)
+
+
+def test_a_missed_write_that_mariadb_does_not_note_makes_all_schedules_stale(
+	proxy, patient, player, season, others
+):
+	"""After COMMIT a learner is told that her answers are stored, whatever dies then."""
+	generation = int(srs_redis().get("srs:generation") or 0)
+	proxy.stop()
+	port, frappe.db.port = frappe.db.port, ports.any_free()
+	try:
+		assert not patient.schedules.reschedule(player, season, {bank_questions()[0]: 4e9}, version=0)
+	finally:
+		frappe.db.port = port
+	proxy.start()
+	assert patient.get_due_items_with_rehydration(others[0], season)[1] is True
 	assert int(srs_redis().get("srs:generation")) == generation + 1
+	assert patient.get_due_items_with_rehydration(others[0], season)[1] is False
+	assert int(srs_redis().get("srs:generation")) == generation + 1
+
+
+def test_a_fold_that_reaches_no_redis_notes_whose_schedules_it_could_not_look_at(
+	proxy, patient, player, season
+):
+	"""The process that stored the answers may have died before it told Redis, or MariaDB of what it missed."""
+	submit(player, answers(2))
+	key = state.outbox(player)[0].name
+	proxy.stop()
+	with pytest.raises(ZeroDivisionError), database.transaction():
+		cache_check.check_cache(outbox.take([key]))
+		raise ZeroDivisionError  # what is not folded is not noted: the next fold looks again
+	assert state.rows(NOTE) == []
+	folds.fold(key)
+	assert [(row.player, row.season) for row in state.rows(NOTE)] == [(player, season)]
+	proxy.start()
+	srs_redis().zadd(SRSRedisManager()._make_key(player, season), {bank_questions()[0]: 1.0})
+	frappe.db.rollback()
+	patient.get_due_items_with_rehydration(player, season)
 	assert state.cached(player, season) == state.scores(player, season)
 
 
-def test_a_first_look_that_mariadb_cannot_answer_fails_quietly(patient, player, season):
-	"""After COMMIT a learner is told that her answers are stored, whatever dies then."""
-	port, frappe.db.port = frappe.db.port, ports.any_free()
-	with pytest.raises(Unavailable):
-		patient.schedules.read_due(player, season, 20, NO_CHANGES)
-	assert not patient.schedules.reschedule(player, season, {bank_questions()[0]: 4e9}, version=0)
-	frappe.db.port = port
-	assert patient.schedules.reschedule(player, season, {bank_questions()[0]: 4e9}, version=0)
-	assert int(srs_redis().get("srs:generation"))
+def incident_of_ten_minutes() -> str:
+	started = factories.site_now() - timedelta(minutes=10)
+	row = frappe.get_doc({"doctype": "Safe Mode Incident", "started_at": started, "reason": "gone"})
+	row.db_insert()
+	frappe.db.sql("UPDATE `tabSafe Mode Incident` SET modified = started_at")
+	frappe.db.commit()
+	return row.name
+
+
+@pytest.mark.parametrize("is_met", [False, True])
+def test_an_incident_that_nobody_meets_any_more_is_closed_by_a_job(proxy, patient, is_met):
+	"""Those who met it may have died. Or another host goes on meeting it: this one reaches Redis all the time."""
+	name, direct = incident_of_ten_minutes(), frappe.get_site_config()["srs_redis_cache"]
+	if is_met:
+		proxy.stop()
+		assert not patient.is_available()
+	frappe.local.conf.srs_redis_cache = direct
+	outdated.settle_outages()
+	frappe.db.rollback()
+	assert bool(frappe.db.get_value("Safe Mode Incident", name, "ended_at")) != is_met

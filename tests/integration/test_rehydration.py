@@ -9,10 +9,11 @@ from memora.services import site_time
 from memora.services.cache import loading, scripts
 from memora.services.cache.loading import LOADING_TTL_SECONDS
 from memora.services.srs_redis_manager import SRSRedisManager
+from memora.services.store import database
 from memora.services.store.question_status import NO_CHANGES
 from tests.integration import state
 from tests.integration.cleaning import srs_keys, srs_redis
-from tests.integration.connections import in_other_connection
+from tests.integration.connections import in_other_connection, raw_connection
 from tests.integration.factories import (
 	bank_questions,
 	make_learner,
@@ -243,3 +244,15 @@ def test_an_answer_under_an_old_generation_leaves_no_schedule_behind(player, sea
 	_ids, was_rehydrated = manager.get_due_items_with_rehydration(player, season)
 	assert was_rehydrated
 	assert state.cached(player, season) == state.scores(player, season)
+
+
+def test_loads_under_way_together_are_bounded(manager, player, season):
+	"""Beyond the bound what is due comes from MariaDB, and the next read loads the schedule."""
+	records = make_records(player, 3)
+	slot = f"load {int(player, 16) % loading.MOST_LOADS}"
+	with raw_connection() as other, other.cursor() as cursor:
+		cursor.execute("SELECT GET_LOCK(%s, 0)", (database._lock_key(slot),))
+		ids, was_rehydrated = manager.get_due_items_with_rehydration(player, season)
+		assert (ids, was_rehydrated) == ([r.question_id for r in records], False)
+		assert not state.is_loaded(player, season)
+	assert manager.get_due_items_with_rehydration(player, season)[1]

@@ -68,6 +68,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
 	"Review Outbox": PUPILS,
 	"SRS Write Job": ({"read"}, {"read"}),
 	"Safe Mode Admission": COUNTS,
+	"Outdated Schedule": COUNTS,
 	"Safe Mode Incident": FIGURES,
 }
 MORE = {

@@ -1,9 +1,10 @@
 """Asks the schedules' Redis, and decides what happens when it fails: this is the outage policy.
 
-A read that fails raises Unavailable; its caller then reads MariaDB (Safe Mode). A write that fails is
-remembered in the process and in an open incident. Before Redis is trusted again, the first process that
-reaches Redis counts the outage. From then on no schedule from before the outage is believed: each is loaded
-again from MariaDB when its learner comes. Keys that belong to another site are left alone, as if Redis were gone.
+A read that fails raises Unavailable; its caller then reads MariaDB (Safe Mode). A write that fails is noted in
+MariaDB with the learner whose schedule lacks it (store/outdated_schedules), and whoever reaches Redis drops that schedule:
+so a host that is cut off costs nobody else anything. Only if MariaDB did not take the note, either, does the process that
+missed the write count an outage as soon as it reaches Redis. From then on no schedule from before is believed: each is
+loaded again from MariaDB when its learner comes. Keys that belong to another site are left alone, as if Redis were gone.
 """
 
 import math
@@ -14,7 +15,8 @@ import frappe
 import redis
 from redis.exceptions import ResponseError
 
-from memora.services.cache import connections, incidents, ownership, rights, scripts
+from memora.services import site_time
+from memora.services.cache import connections, ownership, rights, scripts
 from memora.services.cache.breaker import Unavailable
 from memora.services.cache.keys import ScheduleKeys
 from memora.services.cache.ownership import Database, KeysOfAnother, Owner
@@ -22,7 +24,7 @@ from memora.services.cache.scripts import Call
 from memora.services.cache.server import Action, server_of
 from memora.services.settings import get_settings
 from memora.services.store import database as mariadb
-from memora.services.store import failures, question_status, row_names
+from memora.services.store import failures, outdated_schedules, question_status, row_names
 
 DATABASE_ADDRESS = ("db_host", "db_port", "db_socket", "db_name")
 
@@ -45,14 +47,14 @@ class Gateway:
 	def ask(self, action: Action, keys: Sequence[str] = ()) -> Any:
 		"""Runs action(client) and returns its result; raises Unavailable, also if the keys are another's.
 
-		If this process, or a process before it, has missed a write, the outage is counted first. `keys` are a
-		learner's keys: if a key holds a value of another type, which is no schedule, all keys are deleted and
-		the action is run once more.
+		If this process has missed a write and could not note it, the outage is counted first. `keys` are a learner's keys:
+		if a key holds a value of another type, which is no schedule, all keys are deleted and the action is run once more.
 		"""
 
 		def run(client: redis.Redis) -> Any:
 			self.epoch(client)  # nothing is asked of another's keys
-			self._count_missed_writes(client)
+			if self.server.has_missed_writes:
+				self.count_outage(client)
 			try:
 				return action(client)
 			except ResponseError as error:
@@ -64,16 +66,18 @@ class Gateway:
 		self.database()  # before Redis: a MariaDB that fails is no fault of that server
 		return self.server.run(*(rights.explaining(self.keys, step) for step in (run, self._probe)))
 
-	def try_write(self, action: Action, keys: Sequence[str] = ()) -> bool:
+	def try_write(
+		self, action: Action, keys: Sequence[str] = (), missed: Sequence[tuple[str, str]] = ()
+	) -> bool:
 		"""Runs a write; says whether Redis took it. Never raises because of Redis.
 
-		A failed write is remembered: as soon as Redis answers again, every schedule from before is declared
-		stale.
+		`missed` are the (learner, season) whose schedules lack something if the write fails; they are noted as outdated.
 		"""
 		try:
 			self.ask(action, keys)
-		except Unavailable as error:
-			self._note_missed_write(error)
+		except Unavailable:
+			if missed:
+				self._note_missed(missed)
 			return False
 		return True
 
@@ -138,17 +142,12 @@ class Gateway:
 			pipeline.setrange(key, 0, "")
 		pipeline.execute()
 
-	def _note_missed_write(self, error: Unavailable) -> None:
-		if not self.server.has_missed_writes:
-			frappe.logger("memora").warning(f"srs Redis: a write was missed: {error}")
-			incidents.open_incident(str(error))
+	def _note_missed(self, schedules: Sequence[tuple[str, str]]) -> None:
+		try:
+			outdated_schedules.note_at_once(schedules, site_time.naive_now())
+		except failures.ERRORS as error:
+			frappe.logger("memora").error(f"a missed write could not be noted: {error}")
 			self.server.has_missed_writes = True
-
-	def _count_missed_writes(self, client: redis.Redis) -> None:
-		if self.server.has_missed_writes is None:
-			self.server.has_missed_writes = incidents.is_open()
-		if self.server.has_missed_writes:
-			self.count_outage(client)
 
 	def count_outage(self, client: redis.Redis) -> None:
 		"""Counts an outage: from now on no schedule from before the outage is believed."""
@@ -158,4 +157,3 @@ class Gateway:
 		except BaseException:  # after any error: the outage is not counted yet
 			self.server.has_missed_writes = True
 			raise
-		incidents.close_incidents()

@@ -1,7 +1,7 @@
 """Safe Mode Incidents: MariaDB's notes of each time that Redis could not be used.
 
-An open incident also warns the first process that reaches Redis again: answers may have been stored that
-Redis does not know. The process that noticed the outage may have died by then.
+An incident is open as long as some process meets the outage. It is closed by a process that reaches Redis again after it
+had failed, or, if all who met the outage have died, by a job as soon as nobody has met it for WITNESS_SECONDS.
 """
 
 import threading
@@ -16,9 +16,9 @@ from frappe.utils import format_duration
 from typing_extensions import TypedDict
 
 from memora.services import alerts, site_time
-from memora.services.cache.breaker import Unavailable
 from memora.services.store import database, failures, incident_rows
 
+WITNESS_SECONDS = 30  # a process that can't reach Redis tries every five seconds, if it has anything to do
 FLAP_SECONDS = 60  # an outage that begins so soon after the last has ended continues the last incident
 COUNT_SECONDS = 5  # at least, between two writes of a process's counts
 
@@ -52,7 +52,7 @@ _counts: dict[str, _Counts] = {}
 
 
 def open_incident(reason: str) -> None:
-	"""Notes that Redis can't be used, unless that is noted. Never raises: the caller handles a failure."""
+	"""Notes that this process can't use Redis. Never raises: the caller handles a failure."""
 	_try(lambda: incident_rows.open_incident(reason, site_time.naive_now(), FLAP_SECONDS))
 	frappe.flags.memora_incident_noted = True
 
@@ -63,12 +63,10 @@ def close_incidents() -> None:
 	_try(lambda: incident_rows.close_incidents(site_time.naive_now()))
 
 
-def is_open() -> bool:
-	"""Says whether an incident is open; raises Unavailable if MariaDB can't tell."""
-	try:
-		return incident_rows.is_open()
-	except failures.ERRORS as error:
-		raise Unavailable(f"MariaDB can't say what Redis has missed: {error}") from error
+def close_forgotten() -> None:
+	"""Closes incidents that nobody has met for WITNESS_SECONDS. Never raises. For a caller that has just reached Redis."""
+	now = site_time.naive_now()
+	_try(lambda: incident_rows.close_incidents(now, met_before=now - timedelta(seconds=WITNESS_SECONDS)))
 
 
 def get_open() -> OpenIncident | None:

@@ -8,8 +8,8 @@ Any key may be missing: Memora makes it again, and loads a missing schedule from
 	                                   the schedule was loaded whole, and the version of what is asked that the
 	                                   schedule agrees with; followed by `:empty` where there is nothing in it.
 	                                   Or `loading:<token>` while a process loads the schedule
-	srs:generation                     STRING, counts the outages. No schedule from before the last outage
-	                                   is believed
+	srs:generation                     STRING, counts how often all schedules were declared stale. None from before
+	                                   the last time is believed
 	{srs:generation}:owner             HASH, whose keys these are; see ownership
 
 A learner is her id. The season is percent-encoded, so that no name can reach another learner's key. The braces put a
@@ -21,9 +21,10 @@ so sites can share a Redis.
 the server which holds the schedule. The second history is that of the server which holds the count; on a
 cluster that may be another server. A server's history gets a new name at each restart and at each promotion
 of a replica (see scripts). `database` stands for the MariaDB from which schedules are loaded: its name, its server,
-when its files were made, and the site's time zone. So four kinds of schedule are not believed: one that a restarted
-server has read back from its files, one on a replica that may lack the last answers, one that a server held while some
-process could not reach it, and one from before a backup was restored, MariaDB failed over, or the site moved.
+when its files were made, and the site's time zone. So three kinds of schedule are not believed: one that a restarted
+server has read back from its files, one on a replica that may lack the last answers, and one from before a backup was
+restored, MariaDB failed over, or the site moved. A schedule that lacks a change, because some process could not reach
+Redis, is noted in MariaDB and dropped; see outdated.
 
 **When a schedule is believed.** The ZSET must exist, and its marker must hold the present generation. The
 script that stores an answer's dates looks at the marker first. If the schedule is not whole, the script drops
@@ -66,10 +67,14 @@ class ScheduleKeys:
 	def owner(self) -> str:
 		return f"{{{self.generation}}}:owner"
 
-	def patterns_of_season(self, season: str) -> tuple[str, str]:
-		"""SCAN patterns that match all schedules, and all markers, of a season."""
-		schedules = f"{self.prefix}srs:*:{quote(season, safe='')}"
-		return schedules, f"{{{schedules}}}:loaded"
+	def pattern_of_season(self, season: str) -> str:
+		"""A SCAN pattern that matches all schedules and markers of a season, and others' keys."""
+		return f"*{self.prefix}srs:*:{quote(season, safe='')}*"
+
+	def is_of_season(self, key: str, season: str) -> bool:
+		"""Says whether a key is the schedule's or the marker's of a learner in a season."""
+		schedule = key.removeprefix("{").removesuffix("}:loaded") if key.startswith("{") else key
+		return self.season_of(schedule) == season
 
 	@property
 	def own_patterns(self) -> list[str]:

@@ -13,13 +13,15 @@ from uuid import uuid4
 import redis
 
 from memora.services import site_time
+from memora.services.cache import outdated as outdated_drops
 from memora.services.cache import scripts
 from memora.services.cache.schedules import DueItems, Schedules, flat, lifetime_seconds, parts
 from memora.services.cache.scripts import Call
-from memora.services.store import database, question_status, tracker, whole_schedules
+from memora.services.store import database, outdated_schedules, question_status, tracker, whole_schedules
 from memora.services.store.question_status import NO_CHANGES, Changes
 
 MOST_CAUGHT_UP = 200  # changes of what is asked; with more the schedule is loaded again
+MOST_LOADS = 16  # schedules that a site's learners load at the same time, on all hosts together
 LOADING_TTL_SECONDS = 30  # how long a load that died keeps others from loading
 
 
@@ -38,14 +40,24 @@ class Comparison(NamedTuple):
 
 
 def load_due(
-	schedules: Schedules, learner: str, season: str, limit: int = 20, version: int | None = None
+	schedules: Schedules,
+	learner: str,
+	season: str,
+	limit: int = 20,
+	version: int | None = None,
+	outdated: str | None = None,
 ) -> tuple[Due, bool]:
 	"""Returns what is due now, and whether the schedule had to be loaded from MariaDB first.
 
-	`version` is the version of what is asked, if the caller has just read it. Raises Unavailable.
+	`version` is the version of what is asked, and `outdated` the token of the note that her schedule is outdated ('' if there
+	is none), if the caller has just read them. Loads that are under way together are bounded: beyond that what is due is read
+	from MariaDB, and not kept. Raises Unavailable.
 	"""
+	token = outdated_schedules.get_token(learner, season) if outdated is None else outdated
 	if database.only_reads():
-		return _due_without_keeping(schedules, learner, season, limit), False
+		return _due_without_keeping(schedules, learner, season, limit, bool(token)), False
+	if token:
+		outdated_drops.drop(schedules, learner, season, token)
 	changes = question_status.get_changes(question_status.get_version() if version is None else version)
 	due = schedules.read_due(learner, season, limit, changes)
 	is_present = due["version"] >= changes.version
@@ -54,7 +66,8 @@ def load_due(
 		is_present = due["version"] >= changes.version
 	if due["is_loaded"] and is_present:
 		return Due(due["question_ids"], due["total_due"]), False
-	scores = rehydrate(schedules, learner, season, is_forced=due["is_loaded"])
+	with database.named_lock(f"load {int(learner, 16) % MOST_LOADS}", wait_seconds=0) as is_free:
+		scores = rehydrate(schedules, learner, season, is_forced=due["is_loaded"]) if is_free else None
 	if scores is None:
 		return _due_in_database(learner, season, limit), False
 	now = time.time()
@@ -62,16 +75,18 @@ def load_due(
 	return Due(ids[:limit], len(ids)), True
 
 
-def _due_without_keeping(schedules: Schedules, learner: str, season: str, limit: int) -> Due:
+def _due_without_keeping(
+	schedules: Schedules, learner: str, season: str, limit: int, is_outdated: bool
+) -> Due:
 	"""Returns what is due now. Neither changes nor loads a schedule: MariaDB's rows may be those of a replica that lags."""
 	due = schedules.read_due(learner, season, limit, NO_CHANGES)
-	if due["is_loaded"]:
+	if due["is_loaded"] and not is_outdated:
 		return Due(due["question_ids"], due["total_due"])
 	return _due_in_database(learner, season, limit)
 
 
 def _due_in_database(learner: str, season: str, limit: int) -> Due:
-	"""Reads what is due from MariaDB, for a request that finds another process loading the schedule."""
+	"""Reads what is due from MariaDB, for a request that finds others loading this schedule, or too many schedules."""
 	records, total = tracker.get_due(learner, season, site_time.naive_now(), limit)
 	return Due([r.question_id for r in records], total)
 

@@ -6,7 +6,8 @@ loading.
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, islice
 from typing import Any, TypedDict
 
 import redis
@@ -20,6 +21,9 @@ from memora.services.store.question_status import Changes
 SCAN_KEYS = 1000  # looked at in one round trip
 MARKER = re.compile(r"([^#]+)#(\d+)(:empty)?")
 SECONDS_PER_DAY = 24 * 60 * 60
+
+
+Owned = tuple[str, str]  # (learner, season): whose schedule it is
 
 
 class ScheduleSize(TypedDict):
@@ -77,7 +81,7 @@ class Schedules:
 			return True
 		keys, arguments = self.keys.pair(learner, season), [lifetime_seconds(ttl), *flat(items)]
 		return self.gateway.try_write(
-			lambda client: scripts.run_script(client, scripts.ADD, keys, arguments), keys
+			lambda client: scripts.run_script(client, scripts.ADD, keys, arguments), keys, [(learner, season)]
 		)
 
 	def reschedule(self, learner: str, season: str, items: dict[str, float], version: int) -> bool:
@@ -92,7 +96,7 @@ class Schedules:
 			arguments = [self.gateway.epoch(client), lifetime_seconds(), version, *flat(items)]
 			scripts.run_script(client, scripts.RESCHEDULE, keys, arguments)
 
-		return self.gateway.try_write(apply, keys)
+		return self.gateway.try_write(apply, keys, [(learner, season)])
 
 	def move(self, season: str, items: dict[str, dict[str, float]]) -> bool:
 		"""Gives the questions of schedules other dates, {learner: {question_id: next_review_ts}}, in one round trip.
@@ -109,42 +113,58 @@ class Schedules:
 			]
 			scripts.run_scripts(client, calls)
 
-		return self.gateway.try_write(apply)
+		return self.gateway.try_write(apply, missed=[(learner, season) for learner in items])
 
 	def drop_outdated(
-		self, learner: str, season: str, items: dict[str, float], truth: Callable[[], dict[str, float]]
+		self, items: dict[Owned, dict[str, float]], truth: Callable[[Owned], dict[str, float]]
 	) -> bool:
-		"""Drops a learner's schedule if it lacks one of these dates, {question_id: next_review_ts}.
+		"""Drops those schedules that lack one of these dates, {(learner, season): {question_id: next_review_ts}}.
 
-		A newer answer may have replaced the dates meanwhile. So if a date is missing, `truth` is asked for
-		the present dates. The schedule is dropped only if a present date is missing.
+		Newer answers may have replaced the dates meanwhile. So where a date is missing, `truth` is asked for the present
+		dates. A schedule is dropped only if a present date is missing. Takes one round trip while nothing is missing.
 		"""
-		keys = self.keys.pair(learner, season)
+
+		def find(client: redis.Redis, dates: dict[Owned, dict[str, float]]) -> list[Owned]:
+			calls = [
+				Call(scripts.IS_OUTDATED, self.keys.pair(*of), flat(scores)) for of, scores in dates.items()
+			]
+			return [
+				of
+				for of, is_outdated in zip(dates, scripts.run_scripts(client, calls), strict=True)
+				if is_outdated
+			]
 
 		def check(client: redis.Redis) -> None:
-			if scripts.run_script(client, scripts.IS_OUTDATED, keys, flat(items)):
-				if scripts.run_script(client, scripts.IS_OUTDATED, keys, flat(truth())):
-					client.delete(*keys)
+			outdated = find(client, {of: truth(of) for of in find(client, items)})
+			_unlink(client, chain.from_iterable(self.keys.pair(*of) for of in outdated))
 
-		return self.gateway.try_write(check, keys)
+		return self.gateway.try_write(check)
 
 	def remove(self, learner: str, season: str, question_id: str) -> bool:
 		"""Removes one question from the schedule; returns True also if the question was not there."""
 		keys = self.keys.pair(learner, season)
-		return self.gateway.try_write(lambda client: client.zrem(keys[0], question_id), keys)
+		return self.gateway.try_write(
+			lambda client: client.zrem(keys[0], question_id), keys, [(learner, season)]
+		)
 
 	def clear_learner(self, learner: str, season: str) -> bool:
 		"""Drops a learner's schedule; her next read loads it from MariaDB."""
 		keys = self.keys.pair(learner, season)
-		return self.gateway.try_write(lambda client: client.delete(*keys))
+		return self.gateway.try_write(lambda client: client.delete(*keys), missed=[(learner, season)])
+
+	def drop_pairs(self, pairs: Sequence[Sequence[str]]) -> bool:
+		"""Drops schedules by their [schedule, marker]."""
+		return self.gateway.try_write(lambda client: _unlink(client, chain.from_iterable(pairs)))
 
 	def clear_season(self, season: str) -> bool:
-		"""Drops the schedules of all learners in a season. Walks through the keys without blocking Redis."""
+		"""Drops the schedules of all learners in a season. Walks through the keys without blocking Redis.
+
+		Takes two round trips for SCAN_KEYS keys of Redis.
+		"""
 
 		def clear(client: redis.Redis) -> None:
-			for pattern in self.keys.patterns_of_season(season):
-				for key in client.scan_iter(match=pattern, count=SCAN_KEYS):
-					client.unlink(key)
+			found = client.scan_iter(match=self.keys.pattern_of_season(season), count=SCAN_KEYS)
+			_unlink(client, (key for key in found if self.keys.is_of_season(key, season)))
 
 		return self.gateway.try_write(clear)
 
@@ -152,9 +172,8 @@ class Schedules:
 		"""Drops schedules from before learners had ids. Walks through all keys without blocking Redis."""
 
 		def clear(client: redis.Redis) -> None:
-			for key in client.scan_iter(match=self.keys.pattern, count=SCAN_KEYS):
-				if self.keys.is_of_user(key):
-					client.unlink(key)
+			found = client.scan_iter(match=self.keys.pattern, count=SCAN_KEYS)
+			_unlink(client, filter(self.keys.is_of_user, found))
 
 		return self.gateway.try_write(clear)
 
@@ -233,6 +252,16 @@ class Schedules:
 
 		total, due, size = self.gateway.ask(read, keys)
 		return ScheduleSize(total_items=total, due_items=due, memory_usage_bytes=size or 0)
+
+
+def _unlink(client: redis.Redis, keys: Iterable[str]) -> None:
+	"""Removes keys, SCAN_KEYS in a round trip. A command that names several keys would fail on a cluster."""
+	rest = iter(keys)
+	while batch := list(islice(rest, SCAN_KEYS)):
+		pipeline = client.pipeline(transaction=False)
+		for key in batch:
+			pipeline.unlink(key)
+		pipeline.execute()
 
 
 def lifetime_seconds(ttl: int | None = None) -> int:

@@ -227,15 +227,17 @@ return 1
 """)
 
 # Says whether a schedule lacks one of these dates, or is being loaded from rows that may lack one. A schedule
-# that Redis does not hold at all lacks nothing.
+# that Redis does not hold at all lacks nothing. A key of another type, which is no schedule, lacks everything.
 # KEYS: zset, marker. ARGV: score and member of each item. Returns 1 or 0.
 IS_OUTDATED = Script("""
 if redis.call('EXISTS', KEYS[1]) == 0 then
-	local marker = redis.call('GET', KEYS[2]) or ''
+	local marker = redis.pcall('GET', KEYS[2]) or ''
+	if type(marker) == 'table' then return 1 end
 	return (string.sub(marker, 1, 8) == 'loading:' or string.sub(marker, -6) == ':empty') and 1 or 0
 end
 for i = 1, #ARGV, 2 do
-	if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[i + 1])) ~= tonumber(ARGV[i]) then return 1 end
+	local score = redis.pcall('ZSCORE', KEYS[1], ARGV[i + 1])
+	if type(score) == 'table' or tonumber(score) ~= tonumber(ARGV[i]) then return 1 end
 end
 return 0
 """)

@@ -1,5 +1,6 @@
 """The schedules' Redis of one site as this process sees it: connections, breaker, and the epoch read last."""
 
+import math
 import time
 from collections.abc import Callable
 from functools import cached_property, lru_cache
@@ -12,6 +13,7 @@ from memora.services.cache.breaker import CircuitBreaker, NotAsked, Unavailable
 from memora.services.cache.connections import Place
 from memora.services.cache.ownership import Database, KeysOfAnother
 
+SLOW_SECONDS = 10  # within which Redis may be slow once
 EPOCH_SECONDS = 5  # how long a process may go on with the epoch it has read
 
 Action = Callable[[redis.Redis], Any]
@@ -20,19 +22,19 @@ Action = Callable[[redis.Redis], Any]
 class Server:
 	"""Connections to the Redis of one place, behind one circuit breaker.
 
-	`has_missed_writes` says whether a write of this process failed since Redis was last trusted. The value is
-	None until the process has looked whether another process missed a write. `owned_by` is the MariaDB server by
-	which this process owned the keys; empty as long as it never did.
+	`has_missed_writes` says whether a write of this process failed and could not be noted, either, since Redis was last
+	trusted. `owned_by` is the MariaDB server by which this process owned the keys; empty as long as it never did.
 	"""
 
 	def __init__(self, place: Place) -> None:
 		self.place = place
 		failures = connections.CLUSTER_FAILURES if place.is_cluster else connections.FAILURES
 		self.breaker = CircuitBreaker((*failures, KeysOfAnother), describe=causes.cause)
-		self.has_missed_writes: bool | None = None
+		self.has_missed_writes = False
 		self.owned_by = ""
 		self._epoch = (0.0, "")
 		self._database: tuple[float, Any, Database | None] = (0.0, None, None)
+		self._slow_at = -math.inf  # when a slow reply was forgiven last
 		self._nodes: list[tuple[str, int]] = []  # of a cluster, as its last client knew them
 
 	@cached_property
@@ -44,14 +46,16 @@ class Server:
 		"""Runs action(client) behind the breaker and returns its result.
 
 		A failure opens an incident. After a failure, the next action runs only if `probe` succeeds first. If
-		both succeed, the incident is closed. Raises Unavailable.
+		both succeed, the incident is closed. One slow reply is no failure: the action is run once more. Raises Unavailable.
 		"""
 		connections.begin_action()
 		try:
 			with self.breaker.guard() as is_trial:
 				if is_trial:
 					probe(self.client)
-				result = action(self.client)
+					result = action(self.client)
+				else:
+					result = self._run_patiently(action)
 		except NotAsked:
 			raise
 		except Unavailable as error:
@@ -61,6 +65,22 @@ class Server:
 		if is_trial:
 			incidents.close_incidents()
 		return result
+
+	def _run_patiently(self, action: Action) -> Any:
+		"""Runs an action, and once more if Redis does not answer in time; but only once in SLOW_SECONDS.
+
+		A Redis that forks, or waits for its disk, pauses for a moment, in which all threads wait for it. Each action may be
+		run twice: it sets what it sets whatever was there, or finds that it has been done.
+		"""
+		began = time.monotonic()
+		try:
+			return action(self.client)
+		except redis.TimeoutError:
+			if self._slow_at <= began < self._slow_at + SLOW_SECONDS:
+				raise
+			self._slow_at = max(self._slow_at, time.monotonic())
+			connections.begin_action()
+			return action(self.client)
 
 	def _drop_connections(self) -> None:
 		"""Closes pooled connections. They lead to the dead server, so each would open the breaker again.

@@ -7,7 +7,7 @@ not hold up other submissions.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,12 +20,12 @@ from frappe.utils import create_batch
 from rq.timeouts import JobTimeoutException
 
 from memora.services import alerts, site_time
-from memora.services.cache.schedules import Schedules
 from memora.services.folding import counting
-from memora.services.store import database, failures, outbox, question_status, row_names, tracker
+from memora.services.folding.cache_check import check_cache
+from memora.services.store import database, failures, outbox, row_names, tracker
 from memora.services.store.limits import Limits, limited
 from memora.services.store.outbox import Place
-from memora.services.store.records import MemoryRecord, OutboxRow
+from memora.services.store.records import OutboxRow
 
 T = TypeVar("T")
 
@@ -194,7 +194,6 @@ def sweep_outbox() -> int:
 
 	Runs every minute.
 	"""
-	Schedules().is_available()  # notices the end of an outage, even when no request comes
 	return len(drain(site_time.naive_now() - timedelta(seconds=SWEEP_AFTER_SECONDS)).folded)
 
 
@@ -246,29 +245,9 @@ def _fold(names: list[str], limits: Limits | None = None) -> list[OutboxRow]:
 		with limited(limits) if limits else nullcontext():
 			tracker.upsert_submissions(rows)
 			outbox.delete(rows)
+			check_cache(rows)
 			counting.count_folded(rows)
-	_check_cache(rows)
 	return rows
-
-
-def _check_cache(rows: list[OutboxRow]) -> None:
-	"""Drops the schedule of a learner if Redis lacks the dates of her folded answers.
-
-	A web process can die between its commit and its Redis update; then nobody tells Redis of the new dates.
-	"""
-	schedules, zone = Schedules(), site_time.site_zone()
-
-	def scores(records: Iterable[MemoryRecord]) -> dict[str, float]:
-		return {r.question_id: site_time.to_epoch(r.next_review_date, zone) for r in records}
-
-	def present(row: OutboxRow) -> dict[str, float]:
-		ids = [r.question_id for r in row.records]
-		records = tracker.get_records(row.player, row.season, ids)
-		return scores(records[q] for q in question_status.select(records.values()))
-
-	for row in rows:
-		if not schedules.drop_outdated(row.player, row.season, scores(row.records), partial(present, row)):
-			return  # Redis does not answer. When it does again, no schedule from before is believed
 
 
 @alerts.in_site_language()

@@ -13,10 +13,11 @@ from memora.services.store.seasons import Season
 
 
 class Sitting(NamedTuple):
-	"""Who learns, and in which season; None if no season is active."""
+	"""Who learns, and in which season; None if no season is active. `outdated` is that of store.learners.Arrival."""
 
 	learner: str
 	season: Season | None
+	outdated: str = ""
 
 
 def sit_down(user: str) -> Sitting:
@@ -27,7 +28,7 @@ def sit_down(user: str) -> Sitting:
 	found = learners.read_with_season(user)
 	if found.is_erasing:
 		learners.refuse_erased()
-	return Sitting(found.id or identify(user), found.season)
+	return Sitting(found.id or identify(user), found.season, found.outdated)
 
 
 def identify(user_or_id: str, named_at: datetime | None = None) -> str:

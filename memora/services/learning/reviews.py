@@ -70,15 +70,16 @@ def read_reviews(
 	preview: bool = False,
 	reveal: bool = True,
 	season: Season | None = None,
+	outdated: str | None = None,
 ) -> ReviewSession:
 	"""Returns the questions due for a learner, oldest first; see api.reviews.get_review_session.
 
-	`season` is the active season, if the caller has just read it.
+	`season` is the active season, and `outdated` what loading.load_due takes, if the caller has just read them.
 	"""
 	season = season or seasons.get_active_season()
 	if not season:
 		return {**_session(_Due([], 0), {}, None), "message": seasons.why_none_is_active()}
-	due, is_degraded = _read(learner, season, subject, limit)
+	due, is_degraded = _read(learner, season, subject, limit, outdated)
 	due, content = _asked(due, learner, season.name, subject)
 	session = _session(due, content, season.name, is_degraded, reveal)
 	if not due.records:
@@ -90,14 +91,16 @@ def read_reviews(
 	)
 
 
-def _read(learner: str, season: Season, subject: str | None, limit: int) -> tuple[_Due, bool]:
+def _read(
+	learner: str, season: Season, subject: str | None, limit: int, outdated: str | None
+) -> tuple[_Due, bool]:
 	"""Returns (what is due, whether Redis is missing)."""
 	# Redis does not know subjects: a filter by subject reads MariaDB, even while Redis is there
 	if not season.enable_redis or (subject and Schedules().is_available()):
 		return _due_in_database(learner, season.name, subject, limit), False
 	if not subject:
 		with suppress(Unavailable):
-			return _due_in_redis(learner, season, limit), False
+			return _due_in_redis(learner, season, limit, outdated), False
 	return _due_in_safe_mode(learner, season.name, subject, limit), True
 
 
@@ -121,9 +124,11 @@ def _due_in_database(learner: str, season: str, subject: str | None, limit: int)
 	return _Due(*tracker.get_due(learner, season, site_time.naive_now(), limit, plain(subject)))
 
 
-def _due_in_redis(learner: str, season: Season, limit: int) -> _Due:
+def _due_in_redis(learner: str, season: Season, limit: int, outdated: str | None) -> _Due:
 	schedules = Schedules()
-	due, _was_loaded = loading.load_due(schedules, learner, season.name, limit, season.content_version)
+	due, _was_loaded = loading.load_due(
+		schedules, learner, season.name, limit, season.content_version, outdated
+	)
 	if not due.question_ids:
 		return _Due([], due.total)
 	records = tracker.get_records(learner, season.name, due.question_ids)

@@ -24,7 +24,7 @@ PAUSE_SECONDS = 0.5
 
 # In the order in which they are emptied: a fold that has taken her outbox writes the tracker, and is waited for
 BY_NAME = ("Review Outbox", "Player Review Log", "Player Memory Tracker", "Archived Memory Tracker")
-BY_PLAYER = ("Daily Learner", "Safe Mode Admission")
+BY_PLAYER = ("Daily Learner", "Safe Mode Admission", "Outdated Schedule")
 
 ISOLATION_SQL = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
 LEARNER = "`tabMemora Learner`"

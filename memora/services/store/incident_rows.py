@@ -26,14 +26,16 @@ OPEN_SQL = """
 REOPEN_SQL = """
 	UPDATE `tabSafe Mode Incident` SET ended_at = NULL, duration = NULL, modified = %(now)s
 	WHERE name = %(name)s"""
+# `modified` is when a process met the outage last
+MEET_SQL = "UPDATE `tabSafe Mode Incident` SET modified = %(now)s WHERE name = %(name)s"
 CLOSE_SQL = """
 	UPDATE `tabSafe Mode Incident` SET ended_at = %(now)s, modified = %(now)s,
-	duration = TIMESTAMPDIFF(SECOND, started_at, %(now)s) WHERE ended_at IS NULL"""
+	duration = TIMESTAMPDIFF(SECOND, started_at, %(now)s)
+	WHERE ended_at IS NULL AND (%(met_before)s IS NULL OR modified < %(met_before)s)"""
 COUNT_SQL = """
 	UPDATE `tabSafe Mode Incident`
 	SET requests_served = requests_served + %(served)s, requests_limited = requests_limited + %(limited)s
 	ORDER BY started_at DESC LIMIT 1"""
-IS_OPEN_SQL = "SELECT 1 FROM `tabSafe Mode Incident` WHERE ended_at IS NULL LIMIT 1"
 GET_OPEN_SQL = """
 	SELECT name, started_at, reason FROM `tabSafe Mode Incident`
 	WHERE ended_at IS NULL ORDER BY started_at LIMIT 1"""
@@ -62,9 +64,9 @@ CLAIM_SQL = """
 
 
 def open_incident(reason: str, now: datetime, flap_seconds: int) -> None:
-	"""Notes an outage, unless an open incident notes it already. Raises failures.ERRORS.
+	"""Notes that a process has met an outage. Raises failures.ERRORS.
 
-	An incident that ended less than `flap_seconds` ago is opened again.
+	An incident that is open goes on. One that ended less than `flap_seconds` ago is opened again.
 	"""
 	with _cursor() as cursor:
 		cursor.execute(LOCK_SQL, (LOCK_WAIT_SECONDS,))  # it ends with the connection
@@ -74,6 +76,7 @@ def open_incident(reason: str, now: datetime, flap_seconds: int) -> None:
 		cursor.execute(LATEST_SQL)
 		name, ended_at = cursor.fetchone() or (None, None)
 		if name and not ended_at:
+			cursor.execute(MEET_SQL, {"name": name, "now": now})
 			return
 		if name and ended_at > now - timedelta(seconds=flap_seconds):
 			cursor.execute(REOPEN_SQL, {"name": name, "now": now})
@@ -82,10 +85,10 @@ def open_incident(reason: str, now: datetime, flap_seconds: int) -> None:
 		cursor.execute(OPEN_SQL, values)
 
 
-def close_incidents(now: datetime) -> None:
-	"""Notes that all outages are over. Raises failures.ERRORS."""
+def close_incidents(now: datetime, met_before: datetime | None = None) -> None:
+	"""Notes that outages are over: all, or those that no process has met since `met_before`. Raises failures.ERRORS."""
 	with _cursor() as cursor:
-		cursor.execute(CLOSE_SQL, {"now": now})
+		cursor.execute(CLOSE_SQL, {"now": now, "met_before": met_before})
 
 
 def add_counts(counts: dict[str, int]) -> None:
@@ -99,11 +102,6 @@ def _cursor() -> Iterator[Cursor]:
 	with database.connection() as own, own.cursor() as cursor:
 		cursor.execute(ROW_LOCK_SQL, (LOCK_WAIT_SECONDS,))
 		yield cursor
-
-
-def is_open() -> bool:
-	"""Says whether an incident is open. Asks on a connection of its own; raises failures.ERRORS."""
-	return bool(database.query(IS_OPEN_SQL))
 
 
 def get_open() -> frappe._dict | None:

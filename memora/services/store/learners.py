@@ -11,7 +11,7 @@ from typing import NamedTuple, NoReturn
 import frappe
 
 from memora.exceptions import LearnerIsErased
-from memora.services.store import database, old_learners, row_names, tables
+from memora.services.store import database, old_learners, outdated_schedules, row_names, tables
 from memora.services.store.row_names import KEY_BYTES
 from memora.services.store.seasons import ACTIVE_COLUMNS, Season, season_of
 
@@ -20,7 +20,7 @@ BY_USER_SQL = f"SELECT {COLUMNS} FROM `tabMemora Learner` WHERE user = %s"
 BY_ID_SQL = f"SELECT {COLUMNS} FROM `tabMemora Learner` WHERE name = %s"
 # What a learner's request needs to know first, in one statement; one row, also without learner or season.
 WITH_SEASON_SQL = f"""
-	SELECT l.name, l.erasing_since, {ACTIVE_COLUMNS} FROM (SELECT 1) one
+	SELECT l.name, l.erasing_since, ({outdated_schedules.TOKEN_OF_SQL}), {ACTIVE_COLUMNS} FROM (SELECT 1) one
 	LEFT JOIN `tabMemora Learner` l ON l.user = %s
 	LEFT JOIN `tabGame Subscription Season` s ON s.is_active = 1 LIMIT 1"""
 NAMES_SQL = "SELECT name, learner_name FROM `tabMemora Learner` WHERE name IN %(ids)s AND learner_name > ''"
@@ -66,11 +66,15 @@ class Learner(NamedTuple):
 
 
 class Arrival(NamedTuple):
-	"""What a request of a user begins with: her id, whether she is being erased, and the active season."""
+	"""What a request of a user begins with: her id, whether she is being erased, and the active season.
+
+	`outdated` is the token of the note that her schedule of this season is outdated; empty if there is none.
+	"""
 
 	id: str | None
 	is_erasing: bool
 	season: Season | None
+	outdated: str
 
 
 def find_by_user(user: str) -> Learner | None:
@@ -92,8 +96,8 @@ def get_names(ids: Iterable[str]) -> dict[str, str]:
 
 def read_with_season(user: str) -> Arrival:
 	"""Returns a user's id, if she has one, and the active season; one query."""
-	((learner, erasing_since, *season),) = frappe.db.sql(WITH_SEASON_SQL, (user,))
-	return Arrival(learner, bool(erasing_since), season_of(season) if season[0] else None)
+	((learner, erasing_since, outdated, *season),) = frappe.db.sql(WITH_SEASON_SQL, (user,))
+	return Arrival(learner, bool(erasing_since), season_of(season) if season[0] else None, outdated or "")
 
 
 def current_key(key: str) -> str:

@@ -37,6 +37,11 @@ def learner_of(name: str) -> str:
 	return name[: 2 * KEY_BYTES]
 
 
+def schedule_name(learner: str, season: str) -> str:
+	"""Returns the name of the note that a learner's schedule is outdated."""
+	return _checked(learner) + digest(season)
+
+
 def is_of_learner(key: str, learner: str) -> bool:
 	"""Says whether a submission's key belongs to this learner."""
 	return bool(learner) and key.startswith(learner)

@@ -29,6 +29,7 @@ WITHOUT_OWNER = {
 	for doctype in (
 		*INDEXES,
 		*("Review Outbox", "Memora Learner", "Memora Former Address", "Safe Mode Admission"),
+		"Outdated Schedule",
 		*("Memora Erasure", "Memora Erasure Count"),
 		*(
 			"Daily Learner",

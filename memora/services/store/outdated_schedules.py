@@ -1,0 +1,81 @@
+"""Outdated Schedule: a learner's schedule in Redis that lacks a change, because some process could not reach Redis.
+
+The row stays until somebody who reaches Redis has dropped the schedule. Whoever drops it deletes the row only if it still
+has the token that was read before: another token means that a change was missed since.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import uuid4
+
+import frappe
+
+from memora.services.store import database, row_names
+
+PAGE_ROWS = 1000
+LOCK_WAIT_SECONDS = 1  # for another process that notes the same schedule; a learner waits meanwhile
+
+TOKEN_SQL = "SELECT token FROM `tabOutdated Schedule` WHERE name = %s"
+# To a statement on a learner `l` and a season `s`
+TOKEN_OF_SQL = (
+	"SELECT o.token FROM `tabOutdated Schedule` o WHERE o.player = l.name AND o.season = s.name LIMIT 1"
+)
+PAGE_SQL = f"""
+	SELECT name, player, season, token FROM `tabOutdated Schedule` WHERE name > %s ORDER BY name LIMIT {PAGE_ROWS}"""
+NOTE_SQL = "INSERT INTO `tabOutdated Schedule` (name, player, season, token, creation, modified) VALUES "
+NOTE_TAIL_SQL = " ON DUPLICATE KEY UPDATE token = VALUES(token), modified = VALUES(modified)"
+FORGET_SQL = "DELETE FROM `tabOutdated Schedule` WHERE name = %s AND token = %s"
+ROW_LOCK_SQL = "SET innodb_lock_wait_timeout = %s"
+
+
+class OutdatedSchedule(NamedTuple):
+	"""A note. `token` is another each time that a change is missed."""
+
+	name: str
+	learner: str
+	season: str
+	token: str
+
+
+def note(schedules: Iterable[tuple[str, str]], now: datetime) -> None:
+	"""Notes schedules of (learner, season) as outdated, in the caller's transaction. `now` is naive site time."""
+	for start in range(0, len(rows := _rows(schedules, now)), PAGE_ROWS):
+		database.insert(NOTE_SQL, rows[start : start + PAGE_ROWS], NOTE_TAIL_SQL)
+
+
+def note_at_once(schedules: Iterable[tuple[str, str]], now: datetime) -> None:
+	"""Notes schedules as outdated on a connection of its own, whatever the caller's transaction does. Raises failures.ERRORS."""
+	one = f"({', '.join(['%s'] * 6)})"
+	with database.connection() as own, own.cursor() as cursor:
+		cursor.execute(ROW_LOCK_SQL, (LOCK_WAIT_SECONDS,))
+		cursor.executemany(NOTE_SQL + one + NOTE_TAIL_SQL, _rows(schedules, now))
+
+
+def _rows(
+	schedules: Iterable[tuple[str, str]], now: datetime
+) -> list[tuple[str, str, str, str, datetime, datetime]]:
+	"""Returns the rows in the order of their names: two processes that note the same schedules can't deadlock."""
+	token = uuid4().hex
+	return sorted((row_names.schedule_name(*of), *of, token, now, now) for of in set(schedules))
+
+
+def get_token(learner: str, season: str) -> str:
+	"""Returns the token of a schedule that is noted as outdated; an empty text if it is not.
+
+	Asks on a connection of its own: the note may be younger than the caller's transaction.
+	"""
+	rows = database.query(TOKEN_SQL, (row_names.schedule_name(learner, season),))
+	return rows[0][0] if rows else ""
+
+
+def get_page(after: str) -> list[OutdatedSchedule]:
+	"""Returns at most PAGE_ROWS notes whose names come after `after`, in the order of names."""
+	return [OutdatedSchedule(*row) for row in frappe.db.sql(PAGE_SQL, (after,))]
+
+
+def forget(notes: Sequence[tuple[str, str]]) -> None:
+	"""Deletes the notes of these (name, token), at once, on a connection of its own. Raises failures.ERRORS."""
+	with database.connection() as own, own.cursor() as cursor:
+		cursor.execute(ROW_LOCK_SQL, (LOCK_WAIT_SECONDS,))
+		cursor.executemany(FORGET_SQL, notes)
