@@ -83,8 +83,8 @@ def test_what_is_submitted_while_a_job_drains_gets_a_job_of_its_own(season, play
 	later = factories.make_learner().name
 	drain_ = folds.drain
 
-	def draining(*args):
-		folded = drain_(*args)
+	def draining(*args, **options):
+		folded = drain_(*args, **options)
 		in_other_connection(lambda: submit(later, answers(1), "later")).result(20)
 		return folded
 
