@@ -19,7 +19,7 @@ from memora.services.folding import queueing
 from memora.services.learning import reviews
 from memora.services.srs_archiver import SRSArchiver
 from memora.services.srs_redis_manager import SRSRedisManager
-from tests.integration import cleaning, factories, redis_cluster
+from tests.integration import cleaning, factories, redis_cluster, waiting
 from tests.integration.anki_decks import CLOZE, REVERSED, note, png, write_deck
 from tests.integration.client import Client
 from tests.integration.connections import exclusive_run
@@ -51,6 +51,7 @@ def site():
 
 @pytest.fixture(autouse=True)
 def clean(site):
+	waiting.wait_for_a_day_that_lasts()
 	cleaning.begin()
 	yield
 	cleaning.remove_what_a_test_made()

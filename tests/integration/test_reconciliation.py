@@ -12,7 +12,7 @@ from memora.services.srs_reconciliation import reconcile_cache_with_database
 from memora.services.store import database, whole_schedules
 from tests.integration import state
 from tests.integration.cleaning import srs_redis
-from tests.integration.connections import in_other_connection
+from tests.integration.connections import in_other_connection, raw_connection
 from tests.integration.factories import (
 	bank_questions,
 	make_learner,
@@ -20,6 +20,7 @@ from tests.integration.factories import (
 	make_records,
 	make_waiting_submission,
 )
+from tests.integration.waiting import wait_until
 
 pytestmark = pytest.mark.each_redis
 
@@ -199,9 +200,16 @@ def test_an_answer_waits_while_her_schedule_is_mended(cached, player, season, mo
 		answers.append(
 			in_other_connection(lambda: submissions.submit(player, [Response(bank_questions()[0], 5)]))
 		)
+		wait_until(somebody_waits_for_a_lock, "the answer to wait")
 		return reload(*args)
 
 	monkeypatch.setattr(loading, "reload", answering)
 	assert reconcile_cache_with_database()["orphaned"] == 2
 	assert answers[0].result(20)["status"] == "success"
 	assert state.cached(player, season) == state.scores(player, season)
+
+
+def somebody_waits_for_a_lock() -> bool:
+	"""With GET_LOCK, as each answer does before it is stored."""
+	with raw_connection() as connection, connection.cursor() as cursor:
+		return bool(cursor.execute("SELECT 1 FROM information_schema.PROCESSLIST WHERE STATE = 'User lock'"))

@@ -142,9 +142,9 @@ def claim(manager, player, season):
 	generation = scripts.run_script(client, scripts.BEGIN_LOAD, keys, claim)
 	assert generation
 
-	def finish() -> bool:
+	def finish(history: str = "") -> bool:
 		items = [part for question_id, score in scores.items() for part in (score, question_id)]
-		arguments = [generation, token, THIRTY_DAYS, 0, *items]
+		arguments = [history + generation[len(history) :], token, THIRTY_DAYS, 0, *items]
 		return bool(scripts.run_script(client, scripts.FINISH_LOAD, keys, arguments))
 
 	return finish
@@ -179,6 +179,12 @@ def test_clearing_during_a_load_keeps_its_older_rows_out(claim, manager, player,
 def test_a_flush_during_a_load_keeps_its_rows_out(claim, player, season):
 	srs_redis().flushdb()
 	assert not claim()
+	assert state.cached(player, season) == {}
+
+
+def test_a_load_that_another_server_has_granted_is_not_stored(claim, player, season):
+	"""A replica that takes over may not know of a change that has ended the claim."""
+	assert not claim(history="0123456789ab")
 	assert state.cached(player, season) == {}
 
 

@@ -14,6 +14,7 @@ from memora.services.operations.replay import replay_season
 from memora.services.srs_redis_manager import SRSRedisManager
 from memora.services.store import journal as journal_store
 from tests.integration import bench_commands, factories
+from tests.integration.connections import raw_connection
 from tests.integration.state import cached, is_loaded, rows, scores, tracker
 from tests.integration.submitting import days_ago
 
@@ -115,6 +116,16 @@ def test_the_journal_is_read_in_pages_of_any_size(answered, season, questions, m
 		(other, [e for learner, e in journal_store.iterate_journal(season) if learner == other])
 	]
 	assert (replay_season(season).learners, replay_season(season).differences) == (2, 0)
+
+
+def test_each_page_of_the_journal_shows_what_was_committed_by_then(answered, season, monkeypatch):
+	"""A walk through a whole season is no single transaction: partitions could not be made meanwhile."""
+	monkeypatch.setattr(journal_store, "PAGE_ROWS", 1)
+	walk = journal_store.iterate_journal(season)
+	next(walk)
+	with raw_connection(autocommit=True) as other, other.cursor() as cursor:
+		cursor.execute("UPDATE `tabPlayer Review Log` SET quality = 5")
+	assert {entry.quality for _learner, entry in walk} == {5}
 
 
 def test_one_learner(answered, season, questions):

@@ -12,11 +12,12 @@ from frappe.desk.form.load import getdoc
 from memora.exceptions import SeasonStateError
 from memora.services import srs_archiver
 from memora.services.srs_archiver import SRSArchiver
-from memora.services.store import archive, partitions
+from memora.services.store import archive, database, partitions
 from tests.integration import state
 from tests.integration.archiving import ARCHIVE, TRACKER, make_ended_season, move_to_archive, rows_by_table
 from tests.integration.connections import in_other_connection, raw_connection
 from tests.integration.factories import make_learner, make_records, site_now
+from tests.integration.waiting import wait_until
 
 DOCTYPE = "Game Subscription Season"
 LONG_AGO = timedelta(days=SRSArchiver.RETENTION_DAYS, minutes=1)
@@ -211,13 +212,26 @@ def test_a_deletion_that_fails_halfway_says_how_much_is_gone_and_who_did_it(arch
 	assert archived(season) == 5
 
 
-def test_deleting_does_not_keep_readers_waiting(archiver):
-	"""A reader of the archive whose transaction goes on delays the drop, and nothing is half done."""
+def test_deleting_does_not_keep_readers_waiting(archiver, monkeypatch):
+	"""A reader of the archive whose transaction goes on delays the drop. Those who come later get through meanwhile."""
+	monkeypatch.setattr(database, "METADATA_LOCK_WAIT_SECONDS", 1)
 	season = make_archived_season(8, flagged=8)
+	count = f"SELECT COUNT(*) FROM `{ARCHIVE}`"
 	with raw_connection() as reader, reader.cursor() as cursor:
-		cursor.execute(f"SELECT COUNT(*) FROM `{ARCHIVE}`")
+		cursor.execute(count)
 		run = in_other_connection(lambda: SRSArchiver().delete_eligible_records(season, confirm=True))
-		cursor.execute(f"SELECT COUNT(*) FROM `{ARCHIVE}`")
+		wait_until(somebody_waits_for_a_table, "the drop to wait for the reader")
+		with raw_connection(autocommit=True) as later, later.cursor() as second:
+			second.execute("SET SESSION lock_wait_timeout = 10")
+			second.execute(count)
+			assert second.fetchone() == (8,)
+		assert not run.done()
 		reader.rollback()
 		assert run.result(30)["deleted_count"] == 8
 	assert archived(season) == 0
+
+
+def somebody_waits_for_a_table() -> bool:
+	frappe.db.rollback()
+	sql = "SELECT 1 FROM information_schema.PROCESSLIST WHERE STATE = 'Waiting for table metadata lock'"
+	return bool(frappe.db.sql(sql))

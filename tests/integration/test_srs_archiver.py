@@ -14,7 +14,7 @@ from memora.services import srs_archiver
 from memora.services.cache import loading
 from memora.services.srs_archiver import SRSArchiver
 from memora.services.srs_redis_manager import SRSRedisManager
-from memora.services.store import swap, tables
+from memora.services.store import ddl, partitions, swap, tables
 from tests.integration import state
 from tests.integration.archiving import (
 	ARCHIVE,
@@ -167,6 +167,30 @@ def test_rows_join_those_of_an_earlier_run_and_newer_ones_replace_them(archiver)
 	assert archiver.archive_season(ended)["archived_count"] == 30
 	assert rows_by_table(ended).keys() == {ARCHIVE}
 	assert frappe.db.count("Archived Memory Tracker", {"reps": 9}) == 4
+
+
+def test_rows_that_reach_the_season_meanwhile_are_told_and_go_with_the_next_run(archiver, monkeypatch):
+	"""An app that writes to the tracker itself asks nobody whether the season is being archived."""
+	ended, put_in = make_ended_season(20), swap.put_in
+
+	def put_in_late(*args, **options) -> None:
+		make_rows(ended, 4, first=100)
+		put_in(*args, **options)
+
+	with monkeypatch.context() as patch:
+		patch.setattr(swap, "put_in", put_in_late)
+		assert "New records reached season" in archiver.archive_season(ended)["error"]
+	assert not stored(ended).archived_at
+	assert len(all_rows(ended)) == 24
+	assert archiver.archive_season(ended)["archived_count"] == 24
+	assert rows_by_table(ended).keys() == {ARCHIVE}
+
+
+def test_a_partition_that_the_archive_lacks_is_made(archiver):
+	ended = make_ended_season(8)
+	partitions.change("Archived Memory Tracker", lambda table: ddl.drop_partition(table, ended))
+	assert archiver.archive_season(ended)["archived_count"] == 8
+	assert rows_by_table(ended).keys() == {ARCHIVE}
 
 
 def test_a_column_that_the_archive_lacks_is_named_and_nothing_moves(archiver):

@@ -68,6 +68,12 @@ def test_without_redis_answers_are_stored_and_marked(player, season):
 	assert {row.source for row in state.journal(player)} == {"Normal", "Safe Mode"}
 	session = read(player)
 	assert (ids(session), session["is_degraded"]) == ([], True)
+	frappe.db.set_value(SEASON, season, "enable_redis", 0)
+	frappe.db.commit()
+	third = submit(player, answers(1, questions=bank_questions()[2:3]), "without a cache")
+	assert third["is_degraded"] is False
+	(row,) = (row for row in state.journal(player) if row.submission_id == "without a cache")
+	assert row.source == "Normal"
 
 
 def test_answers_given_without_redis_are_seen_when_it_is_back(player, season, proxy, manager):

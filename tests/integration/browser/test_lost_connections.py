@@ -141,6 +141,12 @@ def test_a_session_that_was_read_before_the_answer_was_stored(pupil, questions):
 	pupil.sees(questions[1])
 
 
+ONE_WAITS_FOR_THE_OTHER = """async () => {
+	const { held, pending } = await navigator.locks.query();
+	return held.length === 1 && pending.length === 1 && held[0].name === pending[0].name;
+}"""
+
+
 def test_of_two_tabs_one_sends(pupil, questions):
 	context = pupil.page.context
 	pupil.open()
@@ -154,7 +160,7 @@ def test_of_two_tabs_one_sends(pupil, questions):
 	is_released = False
 	context.route(SUBMIT, lambda route: route.continue_() if is_released else held.append(route))
 	context.set_offline(False)
-	pupil.page.wait_for_timeout(500)  # both want to
+	pupil.page.wait_for_function(ONE_WAITS_FOR_THE_OTHER)
 	assert len(held) == 1
 	is_released = True
 	held[0].continue_()
