@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from devtools import commands, report
 from devtools.lint import CHECKS
+from devtools.mutants import command as mutants
 from devtools.paths import Bench, current_bench
 from screenshots import DESK_PICTURES, REVIEW_PICTURES
 
@@ -126,6 +127,28 @@ Other arguments go to pytest.
   ./dev faults
   ./dev faults --rounds 20
   ./dev faults -k mariadb --rounds 5
+""",
+	),
+	"mutants": Command(
+		mutants.run,
+		"change the code in one place at a time, and look whether a test notices",
+		"""\
+A MODULE is a path or a dotted name below memora/services, such as store, cache.loading or folding/, or below the
+project, such as memora/api. cosmic-ray makes the changes of Python: it turns < into <=, and into or, True into False.
+Further changes leave out a statement or a lock, or a condition, a lock or an assignment in the texts of SQL and Lua.
+
+Each change is made in a copy of the project, .bench/mutants/copy, and tested on a bench of its own. The tests that run
+the changed line are run, the quickest first, until one fails or hangs. What has failed must pass without the change.
+Prints the share that was noticed, and each change that was not. The first run notes which tests run which lines: it
+runs most tests, once. An interrupted run goes on where it stopped. Run it by hand or at night: it is no part of CI.
+
+  ./dev mutants store --sample 60           60 changes by chance, in about half an hour
+  ./dev mutants store cache folding learning   all, in a night
+  ./dev mutants cache.scripts --list        only prints the changes
+  ./dev mutants folding --at-least 90       exits with 1 if fewer than 90 % were noticed
+  ./dev mutants folding --again             tries again what was not noticed: for after a test was added
+
+--seed takes another sample. --seconds sets how long the tests of one change may take together (default: 120).
 """,
 	),
 	"lint": Command(

@@ -41,7 +41,7 @@ def plan(args: list[str]) -> tuple[int, list[str]]:
 	return max(1, options.processes), for_pytest
 
 
-def of(bench: Bench, number: int) -> Bench:
+def of(bench: Bench, number: int | str) -> Bench:
 	return Bench(bench.root / f"test-{number}") if number else bench
 
 
@@ -56,16 +56,23 @@ def running(bench: Bench, processes: int) -> Iterator[None]:
 	with ExitStack() as stack:
 		stack.enter_context(services.running(bench))
 		for number in range(1, processes):
-			own = of(bench, number)
-			own.make_directories()
-			stack.enter_context(exclusive(own.run / "tests.lock", "another run of the tests"))
-			_share(own, bench)
-			mariadb.ensure_data(own)
-			stack.enter_context(services.running(own))
-			if not sites.ready(own):
-				with step(f"Copying the sites for process {number + 1} of the tests"):
-					sites.copy_all(bench, own)
+			stack.enter_context(one(bench, number))
 		yield
+
+
+@contextmanager
+def one(bench: Bench, number: int | str) -> Iterator[None]:
+	"""Runs a bench inside a bench, which is running, during the block. Another run waits."""
+	own = of(bench, number)
+	own.make_directories()
+	with exclusive(own.run / "tests.lock", "another run of the tests"):
+		_share(own, bench)
+		mariadb.ensure_data(own)
+		with services.running(own):
+			if not sites.ready(own):
+				with step(f"Copying the sites for {own.root.name}"):
+					sites.copy_all(bench, own)
+			yield
 
 
 def _share(own: Bench, bench: Bench) -> None:
@@ -79,7 +86,7 @@ def _share(own: Bench, bench: Bench) -> None:
 		link.symlink_to(Path(os.path.relpath(target, link.parent)))
 
 
-def environment(bench: Bench, number: int = 0) -> dict[str, str]:
+def environment(bench: Bench, number: int | str = 0) -> dict[str, str]:
 	"""Returns the variables that tell a process of pytest, and all that it starts, where its site is."""
 	own = of(bench, number)
 	return {
