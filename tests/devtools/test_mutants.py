@@ -60,7 +60,7 @@ def applied(source: str) -> dict[str, str]:
 		("(x IS NOT NULL OR y > 1)", "Sql"),
 		("(x IS NULL AND y > 1)", "Sql"),
 		("ORDER BY due DESC LIMIT", "Sql"),
-		("LIMIT %(limit)s FOR UPDATE\"", "Sql"),
+		('LIMIT %(limit)s FOR UPDATE"', "Sql"),
 		("ORDER BY due FOR UPDATE SKIP LOCKED", "Sql"),
 		("SET error = IF(a, b, c) WHERE", "SqlSet"),
 		("SET parked_at = %(now)s WHERE", "SqlSet"),
@@ -72,7 +72,12 @@ def test_sql_loses_conditions_locks_and_assignments(part, kind):
 
 @pytest.mark.parametrize(
 	"text",
-	["", "redis.call('SET', KEYS[2], 'x')", "return 0", "if redis.call('GET', KEYS[2]) == ARGV[2] then return 0 end"],
+	[
+		"",
+		"redis.call('SET', KEYS[2], 'x')",
+		"return 0",
+		"if redis.call('GET', KEYS[2]) == ARGV[2] then return 0 end",
+	],
 )
 def test_lua_loses_calls_guards_and_lifetimes(text):
 	assert applied(LUA)[text] == "Lua"
@@ -115,7 +120,7 @@ def test_tests_are_taken_as_long_as_time_is_left():
 	assert in_time("c", seconds, 5) == ["c"]
 
 
-MODULE = '''LIMIT = 3
+MODULE = """LIMIT = 3
 SQL = f"... {LIMIT}"
 
 
@@ -127,7 +132,7 @@ def two(x):
 	if x:
 		return SQL
 	return 2
-'''
+"""
 
 
 @pytest.fixture

@@ -5,7 +5,19 @@ import pytest
 from memora.services.learning.safe_html import clean_html
 
 NO_HOSTS: frozenset[str] = frozenset()
-BEYOND_THE_TEXT = ("style", "id", "class", "name", "onclick", "action", "srcdoc", "target", "ping", "data-x", "form")
+BEYOND_THE_TEXT = (
+	"style",
+	"id",
+	"class",
+	"name",
+	"onclick",
+	"action",
+	"srcdoc",
+	"target",
+	"ping",
+	"data-x",
+	"form",
+)
 
 
 @pytest.mark.parametrize("attribute", BEYOND_THE_TEXT)
