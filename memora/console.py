@@ -13,6 +13,7 @@ from frappe.commands import get_site, pass_context
 from frappe.utils import strip_html
 
 from memora.exceptions import MemoraError
+from memora.services.store import limits
 
 
 def on_site(
@@ -30,6 +31,7 @@ def on_site(
 		frappe.init(site=get_site(context))
 		frappe.connect()
 		try:
+			limits.limit_work()
 			result = command(**options)
 		except (MemoraError, click.Abort) as error:
 			text = strip_html(str(error)) or "Not confirmed, so nothing was done. --yes skips the question."

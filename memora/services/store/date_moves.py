@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import frappe
 
-from memora.services.store import database, row_names, tables
+from memora.services.store import database, limits, row_names, tables
 
 TRACKER = "Player Memory Tracker"
 LOCK_NAMES = 1000  # in one statement
@@ -126,6 +126,7 @@ def get_open() -> dict[str, DateMoves]:
 
 def note_change(season: str, old_end: date | None = None, old_hour: int | None = None) -> None:
 	"""Notes that a season had another end, or its days another hour, until now. The caller commits the change with it."""
+	limits.rest_briefly()
 	_write(season, _locked(season).with_change(old_end, old_hour))
 
 

@@ -28,7 +28,10 @@ READ_SQL = "SELECT @@innodb_lock_wait_timeout, @@max_statement_time, @@idle_tran
 SET_SQL = """
 	SET SESSION innodb_lock_wait_timeout = %(innodb_lock_wait_timeout)s,
 	max_statement_time = %(max_statement_time)s, idle_transaction_timeout = %(idle_transaction_timeout)s"""
-SET_STATEMENT_SQL = "SET SESSION max_statement_time = %s"
+SET_JOB_SQL = "SET SESSION max_statement_time = %s, idle_write_transaction_timeout = %s"
+SET_RESTS_SQL = "SET SESSION idle_transaction_timeout = %s"
+# Between two statements of a transaction that others may wait for, which are milliseconds apart
+RESTS_SECONDS = 25
 
 
 @contextmanager
@@ -58,7 +61,19 @@ def statement_seconds() -> int:
 
 
 def limit_job(method: str, kwargs: dict[str, Any], transaction_type: str) -> None:
-	"""Frappe's hook before_job: a statement of one of Memora's jobs takes no longer than the job may."""
+	"""Frappe's hook before_job: limits one of Memora's jobs, see limit_work."""
 	if str(kwargs.get("job_type") or method).startswith("memora."):
-		with suppress(*failures.ERRORS):  # which the job will meet
-			frappe.db.sql(SET_STATEMENT_SQL, (statement_seconds(),))
+		limit_work()
+
+
+def limit_work() -> None:
+	"""Limits the session of a job or command to its end: a statement takes no longer than the job may, and who has written
+	something and then rests for RESTS_SECONDS before the commit loses its connection, and with it its locks."""
+	with suppress(*failures.ERRORS):  # which the job or command will meet
+		frappe.db.sql(SET_JOB_SQL, (statement_seconds(), RESTS_SECONDS))
+
+
+def rest_briefly() -> None:
+	"""From here on, a transaction of this session that rests for RESTS_SECONDS loses its locks. For who locks a season, for
+	which all answers wait: a process that hangs there would let nobody answer for hours."""
+	frappe.db.sql(SET_RESTS_SQL, (RESTS_SECONDS,))

@@ -12,7 +12,7 @@ from frappe import _
 from frappe.model.document import Document
 
 from memora.exceptions import NoActiveSeason, UnknownSeason, quoting
-from memora.services.store import database, question_status
+from memora.services.store import database, limits, question_status
 
 NONE, SOME, ALL = ("None", "Some", "All")  # of a season's rows in the archive are flagged for deletion
 MOST_EARLIER = 8  # seasons whose memories go along into one
@@ -134,6 +134,7 @@ def get_document(name: str, for_update: bool = False) -> Document:
 
 def lock_all() -> None:
 	"""Locks all seasons until the transaction ends: nobody opens, closes or archives one, and no answer is stored meanwhile."""
+	limits.rest_briefly()
 	frappe.db.sql(LOCK_ALL_SQL)
 
 

@@ -11,7 +11,7 @@ from memora.services import site_time
 from memora.services.figures import due_forecast
 from memora.services.learning.plain_names import require_plain_name
 from memora.services.operations import calendar_changes
-from memora.services.store import database, failures, figure_tables, partitions, seasons, swap, tables
+from memora.services.store import database, failures, figure_tables, limits, partitions, seasons, swap, tables
 from memora.services.store.seasons import canonical_name
 
 FAILURES: tuple[type[Exception], ...] = (MemoraError, *failures.ERRORS)  # of a drop of partitions
@@ -64,6 +64,8 @@ class GameSubscriptionSeason(Document):
 			database.new_snapshot()
 
 	def validate(self) -> None:
+		if not self.is_new():  # a new season's partitions may take longer
+			limits.rest_briefly()
 		self._keep_system_fields()
 		self._note_closing()
 		self._check_dates()
