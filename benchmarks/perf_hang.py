@@ -6,14 +6,19 @@ Each measurement is a function in a module of its own, and returns {figure: valu
 import argparse
 from collections.abc import Callable
 
-from benchmarks import hang_fold, hang_outbox
+from benchmarks import hang_cut_host, hang_fold, hang_outbox
 from benchmarks.report import Section, number, table
 
-MEASUREMENTS: tuple[Callable[[], dict[str, float]], ...] = (hang_fold.measure, hang_outbox.measure)
+MEASUREMENTS: tuple[Callable[[], dict[str, float]], ...] = (
+	hang_fold.measure,
+	hang_outbox.measure,
+	hang_cut_host.measure,
+)
 LIMITS = {
 	"hung_worker_fold_delay_s": 40,
 	"hung_worker_read_p99_ratio": 1.5,
 	"million_waiting_health_ms": 50,
+	"cut_host_other_hosts_loads_per_read": 0.01,
 }
 
 
