@@ -36,7 +36,7 @@ from memora.services.operations import (
 	write_queue,
 )
 from memora.services.operations.admin_jobs import JobState, StartedJob
-from memora.services.operations.archiving import ArchiveStatus
+from memora.services.operations.archiving import ShownStatus
 from memora.services.operations.health import HealthReport
 from memora.services.operations.switching import SeasonSwitch
 from memora.services.store import seasons
@@ -55,7 +55,7 @@ class Cancellation(TypedDict):
 	cancelled: bool
 
 
-class ArchivePreview(ArchiveStatus):
+class ArchivePreview(ShownStatus):
 	"""A season's records, counted. An archive run would move the `active_records`.
 
 	`is_over` says whether the season's last day is over.
@@ -188,7 +188,7 @@ def archive_season(
 	is_early = parse_flag("before_its_end", before_its_end)
 	if not parse_flag("confirm", confirm):
 		archiving.require_archivable(season, before_its_end=True)
-		found = archiving.get_archive_status(season, archiving.EXACT_ROWS)
+		found = archiving.show_archive_status(season)
 		return {"status": "dry_run", "is_over": archiving.is_over(found["end_date"]), **found}
 	archiving.require_archivable(season, is_early)
 	method = "memora.services.srs_archiver.archive_season"
@@ -197,13 +197,13 @@ def archive_season(
 
 @frappe.whitelist(methods=["GET", "POST"])
 @needs_database()
-def get_archive_status(season: Filter = None, season_name: Filter = None) -> ArchiveStatus:
+def get_archive_status(season: Filter = None, season_name: Filter = None) -> ShownStatus:
 	"""Counts a season's records. More than a million are estimated: `is_estimate` says so, and figures have two digits.
 
 	Errors: InvalidFilter 400, UnknownSeason 404.
 	"""
 	require_manager()
-	return archiving.get_archive_status(_parse_name(season, season_name), archiving.EXACT_ROWS)
+	return archiving.show_archive_status(_parse_name(season, season_name))
 
 
 @frappe.whitelist(methods=["POST"])

@@ -10,7 +10,7 @@ from frappe.sessions import delete_session
 
 from memora.services.learning import accounts
 from memora.services.operations import merging
-from memora.services.store import tables
+from memora.services.store import database, tables
 
 
 def before_rename(doc: Document, method: str, old: str, new: str, merge: bool = False) -> None:
@@ -34,7 +34,7 @@ def after_rename(doc: Document, method: str, old: str, new: str, merge: bool = F
 		merging.merge_users(old, new)
 	else:
 		accounts.follow(old, new)
-	frappe.db.after_commit.add(partial(end_sessions, old))
+	database.after_commit(partial(end_sessions, old))
 
 
 def on_update(doc: Document, method: str) -> None:

@@ -120,6 +120,10 @@ def test_figures_of_the_present_day_are_up_to_the_last_fold(player):
 	drain()
 	day = site_time.learning_day()
 	assert (activity.learners_of_day(day), activity.answers_of_day(day)) == (2, 7)
+	assert figure_tables.count_learners_of_day(day, exact_up_to=2) == 2
+	assert (
+		figure_tables.count_learners_of_day(day, exact_up_to=0) == 1
+	)  # of the last sum, or as far as it counts
 
 
 # Once

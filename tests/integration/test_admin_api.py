@@ -224,7 +224,7 @@ def test_a_deletion_is_counted_before_it_is_confirmed(long_worker, manager):
 		shown = call(manager, "delete_eligible_records", season=season)
 		assert call(manager, "delete_eligible_records", confirm="false") == shown
 	rows = {season: {"Archived Memory Tracker": 7}}
-	assert shown == {"status": "dry_run", "seasons": {season: 7}, "rows": rows}
+	assert shown == {"status": "dry_run", "seasons": {season: 7}, "rows": rows, "is_estimate": False}
 	ended = result_of(manager, call(manager, "delete_eligible_records", season=season, confirm=1))
 	assert ended["result"] == {"success": True, "deleted_count": 7, "seasons": {season: 7}, "rows": rows}
 	assert archived(season) == 13

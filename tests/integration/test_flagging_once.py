@@ -42,11 +42,11 @@ def test_the_next_weeks_read_no_row_whatever_the_archive_holds():
 	for season in (old, recent):
 		make_rows(season, 200, first=1000)
 		move_to_archive(season)
-	assert reads_of_a_week() == second
+	assert reads_of_a_week() <= second
 	keep_for(3650)
 	assert reads_of_a_week() - second >= 200  # takes the flags back
 	assert flagged(old) == 0
-	assert reads_of_a_week() == second
+	assert reads_of_a_week() <= second
 
 
 @pytest.mark.parametrize("is_flagging", [True, False])
@@ -84,21 +84,20 @@ def test_a_request_estimates_a_large_season_and_reads_few_of_its_rows(monkeypatc
 	season = make(LONG_AGO, 3000)
 	monkeypatch.setattr(archive, "LOOKS", 8)
 	exact = archiving.get_archive_status(season)
-	assert not exact["is_estimate"]
-	assert archiving.get_archive_status(season, exact_up_to=10_000) == exact
+	assert archiving.show_archive_status(season) == {**exact, "is_estimate": False}
+	for module in (archiving, retention):
+		monkeypatch.setattr(module, "EXACT_ROWS", 1000)
 	with rows_read("GLOBAL") as reads:
-		found = archiving.get_archive_status(season, exact_up_to=1000)
+		found = archiving.show_archive_status(season)
 	assert reads.rows < 1000
-	assert found.keys() == exact.keys()
 	assert found["is_estimate"]
 	assert 1500 <= found["archived_records"] <= 4500  # what InnoDB thinks of 3,000
 	assert found["eligible_for_deletion"] == 0
 	for flags in (None, seasons.ALL):  # nobody knows: then rows here and there stand for all
 		retention.flag_eligible()
 		frappe.db.set_value(DOCTYPE, season, "archive_flags", flags)
-		found = archiving.get_archive_status(season, exact_up_to=1000)
+		found = archiving.show_archive_status(season)
 		assert found["eligible_for_deletion"] == found["archived_records"]
-	monkeypatch.setattr(retention, "EXACT_ROWS", 1000)
 	preview = retention.preview_eligible(season)
 	assert preview["is_estimate"]
 	assert preview["seasons"] == {season: found["archived_records"]}

@@ -4,6 +4,7 @@ import frappe
 import pytest
 from rq.timeouts import JobTimeoutException
 
+from memora.services.store import database
 from memora.services.store.loops import go_through, tell_of
 from tests.integration import state
 from tests.integration.factories import make_season
@@ -45,3 +46,13 @@ def test_the_end_of_a_jobs_time_is_the_end():
 	with pytest.raises(JobTimeoutException):
 		go_through([1, 2], run_out)
 	assert begun == [1]
+
+
+def test_what_follows_a_commit_can_not_fail_it():
+	season, done = make_season().name, []
+	frappe.db.set_value(DOCTYPE, season, "archive_status", "written")
+	database.after_commit(lambda: done.append(1 / 0))
+	database.after_commit(lambda: done.append(1))
+	frappe.db.commit()
+	assert done == [1]
+	assert state.rows(DOCTYPE, name=season)[0].archive_status == "written"

@@ -244,6 +244,22 @@ def test_a_learner_who_is_answering_is_waited_for(answered, season, monkeypatch)
 	assert set(days(answered).values()) == {end}
 
 
+def test_a_learner_who_is_answering_for_long_costs_the_others_nothing(season, monkeypatch):
+	monkeypatch.setattr(database, "LEARNER_LOCK_WAIT_SECONDS", 0)
+	monkeypatch.setattr(date_run, "PAGE_ROWS", 1)
+	learners = sorted(make_learner().name for _ in range(3))  # the order of their rows
+	late = datetime.combine(today() + timedelta(days=100), time(4))
+	for learner in learners:
+		make_records(learner, 2, season=season, next_review_date=late)
+	end = end_in(season, 30)
+	with raw_connection() as other, other.cursor() as cursor:
+		cursor.execute("SELECT GET_LOCK(%s, 0)", (database._lock_key(learners[0]),))
+		assert learners[0] in moving_dates.move_dates(season)["error"]
+	assert [max(days(learner).values()) <= end for learner in learners] == [False, True, True]
+	assert "error" not in moving_dates.move_dates(season)
+	assert max(days(learners[0]).values()) <= end
+
+
 def test_redis_that_is_away_believes_no_old_date_afterwards(proxy, answered, season):
 	SRSRedisManager().schedules.gateway.server.breaker.open_seconds = 0
 	end_in(season, 30)

@@ -1,6 +1,7 @@
 """Long jobs that managers or the scheduler start. They run on the queue `long` and have ids that begin with PREFIX."""
 
 from collections.abc import Iterable
+from datetime import datetime, timezone
 from typing import Any, Literal, NoReturn, cast
 from uuid import uuid4
 
@@ -106,6 +107,14 @@ def is_going_on(job: Job) -> bool:
 	"""Says whether a job waits or runs. A job that is in no queue any more does not wait, whatever its status says."""
 	status = status_of(job)
 	return status == "started" or (status == "queued" and job.get_position() is not None)
+
+
+def waited_seconds(job: Job) -> float:
+	"""Returns how long a job has been waiting in its queue; 0 if it does not wait."""
+	if status_of(job) != "queued" or not job.enqueued_at:
+		return 0
+	since = job.enqueued_at.replace(tzinfo=timezone.utc)  # older versions of RQ leave out that it is UTC
+	return (datetime.now(timezone.utc) - since).total_seconds()
 
 
 def status_of(job: Job) -> Status:

@@ -45,7 +45,7 @@ STOPS: tuple[type[Exception], ...] = (*FAILURES, JobTimeoutException)
 
 
 class ArchiveStatus(TypedDict):
-	"""A season's records, counted. Records on their way to the archive count as active. `is_estimate`: figures by two digits."""
+	"""A season's records, counted. Records on their way to the archive count as active."""
 
 	season: str
 	is_active: bool
@@ -55,6 +55,11 @@ class ArchiveStatus(TypedDict):
 	archived_records: int
 	eligible_for_deletion: int
 	total_records: int
+
+
+class ShownStatus(ArchiveStatus):
+	"""A season's records, as a request shows them. If `is_estimate` is true, the figures are estimates by two digits."""
+
 	is_estimate: bool
 
 
@@ -100,16 +105,20 @@ def _tell_of_failure(season_name: str, error: Exception) -> None:
 	)
 
 
-def get_archive_status(season_name: str, exact_up_to: int | None = None) -> ArchiveStatus:
-	"""Counts a season's records, which takes seconds if there are millions. Raises UnknownSeason.
-
-	With `exact_up_to`, a larger season is estimated: for a request, which must not take long.
-	"""
+def get_archive_status(season_name: str) -> ArchiveStatus:
+	"""Counts a season's records, which takes seconds if there are millions. Raises UnknownSeason."""
 	season = seasons.get_document(season_name)
-	if exact_up_to is None:
-		counts = archive.count_records(season.name)
-	else:
-		counts = archive.estimate_records(season.name, season.archive_flags, exact_up_to)
+	return _status(season, archive.count_records(season.name))
+
+
+def show_archive_status(season_name: str) -> ShownStatus:
+	"""Returns the status for a request, which must not take long: more than EXACT_ROWS are estimated. Raises UnknownSeason."""
+	season = seasons.get_document(season_name)
+	counts = archive.estimate_records(season.name, season.archive_flags, EXACT_ROWS)
+	return {**_status(season, counts), "is_estimate": counts.is_estimate}
+
+
+def _status(season: Document, counts: archive.RecordCounts) -> ArchiveStatus:
 	return {
 		"season": season.name,
 		"is_active": bool(season.is_active),
@@ -119,7 +128,6 @@ def get_archive_status(season_name: str, exact_up_to: int | None = None) -> Arch
 		"archived_records": counts.archived,
 		"eligible_for_deletion": counts.eligible,
 		"total_records": counts.active + counts.archived,
-		"is_estimate": counts.is_estimate,
 	}
 
 
@@ -134,9 +142,9 @@ def is_over(end_date: date) -> bool:
 
 
 @contextmanager
-def only_run() -> Iterator[None]:
+def only_run(wait_seconds: int = 0) -> Iterator[None]:
 	"""Keeps other archive and retention runs away. Raises SeasonStateError while another run is going on."""
-	with database.named_lock(LOCK, wait_seconds=0) as is_mine:
+	with database.named_lock(LOCK, wait_seconds) as is_mine:
 		if not is_mine:
 			frappe.throw(_("Another archive or retention run is going on."), SeasonStateError)
 		yield

@@ -6,7 +6,6 @@ Another time zone moves no date: tables hold readings of the site's clocks, whic
 change, so the generation of schedules in Redis names the zone (gateway.database).
 """
 
-from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from functools import partial
 
@@ -18,7 +17,7 @@ from typing_extensions import TypedDict
 from memora.exceptions import quoting
 from memora.services.operations import moving_dates
 from memora.services.settings import get_settings
-from memora.services.store import date_moves, seasons, tables
+from memora.services.store import database, date_moves, seasons, tables
 
 EXACT_ROWS = 100_000  # counted in tenths of a second, for which answers wait for the save
 SAMPLE_ROWS = 50_000  # that stand for a larger season
@@ -89,7 +88,7 @@ def follow_end(season: str, old_end: date, new_end: date) -> None:
 	"""Notes that a season has another end, has a job move its dates after the commit, and says how many there are."""
 	message = _preview_end(season, old_end, new_end)["message"]
 	date_moves.note_change(season, old_end=old_end)
-	_after_commit(partial(moving_dates.start, season))
+	database.after_commit(partial(moving_dates.start, season))
 	if message:
 		frappe.msgprint(quoting("{0}", Markup(message)), indicator="blue", alert=True)
 
@@ -102,10 +101,6 @@ def follow_hour(old_hour: int, new_hour: int) -> None:
 	message = preview_hour(new_hour)["message"]
 	for season in seasons.get_unarchived():
 		date_moves.note_change(season, old_hour=old_hour)
-		_after_commit(partial(moving_dates.start, season))
+		database.after_commit(partial(moving_dates.start, season))
 	if message:
 		frappe.msgprint(quoting("{0}", Markup(message)), indicator="blue", alert=True)
-
-
-def _after_commit(action: Callable[[], None]) -> None:
-	frappe.db.after_commit.add(action)

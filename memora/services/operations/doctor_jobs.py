@@ -1,13 +1,11 @@
 """The doctor's check of the jobs that managers and the scheduler start. Yields (problem, how to mend it)."""
 
 from collections.abc import Iterator
-from datetime import datetime, timezone
 
 from frappe import _
 from frappe.utils import background_jobs
 from redis.exceptions import RedisError
 from rq import Worker
-from rq.job import Job
 
 from memora.services.folding.queueing import reach_queue
 from memora.services.operations import admin_jobs, scheduled_jobs
@@ -23,7 +21,7 @@ def long_jobs() -> Iterator[tuple[str, str]]:
 		return
 	queue = background_jobs.get_queue(QUEUE)
 	jobs = queue.get_jobs(0, 1)
-	if jobs and _waits_long(jobs[0]) and not Worker.all(queue=queue):
+	if jobs and admin_jobs.waited_seconds(jobs[0]) > WAIT_SECONDS and not Worker.all(queue=queue):
 		yield (
 			_("No worker serves the queue {0}. Jobs that wait in it: {1}").format(QUEUE, queue.count),
 			_("Start a worker: bench worker --queue {0}").format(QUEUE),
@@ -35,11 +33,3 @@ def long_jobs() -> Iterator[tuple[str, str]]:
 				_("The last scheduled job did not finish: {0}").format(scheduled_jobs.name_of(kind)),
 				_("Look at the Error Log. The scheduler starts the job again."),
 			)
-
-
-def _waits_long(job: Job) -> bool:
-	"""RQ's times are UTC; those of older versions do not say so."""
-	if not job.enqueued_at:
-		return False
-	since = job.enqueued_at.replace(tzinfo=timezone.utc)
-	return (datetime.now(timezone.utc) - since).total_seconds() > WAIT_SECONDS

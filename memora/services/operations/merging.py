@@ -60,7 +60,7 @@ def _merge(leaving: Learner, staying: Learner) -> None:
 	merges.move_notes(leaving.id, staying.id)
 	former_addresses.hand_over(leaving.id, staying.id)
 	learners.note_merged(leaving.id, staying.id, site_time.naive_now())
-	frappe.db.after_commit.add(partial(_follow, (leaving.id, staying.id), found))
+	database.after_commit(partial(_follow, (leaving.id, staying.id), found))
 
 
 def _merge_season(learner: str, into: str, season: str) -> None:

@@ -20,6 +20,7 @@ from memora.services.store.loops import go_through, tell_of
 from memora.services.store.seasons import Kept
 
 RETENTION_DAYS = 3 * 365  # 3 years, unless Memora Settings say otherwise
+WAIT_SECONDS = 60 * 60  # for an archive run, or one that deletes
 ARCHIVE = "Archived Memory Tracker"
 
 Rows = dict[str, int]  # how many rows, by DocType
@@ -80,9 +81,10 @@ class _Flagging:
 
 	def _unflag(self, season: Kept) -> None:
 		if season.is_eligible or season.archive_flags != seasons.NONE:
-			seasons.note_flags(season.name, seasons.SOME, False)
-			archive.unflag_all(season.name)
-			seasons.note_flags(season.name, seasons.NONE, False)
+			with only_run(WAIT_SECONDS):  # or somebody deletes what is to be kept
+				seasons.note_flags(season.name, seasons.SOME, False)
+				archive.unflag_all(season.name)
+				seasons.note_flags(season.name, seasons.NONE, False)
 
 	def _flag_by_row(self, season: Kept) -> None:
 		"""For rows whose season does not say when they were archived: some may be older than others."""

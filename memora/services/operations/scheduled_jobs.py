@@ -25,6 +25,8 @@ from memora.services.store import database, seasons
 JOB = "memora.services.operations.scheduled_jobs.run_scheduled_job"
 SCHEDULERS = "frappe.core.doctype.scheduled_job_type.scheduled_job_type.run_scheduled_job"
 MOST_ATTEMPTS = 3  # each has six hours
+WAIT_SECONDS = 60 * 60  # after which a job that waits when its next turn comes is told of
+TOLD = "memora_told"  # in the job's `meta`: what managers were told
 ENDED = "memora_ended"  # in the job's `meta`: why it failed, if it lived to say so
 
 Kind = Literal["archive", "flag", "reconcile", "forecast", "content", "notes", "learners"]
@@ -37,6 +39,7 @@ ACTIONS: dict[Kind, str] = {
 	"notes": "memora.services.operations.clearing.clear_old_notes",
 	"learners": "memora.services.operations.clearing.clear_learners_who_left",
 }
+HOURLY: set[Kind] = {"forecast", "content"}
 
 
 # The scheduler's entries. Those that the seeds name are in the seeds' doors.
@@ -93,12 +96,19 @@ def is_called_by_scheduler() -> bool:
 
 
 def start_scheduled(kind: Kind, attempt: int = 1) -> dict[str, Any]:
-	"""Queues the job of a kind, unless it waits or runs, and returns {job_id}. Managers are told if that is impossible, or if it waits in vain."""
+	"""Queues the job of a kind, unless it waits or runs, and returns {job_id}.
+
+	Managers are told if it can't be queued, or if it has been waiting since the last turn.
+	"""
+	told = None
 	try:
 		reach_queue()
 		if before := background_jobs.get_job(job_id_of(kind)):
 			_tell_if_killed(kind, before)
-		admin_jobs.queue_once(job_id_of(kind), JOB, kind=kind, attempt=attempt)
+			told = before.meta.get(TOLD)
+		waiting = admin_jobs.queue_once(job_id_of(kind), JOB, kind=kind, attempt=attempt, told=told)
+		if waiting and kind not in HOURLY and admin_jobs.waited_seconds(waiting) > WAIT_SECONDS:
+			_tell(kind, _("It waits for a worker of the queue {0}.").format(admin_jobs.QUEUE))
 	except (RedisError, QueueIsFull) as error:
 		_tell(kind, _("It could not be queued: {0}").format(error))
 	return {"job_id": job_id_of(kind)}
@@ -112,22 +122,28 @@ def job_id_of(kind: Kind) -> str:
 
 
 @alerts.in_site_language()
-def run_scheduled_job(kind: Kind, attempt: int = 1) -> dict[str, Any]:
-	"""Runs a job in the worker. Managers are told if it does not finish. The error goes on, so that RQ knows of it."""
+def run_scheduled_job(kind: Kind, attempt: int = 1, told: str | None = None) -> dict[str, Any]:
+	"""Runs a job in the worker. Managers are told if it does not finish. The error goes on, so that RQ knows of it.
+
+	`told` is what managers were told of the run before. Of what fails every hour for the same reason they hear once.
+	"""
 	try:
 		result = frappe.get_attr(ACTIONS[kind])() or {}
 		if isinstance(result, dict) and result.get("error"):
 			raise JobFailed(result["error"])
 	except Exception as error:  # whatever it is, managers must hear of it
 		database.renew()  # the end of a job's time may have come while MariaDB was answering
-		_note_end(error)
-		_tell(kind, f"{type(error).__name__}: {error}")
+		why = f"{type(error).__name__}: {error}"
+		_note_end(error, why)
+		if kind not in HOURLY or why != told:
+			_tell(kind, why)
 		raise
 	return result if isinstance(result, dict) else {"count": result}
 
 
-def _note_end(error: Exception) -> None:
+def _note_end(error: Exception, why: str) -> None:
 	if job := get_current_job():
+		job.meta[TOLD] = why
 		job.meta[ENDED] = "time" if isinstance(error, JobTimeoutException) else "error"
 		job.save_meta()  # type: ignore[no-untyped-call]
 

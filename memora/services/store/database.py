@@ -1,6 +1,6 @@
 """The handle to MariaDB: transactions, locks, and connections of our own. Module failures tells its errors apart."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple, Protocol
 
@@ -167,6 +167,18 @@ def transaction() -> Iterator[None]:
 		with suppress(*failures.ERRORS):  # a lost connection has rolled back already
 			frappe.db.rollback()
 		raise
+
+
+def after_commit(action: Callable[[], None]) -> None:
+	"""Has an action done after the caller's commit. What is committed by then can't fail any more: an error is only logged."""
+
+	def guarded() -> None:
+		try:
+			action()
+		except Exception as error:  # whatever it is, the caller has succeeded
+			frappe.logger("memora").error(f"after a commit: {error}", exc_info=True)
+
+	frappe.db.after_commit.add(guarded)
 
 
 def insert(head: str, rows: list[tuple[Any, ...]], tail: str = "") -> None:

@@ -40,6 +40,11 @@ TAKE_SQL = f"""
 	ORDER BY name LIMIT %(limit)s"""
 TAKEN_SQL = "DELETE FROM `tabActivity Count` WHERE name IN %(names)s"
 LEARNERS_SQL = "SELECT COUNT(*) FROM `tabDaily Learner` WHERE name BETWEEN %(first)s AND %(last)s"
+LEARNERS_UP_TO_SQL = """
+	SELECT COUNT(*) FROM (
+		SELECT 1 FROM `tabDaily Learner` WHERE name BETWEEN %(first)s AND %(last)s LIMIT %(limit)s) some"""
+SUMMED_LEARNERS_SQL = """
+	SELECT CAST(COALESCE(SUM(learners), 0) AS INT) FROM `tabDaily Activity` WHERE day = %(day)s"""
 DAY_SQL = f"""
 	INSERT INTO `tabDaily Activity`
 	(name, season, day, learners, {FIGURES}, creation, modified, owner, modified_by) VALUES """
@@ -240,6 +245,17 @@ def count_learners(day: date, season: str | None = None) -> int:
 	"""
 	prefix = _day_prefix(day) + (digest(season) if season else "")
 	return frappe.db.sql(LEARNERS_SQL, {"first": prefix, "last": prefix + "g"})[0][0]
+
+
+def count_learners_of_day(day: date, exact_up_to: int) -> int:
+	"""Returns how many learners answered on a learning day in all seasons, for a request: counts `exact_up_to` at most.
+
+	If there are more, returns what the last sum counted, which is minutes old.
+	"""
+	prefix = _day_prefix(day)
+	values = {"first": prefix, "last": prefix + "g", "limit": exact_up_to + 1, "day": day}
+	count = frappe.db.sql(LEARNERS_UP_TO_SQL, values)[0][0]
+	return count if count <= exact_up_to else max(count, frappe.db.sql(SUMMED_LEARNERS_SQL, values)[0][0])
 
 
 def clear_learners(first: date) -> None:

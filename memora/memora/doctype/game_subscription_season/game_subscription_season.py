@@ -1,20 +1,20 @@
 import json
 from datetime import datetime
+from functools import partial
 
 import frappe
 from frappe import _
 from frappe.model.document import Document
 from frappe.utils import getdate
 
-from memora.exceptions import InvalidSeason, MemoraError, PartitionError, SeasonStateError, quoting
+from memora.exceptions import InvalidSeason, PartitionError, SeasonStateError, quoting
 from memora.services import site_time
 from memora.services.figures import due_forecast
 from memora.services.learning.plain_names import require_plain_name
 from memora.services.operations import calendar_changes
-from memora.services.store import database, failures, figure_tables, limits, partitions, seasons, swap, tables
+from memora.services.store import database, figure_tables, limits, partitions, seasons, swap, tables
 from memora.services.store.seasons import canonical_name
 
-FAILURES: tuple[type[Exception], ...] = (MemoraError, *failures.ERRORS)  # of a drop of partitions
 # Only services write these fields
 SYSTEM_FIELDS = (
 	"closed_at",
@@ -125,14 +125,8 @@ class GameSubscriptionSeason(Document):
 		figure_tables.forget_season(self.name)
 		due_forecast.forget_forecast(self.name)
 		# after the commit, because this transaction has read the tables and a drop would wait for it
-		frappe.db.after_commit.add(self._drop_partitions)
-
-	def _drop_partitions(self) -> None:
-		try:
-			partitions.drop_partition(self.name)
-		except FAILURES as error:
-			# the partitions are empty, and a new season of this name will use them
-			frappe.logger("memora").error(f"the partitions of season {self.name} stay: {error}")
+		# if that fails, the partitions are empty, and a new season of this name will use them
+		database.after_commit(partial(partitions.drop_partition, self.name))
 
 	def _keep_system_fields(self) -> None:
 		"""Keeps SYSTEM_FIELDS as the database has them, whatever the caller sent or read. The row is locked by now."""
