@@ -28,7 +28,7 @@ from memora.services.cache.incidents import OpenIncident
 from memora.services.cache.safe_mode import SafeModeManager
 from memora.services.learning import learners
 from memora.services.learning.learners import Sitting
-from memora.services.operations import latency
+from memora.services.operations import hosts, latency
 from memora.services.settings import get_settings
 from memora.services.store import seasons
 
@@ -208,7 +208,10 @@ def observe_latency(response: Response | None, request: Request) -> None:
 	endpoint = latency.ENDPOINTS.get(request.path.rpartition("/")[2])
 	began = frappe.flags.memora_began
 	if endpoint and began:
-		latency.observe(endpoint, response.status_code if response else 500, time.perf_counter() - began)
+		code = response.status_code if response else 500
+		latency.observe(endpoint, code, time.perf_counter() - began)
+		if code < 500:  # or MariaDB may be what fails
+			hosts.note_if_due()
 
 
 def set_retry_after(response: Response | None, request: Request) -> None:

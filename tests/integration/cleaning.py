@@ -27,6 +27,7 @@ LOG_TABLES = (
 	"Safe Mode Incident",
 	"Safe Mode Admission",
 	"Outdated Schedule",
+	"Memora Host",
 	"Cache Rebuild",
 	"Cache Reconciliation",
 	"Email Queue",

@@ -74,9 +74,66 @@ def test_managers_are_told_of_changes_once(told, player, season):
 	assert told() == ["Memora: warning", "Memora: critical"]
 	frappe.db.delete("Review Outbox")
 	frappe.db.commit()
+	health.watch()
+	pass_minutes(15)
 	for _ in range(2):
 		health.watch()
 	assert told() == ["Memora: warning", "Memora: critical", "Memora is healthy again"]
+
+
+def pass_minutes(minutes: int) -> None:
+	since = frappe.db.get_single_value("Memora Health", "better_since")
+	earlier = frappe.utils.get_datetime(since) - timedelta(minutes=minutes)
+	frappe.db.set_single_value("Memora Health", "better_since", earlier)
+	frappe.db.commit()
+
+
+def wait_for(player: str, season: str, seconds: int) -> None:
+	"""The oldest answer waits for so long; no answer waits if it is 0."""
+	frappe.db.delete("Review Outbox")
+	frappe.db.commit()
+	if seconds:
+		make_old_submission(player, season, seconds)
+
+
+def test_a_figure_at_its_limit_tells_nobody_twice(told, player, season):
+	"""The limit is 120 s."""
+	for _ in range(2):
+		for seconds in (130, 110, 60):
+			wait_for(player, season, seconds)
+			health.watch()
+	assert told() == ["Memora: warning"]
+	pass_minutes(5)
+	health.watch()
+	assert told() == ["Memora: warning"]
+	pass_minutes(10)
+	health.watch()
+	assert told() == ["Memora: warning", "Memora is healthy again"]
+
+
+def test_a_figure_close_below_its_limit_is_told_after_an_hour(told, player, season):
+	wait_for(player, season, 130)
+	health.watch()
+	wait_for(player, season, 110)
+	health.watch()
+	pass_minutes(59)
+	health.watch()
+	assert told() == ["Memora: warning"]
+	pass_minutes(1)
+	health.watch()
+	assert told() == ["Memora: warning", "Memora is healthy again"]
+
+
+def test_worse_is_told_at_once_also_while_better_lasts(told, player, season):
+	for seconds in (700, 130, 700, 130):
+		wait_for(player, season, seconds)
+		health.watch()
+	pass_minutes(15)
+	health.watch()
+	assert told() == ["Memora: critical", "Memora: warning"]
+	wait_for(player, season, 700)
+	health.watch()
+	assert told() == ["Memora: critical", "Memora: warning", "Memora: critical"]
 
 
 def test_a_change_says_what_is_wrong(told, player, season):

@@ -51,6 +51,7 @@ DOCTYPES = {
 	"Memora Former Address": LOOK,
 	"Question Status": LOOK,
 	"Memora Health": ("read",),
+	"Memora Host": LOOK,
 	"Memora Learner": LOOK,
 	"Memora Settings": ("read", "write"),
 	"Player Memory Tracker": LOOK,

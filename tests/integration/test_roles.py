@@ -61,6 +61,7 @@ TABLE: dict[str, tuple[set[str], set[str]]] = {
 	"Memora Former Address": COUNTS,
 	"Question Status": COUNTS,
 	"Memora Health": FIGURES,
+	"Memora Host": COUNTS,
 	"Memora Learner": PUPILS,
 	"Memora Settings": (LOOK | OUT | {"write"}, LOOK | OUT | {"write", "create"}),
 	"Player Memory Tracker": PUPILS,

@@ -86,8 +86,21 @@ def collect() -> list[Metric]:
 	return own
 
 
+class Window(NamedTuple):
+	"""Requests of the last `seconds`: by endpoint how many fell into each of BUCKETS, and how many took longer."""
+
+	seconds: float
+	counts: dict[str, list[float]]
+
+
 def recent() -> dict[str, Recent]:
-	"""Returns the figures of the last minutes for each of ENDPOINTS, without refused requests.
+	"""Returns this host's figures of the last minutes for each of ENDPOINTS, without refused requests."""
+	seconds, counts = look_back()
+	return {name: figures(counts[name], seconds) for name in ENDPOINTS.values()}
+
+
+def look_back() -> Window:
+	"""Returns this host's requests of the last minutes, without those that were refused.
 
 	Compares with a snapshot that an earlier call has left. The figures reach further back if nobody has called meanwhile.
 	"""
@@ -98,10 +111,14 @@ def recent() -> dict[str, Recent]:
 	if now - kept[-1]["at"] >= SNAPSHOT_SECONDS:
 		_save_snapshots([*kept, {"at": now, "counts": counts}])
 	base = kept[0]
-	return {
-		name: _recent(counts.get(name, []), base["counts"].get(name, []), now - base["at"])
-		for name in ENDPOINTS.values()
-	}
+	names = ENDPOINTS.values()
+	new = {name: _new(counts.get(name, []), base["counts"].get(name, [])) for name in names}
+	return Window(now - base["at"], new)
+
+
+def figures(counts: list[float], seconds: float) -> Recent:
+	in_ms = [value and round(value * 1000, 1) for value in (quantile(counts, 0.5), quantile(counts, 0.99))]
+	return Recent(round(sum(counts)), round(seconds), *in_ms)
 
 
 def quantile(counts: Sequence[float], share: float) -> float | None:
@@ -118,12 +135,10 @@ def quantile(counts: Sequence[float], share: float) -> float | None:
 	return BUCKETS[-1] if sum(counts) else None
 
 
-def _recent(counts: list[float], before: list[float], seconds: float) -> Recent:
+def _new(counts: list[float], before: list[float]) -> list[float]:
 	if len(before) != len(counts):  # no snapshot yet, or a snapshot of a release with other buckets
 		before = [0.0] * len(counts)
-	new = [max(0.0, now - then) for now, then in zip(counts, before, strict=True)]
-	in_ms = [value and round(value * 1000, 1) for value in (quantile(new, 0.5), quantile(new, 0.99))]
-	return Recent(round(sum(new)), round(seconds), *in_ms)
+	return [max(0.0, now - then) for now, then in zip(counts, before, strict=True)]
 
 
 def _read_counts() -> dict[str, list[float]]:

@@ -29,7 +29,7 @@ WITHOUT_OWNER = {
 	for doctype in (
 		*INDEXES,
 		*("Review Outbox", "Memora Learner", "Memora Former Address", "Safe Mode Admission"),
-		"Outdated Schedule",
+		*("Outdated Schedule", "Memora Host"),
 		*("Memora Erasure", "Memora Erasure Count"),
 		*(
 			"Daily Learner",
