@@ -132,6 +132,7 @@ def doctor() -> dict[str, Any]:
 	findings = service.examine()
 	return {
 		"checked": list(service.CHECKS),
+		"notes": service.get_notes(),
 		"findings": [finding._asdict() for finding in findings],
 		"exit_code": int(bool(findings)),
 	}

@@ -9,7 +9,7 @@ from contextlib import suppress
 from memora.services import alerts
 from memora.services.cache import incidents
 from memora.services.cache.schedules import Schedules
-from memora.services.store import database, failures, outdated_schedules, row_names
+from memora.services.store import database, failures, outdated_schedules, row_names, seasons
 
 
 def drop(schedules: Schedules, learner: str, season: str, token: str) -> None:
@@ -24,9 +24,13 @@ def drop(schedules: Schedules, learner: str, season: str, token: str) -> None:
 def settle_outages() -> int:
 	"""Drops all schedules that are noted as outdated, and returns how many. Ends incidents that nobody meets any more.
 
-	Runs every minute. Does nothing if nothing is noted, or if Redis can't be reached.
+	Runs every minute. Does nothing if nothing is noted, or if Redis can't be reached. Where no season uses Redis, ends any incident.
 	"""
 	database.new_snapshot()
+	if not seasons.uses_redis():
+		if incidents.get_open():
+			incidents.close_incidents()
+		return 0
 	schedules, total, after = Schedules(), 0, ""
 	if not (outdated_schedules.get_page("") or incidents.get_open()) or not schedules.is_available():
 		return 0

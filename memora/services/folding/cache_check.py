@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from memora.services import site_time
 from memora.services.cache.schedules import Owned, Schedules
-from memora.services.store import outdated_schedules, question_status, tracker
+from memora.services.store import outdated_schedules, question_status, seasons, tracker
 from memora.services.store.records import MemoryRecord, OutboxRow
 
 
@@ -17,8 +17,11 @@ def check_cache(rows: Iterable[OutboxRow]) -> None:
 	"""Drops the schedules that lack dates of these submissions.
 
 	If Redis does not answer, notes the schedules as outdated in the caller's transaction, which folds the submissions: so
-	either the submission is still there, or the schedule has been looked at, or it is noted.
+	either the submission is still there, or the schedule has been looked at, or it is noted. A season that does not use Redis
+	believes no schedule when it begins to, so nobody looks.
 	"""
+	if not seasons.uses_redis():
+		return
 	zone = site_time.site_zone()
 	records: dict[Owned, dict[str, MemoryRecord]] = defaultdict(dict)
 	for row in rows:

@@ -175,7 +175,7 @@ def _move(season_name: str) -> int:
 		on_copied=lambda rows: _report(season_name, _("{0}: {1} copied").format(step, rows), 3),
 	)
 	_report(season_name, _("Clearing the cache"), 4)
-	is_cleared = Schedules().clear_season(season_name)
+	is_cleared = Schedules().clear_season(season_name) or not seasons.uses_redis()
 	_report(season_name, _("Counting"), 5)
 	return _finish(season_name, is_cleared)
 

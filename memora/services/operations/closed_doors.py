@@ -12,7 +12,6 @@ import frappe
 from frappe import _
 from redis.exceptions import AskError, AuthenticationError, ClusterDownError, NoPermissionError, RedisError
 
-from memora.services.cache import connections
 from memora.services.cache.addresses import shown
 from memora.services.cache.connections import SENTINEL
 from memora.services.operations import redis_servers
@@ -78,8 +77,8 @@ def is_local(host: str | None) -> bool:
 
 
 def _all_servers() -> list[tuple[str, str]]:
-	sentinels = connections.sentinel_urls(redis_servers.schedules())
-	return [*redis_servers.servers(), *((SENTINEL, url) for url in sentinels)]
+	sentinels = ((SENTINEL, url) for url in redis_servers.sentinel_urls())
+	return [*redis_servers.servers(), *sentinels]
 
 
 def _asks_for_password(url: str) -> bool:

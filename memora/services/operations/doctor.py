@@ -53,6 +53,11 @@ def examine() -> list[Finding]:
 	return [finding for check in CHECKS if check not in accepted for finding in _look(check)]
 
 
+def get_notes() -> list[str]:
+	"""Returns what is no fault, but was not looked at."""
+	return [] if redis_servers.schedules() else [_("No season uses the Redis for schedules.")]
+
+
 def _look(check: str) -> list[Finding]:
 	try:
 		return [Finding(check, *found) for found in CHECKS[check]()]
@@ -113,7 +118,7 @@ def _queue_worked() -> Findings:
 
 
 def _redis_reachable() -> Findings:
-	sentinels = [(SENTINEL, url) for url in connections.sentinel_urls(redis_servers.schedules())]
+	sentinels = [(SENTINEL, url) for url in redis_servers.sentinel_urls()]
 	servers = redis_servers.servers()
 	if sentinels and WHERE_SRS not in dict(servers):
 		yield (
@@ -153,9 +158,9 @@ def _redis_persists() -> Findings:
 
 def _redis_own_instance() -> Findings:
 	cache = connections.identities(Place(frappe.conf.redis_cache or ""))
-	if {identity[:3] for identity in cache} & {
-		place[:3] for place in connections.identities(redis_servers.schedules())
-	}:
+	place = redis_servers.schedules()
+	own = connections.identities(place) if place else set()
+	if {identity[:3] for identity in cache} & {identity[:3] for identity in own}:
 		yield (
 			_("Schedules share a Redis with Frappe's cache. bench build empties that Redis."),
 			_("Start a Redis for schedules alone, and name it: bench set-config -g {0} {1}").format(
@@ -165,7 +170,7 @@ def _redis_own_instance() -> Findings:
 
 
 def _redis_namespace() -> Findings:
-	own = _place(frappe.conf)
+	own = _place(frappe.conf) if redis_servers.schedules() else set()
 	for site in get_sites():
 		if site != frappe.local.site and _place(frappe.get_site_config(site_path=site)) & own:
 			yield (
@@ -176,7 +181,7 @@ def _redis_namespace() -> Findings:
 
 def _redis_owner() -> Findings:
 	try:
-		owner = settling.find_other_owner()
+		owner = settling.find_other_owner() if redis_servers.schedules() else None
 	except Unavailable:  # redis_reachable or mariadb_reachable tells of it
 		return
 	if owner:
@@ -281,7 +286,7 @@ def _digits() -> Findings:
 
 def _clocks() -> Findings:
 	off = [("MariaDB", database.get_clock() - time.time())]
-	for url in connections.server_urls(redis_servers.schedules()):
+	for url in redis_servers.schedule_urls():
 		if answer := redis_servers.ask(url, lambda client: client.time()):
 			seconds, microseconds = answer
 			off.append((f"{WHERE_SRS} ({shown(url)})", seconds + microseconds / 1e6 - time.time()))

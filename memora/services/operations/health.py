@@ -19,7 +19,7 @@ from memora.services.cache.status import MB
 from memora.services.folding.queueing import get_queue, reach_queue
 from memora.services.operations import hosts, latency
 from memora.services.settings import get_settings
-from memora.services.store import database, outbox, runs
+from memora.services.store import database, outbox, runs, seasons
 
 DOCTYPE = "Memora Health"
 Status = Literal["ok", "warning", "critical"]
@@ -127,7 +127,13 @@ def _tell(told: Document, status: Status, wrong: list[str]) -> None:
 	)
 
 
+def _unused() -> Check:
+	return Check(OK, None, _("No season uses the Redis for schedules."))
+
+
 def _schedules_redis() -> Check:
+	if not seasons.uses_redis():
+		return _unused()
 	if Schedules().is_available():
 		return Check(OK, True, _("The Redis for schedules answers."))
 	return Check(CRITICAL, False, _("The Redis for schedules can't be reached. Safe Mode is on."))
@@ -217,6 +223,8 @@ def _latency(endpoint: str, warning_ms: int, critical_ms: int) -> Check:
 
 
 def _redis_memory() -> Check:
+	if not seasons.uses_redis():
+		return _unused()
 	try:
 		used, limit = survey.get_memory_use(Schedules())
 	except Unavailable:

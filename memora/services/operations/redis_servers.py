@@ -14,6 +14,7 @@ from memora.services.cache.addresses import shown
 from memora.services.cache.connections import Place
 from memora.services.cache.keys import ScheduleKeys
 from memora.services.cache.rights import Lacking
+from memora.services.store import failures, seasons
 
 PING_SECONDS = 2
 
@@ -25,16 +26,33 @@ TOLD: dict[str, Callable[[dict[str, Any]], str | None]] = {
 WHERE_SRS, WHERE_QUEUE, WHERE_CACHE = connections.URL, "redis_queue", "redis_cache"
 
 
-def schedules() -> Place:
-	return connections.place(frappe.conf)
+def schedules() -> Place | None:
+	"""Returns the place of the schedules; None if no season uses it, so that nobody need look at it."""
+	try:
+		is_used = seasons.uses_redis()
+	except failures.ERRORS:  # another check tells of MariaDB
+		is_used = True
+	return connections.place(frappe.conf) if is_used else None
 
 
 @addresses.without_variables
 def servers() -> list[tuple[str, str]]:
 	"""Returns (setting, URL) of each server; for the schedules, of all nodes and of replicas, which may take over."""
-	urls = connections.server_urls(schedules())
+	urls = schedule_urls()
 	frappes = [(name, addresses.readable(frappe.conf[name], name)) for name in (WHERE_QUEUE, WHERE_CACHE)]
 	return [*((WHERE_SRS, url) for url in urls), *frappes]
+
+
+@addresses.without_variables
+def schedule_urls() -> list[str]:
+	place = schedules()
+	return connections.server_urls(place) if place else []
+
+
+@addresses.without_variables
+def sentinel_urls() -> list[str]:
+	place = schedules()
+	return connections.sentinel_urls(place) if place else []
 
 
 def connect(url: str) -> redis.Redis:

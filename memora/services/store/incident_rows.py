@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import frappe
 
-from memora.services.store import database
+from memora.services.store import database, seasons
 from memora.services.store.database import Cursor
 
 LOCK_WAIT_SECONDS = 1  # for a process that notes the same outage; a learner waits meanwhile
@@ -64,7 +64,7 @@ CLAIM_SQL = """
 
 
 def open_incident(reason: str, now: datetime, flap_seconds: int) -> None:
-	"""Notes that a process has met an outage. Raises failures.ERRORS.
+	"""Notes that a process has met an outage, unless no schedules are in Redis. Raises failures.ERRORS.
 
 	An incident that is open goes on. One that ended less than `flap_seconds` ago is opened again.
 	"""
@@ -73,6 +73,10 @@ def open_incident(reason: str, now: datetime, flap_seconds: int) -> None:
 		((is_mine,),) = cursor.fetchall()
 		if not is_mine:
 			return  # another process is noting the outage
+		cursor.execute(seasons.USES_REDIS_SQL)
+		((is_used,),) = cursor.fetchall()
+		if not is_used:
+			return
 		cursor.execute(LATEST_SQL)
 		name, ended_at = cursor.fetchone() or (None, None)
 		if name and not ended_at:

@@ -54,6 +54,11 @@ LATEST_SQL = """
 	SELECT name, archived_at IS NOT NULL FROM `tabGame Subscription Season`
 	ORDER BY end_date DESC, name LIMIT 1"""
 
+# The active season decides; without one any season that may still be active does, and a site without seasons is to have them.
+USES_REDIS_SQL = """
+	SELECT COALESCE(MAX(IF(is_active, enable_redis, NULL)), MAX(enable_redis), 1)
+	FROM `tabGame Subscription Season` WHERE archived_at IS NULL"""
+
 
 @dataclass(frozen=True)
 class Season:
@@ -74,6 +79,11 @@ def get_active_season() -> Season | None:
 	"""Returns the season that learners learn in; None if there is none. One query, never cached."""
 	rows = frappe.db.sql(ACTIVE_SQL)
 	return season_of(rows[0]) if rows else None
+
+
+def uses_redis() -> bool:
+	"""Says whether learners' schedules are in Redis, as the active season says. One query, never cached."""
+	return bool(frappe.db.sql(USES_REDIS_SQL)[0][0])
 
 
 def require_active_season() -> Season:

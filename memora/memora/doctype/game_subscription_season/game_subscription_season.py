@@ -1,4 +1,5 @@
 import json
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 
@@ -9,6 +10,8 @@ from frappe.utils import getdate
 
 from memora.exceptions import InvalidSeason, PartitionError, SeasonStateError, quoting
 from memora.services import site_time
+from memora.services.cache import incidents, settling
+from memora.services.cache.breaker import Unavailable
 from memora.services.figures import due_forecast
 from memora.services.learning.plain_names import require_plain_name
 from memora.services.operations import calendar_changes
@@ -72,6 +75,7 @@ class GameSubscriptionSeason(Document):
 		self._follow_memory()
 		if self.is_active:
 			self._check_may_be_active()
+		self.flags.used_redis = seasons.uses_redis()
 
 	def after_insert(self) -> None:
 		has_partitions = self.flags.has_partitions
@@ -165,6 +169,29 @@ class GameSubscriptionSeason(Document):
 			old, new = getdate(before.end_date), getdate(self.end_date)
 			if old != new:
 				calendar_changes.follow_end(self.name, old, new)
+		self._follow_redis(before)
+
+	def _follow_redis(self, before: Document | None) -> None:
+		"""Has no schedule believed from before this season began to use Redis. Ends the incident if no season does any more."""
+		if before and self.enable_redis and not before.enable_redis:
+			try:
+				settling.declare_stale()
+			except Unavailable as error:
+				frappe.throw(
+					quoting(
+						_("Redis can't be reached, so season {0} can't begin to use it: {1}"),
+						self.name,
+						error,
+					),
+					SeasonStateError,
+				)
+			frappe.db.after_commit.add(self._declare_stale)  # what was answered meanwhile went past Redis
+		elif self.flags.used_redis and not seasons.uses_redis():
+			frappe.db.after_commit.add(incidents.close_incidents)
+
+	def _declare_stale(self) -> None:
+		with suppress(Unavailable):  # it was there a moment ago, and has declared it before
+			settling.declare_stale()
 
 	def _check_dates(self) -> None:
 		if frappe.utils.getdate(self.end_date) < frappe.utils.getdate(self.start_date):
