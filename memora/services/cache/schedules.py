@@ -17,6 +17,7 @@ from memora.services.cache.gateway import Gateway
 from memora.services.cache.scripts import Call
 from memora.services.settings import get_settings
 from memora.services.store.question_status import Changes
+from memora.services.store.row_names import is_learner_id
 
 SCAN_KEYS = 1000  # looked at in one round trip
 MARKER = re.compile(r"([^#]+)#(\d+)(:empty)?")
@@ -148,9 +149,10 @@ class Schedules:
 		)
 
 	def clear_learner(self, learner: str, season: str) -> bool:
-		"""Drops a learner's schedule; her next read loads it from MariaDB."""
+		"""Drops a learner's schedule; her next read loads it from MariaDB. A schedule under an address, as once, is nobody's."""
 		keys = self.keys.pair(learner, season)
-		return self.gateway.try_write(lambda client: client.delete(*keys), missed=[(learner, season)])
+		missed = [(learner, season)] if is_learner_id(learner) else []
+		return self.gateway.try_write(lambda client: client.delete(*keys), missed=missed)
 
 	def drop_pairs(self, pairs: Sequence[Sequence[str]]) -> bool:
 		"""Drops schedules by their [schedule, marker]."""
