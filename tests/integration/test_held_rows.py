@@ -19,6 +19,7 @@ from tests.integration.test_sweeper import make_older
 
 OUTBOX_LOCK = "SELECT name FROM `tabReview Outbox` FORCE INDEX (PRIMARY) WHERE name IN %s FOR UPDATE"
 TRACKER_LOCK = "SELECT name FROM `tabPlayer Memory Tracker` WHERE player IN %s FOR UPDATE"
+COUNTED = json.dumps([["2026-11-20", "Subject", 1, 0, 0, 0, 0]])
 DAY_LOCK = "SELECT name FROM `tabDaily Learner` WHERE player IN %s FOR UPDATE"
 
 
@@ -92,11 +93,10 @@ def test_one_locked_row_holds_up_one_learner(season, tries):
 def test_a_locked_day_of_a_learner_holds_up_one_learner(player, season):
 	"""The last rows that a fold writes: all before them is undone."""
 	other = factories.learner_id("other")
-	counted = json.dumps([["2026-11-20", "Subject", 1, 0, 0, 0, 0]])
 	for submission in ("a", "b"):
 		for learner in (player, other):
 			put(learner, season, submission, [record(submission)])
-		frappe.db.sql("UPDATE `tabReview Outbox` SET activity = %s", (counted,))
+		frappe.db.sql("UPDATE `tabReview Outbox` SET activity = %s", (COUNTED,))
 		frappe.db.commit()
 		if submission == "a":
 			assert drain() == 2
@@ -106,6 +106,25 @@ def test_a_locked_day_of_a_learner_holds_up_one_learner(player, season):
 	assert len(state.tracker(player)) == 1
 	assert drain() == 1
 	assert sum(row.answers for row in state.rows("Activity Count")) == 4
+
+
+def test_who_looks_for_one_learners_days_locks_no_others(season):
+	"""At MariaDB's default level of isolation, at which a search without an index locks every row and what is between."""
+	learners = people(6)
+	for submission in ("a", "b"):
+		for learner in learners:
+			put(learner, season, submission, [record(submission)])
+		frappe.db.sql("UPDATE `tabReview Outbox` SET activity = %s", (COUNTED,))
+		frappe.db.commit()
+		if submission == "a":
+			assert drain() == 6
+	with raw_connection() as own, own.cursor() as cursor:
+		assert cursor.execute(
+			"SELECT name FROM `tabDaily Learner` WHERE player = %s FOR UPDATE", (learners[2],)
+		)
+		drained = folds.drain(factories.site_now())
+		own.rollback()
+	assert (len(drained.folded), drained.held) == (5, 1)
 
 
 def test_many_locked_learners_among_others_are_waited_for_once(season, tries):

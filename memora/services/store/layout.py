@@ -20,6 +20,8 @@ SMALL_INDEXES = {
 		"waiting": ["parked_at", "creation"],  # a drain takes the oldest submissions first
 		"of_season": ["season", "parked_at", "creation"],
 	},
+	# an erasure, and whoever else looks for one learner's rows: without it they would read, or lock, those of all
+	"tabDaily Learner": {"player": ["player"]},
 	# lessons go through a topic by the one, and see by the other whether it was changed
 	"tabGame Question": {
 		"topic_place": ["topic", "enabled", "position", "name"],
