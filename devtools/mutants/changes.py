@@ -57,7 +57,7 @@ def _kept(folder: Path, path: str) -> Path:
 
 def _by_cosmic_ray(bench: Bench, paths: list[str]) -> dict[str, list[tuple[str, texts.Edit]]]:
 	programs = environment.ensure_beside(bench, "cosmic-ray", COSMIC_RAY)
-	command: shell.Arguments = [programs / "python", PROGRAM, *paths]
+	command: shell.Arguments = [programs / "python", "-I", PROGRAM, *paths]
 	done = subprocess.run(command, cwd=PROJECT, check=True, stdout=subprocess.PIPE, text=True)
 	found: dict[str, list[tuple[str, texts.Edit]]] = {}
 	for row in map(json.loads, done.stdout.splitlines()):

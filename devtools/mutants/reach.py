@@ -102,7 +102,8 @@ class Reach:
 		place = place_of(file, line)
 		if not place.function:
 			return self._users_of(path, statement.name) or self._tests_of_file(path)
-		masks = self.by_function.get((path, place.function), {})
+		if not (masks := self.by_function.get((path, place.function), {})):
+			return self._tests_of_file(path)  # none runs it in its own process
 		first = statement.first - (line - place.offset)
 		wanted = sum(1 << n for n in range(max(first, 0), statement.last - statement.first + first + 1))
 		return {test for test, mask in masks.items() if mask & wanted} or set(masks)

@@ -6,7 +6,8 @@ import frappe
 import pytest
 
 from devtools import ports, processes
-from tests.integration import state
+from memora.api import utils
+from tests.integration import factories, state
 from tests.integration.client import Client
 from tests.integration.factories import make_learner
 from tests.integration.served_beside import FAIL
@@ -68,3 +69,15 @@ def test_a_learner_who_is_put_off_is_told_until_when(client, nobody_to_tell, hea
 def test_a_hook_of_another_app_costs_the_page_no_header(client):
 	client.session.headers.update(FAIL)
 	check_page(client.request("GET", "/review"))
+
+
+def test_telling_of_an_incident_commits_nothing_that_a_request_has_left_half_done(season, monkeypatch):
+	started = {"started_at": factories.site_now(), "reason": "gone"}
+	frappe.get_doc({"doctype": "Safe Mode Incident", **started}).db_insert()
+	frappe.db.commit()
+	monkeypatch.setitem(frappe.flags, "memora_incident_noted", True)
+	frappe.db.set_value("Game Subscription Season", season, "archive_status", "half done")
+	utils.tell_of_incident(None, None)
+	frappe.db.commit()
+	assert [row.opening_told for row in state.rows("Safe Mode Incident")] == [1]
+	assert frappe.db.get_value("Game Subscription Season", season, "archive_status") is None

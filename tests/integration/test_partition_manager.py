@@ -253,13 +253,23 @@ def test_the_scheduler_heals_it(unlucky):
 	assert partitions.heal_partitions() == []
 
 
-def test_a_season_that_claims_partitions_it_lacks_is_healed_or_says_so(impatience):
+def test_a_season_that_claims_partitions_it_lacks_is_healed_or_says_so(impatience, monkeypatch):
 	claiming = make_season(season_name="claiming").name
 	frappe.db.sql_ddl(f"ALTER TABLE `tabPlayer Review Log` DROP PARTITION {tables.partition_name(claiming)}")
 	with reader_of("Player Review Log"), pytest.raises(PartitionError):
 		partitions.heal_partitions()
 	assert not has_partitions_and_says_so(claiming)
+	frappe.db.set_value(SEASON, claiming, "partition_created", 1)
+	frappe.db.commit()
+	create, said = partitions.create_partition, []
+
+	def creating(name: str) -> None:
+		said.append(has_partitions_and_says_so(name))
+		create(name)
+
+	monkeypatch.setattr(partitions, "create_partition", creating)
 	assert partitions.heal_partitions() == [claiming]
+	assert said == [False]
 	assert has_partitions_and_says_so(claiming)
 
 

@@ -1,6 +1,7 @@
 """Every method of the seeds, with the seeds' examples, on real Redis."""
 
 import time
+from urllib.parse import quote
 
 import frappe
 import pytest
@@ -120,6 +121,20 @@ def test_clear_user_cache_leaves_others_alone(manager):
 	manager.add_item(other, SEASON, "q-1", 3.0)
 	manager.clear_user_cache(USER, SEASON)
 	assert keys() == {f"srs:{LEARNER}:2025-2026", f"srs:{other}:{SEASON}"}
+
+
+def test_clear_season_cache_leaves_nothing_of_it_and_all_of_others(manager, season):
+	learners = [make_learner().name for _ in range(3)]
+	for learner in learners:
+		manager.get_due_items_with_rehydration(learner, season)
+		manager.add_item(learner, season, "q-1", 1.0)
+	others = [f"{season}*", f"{season[:-1]}?", f"{season} "]
+	for other in others:
+		manager.add_item(learners[0], other, "q-1", 1.0)
+	assert manager.clear_season_cache(season) is True
+	assert keys() == {f"srs:{learners[0]}:{quote(other)}" for other in others}
+	assert manager.clear_season_cache(others[1]) is True
+	assert keys() == {f"srs:{learners[0]}:{quote(other)}" for other in (others[0], others[2])}
 
 
 def test_get_cache_stats(manager):
