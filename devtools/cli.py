@@ -117,11 +117,14 @@ servers or are slow.
 	),
 	"faults": Command(
 		commands.faults,
-		"kill servers while learners answer, and check that no answer is lost or counted twice",
+		"kill, freeze and cut off servers while learners answer, and check that no answer is lost or counted twice",
 		"""\
 Runs tests/faults in a separate bench, .bench/faults, with its own MariaDB, three Redis, web server and worker. While
 20 learners answer without pause, one server after the other is killed, made to hang, or started again without its data.
-A line tells how each round went. The logs are .bench/logs/faults-<round>.log. ./dev test also runs one round.
+Then a second host gets into trouble: its processes are frozen (SIGSTOP), or its connections cut (no FIN, packets vanish),
+in the middle of a submission, a load, a fold or an archive run. Learners of the first host must not wait for it.
+Lines tell how each round went, how long it took, and how long the others waited at worst (99th percentile).
+The logs are .bench/logs/faults-<round>.log. ./dev test also runs one round.
 Other arguments go to pytest.
 
   ./dev faults

@@ -160,7 +160,10 @@ def faults(bench: Bench, args: list[str]) -> int:
 
 
 def _faults_round(bench: Bench, number: int, rounds: int, for_pytest: list[str]) -> bool:
-	"""Runs one round, and prints a line for the round and for each failed test. Returns True if no test failed."""
+	"""Runs one round, and prints how long it took, how long others had to wait, and each failed test.
+
+	Returns True if no test failed.
+	"""
 	log = bench.log(f"faults-{number}")
 	log.unlink(missing_ok=True)
 	args: shell.Arguments = [bench.python, "-m", "pytest", "tests/faults", *for_pytest]
@@ -170,9 +173,10 @@ def _faults_round(bench: Bench, number: int, rounds: int, for_pytest: list[str])
 	except Failure:
 		passed = False
 	lines = log.read_text(errors="replace").splitlines()
-	say(f"round {number} of {rounds}: {lines[-1].strip('= ')}")
+	result = lines[-1].strip("= ") if lines else "no output"
+	say(f"round {number} of {rounds}: {result}")
 	for line in lines:
-		if line.startswith(("FAILED", "ERROR")):
+		if line.startswith(("FAILED", "ERROR", "p99 of others at its worst")):
 			say(f"  {line}")
 	if not passed:
 		say(f"  The whole log: {log}")

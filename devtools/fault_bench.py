@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,6 +68,22 @@ def claim_ports(own: Bench) -> None:
 	with (own.root / "config" / "mariadb.cnf").open("a") as file:
 		file.write(MARIADB_OPTIONS)
 	config.write(own)
+
+
+def second_host(own: Bench, name: str, its_ports: dict[str, int]) -> Bench:
+	"""Makes the folder of another host of the same site, which reaches MariaDB and Redis at its own ports.
+
+	`fill` must have made the site.
+	"""
+	host = Bench(own.root / name)
+	host.make_directories()
+	for link in ("env", "apps"):
+		_link(host.root / link, own.root / link)
+	(host.run / "ports.json").write_text(json.dumps(its_ports))
+	config.write(host)
+	sites.make_directories(host.site(MAIN_SITE))
+	shutil.copy(own.site(MAIN_SITE) / "site_config.json", host.site(MAIN_SITE))
+	return host
 
 
 def daemon(own: Bench, name: str) -> Daemon:

@@ -36,6 +36,7 @@ class Audit:
 		self.check_tracker()
 		self.check_replay()
 		for device in self.room.devices[: len(self.room.learners)]:
+			device.url = self.room.url
 			self.check_cache(device)
 
 	def drain(self) -> None:

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,14 +60,20 @@ class Stage:
 		fault_bench.daemon(self.bench, name).stop(self.servers[name])
 
 	def start_web(self) -> None:
-		with self.being_current():
-			env = {**self.env, "OPEN_SECONDS": str(OPEN_SECONDS)}
-			web = processes.web(self.site, env=env, app="tests.faults.served:application")
-			self.web = self.stack.enter_context(web)
+		self.web = self.start_web_of(self.bench)
 
 	def start_worker(self) -> None:
-		with self.being_current():
-			self.worker = self.stack.enter_context(processes.worker(env=self.env))
+		self.worker = self.start_worker_of(self.bench)
+
+	def start_web_of(self, host: Bench) -> Handle:
+		env = {**self.env_of(host), "OPEN_SECONDS": str(OPEN_SECONDS)}
+		with being_current(host):
+			web = processes.web(self.site, env=env, app="tests.faults.served:application")
+			return self.stack.enter_context(web)
+
+	def start_worker_of(self, host: Bench) -> Handle:
+		with being_current(host):
+			return self.stack.enter_context(processes.worker(env=self.env_of(host)))
 
 	def start_commands(self) -> None:
 		self.commands = Commands(self.bench, self.env)
@@ -75,25 +81,15 @@ class Stage:
 
 	@property
 	def env(self) -> dict[str, str]:
-		return {
-			"MEMORA_BENCH": str(self.bench.root),
-			"MEMORA_SITE": self.site,
-			"MEMORA_SITES_PATH": str(self.bench.sites),
-			"FRAPPE_REDIS_QUEUE": redis_servers.url(self.bench, "queue"),
-		}
+		return self.env_of(self.bench)
 
-	@contextmanager
-	def being_current(self) -> Iterator[None]:
-		"""devtools.processes starts what it starts in the bench that MEMORA_BENCH names."""
-		before = os.environ.get("MEMORA_BENCH")
-		os.environ["MEMORA_BENCH"] = str(self.bench.root)
-		try:
-			yield
-		finally:
-			if before is None:
-				del os.environ["MEMORA_BENCH"]
-			else:
-				os.environ["MEMORA_BENCH"] = before
+	def env_of(self, host: Bench) -> dict[str, str]:
+		return {
+			"MEMORA_BENCH": str(host.root),
+			"MEMORA_SITE": self.site,
+			"MEMORA_SITES_PATH": str(host.sites),
+			"FRAPPE_REDIS_QUEUE": redis_servers.url(host, "queue"),
+		}
 
 	# Killing
 
@@ -141,6 +137,14 @@ class Stage:
 			cursor.execute(statement, values)
 			return list(cursor.fetchall())
 
+	def ask_root(self, statement: str, *values: Any) -> list[tuple]:
+		"""Rows of a statement of an administrator of MariaDB, who sees everybody's connections."""
+		password = mariadb.root_password(self.bench)
+		connection = connect(unix_socket=str(self.bench.socket()), user="root", password=password)
+		with closing(connection), connection.cursor() as cursor:
+			cursor.execute(statement, values)
+			return list(cursor.fetchall())
+
 	def as_root(self, statements: str) -> None:
 		"""Runs statements of an administrator of MariaDB."""
 		mariadb.execute(self.bench, statements)
@@ -162,6 +166,20 @@ class Stage:
 		)
 		assert done.returncode == 0, f"{module} exited with {done.returncode}:\n{done.stdout}{done.stderr}"
 		return json.loads(done.stdout.splitlines()[-1])
+
+
+@contextmanager
+def being_current(bench: Bench) -> Iterator[None]:
+	"""devtools.processes starts what it starts in the bench that MEMORA_BENCH names."""
+	before = os.environ.get("MEMORA_BENCH")
+	os.environ["MEMORA_BENCH"] = str(bench.root)
+	try:
+		yield
+	finally:
+		if before is None:
+			del os.environ["MEMORA_BENCH"]
+		else:
+			os.environ["MEMORA_BENCH"] = before
 
 
 def children(pid: int) -> list[int]:
