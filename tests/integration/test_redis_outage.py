@@ -6,7 +6,7 @@ import frappe
 import pytest
 
 from devtools import ports
-from memora.services.cache import loading, outdated
+from memora.services.cache import loading, outdated, scripts
 from memora.services.cache.breaker import Unavailable
 from memora.services.folding import cache_check, folds
 from memora.services.srs_redis_manager import SRSRedisManager
@@ -241,6 +241,25 @@ def test_a_missed_write_that_mariadb_does_not_note_makes_all_schedules_stale(
 	assert int(srs_redis().get("srs:generation")) == generation + 1
 	assert patient.get_due_items_with_rehydration(others[0], season)[1] is False
 	assert int(srs_redis().get("srs:generation")) == generation + 1
+
+
+def test_what_another_thread_misses_while_an_outage_is_counted_is_counted_next(manager, monkeypatch):
+	"""It may have missed its write after the count that this thread asks for."""
+	gateway, run_script = manager.schedules.gateway, scripts.run_script
+	generation = int(srs_redis().get("srs:generation") or 0)
+
+	def missing(*args) -> str:
+		if not gateway.server.has_missed_writes:
+			gateway.server.has_missed_writes = True
+		return run_script(*args)
+
+	with monkeypatch.context() as patch:
+		patch.setattr(scripts, "run_script", missing)
+		gateway.ask(gateway.count_outage)
+	assert gateway.server.has_missed_writes is True
+	assert manager.is_available()
+	assert gateway.server.has_missed_writes is False
+	assert int(srs_redis().get("srs:generation")) == generation + 2
 
 
 def test_a_fold_that_reaches_no_redis_notes_whose_schedules_it_could_not_look_at(

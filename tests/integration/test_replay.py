@@ -5,6 +5,7 @@ import json
 import frappe
 import pytest
 
+from memora.exceptions import SeasonStateError
 from memora.services.cache import loading
 from memora.services.folding import folds
 from memora.services.learning import submissions
@@ -190,6 +191,16 @@ def test_a_repair_drops_the_cached_schedule(answered, season, questions):
 	assert not is_loaded(answered, season)
 	loading.load_due(SRSRedisManager().schedules, answered, season)
 	assert cached(answered, season) == scores(answered, season)
+
+
+def test_a_repair_leaves_a_season_alone_that_is_being_archived(answered, season, questions):
+	damage(answered, questions[0], "stability", 55)
+	before = tracker(answered)
+	frappe.db.set_value("Game Subscription Season", season, "archive_started_at", factories.site_now())
+	frappe.db.commit()
+	with pytest.raises(SeasonStateError, match=season):
+		replay_season(season, repair=True)
+	assert tracker(answered) == before
 
 
 def test_rows_that_no_answer_explains_stay(answered, season, questions):
