@@ -9,7 +9,7 @@ from frappe.permissions import add_permission, update_permission_property
 from frappe.utils import get_sites
 from frappe.utils.background_jobs import get_queues_timeout
 
-from memora.services.cache import connections, settling
+from memora.services.cache import connections, incidents, settling
 from memora.services.cache.addresses import InvalidConfiguration
 from memora.services.cache.breaker import Unavailable
 from memora.services.cache.ownership import LAPSE_SECONDS, Owner
@@ -153,6 +153,8 @@ def _settle_keys() -> None:
 		if owner and not _may_take_over(owner):
 			_leave_keys_to(owner)
 		settling.claim()
+		if incidents.get_open():  # earlier versions noted nowhere whose schedules lack what they missed
+			settling.declare_stale()
 	except Unavailable as error:
 		print(f"Memora: the Redis for schedules can't be asked whose its keys are: {error}")
 

@@ -104,7 +104,7 @@ def tell() -> None:
 	database.new_snapshot()
 	over_since = site_time.naive_now() - timedelta(seconds=FLAP_SECONDS)
 	for incident in incident_rows.claim_untold(incident_rows.OPENING_IS_TO_TELL):
-		message = _("The Redis for schedules can't be used: {0}").format(incident.reason)
+		message = _("Host {0} can't use the Redis for schedules: {1}").format(incident.host, incident.reason)
 		_tell(incident.name, "opening_told", _("Safe Mode is on"), message, is_error=True)
 	for incident in incident_rows.claim_untold(incident_rows.CLOSING_IS_TO_TELL, over_since=over_since):
 		_tell(incident.name, "closing_told", _("Safe Mode is over"), _summary(incident), is_error=False)

@@ -6,6 +6,7 @@ Every write here goes over a connection of its own, because it must not commit t
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from socket import gethostname
 from typing import Any
 from uuid import uuid4
 
@@ -21,8 +22,8 @@ LOCK_SQL = "SELECT GET_LOCK(CONCAT('memora:incident:', MD5(DATABASE())), %s)"
 ROW_LOCK_SQL = "SET innodb_lock_wait_timeout = %s"
 LATEST_SQL = "SELECT name, ended_at FROM `tabSafe Mode Incident` ORDER BY started_at DESC LIMIT 1"
 OPEN_SQL = """
-	INSERT INTO `tabSafe Mode Incident` (name, started_at, reason, creation, modified, owner, modified_by)
-	VALUES (%(name)s, %(now)s, %(reason)s, %(now)s, %(now)s, 'Administrator', 'Administrator')"""
+	INSERT INTO `tabSafe Mode Incident` (name, started_at, reason, host, creation, modified, owner, modified_by)
+	VALUES (%(name)s, %(now)s, %(reason)s, %(host)s, %(now)s, %(now)s, 'Administrator', 'Administrator')"""
 REOPEN_SQL = """
 	UPDATE `tabSafe Mode Incident` SET ended_at = NULL, duration = NULL, modified = %(now)s
 	WHERE name = %(name)s"""
@@ -59,7 +60,7 @@ CLOSING_IS_TO_TELL = "closing_told = 0 AND ended_at < %(over_since)s"
 # row.
 TO_TELL_SQL = "SELECT name FROM `tabSafe Mode Incident` WHERE {condition} ORDER BY started_at"
 CLAIM_SQL = """
-	SELECT name, started_at, duration, reason, requests_served, requests_limited
+	SELECT name, started_at, duration, reason, host, requests_served, requests_limited
 	FROM `tabSafe Mode Incident` WHERE name = %(name)s AND {condition} FOR UPDATE SKIP LOCKED"""
 
 
@@ -85,7 +86,12 @@ def open_incident(reason: str, now: datetime, flap_seconds: int) -> None:
 		if name and ended_at > now - timedelta(seconds=flap_seconds):
 			cursor.execute(REOPEN_SQL, {"name": name, "now": now})
 			return
-		values = {"name": uuid4().hex[:10], "reason": reason[:REASON_LENGTH], "now": now}
+		values = {
+			"name": uuid4().hex[:10],
+			"reason": reason[:REASON_LENGTH],
+			"host": gethostname(),
+			"now": now,
+		}
 		cursor.execute(OPEN_SQL, values)
 
 
