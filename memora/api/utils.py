@@ -28,7 +28,7 @@ from memora.services.cache.incidents import OpenIncident
 from memora.services.cache.safe_mode import SafeModeManager
 from memora.services.learning import learners
 from memora.services.learning.learners import Sitting
-from memora.services.operations import hosts, latency
+from memora.services.operations import awake, hosts, latency
 from memora.services.settings import get_settings
 from memora.services.store import seasons
 
@@ -204,7 +204,7 @@ def _answer(response: Response, kind: type[MemoraError], text: str) -> None:
 
 
 def observe_latency(response: Response | None, request: Request) -> None:
-	"""At the end of a request: counts how long the learners' endpoints take."""
+	"""At the end of a request: counts how long the learners' endpoints take, and notes that the site is in use."""
 	endpoint = latency.ENDPOINTS.get(request.path.rpartition("/")[2])
 	began = frappe.flags.memora_began
 	if endpoint and began:
@@ -212,6 +212,7 @@ def observe_latency(response: Response | None, request: Request) -> None:
 		latency.observe(endpoint, code, time.perf_counter() - began)
 		if code < 500:  # or MariaDB may be what fails
 			hosts.note_if_due()
+			awake.keep_awake()
 
 
 def set_retry_after(response: Response | None, request: Request) -> None:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from typing import Any
 
 import redis
@@ -123,7 +123,7 @@ class Server:
 		return database
 
 
-@lru_cache(maxsize=32)
+@cache  # with a Server that is thrown away goes what the process has missed
 def server_of(site: str, place: Place, prefix: str) -> Server:
 	"""Returns the one Server that this process has for a site, a place, and what stands before the site's keys."""
 	return Server(place)

@@ -218,10 +218,10 @@ def _scheduler() -> Findings:
 	elif scheduler.is_dormant() and tracker.has_answers():
 		yield (
 			_(
-				"Nobody has signed in for days. Frappe treats the site as dormant and runs scheduled jobs only once a day."
+				"Nobody has signed in or learned for days. Frappe treats the site as dormant and runs scheduled jobs only once a day."
 			),
 			_(
-				"Sign in once. In System Settings, set 'Run Jobs only Daily if Inactive For (Days)' to more days than holidays last."
+				"It ends with the next sign-in, and within an hour of a learner's next request. In System Settings, set 'Run Jobs only Daily if Inactive For (Days)' to more days than holidays last."
 			),
 		)
 

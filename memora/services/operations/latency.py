@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import frappe
+from frappe.utils import get_sites
 from prometheus_client import CollectorRegistry, Histogram, Metric, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -43,7 +44,8 @@ BUCKETS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75,
 CLIENT_ERROR = "4"  # how codes of refusals begin: a refusal is quick, and would make other requests look fast
 WINDOW_SECONDS = 300  # `recent` looks back to the latest snapshot that is at least so old
 SNAPSHOT_SECONDS = 60  # the least time between two snapshots
-FILE_BYTES = 1 << 18  # for each process: room for some 80 series
+# For each process: room for some 50 series, of which a site has 15 or so, of its endpoints and what they answer
+FILE_BYTES, SITE_BYTES = 1 << 18, 1 << 17
 
 _lock = threading.Lock()
 _slot: tuple[int, int, int] | None = None  # (process, number, the open file whose lock holds the number)
@@ -243,5 +245,5 @@ def _allocate(path: Path) -> None:
 		return
 	part = path.with_suffix(".part")
 	with part.open("wb") as file:
-		os.posix_fallocate(file.fileno(), 0, FILE_BYTES)
+		os.posix_fallocate(file.fileno(), 0, max(FILE_BYTES, SITE_BYTES * len(get_sites())))
 	part.replace(path)

@@ -28,6 +28,7 @@ def test_an_outage_is_seen_before_anybody_was_told(manager, season):
 	with site_config(srs_redis_cache=f"redis://127.0.0.1:{ports.any_free()}/0"):
 		manager.page.reload()
 		expect(now.first).to_have_text("critical")
+		expect(manager.indicator).to_have_text("critical")
 		expect(manager.page.locator(".memora-health-now")).to_contain_text("Safe Mode since")
 		if PICTURES:
 			manager.page.screenshot(path=f"{PICTURES}/health.png")

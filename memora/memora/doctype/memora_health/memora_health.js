@@ -20,11 +20,16 @@ memora.show_health = (frm) =>
 	frappe.xcall("memora.api.srs.get_health").then(
 		(health) => {
 			const rows = Object.values(health.checks).map((check) => memora.health_row(check));
+			frm.page.set_indicator(__(health.status, null, "Memora Health"), memora.HEALTH_COLOURS[health.status]);
 			$(frm.fields_dict.now.wrapper)
 				.empty()
 				.append($('<div class="memora-health-now">').append(memora.health_row(health), rows));
 		},
-		() => $(frm.fields_dict.now.wrapper).empty(), // rather nothing than what was true a while ago
+		() => {
+			// rather nothing than what was true a while ago
+			frm.page.clear_indicator();
+			$(frm.fields_dict.now.wrapper).empty();
+		},
 	);
 
 memora.health_row = ({ status, message }) =>
