@@ -4,13 +4,14 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import frappe
 import pytest
 from frappe.utils import background_jobs
-from rq.job import Job
+from rq.job import Job, JobStatus
+from rq.utils import utcformat
 
 from devtools import ports, processes
 from memora.services import srs_archiver
@@ -129,6 +130,32 @@ def test_a_job_that_redis_has_lost_is_queued_again():
 	assert job().get_status() == "queued"
 	scheduled_jobs.start_scheduled("archive")
 	assert len(ids_in_queue("long")) == 1
+
+
+def test_a_job_that_died_with_all_workers_is_told_of_and_queued_again(manager):
+	scheduled_jobs.start_scheduled("archive")
+	dead, queue = job(), background_jobs.get_queue("long")
+	queue.remove(dead.id)
+	dead.set_status(JobStatus.STARTED)
+	scheduled_jobs.start_scheduled("archive")
+	assert not ids_in_queue("long")  # as far as anybody knows, it runs
+	long_ago = datetime.now(timezone.utc) - timedelta(hours=7)
+	queue.connection.hset(dead.key, "last_heartbeat", utcformat(long_ago))
+	assert "did not finish" in next(doctor_jobs.long_jobs())[0]
+	scheduled_jobs.resume_unfinished()
+	assert len(ids_in_queue("long")) == 1
+	assert "Its worker was killed." in told(manager)[0]
+
+
+def test_a_job_that_still_waits_at_its_next_turn_is_told_of(manager):
+	scheduled_jobs.start_scheduled("archive")
+	scheduled_jobs.start_scheduled("archive")
+	assert told(manager) == []
+	waiting = job()
+	waiting.enqueued_at -= timedelta(hours=23)
+	waiting.save()
+	scheduled_jobs.start_scheduled("archive")
+	assert "It waits for a worker of the queue long." in told(manager)[0]
 
 
 # The doctor

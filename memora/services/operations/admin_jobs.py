@@ -20,6 +20,7 @@ from memora.services.store import seasons
 
 QUEUE = "long"
 TIMEOUT_SECONDS = 6 * 60 * 60
+DEAD_SECONDS = 600  # beyond a job's time: by then RQ has ended it, if there is a worker
 JOB = "memora.services.operations.admin_jobs.run_admin_job"
 PREFIX = "memora-"
 Status = Literal["queued", "started", "finished", "failed"]
@@ -106,15 +107,33 @@ def is_job_going_on(job_id: str) -> bool:
 def is_going_on(job: Job) -> bool:
 	"""Says whether a job waits or runs. A job that is in no queue any more does not wait, whatever its status says."""
 	status = status_of(job)
-	return status == "started" or (status == "queued" and job.get_position() is not None)
+	return (status == "started" and not _is_dead(job)) or (
+		status == "queued" and job.get_position() is not None
+	)
+
+
+def has_failed(job: Job) -> bool:
+	"""Says whether a job has failed, or has died with all workers of its queue, of which none is left to say so."""
+	return status_of(job) == "failed" or _is_dead(job)
+
+
+def _is_dead(job: Job) -> bool:
+	"""Says whether a job has been running for longer than it may. A worker that executes jobs itself tells of none meanwhile."""
+	if status_of(job) != "started" or not job.last_heartbeat:
+		return False
+	return _seconds_since(job.last_heartbeat) > (job.timeout or TIMEOUT_SECONDS) + DEAD_SECONDS
 
 
 def waited_seconds(job: Job) -> float:
 	"""Returns how long a job has been waiting in its queue; 0 if it does not wait."""
 	if status_of(job) != "queued" or not job.enqueued_at:
 		return 0
-	since = job.enqueued_at.replace(tzinfo=timezone.utc)  # older versions of RQ leave out that it is UTC
-	return (datetime.now(timezone.utc) - since).total_seconds()
+	return _seconds_since(job.enqueued_at)
+
+
+def _seconds_since(moment: datetime) -> float:
+	"""Takes RQ's times, which are UTC, whether or not they say so."""
+	return (datetime.now(timezone.utc) - moment.replace(tzinfo=timezone.utc)).total_seconds()
 
 
 def status_of(job: Job) -> Status:

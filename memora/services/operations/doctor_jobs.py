@@ -28,7 +28,7 @@ def long_jobs() -> Iterator[tuple[str, str]]:
 		)
 	for kind in scheduled_jobs.ACTIONS:
 		job = background_jobs.get_job(scheduled_jobs.job_id_of(kind))
-		if job and admin_jobs.status_of(job) == "failed":
+		if job and admin_jobs.has_failed(job):
 			yield (
 				_("The last scheduled job did not finish: {0}").format(scheduled_jobs.name_of(kind)),
 				_("Look at the Error Log. The scheduler starts the job again."),

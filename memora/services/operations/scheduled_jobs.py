@@ -72,6 +72,7 @@ def compare_with_database() -> dict[str, Any]:
 	return start_scheduled("reconcile") if season and season.enable_redis else {}
 
 
+@alerts.in_site_language()
 def resume_unfinished() -> None:
 	"""Starts again what was killed or whose time was over. Runs hourly, and never waits for a queue that is not there."""
 	try:
@@ -95,6 +96,7 @@ def is_called_by_scheduler() -> bool:
 	return job is not None and job.kwargs.get("method") == SCHEDULERS
 
 
+@alerts.in_site_language()
 def start_scheduled(kind: Kind, attempt: int = 1) -> dict[str, Any]:
 	"""Queues the job of a kind, unless it waits or runs, and returns {job_id}.
 
@@ -150,12 +152,12 @@ def _note_end(error: Exception, why: str) -> None:
 
 def _was_cut_off(job: Job) -> bool:
 	"""Says whether a job was killed, or its time was over."""
-	return admin_jobs.status_of(job) == "failed" and job.meta.get(ENDED) != "error"
+	return admin_jobs.has_failed(job) and job.meta.get(ENDED) != "error"
 
 
 def _tell_if_killed(kind: Kind, job: Job) -> None:
 	"""A job that was killed could tell nobody."""
-	if admin_jobs.status_of(job) == "failed" and ENDED not in job.meta:
+	if admin_jobs.has_failed(job) and ENDED not in job.meta:
 		_tell(kind, _("Its worker was killed."))
 		job.meta[ENDED] = "killed"
 		job.save_meta()  # type: ignore[no-untyped-call]
