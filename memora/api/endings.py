@@ -23,7 +23,8 @@ STEPS: tuple[Step, ...] = (
 	headers.set_headers,
 	exports.defuse_exports,
 	turns.end_turn,
-	utils.tell_of_incident,  # last: it may take long
+	utils.tell_of_incident,  # these two last: telling may take long
+	utils.tell_of_clock,
 )
 
 

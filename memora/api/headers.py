@@ -2,9 +2,8 @@
 
 from werkzeug.wrappers import Request, Response
 
-from memora.api.outages import is_own
+from memora.api.outages import PAGE, is_own
 
-PAGE = "/review"
 HEADERS = {
 	"X-Content-Type-Options": "nosniff",
 	"Referrer-Policy": "same-origin",

@@ -15,8 +15,9 @@ from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.wrappers import Request
 
 from memora.exceptions import DatabaseUnavailable
-from memora.services.store import database, failures
+from memora.services.store import database, failures, surroundings
 
+PAGE = "/review"
 OWN_PATH = re.compile(r"/api(/v\d+)?/method/memora\.")
 
 
@@ -29,11 +30,21 @@ def is_own(request: Request) -> bool:
 def reach_database() -> None:
 	"""Frappe's hook before_request: refuses requests to Memora's endpoints if MariaDB can't be reached.
 
-	A token is looked up in MariaDB after this hook, and that error would be Frappe's.
+	A token is looked up in MariaDB after this hook, and that error would be Frappe's. Where MariaDB takes no writes, Frappe is
+	told so, for the learner's page, too.
 	"""
-	if is_own(frappe.local.request):
+	request = frappe.local.request
+	if is_own(request):
 		with needs_database():
 			database.connect()
+			_heed_server()
+	elif request.path.rstrip("/") == PAGE:
+		_heed_server()
+
+
+def _heed_server() -> None:
+	surroundings.heed_read_only()
+	surroundings.see_one_moment()
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Shared by the endpoints: who calls, who may call, and Frappe's hooks around a request."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import unquote
 
@@ -12,8 +12,7 @@ from werkzeug.exceptions import TooManyRequests
 from werkzeug.wrappers import Request, Response
 
 from memora.api import turns
-from memora.api.headers import PAGE
-from memora.api.outages import OWN_PATH, gets_json, is_own, needs_database
+from memora.api.outages import OWN_PATH, PAGE, gets_json, is_own, needs_database
 from memora.exceptions import (
 	DatabaseUnavailable,
 	InvalidBody,
@@ -28,7 +27,7 @@ from memora.services.cache.incidents import OpenIncident
 from memora.services.cache.safe_mode import SafeModeManager
 from memora.services.learning import learners
 from memora.services.learning.learners import Sitting
-from memora.services.operations import awake, hosts, latency
+from memora.services.operations import awake, clocks, hosts, latency
 from memora.services.settings import get_settings
 from memora.services.store import seasons
 
@@ -224,11 +223,21 @@ def set_retry_after(response: Response | None, request: Request) -> None:
 def tell_of_incident(response: Response | None, request: Request) -> None:
 	"""At the end of a request: tells managers if this request has found that Redis is down."""
 	if frappe.flags.memora_incident_noted and getattr(frappe.local, "db", None):
-		frappe.db.rollback()  # everything to be kept is committed by now
-		try:
-			incidents.tell()
-		finally:
-			frappe.db.rollback()  # Frappe 16 commits after the hooks, also what an error has left half done
+		_tell(incidents.tell)
+
+
+def tell_of_clock(response: Response | None, request: Request) -> None:
+	"""At the end of a request: tells managers if the clock of this host is off, unless they know."""
+	if is_own(request) and getattr(frappe.local, "db", None) and clocks.is_to_look():
+		_tell(clocks.watch)
+
+
+def _tell(tell: Callable[[], None]) -> None:
+	frappe.db.rollback()  # everything to be kept is committed by now
+	try:
+		tell()
+	finally:
+		frappe.db.rollback()  # Frappe 16 commits after the hooks, also what an error has left half done
 
 
 @frappe.whitelist(methods=["GET", "POST"])

@@ -1,16 +1,19 @@
-"""Memora Settings as one frozen value. A process reads the settings at most every few seconds."""
+"""Memora Settings as one frozen value, and the state of MariaDB. A process reads both, in one query, at most every few seconds."""
 
 import time
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import frappe
 
 CACHE_SECONDS = 5  # how long other processes may go on with the old settings after a change
-
-SETTINGS_SQL = """
-	SELECT field, value FROM tabSingles
+# The clock without a conversion by a time zone, which is an hour off when clocks are set back
+STATE_SQL = "UNIX_TIMESTAMP() + MICROSECOND(NOW(6)) / 1000000, @@GLOBAL.read_only, @@GLOBAL.tx_isolation"
+SETTINGS_SQL = f"""
+	SELECT field, value, {STATE_SQL} FROM tabSingles
 	WHERE doctype = 'Memora Settings' OR (doctype = 'System Settings' AND field = 'time_zone')"""
+NO_SETTINGS_SQL = f"SELECT '', NULL, {STATE_SQL}"
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,21 @@ class Settings:
 		return frozenset(self.media_hosts.split())
 
 
+class Server(NamedTuple):
+	"""The state of MariaDB.
+
+	Its clock is ahead of this host's by `clock_lead` seconds. `within` is how long the question took: so much the lead may be
+	off. `isolation` is the level that its sessions begin with.
+	"""
+
+	clock_lead: float
+	within: float
+	is_read_only: bool
+	isolation: str
+
+
 _cached: dict[str, tuple[float, Settings]] = {}
+_servers: dict[str, Server] = {}
 
 
 def get_settings() -> Settings:
@@ -60,14 +77,30 @@ def get_settings() -> Settings:
 	return settings
 
 
+def get_server() -> Server:
+	"""Returns what was read with the settings last. Asks MariaDB only if this process never has."""
+	if frappe.local.site not in _servers:
+		get_settings()
+	return _servers[frappe.local.site]
+
+
 def forget_settings() -> None:
 	"""Makes this process read the settings anew at their next use. Called when the settings are saved."""
 	_cached.pop(frappe.local.site, None)
 
 
 def _load() -> Settings:
-	stored = dict(frappe.db.sql(SETTINGS_SQL))
-	defaults = vars(Settings())
+	began = time.time()
+	rows = frappe.db.sql(SETTINGS_SQL) or frappe.db.sql(NO_SETTINGS_SQL)
+	ended = time.time()
+	clock, read_only, isolation = rows[0][2:]
+	_servers[frappe.local.site] = Server(
+		clock_lead=float(clock) - (began + ended) / 2,
+		within=ended - began,
+		is_read_only=str(read_only) not in ("0", "OFF"),
+		isolation=isolation,
+	)
+	stored, defaults = {row[0]: row[1] for row in rows}, vars(Settings())
 	return Settings(
 		**{name: type(default)(stored[name]) for name, default in defaults.items() if stored.get(name)}
 	)

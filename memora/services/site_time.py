@@ -1,9 +1,10 @@
 """Converts between naive site time, which tables hold, and Unix epochs, which are the scores in Redis.
 
 Only this module converts: `.timestamp()` on a naive value would take the value for a time of the host's zone,
-not of the site's.
+not of the site's. And it alone says what time it is: MariaDB's clock decides, so that hosts whose clocks differ agree.
 """
 
+import time
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Annotated
@@ -11,7 +12,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
-from memora.services.settings import get_settings
+from memora.services.settings import get_server, get_settings
+
+CLOCK_SECONDS = 2  # by which the clocks of two machines may differ
 
 # A naive site time in a reply, as str() writes it
 TEXT_PATTERN = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{6})?$"
@@ -23,9 +26,24 @@ def site_zone() -> ZoneInfo:
 	return ZoneInfo(get_settings().time_zone)
 
 
+def clock_is_off() -> float:
+	"""Returns by how many seconds this host's clock is ahead of MariaDB's, negative if it is behind. 0 if they agree.
+
+	They agree within CLOCK_SECONDS, or within the time that MariaDB took to say it.
+	"""
+	server = get_server()
+	return -server.clock_lead if abs(server.clock_lead) > max(CLOCK_SECONDS, server.within) else 0.0
+
+
+def epoch_now() -> float:
+	"""Returns the current moment as Unix seconds: by this host's clock, or by MariaDB's where this host's is off."""
+	return time.time() - clock_is_off()
+
+
 def now() -> datetime:
-	"""Returns the current moment, aware, in the site's zone."""
-	return datetime.now(site_zone())
+	"""Returns the current moment, aware, in the site's zone; see epoch_now."""
+	zone = site_zone()  # reads MariaDB's clock, if that was some seconds ago
+	return datetime.fromtimestamp(epoch_now(), zone)
 
 
 def naive_now() -> datetime:

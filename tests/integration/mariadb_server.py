@@ -99,6 +99,12 @@ class Server:
 		done = self._client("--execute", statements)
 		assert done.returncode == 0, done.stderr
 
+	def ask(self, statement: str) -> str:
+		"""Returns the one value that a statement finds."""
+		done = self._client("--skip-column-names", "--execute", statement)
+		assert done.returncode == 0, done.stderr
+		return done.stdout.decode().strip()
+
 	def load(self, dump: Path) -> None:
 		"""Fills the database with a dump of the site's."""
 		with dump.open("rb") as statements:

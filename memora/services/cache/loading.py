@@ -5,13 +5,14 @@ still there when the rows have been read. An answer that arrives meanwhile remov
 before that answer are never kept.
 """
 
-import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+import frappe
 import redis
 
+from memora.exceptions import DatabaseUnavailable
 from memora.services import site_time
 from memora.services.cache import outdated as outdated_drops
 from memora.services.cache import scripts
@@ -66,13 +67,24 @@ def load_due(
 		is_present = due["version"] >= changes.version
 	if due["is_loaded"] and is_present:
 		return Due(due["question_ids"], due["total_due"]), False
-	with database.named_lock(f"load {int(learner, 16) % MOST_LOADS}", wait_seconds=0) as is_free:
-		scores = rehydrate(schedules, learner, season, is_forced=due["is_loaded"]) if is_free else None
+	scores = _load_in_turn(schedules, learner, season, is_forced=due["is_loaded"])
 	if scores is None:
 		return _due_in_database(learner, season, limit), False
-	now = time.time()
+	now = site_time.epoch_now()
 	ids = sorted((q for q, score in scores.items() if score <= now), key=lambda q: (scores[q], q))
 	return Due(ids[:limit], len(ids)), True
+
+
+def _load_in_turn(
+	schedules: Schedules, learner: str, season: str, is_forced: bool
+) -> dict[str, float] | None:
+	"""Loads her schedule as rehydrate does; returns None if others load it or too many, or if MariaDB gives no locks."""
+	try:
+		with database.named_lock(f"load {int(learner, 16) % MOST_LOADS}", wait_seconds=0) as is_free:
+			return rehydrate(schedules, learner, season, is_forced) if is_free else None
+	except DatabaseUnavailable:
+		frappe.clear_messages()
+		return None
 
 
 def _due_without_keeping(
@@ -111,10 +123,10 @@ def rehydrate(
 ) -> dict[str, float] | None:
 	"""Loads a learner's schedule from MariaDB and returns it as {question_id: next_review_ts}.
 
-	Where database.only_reads says so, Redis does not keep it. Returns None, without a look at MariaDB, if the schedule is whole already or another process is loading
-	the schedule; if the load is forced, it is done all the same. The result is right even if an answer of hers is stored meanwhile. Redis then does not keep
-	the schedule, and her next read loads it again. Ends the current transaction's view of the past. Raises
-	Unavailable.
+	Returns None, without a look at MariaDB, if the schedule is whole already or another process is loading the schedule; if
+	the load is forced, it is done all the same. The result is right even if an answer of hers is stored meanwhile. Redis
+	then does not keep the schedule, nor where database.only_reads says so, and her next read loads it again. Ends the
+	current transaction's view of the past. Raises Unavailable.
 	"""
 	if database.only_reads():
 		return _read_scores(learner, season)[1]

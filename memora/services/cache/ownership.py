@@ -12,8 +12,9 @@ them. From then on
 Who is not the owner sends no command on schedules, and learners of that site get Safe Mode.
 """
 
-import time
 from typing import Any, NamedTuple
+
+from memora.services import site_time
 
 RENEW_SECONDS = 10  # a claim that is younger is left as it is, so that a read costs no write
 LAPSE_SECONDS = 180  # the scheduler of a site that nobody uses renews the claim each minute
@@ -39,7 +40,9 @@ class Owner(NamedTuple):
 
 	@property
 	def has_lapsed(self) -> bool:
-		return time.time() - float(self.seen) >= LAPSE_SECONDS + 1  # the script counts whole seconds
+		return (
+			site_time.epoch_now() - float(self.seen) >= LAPSE_SECONDS + 1
+		)  # the script counts whole seconds
 
 	def __str__(self) -> str:
 		return f"site {self.site} (database {self.database} on {self.server})"
@@ -57,4 +60,4 @@ def claim(database: Database, site: str, owned_by: str) -> list[Any]:
 	"""Returns ARGV of scripts.EPOCH. `owned_by` is the server by which this process was the owner, or nothing."""
 	lapse = NEVER if database.is_read_only else LAPSE_SECONDS
 	until = "" if database.is_read_only else owned_by
-	return [database.name, database.server, site, int(time.time()), RENEW_SECONDS, lapse, until]
+	return [database.name, database.server, site, int(site_time.epoch_now()), RENEW_SECONDS, lapse, until]

@@ -1,7 +1,7 @@
 """Safe Mode: limits learners' reads while Redis is not there, so that they do not bring MariaDB down, too.
 
 The limits hold exactly for all processes of all hosts: the admissions of the last minute are rows of one
-table, and a process counts and adds rows under one lock. Where MariaDB takes no writes, each process counts by itself: no
+table, and a process counts and adds rows under one lock. Where MariaDB takes no writes or gives no locks, each process counts by itself: no
 learner's page is to go blank because a limit can't be written down. A process remembers which learners have to wait, and
 for how long the limit of the whole system is reached. Until then it refuses without asking MariaDB.
 """
@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import frappe
 
-from memora.exceptions import RateLimitExceeded
+from memora.exceptions import DatabaseUnavailable, RateLimitExceeded
 from memora.services.cache import incidents
 from memora.services.cache.schedules import Schedules
 from memora.services.settings import get_settings
@@ -127,6 +127,8 @@ class SafeModeManager:
 		if not database.only_reads():
 			try:
 				return self._admit(user)
+			except DatabaseUnavailable:
+				frappe.clear_messages()  # MariaDB gives no locks
 			except failures.ERRORS as error:
 				if not failures.is_read_only(error):
 					raise

@@ -5,13 +5,13 @@ loading.
 """
 
 import re
-import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
 from typing import Any, TypedDict
 
 import redis
 
+from memora.services import site_time
 from memora.services.cache import rights, scripts
 from memora.services.cache.gateway import Gateway
 from memora.services.cache.scripts import Call
@@ -188,7 +188,7 @@ class Schedules:
 		"""
 		keys = self.keys.pair(learner, season)
 		first, withdrawn = changes.withdrawals
-		arguments = [time.time(), limit, lifetime_seconds(), first, changes.version, *withdrawn]
+		arguments = [site_time.epoch_now(), limit, lifetime_seconds(), first, changes.version, *withdrawn]
 		calls = [
 			Call(scripts.READ_DUE, keys, arguments),
 			self.gateway.epoch_call(),
@@ -240,7 +240,7 @@ class Schedules:
 	def count_due(self, learner: str, season: str) -> int:
 		"""Returns how many questions are due now by the dates that Redis has, whole or not."""
 		keys = self.keys.pair(learner, season)
-		return self.gateway.ask(lambda client: client.zcount(keys[0], "-inf", time.time()), keys)
+		return self.gateway.ask(lambda client: client.zcount(keys[0], "-inf", site_time.epoch_now()), keys)
 
 	def measure(self, learner: str, season: str) -> ScheduleSize:
 		"""Returns the size of a learner's schedule; 0 bytes if Redis may not tell."""
@@ -249,7 +249,7 @@ class Schedules:
 		def read(client: redis.Redis) -> list[Any]:
 			pipeline = client.pipeline(transaction=False)
 			pipeline.zcard(key)
-			pipeline.zcount(key, "-inf", time.time())
+			pipeline.zcount(key, "-inf", site_time.epoch_now())
 			return [*pipeline.execute(), rights.unless_refused(lambda: client.memory_usage(key))]
 
 		total, due, size = self.gateway.ask(read, keys)

@@ -5,13 +5,13 @@ backup that is restored knows less. Without it the next lesson reads the topic f
 learner's bookmarks for a day from the first one on: so what a hint may hide, it does not hide for long.
 """
 
-import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import frappe
 
+from memora.services import site_time
 from memora.services.cache.breaker import Unavailable
 from memora.services.cache.gateway import Gateway
 from memora.services.store.question_bank import BEGINNING, Place, TopicVersion
@@ -42,7 +42,7 @@ class Bookmarks:
 	season: str
 	database: str = ""
 	of_topics: dict[str, Bookmark] = field(default_factory=dict)
-	until: float = field(default_factory=lambda: time.time() + KEPT_SECONDS)
+	until: float = field(default_factory=lambda: site_time.epoch_now() + KEPT_SECONDS)
 	is_changed: bool = False
 
 	@classmethod
@@ -66,7 +66,7 @@ class Bookmarks:
 
 	def save(self) -> None:
 		"""Keeps what has changed. Two processes may overwrite each other: either's bookmarks hold."""
-		seconds = int(self.until - time.time())
+		seconds = int(self.until - site_time.epoch_now())
 		if not self.is_changed or seconds < 1:
 			return
 		topics = {topic: tuple(bookmark) for topic, bookmark in self.of_topics.items()}

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, cast
 import frappe
 from typing_extensions import NotRequired, TypedDict
 
-from memora.exceptions import JournalUnavailable
+from memora.exceptions import DatabaseUnavailable
 from memora.services import site_time
 from memora.services.cache import loading
 from memora.services.cache.breaker import Unavailable
@@ -22,7 +22,7 @@ from memora.services.store.seasons import Season
 
 SAFE_MODE_LIMIT = 10  # questions of one reading
 MOST_WITHDRAWN = 1000  # due questions that a reading looks behind
-NOT_NOTED: tuple[type[Exception], ...] = (*failures.FAILURES, JournalUnavailable, RuntimeError)
+NOT_NOTED: tuple[type[Exception], ...] = (*failures.FAILURES, DatabaseUnavailable, RuntimeError)
 
 Contents = dict[str, dict[str, Any]]  # by question
 

@@ -16,7 +16,7 @@ from memora.services.cache.addresses import shown
 from memora.services.cache.connections import SENTINEL
 from memora.services.operations import redis_servers
 from memora.services.operations.redis_servers import WHERE_CACHE, WHERE_QUEUE, WHERE_SRS
-from memora.services.store import database
+from memora.services.store import surroundings
 
 Findings = Iterator[tuple[str, str]]
 
@@ -58,7 +58,7 @@ def find_plain_redis() -> Findings:
 
 def find_plain_mariadb() -> Findings:
 	host = frappe.conf.db_host
-	if not frappe.conf.db_socket and not is_local(host) and not database.is_encrypted():
+	if not frappe.conf.db_socket and not is_local(host) and not surroundings.is_encrypted():
 		yield (
 			_("MariaDB is on another machine ({0}) and is reached without TLS.").format(host),
 			_(

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -20,19 +19,30 @@ from memora.services.cache.breaker import Unavailable
 from memora.services.cache.connections import SENTINEL, Place
 from memora.services.folding.queueing import QUEUE
 from memora.services.operations import (
+	clocks,
 	closed_doors,
 	doctor_access,
 	doctor_files,
 	doctor_jobs,
+	doctor_locks,
 	doctor_redis,
 	doctor_retention,
 	redis_servers,
 )
 from memora.services.operations.redis_servers import WHERE_CACHE, WHERE_QUEUE, WHERE_SRS
-from memora.services.store import database, digits, failures, layout, outbox, partitions, tables, tracker
+from memora.services.store import (
+	database,
+	digits,
+	failures,
+	layout,
+	outbox,
+	partitions,
+	surroundings,
+	tables,
+	tracker,
+)
 
 OLDEST_MARIADB = (10, 6)
-CLOCK_SECONDS = 2  # by which the clocks of two machines may differ
 JOB_SECONDS = 300
 ACCEPTED = "memora_doctor_accepts"
 FOLD_SECONDS = 300  # if answers wait longer, nobody folds
@@ -252,7 +262,7 @@ def is_supported(version: str) -> bool:
 
 
 def _mariadb_durable() -> Findings:
-	if not database.is_durable():
+	if not surroundings.is_durable():
 		yield (
 			_("MariaDB may lose the answers of the last second in a power cut."),
 			_("Run this as MariaDB's root user, and put it into MariaDB's configuration: {0}").format(
@@ -282,20 +292,6 @@ def _digits() -> Findings:
 			yield narrow.format(column, doctype, kind), _bench("migrate")
 		for setter in digits.find_setters(doctype):
 			yield customized.format(setter), _bench("migrate")
-
-
-def _clocks() -> Findings:
-	off = [("MariaDB", database.get_clock() - time.time())]
-	for url in redis_servers.schedule_urls():
-		if answer := redis_servers.ask(url, lambda client: client.time()):
-			seconds, microseconds = answer
-			off.append((f"{WHERE_SRS} ({shown(url)})", seconds + microseconds / 1e6 - time.time()))
-	for name, by in off:
-		if abs(by) > CLOCK_SECONDS:
-			yield (
-				_("The clock of {0} differs from this machine's by {1} s.").format(name, round(by)),
-				_("Let all machines set their clocks by NTP, for instance with chrony."),
-			)
 
 
 def _time_zone() -> Findings:
@@ -328,10 +324,12 @@ CHECKS: dict[str, Callable[[], Findings]] = {
 	"mariadb_version": _mariadb_version,
 	"open_files": doctor_files.open_files,
 	"mariadb_durable": _mariadb_durable,
+	"mariadb_locks": doctor_locks.find_refused_locks,
+	"mariadb_one_writer": doctor_locks.find_writers,
 	"mariadb_encrypted": closed_doors.find_plain_mariadb,
 	"partitions": _partitions,
 	"digits": _digits,
-	"clocks": _clocks,
+	"clocks": clocks.find_wrong,
 	"time_zone": _time_zone,
 	"sign_up": doctor_access.sign_up,
 	"retention": doctor_retention.retention,

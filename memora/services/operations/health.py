@@ -17,7 +17,7 @@ from memora.services.cache.breaker import Unavailable
 from memora.services.cache.schedules import Schedules
 from memora.services.cache.status import MB
 from memora.services.folding.queueing import get_queue, reach_queue
-from memora.services.operations import hosts, latency
+from memora.services.operations import clocks, hosts, latency
 from memora.services.settings import get_settings
 from memora.services.store import database, outbox, runs, seasons
 
@@ -87,6 +87,7 @@ def watch() -> None:
 	A worse status is told at once. A better one is told when it has lasted, so that a figure at its limit tells nobody
 	twice.
 	"""
+	clocks.watch()
 	checks, told = list(_look().values()), frappe.get_doc(DOCTYPE)
 	status = _worst(check.status for check in checks)
 	if RANK[status] < RANK[told.status]:

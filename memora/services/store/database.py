@@ -6,7 +6,8 @@ from typing import Any, NamedTuple, Protocol
 
 import frappe
 
-from memora.exceptions import JournalUnavailable, quoting
+from memora.exceptions import DatabaseUnavailable, JournalUnavailable, quoting
+from memora.services.settings import get_server
 from memora.services.store import failures, limits, row_names
 
 LEARNER_LOCK_WAIT_SECONDS = 5  # for another submission of the learner, which takes milliseconds
@@ -14,8 +15,12 @@ LEARNER_LOCK_WAIT_SECONDS = 5  # for another submission of the learner, which ta
 # MariaDB would keep its connection, and she could not answer, for wait_timeout: eight hours.
 HOLDER_RESTS_SECONDS = 25
 METADATA_LOCK_WAIT_SECONDS = 2  # how long new readers may queue behind a waiting ALTER
+CONNECT_SECONDS = 3
 IDLE_SECONDS = 30  # between two statements of a transaction of our own, which are milliseconds apart
 
+REPEATABLE_READ = "REPEATABLE-READ"  # as MariaDB writes it
+LEVEL_SQL = "SET SESSION TRANSACTION ISOLATION LEVEL {}"
+LOCK_SQL = "SELECT GET_LOCK(%s, %s)"
 # tabSingles has been there since the site was made, and Frappe alters it never. InnoDB takes the time from the table's
 # file: it changes when a dump is restored over the site, and when files are copied to another place.
 IDENTITY_SQL = """
@@ -93,10 +98,10 @@ def named_lock(name: str, wait_seconds: int, release: str = RELEASE_SQL) -> Iter
 	"""Takes a lock that one connection of this site can hold at a time, across all hosts.
 
 	Yields whether this connection got the lock. The lock ends with its connection, so a process that dies
-	keeps no lock.
+	keeps no lock. Raises DatabaseUnavailable if MariaDB, or a proxy before it, gives no locks.
 	"""
 	key = _lock_key(name)
-	is_mine = bool(frappe.db.sql("SELECT GET_LOCK(%s, %s)", (key, wait_seconds))[0][0])
+	is_mine = bool(_ask_for_lock(LOCK_SQL, key, wait_seconds))
 	try:
 		yield is_mine
 	finally:
@@ -110,6 +115,25 @@ def is_locked(name: str) -> bool:
 	return frappe.db.sql("SELECT IS_USED_LOCK(%s)", (_lock_key(name),))[0][0] is not None
 
 
+def _ask_for_lock(*statement: Any) -> int:
+	"""Returns 1 if the lock is this connection's now, 0 if another has it. Raises DatabaseUnavailable if it is refused."""
+	sql, *values = statement
+	try:
+		((answer,),) = frappe.db.sql(sql, values)
+	except failures.ERRORS as error:
+		if not failures.is_refused(error):
+			raise
+		answer, reason = None, str(error)
+	else:
+		reason = "it answers NULL, as when somebody kills the query"
+	if answer is None:
+		frappe.logger("memora").error(f"MariaDB gives no lock {values[0]} (GET_LOCK): {reason}")
+		DatabaseUnavailable.throw(
+			frappe._("The database gives no lock. Nothing is saved. Try again in some seconds.")
+		)
+	return answer
+
+
 def _lock_key(name: str) -> str:
 	return "memora:" + row_names.digest(frappe.conf.db_name, name)
 
@@ -117,8 +141,15 @@ def _lock_key(name: str) -> str:
 def new_snapshot() -> None:
 	"""Ends the transaction's view of the past: the next read sees all that is committed by then.
 
-	Commits what the caller has written before, if anything.
+	Commits what the caller has written before, if anything. The view holds for the whole transaction also where MariaDB's
+	sessions begin with another level than REPEATABLE READ: two reads must not see a fold between them.
 	"""
+	if get_server().isolation != REPEATABLE_READ:
+		frappe.db.sql(LEVEL_SQL.format(REPEATABLE_READ.replace("-", " ")))  # from the next transaction on
+	_begin()
+
+
+def _begin() -> None:
 	if frappe.db.transaction_writes:
 		frappe.db.commit()  # a snapshot can only be renewed between transactions
 	else:
@@ -132,13 +163,13 @@ def read_committed() -> Iterator[None]:
 	Only for writers that do not rely on a second read to find what the first read found. Commits what the
 	caller has written before, if anything.
 	"""
-	frappe.db.sql("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-	new_snapshot()  # the level applies from the next transaction on
+	frappe.db.sql(LEVEL_SQL.format("READ COMMITTED"))
+	_begin()  # the level applies from the next transaction on
 	try:
 		yield
 	finally:
 		with suppress(*failures.FAILURES):
-			frappe.db.sql("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+			frappe.db.sql(LEVEL_SQL.format("REPEATABLE READ"))
 
 
 def takes_commits() -> bool:
@@ -232,9 +263,10 @@ def connection() -> Iterator[Connection]:
 	"""Opens a connection to the site's database that commits each statement. Closes it after the block.
 
 	Frappe makes the connection: its driver, address, TLS and types are those of frappe.db. A statement waits
-	METADATA_LOCK_WAIT_SECONDS at most for the lock that DDL needs.
+	METADATA_LOCK_WAIT_SECONDS at most for the lock that DDL needs. An address that does not answer is given up after
+	CONNECT_SECONDS: a learner's request may be what asks. Frappe sets no such limit.
 	"""
-	own: Connection = _primary().create_connection()
+	own: Connection = type(_primary()).create_connection(_Hurried(_primary()))
 	try:
 		with own.cursor() as cursor:
 			seconds = METADATA_LOCK_WAIT_SECONDS, IDLE_SECONDS, limits.statement_seconds()
@@ -244,9 +276,19 @@ def connection() -> Iterator[Connection]:
 		own.close()
 
 
+class _Hurried:
+	"""What Frappe asks for when it makes a connection: as its own, but with a limit."""
+
+	def __init__(self, of: Any) -> None:
+		self._of = of
+
+	def get_connection_settings(self) -> dict[str, Any]:
+		return {**self._of.get_connection_settings(), "connect_timeout": CONNECT_SECONDS}
+
+
 def _primary() -> Any:
 	"""Returns Frappe's connection, but for a request that Frappe has connected with a replica."""
-	return getattr(frappe.local, "primary_db", None) or frappe.db
+	return getattr(frappe.local, "primary_db", None) or frappe.local.db
 
 
 def only_reads() -> bool:
@@ -254,8 +296,7 @@ def only_reads() -> bool:
 
 	A replica may lag. So nothing that is read meanwhile may be kept for later requests.
 	"""
-	primary = getattr(frappe.local, "primary_db", None)
-	return bool(frappe.flags.read_only) or (primary is not None and primary is not frappe.local.db)
+	return bool(frappe.flags.read_only) or _primary() is not frappe.local.db
 
 
 # The server
@@ -308,21 +349,6 @@ def get_identity() -> Identity:
 	return Identity(name, f"{host}:{port}/{server_id}", int(born or 0), bool(is_read_only))
 
 
-def is_durable() -> bool:
-	"""Says whether a commit is on disk when it is acknowledged."""
-	return frappe.db.sql("SELECT @@GLOBAL.innodb_flush_log_at_trx_commit")[0][0] == 1
-
-
 def get_open_files() -> int:
 	"""Returns how many files of tables InnoDB keeps open. It closes one of them to open another."""
 	return int(frappe.db.sql("SELECT @@innodb_open_files")[0][0])
-
-
-def is_encrypted() -> bool:
-	"""Says whether this connection is encrypted."""
-	return bool(frappe.db.sql("SHOW SESSION STATUS LIKE 'Ssl_cipher'")[0][1])
-
-
-def get_clock() -> float:
-	"""Returns the server's clock as Unix seconds."""
-	return float(frappe.db.sql("SELECT UNIX_TIMESTAMP(NOW(6))")[0][0])

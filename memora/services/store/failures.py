@@ -31,6 +31,8 @@ FRAPPES: dict[type[Exception], int] = {
 	frappe.QueryTimeoutError: LOCK_WAIT_TIMEOUT,
 	frappe.InReadOnlyMode: 1792,
 }
+# What was asked is not to be had here: not supported (1235), no such function (1305). Trying again is of no use
+REFUSED = {1235, 1305}
 # All errors of MariaDB and of the drivers
 ERRORS: tuple[type[Exception], ...] = (*FRAPPES, *(driver.Error for driver in DRIVERS))
 # Those for which the values of a statement are not to blame: MariaDB is not there, or could not do it
@@ -93,6 +95,11 @@ def is_in_the_way(error: BaseException) -> bool:
 def is_read_only(error: BaseException) -> bool:
 	"""Says whether the server, or this transaction, takes no writes."""
 	return isinstance(error, ERRORS) and number_of(error) in READ_ONLY
+
+
+def is_refused(error: BaseException) -> bool:
+	"""Says whether the server, or a proxy before it, does not do at all what it was asked."""
+	return isinstance(error, ERRORS) and number_of(error) in REFUSED
 
 
 def is_lost(error: BaseException) -> bool:
