@@ -1,19 +1,13 @@
 """Maintenance mode of Frappe: answers wait on the device, and reads go on where the operator allows them."""
 
-from collections.abc import Iterator
-
-import frappe
 import pytest
 
-from devtools import mariadb, ports
-from devtools.paths import current_bench
-from memora.services.cache.schedules import Schedules
+from devtools import ports
 from tests.integration import state
 from tests.integration.client import Client, message
-from tests.integration.factories import Learner, bank_questions, make_learner, make_records
-from tests.integration.mariadb_server import Server
+from tests.integration.factories import bank_questions, make_records
 from tests.integration.site_config import site_config
-from tests.integration.submitting import answers, as_sent, ids, read, submit
+from tests.integration.submitting import answers, as_sent, ids
 
 READ = "memora.api.reviews.get_review_session"
 SUBMIT = "memora.api.reviews.submit_review_session"
@@ -71,47 +65,3 @@ def test_reads_go_on_without_redis(client, player):
 	assert (ids(session), session["is_degraded"]) == (QUESTIONS, True)
 	assert (again.status_code, 1 <= int(again.headers["Retry-After"]) <= 30) == (429, True)
 	assert state.rows("Safe Mode Admission") == []
-
-
-# A replica that lags
-
-
-@pytest.fixture
-def late(tmp_path) -> Iterator[tuple[Server, Learner, Learner]]:
-	"""A server that knows of two learners' records, but of no answer since; and the two, whose schedules are warm and cold."""
-	warm, cold = make_learner(), make_learner()
-	for one in (warm, cold):
-		make_records(one.name, question_ids=QUESTIONS)
-	mariadb.dump(current_bench(), frappe.conf.db_name, tmp_path / "dump.sql")
-	texts = ("--character-set-server=utf8mb4", "--collation-server=utf8mb4_unicode_ci")
-	haste = ("--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0", "--innodb-flush-method=nosync")
-	server = Server(tmp_path, frappe.conf.db_name, frappe.conf.db_password, (*texts, *haste))
-	server.load(tmp_path / "dump.sql")
-	yield server, warm, cold
-	server.stop()
-
-
-def reading_from(server: Server) -> dict[str, object]:
-	return {
-		**READING,
-		"read_from_replica": 1,
-		"replica_host": server.tcp["db_host"],
-		"replica_db_port": server.port,
-	}
-
-
-@pytest.mark.slow
-def test_nothing_is_kept_of_a_replica_that_lags(late, web, season):
-	server, warm, cold = late
-	for one in (warm, cold):
-		submit(one.name, answers(questions=QUESTIONS[:2]))
-	assert ids(read(warm.name)) == QUESTIONS[2:]
-	Schedules().clear_learner(cold.name, season)
-	before = state.cached(warm.name, season)
-	with site_config(**reading_from(server)):
-		assert ids(message(Client(web.url, warm.token).get(READ))) == QUESTIONS[2:]
-		assert ids(message(Client(web.url, cold.token).get(READ))) == QUESTIONS  # late, as a replica may be
-		check_answers_wait(Client(web.url, cold.token), cold.name)
-	assert state.cached(warm.name, season) == before
-	assert state.cached(cold.name, season) == {}
-	assert ids(message(Client(web.url, cold.token).get(READ))) == QUESTIONS[2:]

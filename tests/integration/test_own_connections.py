@@ -1,6 +1,8 @@
 """Connections of our own: made as Frappe makes its own, with its driver, its types, its TLS and its socket."""
 
+import socket
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -125,3 +127,32 @@ def test_a_socket(server):
 	frappes, ours = on(server.unix, lambda: (frappe.db.sql(statement), database.query(statement)))
 	assert ours == frappes
 	assert ours[0][2] == server.unix["db_socket"]
+
+
+@pytest.fixture
+def silent() -> Iterator[dict[str, Any]]:
+	"""The address of a server behind a firewall: nobody answers whoever asks for a connection."""
+	with socket.socket() as listening, ExitStack() as waiting:
+		listening.bind(("127.0.0.1", 0))
+		listening.listen(0)
+		address = listening.getsockname()
+		for _number in range(4):  # more than the kernel takes in
+			one = waiting.enter_context(socket.socket())
+			one.setblocking(False)
+			one.connect_ex(address)
+		yield {"db_host": address[0], "db_port": address[1]}
+
+
+def test_a_server_that_does_not_answer_is_given_up(silent):
+	def connect() -> int:
+		try:
+			database.query("SELECT 1")
+		except failures.ERRORS as error:
+			return failures.number_of(error)
+		return 0
+
+	running = in_thread(connect, {"db_socket": None, **silent}, as_user=None)
+	assert running.result(3 * database.CONNECT_SECONDS) in (
+		2002,
+		2003,
+	)  # without a limit: after 10 s, or never

@@ -247,7 +247,7 @@ def _mariadb_reachable() -> Findings:
 
 
 def _mariadb_version() -> Findings:
-	version = database.get_version()
+	version = surroundings.get_version()
 	if not is_supported(version):
 		yield (
 			_("The database is {0}.").format(version),

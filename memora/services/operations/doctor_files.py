@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from frappe import _
 
-from memora.services.store import database, tables
+from memora.services.store import surroundings, tables
 
 
 def open_files() -> Iterator[tuple[str, str]]:
-	files, limit = tables.count_files(), database.get_open_files()
+	files, limit = tables.count_files(), surroundings.get_open_files()
 	if files > limit:
 		yield (
 			_(

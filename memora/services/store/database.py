@@ -329,11 +329,6 @@ def ping() -> None:
 	frappe.db.sql("SELECT 1")
 
 
-def get_version() -> str:
-	"""Returns the server's version as the server writes it, such as `10.11.6-MariaDB-0+deb12u1`."""
-	return frappe.db.sql("SELECT VERSION()")[0][0]
-
-
 class Identity(NamedTuple):
 	"""Which database this is. `born` is when its files were made, as Unix seconds; 0 while a backup is being restored."""
 
@@ -347,8 +342,3 @@ def get_identity() -> Identity:
 	"""Returns the identity of the primary that this site writes to. Raises one of failures.ERRORS."""
 	((name, host, port, server_id, is_read_only, born),) = _primary().sql(IDENTITY_SQL)
 	return Identity(name, f"{host}:{port}/{server_id}", int(born or 0), bool(is_read_only))
-
-
-def get_open_files() -> int:
-	"""Returns how many files of tables InnoDB keeps open. It closes one of them to open another."""
-	return int(frappe.db.sql("SELECT @@innodb_open_files")[0][0])

@@ -25,7 +25,7 @@ MOST_COUNTED = 10_000  # of the rows that wait or are parked: some milliseconds
 
 # Inserts the row only if the season still takes answers: while it is active, and for a time of grace after it. And only if the
 # learner is not being erased. An archive run, and an erasure that begins, either wait for the locks of this statement, or are
-# seen by the statement.
+# seen by the statement. It locks by word, since on READ COMMITTED it would not lock what it reads.
 TAKES = """
 	s.name = %(season)s AND s.archive_started_at IS NULL AND (s.is_active = 1 OR s.closed_at > %(grace_from)s)"""
 INSERT_SQL = f"""
@@ -38,8 +38,9 @@ INSERT_SQL = f"""
 # Locks the season before the settings, as a change of the settings does; see date_moves.
 BY_CALENDAR_SQL = """
 	AND s.end_date = %(end_date)s AND %(day_start_hour)s = COALESCE((
-		SELECT NULLIF(value, '') FROM tabSingles WHERE doctype = 'Memora Settings' AND field = 'day_start_hour'
+		SELECT NULLIF(value, '') FROM tabSingles WHERE doctype = 'Memora Settings' AND field = 'day_start_hour' LOCK IN SHARE MODE
 	), 4)"""
+LOCKED_SQL = " LOCK IN SHARE MODE"
 TAKES_SQL = f"SELECT 1 FROM `tabGame Subscription Season` s WHERE {TAKES} LOCK IN SHARE MODE"
 # Pages begin behind the place where the page before has ended: what others hold is not found again and again.
 BEHIND_SQL = "creation >= %(creation)s AND (creation > %(creation)s OR name > %(name)s)"
@@ -129,7 +130,7 @@ def insert(
 	values = {"name": key, "player": learner, "season": season, "activity": json.dumps(activity), "now": now}
 	by_calendar = calendar._asdict() if calendar else {}
 	values = {**values, **by_calendar, "payload": payload, "grace_from": grace_from}
-	frappe.db.sql(INSERT_SQL + BY_CALENDAR_SQL if calendar else INSERT_SQL, values)
+	frappe.db.sql(INSERT_SQL + (BY_CALENDAR_SQL if calendar else "") + LOCKED_SQL, values)
 	if frappe.db._cursor.rowcount != 1:
 		learners.require_kept(learner)
 		if calendar and frappe.db.sql(TAKES_SQL, values):

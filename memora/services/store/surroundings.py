@@ -56,3 +56,13 @@ def is_encrypted() -> bool:
 def get_clock() -> float:
 	"""Returns the server's clock as Unix seconds."""
 	return float(frappe.db.sql("SELECT UNIX_TIMESTAMP() + MICROSECOND(NOW(6)) / 1000000")[0][0])
+
+
+def get_version() -> str:
+	"""Returns the server's version as the server writes it, such as `10.11.6-MariaDB-0+deb12u1`."""
+	return frappe.db.sql("SELECT VERSION()")[0][0]
+
+
+def get_open_files() -> int:
+	"""Returns how many files of tables InnoDB keeps open. It closes one of them to open another."""
+	return int(frappe.db.sql("SELECT @@innodb_open_files")[0][0])
