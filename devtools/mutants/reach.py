@@ -92,6 +92,11 @@ class Reach:
 		if not self.seconds:
 			raise Failure("No test is noted", self.copy.folder / "noting.log")
 
+	def forget(self, test: str) -> None:
+		"""Has a test not run again."""
+		for masks in self.by_function.values():
+			masks.pop(test, None)
+
 	def tests_of(self, change: Change) -> list[str]:
 		"""Returns the tests that run the changed line, the quickest first; [] if none does."""
 		return sorted(self._tests_of_line(change.path, change.line), key=lambda test: self.seconds[test])
