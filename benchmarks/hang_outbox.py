@@ -23,16 +23,17 @@ IN_A_TRANSACTION = 50_000
 AHEAD = timedelta(days=1)
 TIMES = 15  # each is done; the middle one counts
 
-# Learners' ids of which no two are neighbours, as in a school
+# In the order of every index, which takes a fraction of the time that random ids would take
 INSERT_SQL = """
 	INSERT INTO `tabReview Outbox` (name, player, season, payload, activity, creation, modified)
-	SELECT CONCAT(LEFT(MD5(seq % 10000), 16), LEFT(MD5(-seq), 16)), LEFT(MD5(seq % 10000), 16), {season}, '{{"records": []}}', '[]',
+	SELECT LPAD(HEX(seq), 32, '0'), LPAD(HEX(seq DIV 65536), 16, '0'), {season}, '{{"records": []}}', '[]',
 	{first} + INTERVAL seq MICROSECOND, {first} FROM seq_{begin}_to_{end}"""
 DELETE_SQL = f"DELETE FROM `tabReview Outbox` WHERE season = %s LIMIT {IN_A_TRANSACTION}"
 
 
 def measure() -> dict[str, float]:
 	"""Returns the milliseconds of the slowest of health, metrics, park and unpark; the same while only a few wait; and of each."""
+	_clear()  # a killed run may have left a million
 	with season_data.season(SEASON):
 		try:
 			_fill(FEW)

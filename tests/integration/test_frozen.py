@@ -120,3 +120,14 @@ def test_a_job_of_another_app_is_left_alone():
 	before = frappe.db.sql("SELECT @@GLOBAL.idle_write_transaction_timeout")[0][0]
 	assert in_other_connection(lambda: rests("frappe.ping")).result(30) == before
 	assert in_other_connection(lambda: rests("memora.some.job")).result(30) == limits.RESTS_SECONDS
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+def test_whoever_has_changed_a_season_rests_as_before(season, end):
+	sql = "SELECT @@idle_transaction_timeout"
+	before = frappe.db.sql(sql)
+	document = frappe.get_doc("Game Subscription Season", season)
+	document.update({"start_date": frappe.utils.add_days(document.start_date, -1)}).save()
+	assert frappe.db.sql(sql) == ((limits.RESTS_SECONDS,),)
+	getattr(frappe.db, end)()
+	assert frappe.db.sql(sql) == before

@@ -30,6 +30,7 @@ SET_SQL = """
 	max_statement_time = %(max_statement_time)s, idle_transaction_timeout = %(idle_transaction_timeout)s"""
 SET_JOB_SQL = "SET SESSION max_statement_time = %s, idle_write_transaction_timeout = %s"
 SET_RESTS_SQL = "SET SESSION idle_transaction_timeout = %s"
+REST_AS_BEFORE_SQL = "SET SESSION idle_transaction_timeout = DEFAULT"
 # Between two statements of a transaction that others may wait for, which are milliseconds apart
 RESTS_SECONDS = 25
 
@@ -74,6 +75,13 @@ def limit_work() -> None:
 
 
 def rest_briefly() -> None:
-	"""From here on, a transaction of this session that rests for RESTS_SECONDS loses its locks. For who locks a season, for
-	which all answers wait: a process that hangs there would let nobody answer for hours."""
+	"""Until it ends, the caller's transaction loses its locks if it rests for RESTS_SECONDS. For who locks a season, for which
+	all answers wait: a process that hangs there would let nobody answer for hours."""
 	frappe.db.sql(SET_RESTS_SQL, (RESTS_SECONDS,))
+	frappe.db.after_commit.add(_rest_as_before)
+	frappe.db.after_rollback.add(_rest_as_before)
+
+
+def _rest_as_before() -> None:
+	with suppress(*failures.ERRORS):
+		frappe.db.sql(REST_AS_BEFORE_SQL)
