@@ -62,6 +62,7 @@ def test_the_example_of_the_seeds():
 	assert (row.player, row.season, row.question_id) == (player, "2024-2025", "q-123")
 	assert (row.stability, row.next_review_date) == (2.5, datetime(2026, 1, 21))
 	assert (row.subject, row.topic, row.reps) == ("mathematics", "algebra", 1)
+	assert (row.lapses, row.state, row.creation) == (0, "Review", row.last_review_date)
 
 
 def test_dates_may_be_texts(service, player, season):
