@@ -21,6 +21,7 @@ class RedisProxy:
 		self.connections = 0
 		self.round_trips = 0
 		self.reply_seconds = 0.0  # by which each reply is late
+		self.closes_on = b""  # a request that has this in it closes its connection
 		self._replies_left: int | None = None
 		self._swallows = False
 		self._port = 0
@@ -52,6 +53,11 @@ class RedisProxy:
 			conversation.is_stranded = True
 		self._sockets.clear()
 		self.stop()
+
+	def forget(self) -> None:
+		"""Closes each connection that is open as soon as it is used again, as proxies and firewalls do that forget idle ones."""
+		for conversation in self._conversations:
+			conversation.is_forgotten = True
 
 	def hang(self) -> None:
 		"""Takes requests and never answers."""
@@ -96,6 +102,8 @@ class RedisProxy:
 	) -> None:
 		with suppress(OSError):
 			while data := source.recv(BYTES_AT_ONCE):
+				if is_request and (conversation.is_forgotten or (self.closes_on and self.closes_on in data)):
+					break
 				if is_request and conversation.answered:
 					self.round_trips += 1
 				conversation.answered = not is_request
@@ -124,6 +132,7 @@ class _Conversation:
 
 	answered = True
 	is_stranded = False
+	is_forgotten = False
 
 
 class Count:

@@ -199,6 +199,14 @@ def test_a_slow_redis_is_used(server, proxy, case):
 	assert not state.rows("Safe Mode Incident")
 
 
+def test_connections_that_a_proxy_has_forgotten_are_no_outage(server, proxy, case):
+	case.look(is_degraded=False)
+	for act in (case.look, case.answer, case.look):
+		proxy.forget()
+		act(is_degraded=False)
+	assert not state.rows("Safe Mode Incident")
+
+
 @pytest.mark.parametrize("make", ["zset", "marker", "both"])
 def test_a_key_of_another_type_costs_its_learner_a_load(server, case, make):
 	other = make_learner().name

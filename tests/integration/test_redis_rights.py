@@ -16,6 +16,7 @@ from memora.services.srs_redis_manager import SRSRedisManager
 from tests.integration import state
 from tests.integration.factories import make_records, set_limits
 from tests.integration.redis_moods import OPEN_SECONDS, Case, Clock
+from tests.integration.redis_proxy import RedisProxy
 from tests.integration.redis_server import RedisServer
 
 PASSWORD = "p"
@@ -171,3 +172,34 @@ def test_looking_leaves_nothing(server, user):
 		redis.Redis.from_url(server.url, decode_responses=True), ScheduleKeys(None)
 	)
 	assert server.admin.dbsize() == before
+
+
+# A proxy
+
+
+@pytest.mark.parametrize("command", ["INFO", "EVALSHA"])
+def test_a_command_that_a_proxy_does_not_know_is_named(tmp_path, player, season, command):
+	"""As twemproxy says it. A Redis that lacks the command stands for the proxy."""
+	server = RedisServer(tmp_path / "lacking")
+	server.start("--rename-command", command, "")
+	frappe.local.conf.srs_redis_cache = server.url
+	set_limits(user_seconds=0)
+	make_records(player, 12)
+	try:
+		Case(player, season).look(is_degraded=True)
+		(finding,) = look()
+	finally:
+		server.kill()
+	(incident,) = state.rows("Safe Mode Incident")
+	cause = "it lacks a command that Memora needs, or a proxy before it does"
+	assert incident.reason == f"{cause}: unknown command {command}"
+	assert finding.problem.endswith(f": {command}")
+
+
+def test_the_doctor_names_a_command_to_which_a_proxy_closes_the_connection(server):
+	proxy = RedisProxy(server.url)
+	proxy.closes_on = b"MEMORY"
+	client = redis.Redis.from_url(proxy.url, decode_responses=True)
+	assert rights.find_lacking(client, ScheduleKeys(None)).unknown == ["memory|usage"]
+	client.close()
+	proxy.stop()

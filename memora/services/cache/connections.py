@@ -258,6 +258,11 @@ def _hurried(connection_class: type) -> type:
 	return type("HurriedConnection", (_Hurried, connection_class), {})
 
 
+def was_closed(error: BaseException) -> bool:
+	"""Says whether an error means that the other side has closed an open connection, as proxies do with idle ones."""
+	return type(error) is redis.ConnectionError and " connecting to " not in str(error)
+
+
 # Addresses
 
 

@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 
 from memora.services.cache import connections
 from memora.services.cache.keys import ScheduleKeys
 
 MAY_NOT = ("no permissions", "No permissions", "The user executing the script can't")  # Redis 6 to 8, Valkey
-UNKNOWN = ("unknown command", "unsupported", "not supported")  # Redis and proxies
+UNKNOWN = ("unknown command", "Unknown Redis command", "unsupported", "not supported")  # Redis and proxies
 KEYS_REFUSED = ("access a key", "access one of the keys", "access at least one", "to access the")
 NOBODY = "-"  # no learner's id, no season's name
 NO_SCRIPT = "0" * 40
@@ -139,7 +140,24 @@ def _try(client: redis.Redis, commands: Sequence[Sequence[Any]]) -> list[Any]:
 	pipeline = client.pipeline(transaction=False)
 	for command in commands:
 		pipeline.execute_command(*command)
-	return pipeline.execute(raise_on_error=False)
+	try:
+		return pipeline.execute(raise_on_error=False)
+	except RedisConnectionError as error:
+		if not connections.was_closed(error):
+			raise
+		return [_try_alone(client, command) for command in commands]
+
+
+def _try_alone(client: redis.Redis, command: Sequence[Any]) -> Any:
+	"""Returns the answer to one command. A proxy may close the connection instead of an answer."""
+	try:
+		return client.execute_command(*command)
+	except ResponseError as error:
+		return error
+	except RedisConnectionError as error:
+		if not connections.was_closed(error):
+			raise
+		return ResponseError("unknown command, to which the connection was closed")
 
 
 def _are_keys_refused(client: redis.Redis, keys: ScheduleKeys) -> bool:

@@ -67,13 +67,19 @@ class Server:
 		return result
 
 	def _run_patiently(self, action: Action) -> Any:
-		"""Runs an action, and once more if Redis does not answer in time; but only once in SLOW_SECONDS.
+		"""Runs an action, and once more if Redis does not answer in time; but only once in SLOW_SECONDS. Also once more if
+		the connection was closed: proxies close those that are idle.
 
 		A Redis that forks, or waits for its disk, pauses for a moment, in which all threads wait for it. Each action may be
 		run twice: it sets what it sets whatever was there, or finds that it has been done.
 		"""
 		began = time.monotonic()
 		try:
+			return action(self.client)
+		except redis.ConnectionError as error:
+			if self.place.is_cluster or not connections.was_closed(error):
+				raise
+			self._drop_connections()  # all that are idle may have been closed, without a word
 			return action(self.client)
 		except redis.TimeoutError:
 			if self._slow_at <= began < self._slow_at + SLOW_SECONDS:
