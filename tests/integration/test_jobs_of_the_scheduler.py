@@ -149,9 +149,10 @@ def test_a_job_that_died_with_all_workers_is_told_of_and_queued_again(manager):
 
 def test_a_job_that_still_waits_at_its_next_turn_is_told_of(manager):
 	scheduled_jobs.start_scheduled("archive")
+	waiting = job()
 	scheduled_jobs.start_scheduled("archive")
 	assert told(manager) == []
-	waiting = job()
+	assert job().enqueued_at == waiting.enqueued_at  # it keeps its place
 	waiting.enqueued_at -= timedelta(hours=23)
 	waiting.save()
 	scheduled_jobs.start_scheduled("archive")
