@@ -210,7 +210,9 @@ def test_a_submission_that_is_under_way_is_waited_for(her, season):
 		"activity": "[]",
 	}
 	with raw_connection() as connection, connection.cursor() as cursor:
-		cursor.execute(outbox.INSERT_SQL, {**row, "now": site_time.naive_now(), "grace_from": None})
+		cursor.execute(
+			outbox.INSERT_SQL + outbox.LOCKED_SQL, {**row, "now": site_time.naive_now(), "grace_from": None}
+		)
 		erasing_ = in_other_connection(lambda: erased(her))
 		wait_until(lambda: _waiting(cursor, "%tabMemora Learner%FOR UPDATE%"), "the erasure waits")
 		connection.commit()
