@@ -50,3 +50,10 @@ def test_the_questions_of_a_topic_that_gets_another_subject_follow():
 	question_bank.move_topic("Before: Moves", BIOLOGY)
 	assert frappe.db.get_value("Game Question", question, "subject") == BIOLOGY
 	assert frappe.db.get_value("Game Question", OF_AFRICA[0], "subject") == GEOGRAPHY
+
+
+def test_new_questions_are_a_new_version_of_their_topic():
+	before, _other = QuestionBank.find_topics(GEOGRAPHY)
+	question_bank.note_new_questions(before.name)
+	after, _other = QuestionBank.find_topics(GEOGRAPHY)
+	assert after.name == before.name and after.version > before.version
