@@ -15,7 +15,13 @@ from memora.services.cache import connections
 from memora.services.cache.keys import ScheduleKeys
 
 MAY_NOT = ("no permissions", "No permissions", "The user executing the script can't")  # Redis 6 to 8, Valkey
-UNKNOWN = ("unknown command", "Unknown Redis command", "unsupported", "not supported")  # Redis and proxies
+UNKNOWN = (
+	"unknown command",
+	"Unknown command",
+	"Unknown Redis command",
+	"unsupported",
+	"not supported",
+)  # Redis and proxies
 KEYS_REFUSED = ("access a key", "access one of the keys", "access at least one", "to access the")
 NOBODY = "-"  # no learner's id, no season's name
 NO_SCRIPT = "0" * 40
