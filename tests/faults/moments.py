@@ -42,12 +42,15 @@ class Moments:
 			markers = client.mget([self._keys(learner)[1] for learner in self.learners])
 		return {marker for marker in markers if marker and marker.startswith("loading:")}
 
+	def asking(self) -> set[str]:
+		"""Submissions whose devices wait for the reply of the host."""
+		sent, told = list(self.room.ledger.sent.items()), set(self.room.ledger.acknowledged)
+		return {s for s, (learner, _answers) in sent if learner in self.learners and s not in told}
+
 	def storing(self) -> set[str]:
 		"""Submissions to the host that are stored, while their devices wait for the reply."""
-		sent, told = self.room.ledger.sent, set(self.room.ledger.acknowledged)
-		waiting = [s for s, (learner, _answers) in list(sent.items()) if learner in self.learners]
-		stored = self.stage.sql(STORED_SQL, [*(s for s in waiting if s not in told), ""])
-		return {submission for (submission,) in stored} - set(self.room.ledger.acknowledged)
+		stored = {s for (s,) in self.stage.sql(STORED_SQL, [*self.asking(), ""])}
+		return stored & self.asking()
 
 	def taking(self) -> set[str]:
 		"""Jobs that a worker has taken from the queue, and has not begun. Waits a moment for one."""

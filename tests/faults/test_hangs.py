@@ -100,7 +100,7 @@ CUT_OFF = [  # first those that need a worker: one that was cut off from the que
 	cut_off_from(("mariadb",), "loading"),
 	cut_off_from(("redis-srs",), "loading"),
 	cut_off_from(("redis-srs",), "serving"),
-	cut_off_from(("redis-cache",), "storing"),
+	cut_off_from(("redis-cache",), "asking"),
 	cut_off_from(("redis-queue",), "storing"),
 	cut_off_from(ALL, "submitting"),
 ]
