@@ -10,6 +10,7 @@ import frappe
 import pytest
 import requests
 import yaml
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
 from devtools import ports
@@ -78,6 +79,16 @@ def test_each_request_of_a_learner_is_counted_once(monitor, client):
 	client.get("memora.api.reviews.get_review_session.nothing")
 	new = {key: n - before.get(key, 0) for key, n in requests_counted().items() if n != before.get(key, 0)}
 	assert new == {("200", "get_review_session"): 20, ("400", "get_review_session"): 1}
+
+
+def test_a_look_reads_the_files_of_request_times_once(monkeypatch):
+	"""A file for each process: to read them is most of what a scrape costs."""
+	reads, collect = [], MultiProcessCollector.collect
+	monkeypatch.setattr(MultiProcessCollector, "collect", lambda self: [reads.append(1), *collect(self)][1:])
+	metrics.render_metrics()
+	assert len(reads) == 1
+	health.get_health()
+	assert len(reads) == 2
 
 
 def test_openmetrics_for_who_asks_for_it(monitor):

@@ -12,7 +12,9 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,6 +49,7 @@ SNAPSHOT_SECONDS = 60  # the least time between two snapshots
 # For each process: room for some 50 series, of which a site has 15 or so, of its endpoints and what they answer
 FILE_BYTES, SITE_BYTES = 1 << 18, 1 << 17
 
+_read: ContextVar[list[list[Metric]] | None] = ContextVar("read", default=None)  # see reading_once
 _lock = threading.Lock()
 _slot: tuple[int, int, int] | None = None  # (process, number, the open file whose lock holds the number)
 _histogram: Histogram | None = None
@@ -77,8 +80,30 @@ def directory() -> Path:
 	return Path(memory, f"memora-{os.getuid()}-{bench}")
 
 
+@contextmanager
+def reading_once() -> Iterator[None]:
+	"""Reads the files of all processes once during the block, which is most of what a look at the figures costs."""
+	if _read.get() is not None:  # a block around this one
+		yield
+		return
+	token = _read.set([])
+	try:
+		yield
+	finally:
+		_read.reset(token)
+
+
 def collect() -> list[Metric]:
 	"""Returns this site's histogram, over all processes: one metric, or none if nothing has been counted yet."""
+	read = _read.get()
+	if read is None:
+		return _collect()
+	if not read:
+		read.append(_collect())
+	return read[0]
+
+
+def _collect() -> list[Metric]:
 	if not directory().is_dir():
 		return []
 	metrics = MultiProcessCollector(None, directory()).collect()

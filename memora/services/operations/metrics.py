@@ -51,8 +51,9 @@ class _Site:
 	"""A collector for prometheus_client. Each collection reads the site's figures anew."""
 
 	def collect(self) -> Iterator[Metric]:
-		yield from latency.collect()
-		checks = health.get_health()["checks"]
+		with latency.reading_once():
+			times, checks = latency.collect(), health.get_health()["checks"]
+		yield from times
 		yield _statuses(checks)
 		for name, (metric, help_text) in GAUGES.items():
 			value = cast(float | None, checks[name]["value"])  # each of these checks has one figure
