@@ -8,6 +8,9 @@ from contextlib import contextmanager
 import frappe
 import pytest
 
+from memora.services.cache import incidents, loading
+from memora.services.cache.safe_mode import SafeModeManager
+from memora.services.cache.schedules import Schedules
 from memora.services.folding import folds
 from memora.services.operations import switching
 from memora.services.store import database, limits
@@ -120,6 +123,36 @@ def test_a_job_of_another_app_is_left_alone():
 	before = frappe.db.sql("SELECT @@GLOBAL.idle_write_transaction_timeout")[0][0]
 	assert in_other_connection(lambda: rests("frappe.ping")).result(30) == before
 	assert in_other_connection(lambda: rests("memora.some.job")).result(30) == limits.RESTS_SECONDS
+
+
+def test_safe_mode_admits_others_after_one_is_frozen_in_her_admission(monkeypatch):
+	monkeypatch.setattr(database, "HOLDER_RESTS_SECONDS", RESTS)
+	with frozen(lambda: SafeModeManager().ask("one"), after="INSERT INTO `tabSafe Mode Admission`"):
+		wait_until(lambda: not SafeModeManager().ask("another").wait_seconds, "an admission")
+
+
+def test_an_outage_is_noted_after_one_process_is_frozen_while_it_notes_it(season, monkeypatch):
+	monkeypatch.setattr(database, "HOLDER_RESTS_SECONDS", RESTS)
+
+	def is_noted() -> bool:
+		incidents.open_incident("gone")
+		return bool(state.rows("Safe Mode Incident"))
+
+	with frozen(lambda: incidents.open_incident("gone"), after="FROM `tabSafe Mode Incident` ORDER BY"):
+		wait_until(is_noted, "the incident")
+
+
+def test_schedules_are_loaded_after_one_load_is_frozen(player, season, monkeypatch):
+	"""So many loads may be under way, and each that hangs would be one less, for a share of the learners."""
+	monkeypatch.setattr(database, "HOLDER_RESTS_SECONDS", RESTS)
+	monkeypatch.setattr(loading, "MOST_LOADS", 1)
+	other = factories.learner_id("other")
+	for learner in (player, other):
+		factories.make_records(learner, 1)
+	with frozen(
+		lambda: loading.load_due(Schedules(), other, season), after="FROM `tabPlayer Memory Tracker`"
+	):
+		wait_until(lambda: loading.load_due(Schedules(), player, season)[1], "her schedule")
 
 
 @pytest.mark.parametrize("end", ["commit", "rollback"])

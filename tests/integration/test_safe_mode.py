@@ -176,7 +176,7 @@ def test_while_all_places_are_taken_nobody_costs_a_query():
 	assert queries.total == 0
 
 
-def test_an_admission_costs_eight_queries_and_a_first_refusal_four():
+def test_an_admission_costs_nine_queries_and_a_first_refusal_five():
 	admit("warm")
 	safe_mode.forget()
 	with counted() as admission:
@@ -184,9 +184,9 @@ def test_an_admission_costs_eight_queries_and_a_first_refusal_four():
 	safe_mode.forget()
 	with counted() as refusal:
 		assert admit("a") == [False]
-	# lock, begin, look, insert, delete, commit, Frappe's begin after it, unlock
-	assert (admission.total, admission.commits) == (8, 1)
-	assert (refusal.total, refusal.commits) == (4, 0)
+	# lock, limits, begin, look, insert, delete, commit, Frappe's begin after it, unlock
+	assert (admission.total, admission.commits) == (9, 1)
+	assert (refusal.total, refusal.commits) == (5, 0)
 
 
 # Many processes

@@ -80,7 +80,7 @@ def _load_in_turn(
 ) -> dict[str, float] | None:
 	"""Loads her schedule as rehydrate does; returns None if others load it or too many, or if MariaDB gives no locks."""
 	try:
-		with database.named_lock(f"load {int(learner, 16) % MOST_LOADS}", wait_seconds=0) as is_free:
+		with database.brief_lock(f"load {int(learner, 16) % MOST_LOADS}", wait_seconds=0) as is_free:
 			return rehydrate(schedules, learner, season, is_forced) if is_free else None
 	except DatabaseUnavailable:
 		frappe.clear_messages()

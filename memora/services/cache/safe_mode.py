@@ -138,7 +138,7 @@ class SafeModeManager:
 
 	def _admit(self, user: str) -> Verdict:
 		pause, requests_per_minute = self.memory.limits
-		with database.named_lock("safe mode", LOCK_WAIT_SECONDS) as is_mine:
+		with database.brief_lock("safe mode", LOCK_WAIT_SECONDS) as is_mine:
 			if not is_mine:
 				return Verdict(LOCK_WAIT_SECONDS, is_full=True)
 			database.new_snapshot()

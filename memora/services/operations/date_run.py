@@ -125,7 +125,7 @@ class DateRun:
 	def _move_learners(self, names: dict[str, list[str]], wait_seconds: int = 0) -> list[str]:
 		"""Moves the dates of these rows, by learner. Returns the learners who are just answering: theirs are not moved."""
 		with ExitStack() as held:
-			mine = [x for x in sorted(names) if held.enter_context(database.named_lock(x, wait_seconds))]
+			mine = [x for x in sorted(names) if held.enter_context(database.brief_lock(x, wait_seconds))]
 			of_mine = [name for learner in mine for name in names[learner]]
 			self._follow(folds.with_retries(lambda: self._move_rows(of_mine)))
 		return [learner for learner in names if learner not in mine]
@@ -170,7 +170,7 @@ class DateRun:
 
 	def _move_submission(self, name: str) -> bool:
 		learner = learner_of(name)
-		with database.named_lock(learner, database.LEARNER_LOCK_WAIT_SECONDS) as is_mine:
+		with database.brief_lock(learner, database.LEARNER_LOCK_WAIT_SECONDS) as is_mine:
 			if not is_mine:
 				return False
 			database.new_snapshot()

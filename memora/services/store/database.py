@@ -11,8 +11,8 @@ from memora.services.settings import get_server
 from memora.services.store import failures, limits, row_names
 
 LEARNER_LOCK_WAIT_SECONDS = 5  # for another submission of the learner, which takes milliseconds
-# A process that holds a learner's lock rests between two statements for milliseconds. If it hangs, or its host is cut off,
-# MariaDB would keep its connection, and she could not answer, for wait_timeout: eight hours.
+# A process that holds a lock for which learners wait rests between two statements for milliseconds. If it hangs, or its
+# host is cut off, MariaDB would keep its connection, and nobody else would get the lock, for wait_timeout: eight hours.
 HOLDER_RESTS_SECONDS = 25
 METADATA_LOCK_WAIT_SECONDS = 2  # how long new readers may queue behind a waiting ALTER
 CONNECT_SECONDS = 3
@@ -33,7 +33,7 @@ OWN_SESSION_SQL = """
 HOLD_SQL = "SET SESSION wait_timeout = %s, idle_transaction_timeout = %s"
 RELEASE_SQL = "SELECT RELEASE_LOCK(%s)"
 # In one statement, for it stands in the way of every answer
-RELEASE_LEARNER_SQL = """
+RELEASE_BRIEF_SQL = """
 	SET SESSION wait_timeout = DEFAULT, idle_transaction_timeout = DEFAULT, @memora_lock = RELEASE_LOCK(%s)"""
 
 
@@ -44,7 +44,7 @@ def learner_lock(learner: str) -> Iterator[None]:
 	The block begins with a new transaction, so that its reads see what the last holder committed. Raises
 	JournalUnavailable when another request of this learner holds the lock for LEARNER_LOCK_WAIT_SECONDS.
 	"""
-	with held_learner(learner, LEARNER_LOCK_WAIT_SECONDS) as is_mine:
+	with brief_lock(learner, LEARNER_LOCK_WAIT_SECONDS) as is_mine:
 		if not is_mine:
 			JournalUnavailable.throw(
 				frappe._("Another answer of yours is still being saved. Send this one again.")
@@ -54,12 +54,12 @@ def learner_lock(learner: str) -> Iterator[None]:
 
 
 @contextmanager
-def held_learner(learner: str, wait_seconds: int) -> Iterator[bool]:
-	"""Takes a learner's lock, as named_lock does, and yields whether this connection got it.
+def brief_lock(name: str, wait_seconds: int) -> Iterator[bool]:
+	"""Takes a lock for which learners wait, as named_lock does, and yields whether this connection got it.
 
 	If the block rests for HOLDER_RESTS_SECONDS between two statements, MariaDB takes connection, transaction and lock away.
 	"""
-	with named_lock(learner, wait_seconds, RELEASE_LEARNER_SQL) as is_mine:
+	with named_lock(name, wait_seconds, RELEASE_BRIEF_SQL) as is_mine:
 		if is_mine:
 			frappe.db.sql(HOLD_SQL, (HOLDER_RESTS_SECONDS, HOLDER_RESTS_SECONDS))
 		yield is_mine
@@ -73,7 +73,7 @@ def hold_learner_locks(*learners: str) -> None:
 	"""
 	with ExitStack() as held:
 		for learner in sorted(set(learners)):
-			if not held.enter_context(held_learner(learner, LEARNER_LOCK_WAIT_SECONDS)):
+			if not held.enter_context(brief_lock(learner, LEARNER_LOCK_WAIT_SECONDS)):
 				text = frappe._("An answer of learner {0} is being saved. Try again.")
 				JournalUnavailable.throw(quoting(text, learner))
 		_hold_to_the_end(held)

@@ -19,7 +19,7 @@ LOCK_WAIT_SECONDS = 1  # for a process that notes the same outage; a learner wai
 REASON_LENGTH = 140
 
 LOCK_SQL = "SELECT GET_LOCK(CONCAT('memora:incident:', MD5(DATABASE())), %s)"
-ROW_LOCK_SQL = "SET innodb_lock_wait_timeout = %s"
+LIMITS_SQL = "SET innodb_lock_wait_timeout = %s, wait_timeout = %s"
 LATEST_SQL = "SELECT name, ended_at FROM `tabSafe Mode Incident` ORDER BY started_at DESC LIMIT 1"
 OPEN_SQL = """
 	INSERT INTO `tabSafe Mode Incident` (name, started_at, reason, host, creation, modified, owner, modified_by)
@@ -119,7 +119,7 @@ def add_counts(counts: dict[str, int]) -> None:
 @contextmanager
 def _cursor() -> Iterator[Cursor]:
 	with database.connection() as own, own.cursor() as cursor:
-		cursor.execute(ROW_LOCK_SQL, (LOCK_WAIT_SECONDS,))
+		cursor.execute(LIMITS_SQL, (LOCK_WAIT_SECONDS, database.HOLDER_RESTS_SECONDS))
 		yield cursor
 
 
