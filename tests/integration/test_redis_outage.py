@@ -190,6 +190,19 @@ def test_a_job_drops_what_nobody_reads(proxy, patient, player, season, others):
 	assert [state.is_loaded(name, season) for name in others] == [False, False]
 
 
+def test_notes_are_deleted_a_page_in_a_statement(season):
+	"""After an outage there may be one for each learner."""
+	others = [(f"{number:016x}", season) for number in range(50)]
+	outdated_schedules.note_at_once(others, factories.site_now())
+	before = deletions()
+	assert outdated.settle_outages() == 50
+	assert (state.rows(NOTE), deletions() - before) == ([], 1)
+
+
+def deletions() -> int:
+	return int(frappe.db.sql("SHOW GLOBAL STATUS LIKE 'Com_delete'")[0][1])
+
+
 def test_a_note_that_was_renewed_meanwhile_stays(player, season):
 	outdated_schedules.note_at_once([(player, season)], factories.site_now())
 	token = outdated_schedules.get_token(player, season)
