@@ -71,7 +71,7 @@ def _read_until_folded(season: str, readers: list[Learner], begin: float) -> tup
 	folded: list[float] = []
 
 	def watch() -> None:
-		with _connected():
+		with site.own_connection():
 			names = [found.name for found in outbox.get_of_season(season, 10 * folds.FOLD_SUBMISSIONS)]
 			while outbox.get_waiting(names) and time.monotonic() < begin + MOST_SECONDS:
 				frappe.db.rollback()
@@ -87,17 +87,6 @@ def _read_until_folded(season: str, readers: list[Learner], begin: float) -> tup
 	if folded[0] >= MOST_SECONDS:
 		raise Failure(f"Submissions still wait after {MOST_SECONDS} s")
 	return ms, folded[0]
-
-
-@contextmanager
-def _connected() -> Iterator[None]:
-	"""Gives a thread a connection of its own."""
-	frappe.init(os.environ["MEMORA_SITE"], sites_path=".")
-	frappe.connect()
-	try:
-		yield
-	finally:
-		frappe.destroy()
 
 
 @contextmanager

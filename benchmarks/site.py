@@ -33,6 +33,13 @@ def connected() -> Iterator[None]:
 	"""Connects Frappe as Administrator for the block. SIGTERM ends the process with exit code 143, and `finally` blocks run."""
 	signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 	os.chdir(os.environ["MEMORA_SITES_PATH"])  # Frappe writes its logs to ../logs
+	with own_connection():
+		yield
+
+
+@contextmanager
+def own_connection() -> Iterator[None]:
+	"""Connects Frappe as Administrator for the block: the process, or a further thread of it."""
 	frappe.init(os.environ["MEMORA_SITE"], sites_path=".")
 	frappe.connect()
 	try:

@@ -8,12 +8,13 @@ import pytest
 from devtools import mariadb
 from devtools.paths import current_bench
 from memora.services import settings
+from memora.services.learning import submissions
 from memora.services.store import database, failures, outbox
 from tests.integration import state
 from tests.integration.client import Client, message
 from tests.integration.connections import in_other_connection, raw_connection
 from tests.integration.factories import STANDING_SEASON, bank_questions, ensure_learner, make_records
-from tests.integration.submitting import answers, as_sent, ids
+from tests.integration.submitting import answers, as_sent, ids, submit
 
 READ = "memora.api.reviews.get_review_session"
 SUBMIT = "memora.api.reviews.submit_review_session"
@@ -98,3 +99,31 @@ def test_learners_read_and_answer(level, web, learner):
 	assert message(client.post(SUBMIT, responses=as_sent(answers(questions=due[:1]))))["processed"] == 1
 	assert ids(message(client.get(READ))) == due[1:]
 	assert len(state.journal(learner.name)) == 1
+
+
+def test_a_season_that_changes_while_a_submission_is_judged_costs_no_answer(player, monkeypatch):
+	"""From MariaDB 11.6.2 on, a lock on a row that has changed since it was seen is an error."""
+	if not frappe.db.sql("SHOW VARIABLES LIKE 'innodb_snapshot_isolation'"):
+		pytest.skip("this MariaDB knows no innodb_snapshot_isolation")
+	changes, write = [], submissions.write_submission
+
+	def change() -> None:
+		changes.append(1)
+		season = {"archive_status": f"change {len(changes)}"}
+		frappe.db.set_value("Game Subscription Season", STANDING_SEASON, season, update_modified=False)
+		frappe.db.commit()
+
+	def write_late(*values) -> str:
+		if not changes:  # from then on it would have to wait for the submission
+			in_other_connection(change).result(20)
+		return write(*values)
+
+	monkeypatch.setattr(submissions, "write_submission", write_late)
+	frappe.db.sql("SET SESSION innodb_snapshot_isolation = ON")
+	try:
+		assert submit(player, answers(2))["processed"] == 2
+	finally:
+		frappe.db.sql("SET SESSION innodb_snapshot_isolation = DEFAULT")
+		frappe.db.set_value("Game Subscription Season", STANDING_SEASON, "archive_status", None)
+		frappe.db.commit()
+	assert changes == [1]

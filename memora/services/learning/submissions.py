@@ -3,7 +3,6 @@
 This is the way of an answer from the request to the commit, and on to Redis and the queue.
 """
 
-from contextlib import suppress
 from datetime import datetime
 from typing import Literal, NoReturn
 from uuid import uuid4
@@ -151,10 +150,16 @@ def _accept_by_calendar(
 	read them. Raises JournalUnavailable after that.
 	"""
 	for _attempt in range(CALENDAR_TRIES):
-		with suppress(CalendarChanged):
+		try:
 			return _accept(judge, responses, submission_id)
+		except CalendarChanged:
+			pass
+		except failures.ERRORS as error:
+			if not failures.has_changed(error):  # the season, by a switch or an archive run
+				raise
 		forget_settings()
 		database.new_snapshot()
+		seasons.hold(judge.season.name)
 		judge = Judge.of(judge.learner, seasons.get_season(judge.season.name), responses)
 	JournalUnavailable.throw(_("Your answers are not saved. Send them again in a moment."))
 

@@ -23,6 +23,7 @@ def _installed_drivers() -> list[ModuleType]:
 DRIVERS = _installed_drivers()
 
 LOCK_WAIT_TIMEOUT = 1205
+RECORD_CHANGED = 1020
 READ_ONLY = {1290, 1792, 1836}  # the server, or this transaction, takes no writes
 TABLE_MISSING = 1146
 # Errors that Frappe raises in place of the driver's, and the numbers that they stand for
@@ -46,7 +47,7 @@ FAILURES: tuple[type[Exception], ...] = (
 )
 
 # Another transaction was in the way: a changed record (snapshot isolation), a lock, a deadlock, a changed table.
-IN_THE_WAY = {1020, LOCK_WAIT_TIMEOUT, 1213, 1412, 1615}
+IN_THE_WAY = {RECORD_CHANGED, LOCK_WAIT_TIMEOUT, 1213, 1412, 1615}
 # The reason may pass: no memory, disk space or connection left (1021 to 1041, 1114, 1203, 1206, 1226, 1637), a Galera
 # node that is not ready (1047), a server or transaction that is read-only (1290, 1792, 1836), a server that shuts down
 # (1053), a failed commit (1180), a statement or connection that somebody or a time limit has ended (1317, 1927, 1969).
@@ -85,6 +86,11 @@ def number_of(error: BaseException) -> int:
 	if isinstance(first, int):
 		return first
 	return next((number for kind, number in FRAPPES.items() if isinstance(error, kind)), 0)
+
+
+def has_changed(error: BaseException) -> bool:
+	"""Says whether a row was changed since this transaction saw it, where MariaDB locks by snapshot (innodb_snapshot_isolation)."""
+	return isinstance(error, ERRORS) and number_of(error) == RECORD_CHANGED
 
 
 def is_in_the_way(error: BaseException) -> bool:

@@ -31,6 +31,7 @@ TO_ARCHIVE_SQL = """
 	SELECT name FROM `tabGame Subscription Season`
 	WHERE is_active = 0 AND archived_at IS NULL
 	AND (auto_archive = 1 AND end_date < %s OR archive_started_at IS NOT NULL) ORDER BY end_date"""
+HOLD_SQL = "SELECT 1 FROM `tabGame Subscription Season` WHERE name = %s LOCK IN SHARE MODE"
 LOCK_ALL_SQL = "SELECT name FROM `tabGame Subscription Season` ORDER BY name FOR UPDATE"
 FOLLOWING_SQL = "SELECT name FROM `tabGame Subscription Season` WHERE carries_on_from = %s"
 NOTE_EARLIER_SQL = "UPDATE `tabGame Subscription Season` SET earlier_seasons = %s WHERE carries_on_from = %s"
@@ -100,6 +101,11 @@ def get_season(name: str) -> Season:
 	if not rows:
 		refuse_unknown(name)
 	return season_of(rows[0])
+
+
+def hold(name: str) -> None:
+	"""Keeps a season as it is until the transaction ends. As a transaction's first statement: what it reads then is as new."""
+	frappe.db.sql(HOLD_SQL, (name,))
 
 
 def refuse_unknown(name: str) -> NoReturn:
