@@ -90,3 +90,12 @@ def test_nobody_is_named(on_cloud, signed_in):
 	(note,) = [row for row in state.rows("Activity Log") if row.subject != "Signed in"]
 	assert {note.owner, note.modified_by, note.user} == {"Administrator"}
 	assert not note.full_name
+
+
+def test_what_a_refused_request_has_left_half_done_is_not_committed(on_cloud, signed_in, season):
+	signed_in(10)
+	before = frappe.db.get_value("Game Subscription Season", season, "archive_status")
+	frappe.db.set_value("Game Subscription Season", season, "archive_status", "half done")
+	awake.keep_awake()
+	frappe.db.rollback()
+	assert frappe.db.get_value("Game Subscription Season", season, "archive_status") == before

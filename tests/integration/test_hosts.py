@@ -136,3 +136,8 @@ def test_a_host_that_can_t_note_goes_on(folder):
 def test_a_host_notes_once_a_minute(folder, monkeypatch):
 	monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder))
 	assert [hosts._take_turn(now) for now in (1000.0, 1059.0, 1060.0, 1061.0)] == [True, False, True, False]
+
+
+def test_a_host_whose_clock_is_set_back_notes_its_figures_at_once(folder, monkeypatch):
+	monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder))
+	assert [hosts._take_turn(now) for now in (9000.0, 1000.0, 1059.0)] == [True, True, False]

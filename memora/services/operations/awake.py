@@ -32,6 +32,7 @@ def keep_awake() -> None:
 	_looked_at[site] = now
 	try:
 		if scheduler.is_dormant(check_time=now_datetime() + _ahead()):
+			frappe.db.rollback()  # everything to be kept is committed by now
 			_note()
 			frappe.db.commit()
 	except failures.ERRORS as error:

@@ -86,7 +86,7 @@ def _take_turn(now: float) -> bool:
 	"""Says whether the caller is to note the figures; if so, no other process of this host is for NOTE_SECONDS."""
 	path = _turn_file()
 	try:
-		if now - path.stat().st_mtime < NOTE_SECONDS:
+		if 0 <= now - path.stat().st_mtime < NOTE_SECONDS:  # a clock may be set back
 			return False
 	except FileNotFoundError:
 		if not path.parent.is_dir():
