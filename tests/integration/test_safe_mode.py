@@ -142,6 +142,14 @@ def test_a_raised_limit_holds_at_once():
 	assert admit("b", "c") == [True, False]
 
 
+def test_a_clock_that_is_set_back_keeps_nobody_out():
+	"""As when another server takes over, whose clock is an hour behind."""
+	set_limits(requests_per_minute=2)
+	assert admit(*"abc") == [True, True, False]
+	make_older(-3600)
+	assert admit(*"abc") == [True, True, False]
+
+
 def test_rows_that_count_no_more_go():
 	admit(*(f"p{n}" for n in range(25)))
 	make_older(61)

@@ -8,14 +8,16 @@ from memora.services.store import database
 
 EXPIRED_ROWS = 10  # removed with each admission, which adds one
 
-# The server's clock in UTC: one for all hosts, and no change to summer time.
+# The server's clock in UTC: one for all hosts, and no change to summer time. If it is set back, or another server takes over whose
+# clock is behind, what was admitted before lies in the future and counts no more.
 LOOK_SQL = """
 	SELECT COALESCE(SUM(admitted_at > UTC_TIMESTAMP(6) - INTERVAL %(window)s SECOND), 0),
 	TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6) - INTERVAL %(window)s SECOND, MIN(
 		IF(admitted_at > UTC_TIMESTAMP(6) - INTERVAL %(window)s SECOND, admitted_at, NULL))) / 1000000,
 	TIMESTAMPDIFF(MICROSECOND, UTC_TIMESTAMP(6) - INTERVAL %(pause)s SECOND, MAX(
 		IF(player = %(player)s, admitted_at, NULL))) / 1000000
-	FROM `tabSafe Mode Admission` WHERE admitted_at > UTC_TIMESTAMP(6) - INTERVAL %(longest)s SECOND"""
+	FROM `tabSafe Mode Admission`
+	WHERE admitted_at > UTC_TIMESTAMP(6) - INTERVAL %(longest)s SECOND AND admitted_at <= UTC_TIMESTAMP(6)"""
 ADMIT_SQL = """
 	INSERT INTO `tabSafe Mode Admission` (name, player, admitted_at, creation, modified)
 	VALUES (%(name)s, %(player)s, UTC_TIMESTAMP(6), NOW(6), NOW(6))"""
