@@ -14,7 +14,7 @@ from memora.services.store import database, outbox, outdated_schedules
 from memora.services.store.question_status import NO_CHANGES
 from tests.integration import factories, state
 from tests.integration.cleaning import srs_redis
-from tests.integration.connections import in_thread
+from tests.integration.connections import in_thread, raw_connection
 from tests.integration.factories import bank_questions, learner_id, make_learner, make_records
 from tests.integration.submitting import answers, submit
 
@@ -200,7 +200,19 @@ def test_notes_are_deleted_a_page_in_a_statement(season):
 
 
 def deletions() -> int:
-	return int(frappe.db.sql("SHOW GLOBAL STATUS LIKE 'Com_delete'")[0][1])
+	found = frappe.db.sql("SHOW GLOBAL STATUS WHERE Variable_name IN ('Com_delete', 'Com_delete_multi')")
+	return sum(int(value) for _name, value in found)
+
+
+def test_a_fold_that_notes_one_schedule_holds_up_no_deletion_of_other_notes(season):
+	notes = [(f"{number:016x}", season) for number in range(20)]
+	outdated_schedules.note_at_once(notes, factories.site_now())
+	page = outdated_schedules.get_page("")
+	frappe.db.rollback()
+	with raw_connection() as fold, fold.cursor() as cursor:
+		cursor.execute(f"UPDATE `tab{NOTE}` SET token = 'new' WHERE name = %s", (page[9].name,))
+		outdated_schedules.forget([(note.name, note.token) for note in page[:9] + page[10:]])
+	assert [row.name for row in state.rows(NOTE)] == [page[9].name]
 
 
 def test_a_note_that_was_renewed_meanwhile_stays(player, season):

@@ -26,8 +26,11 @@ PAGE_SQL = f"""
 NOTE_SQL = "INSERT INTO `tabOutdated Schedule` (name, player, season, token, creation, modified) VALUES "
 NOTE_TAIL_SQL = " ON DUPLICATE KEY UPDATE token = VALUES(token), modified = VALUES(modified)"
 # A note that has another of these tokens by now may go, too: each of them is of a change that was missed before they were read
-FORGET_SQL = "DELETE FROM `tabOutdated Schedule` WHERE name IN %s AND token IN %s"
+FORGET_SQL = """
+	DELETE o FROM `tabOutdated Schedule` o FORCE INDEX (PRIMARY) WHERE o.name IN %s AND o.token IN %s"""
 ROW_LOCK_SQL = "SET innodb_lock_wait_timeout = %s"
+# Or it would lock gaps in which others are to be noted
+ISOLATION_SQL = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
 
 
 class OutdatedSchedule(NamedTuple):
@@ -85,4 +88,5 @@ def forget(notes: Sequence[tuple[str, str]]) -> None:
 	names, tokens = zip(*notes, strict=True)
 	with database.connection() as own, own.cursor() as cursor:
 		cursor.execute(ROW_LOCK_SQL, (LOCK_WAIT_SECONDS,))
+		cursor.execute(ISOLATION_SQL)
 		cursor.execute(FORGET_SQL, (names, tuple(set(tokens))))
