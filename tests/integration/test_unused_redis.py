@@ -62,6 +62,14 @@ def test_nobody_opens_an_incident(unused, player, nowhere):
 	assert not state.rows("Safe Mode Incident")
 
 
+def test_no_note_of_an_outdated_schedule_stays(unused, player, nowhere):
+	"""Some changes are told to Redis whatever season they are of."""
+	SRSRedisManager().clear_user_cache(player, unused)
+	assert state.rows("Outdated Schedule")
+	outdated.settle_outages()
+	assert not state.rows("Outdated Schedule")
+
+
 def test_health_and_doctor_say_that_none_is_used(unused, nowhere):
 	found = health.get_health()
 	for check in ("schedules_redis", "redis_memory", "safe_mode"):

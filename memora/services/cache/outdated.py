@@ -24,12 +24,14 @@ def drop(schedules: Schedules, learner: str, season: str, token: str) -> None:
 def settle_outages() -> int:
 	"""Drops all schedules that are noted as outdated, and returns how many. Ends incidents that nobody meets any more.
 
-	Runs every minute. Does nothing if nothing is noted, or if Redis can't be reached. Where no season uses Redis, ends any incident.
+	Runs every minute. Does nothing if nothing is noted, or if Redis can't be reached. Where no season uses Redis, ends any incident
+	and deletes the notes: a season that begins to use Redis believes no schedule from before.
 	"""
 	database.new_snapshot()
 	if not seasons.uses_redis():
 		if incidents.get_open():
 			incidents.close_incidents()
+		_forget_all()
 		return 0
 	schedules, total, after = Schedules(), 0, ""
 	if not (outdated_schedules.get_page("") or incidents.get_open()) or not schedules.is_available():
@@ -42,3 +44,11 @@ def settle_outages() -> int:
 		total, after = total + len(page), page[-1].name
 	incidents.close_forgotten()
 	return total
+
+
+def _forget_all() -> None:
+	"""Deletes the notes that the caller's transaction sees."""
+	after = ""
+	while page := outdated_schedules.get_page(after):
+		outdated_schedules.forget([(note.name, note.token) for note in page])
+		after = page[-1].name
