@@ -8,7 +8,7 @@ import pytest
 
 from memora.api import utils
 from memora.exceptions import RateLimitExceeded
-from memora.services.cache import incidents
+from memora.services.cache import incidents, outdated
 from memora.services.cache.breaker import Unavailable
 from memora.services.cache.incidents import FLAP_SECONDS
 from memora.services.learning import reviews
@@ -339,3 +339,14 @@ def test_of_many_who_read_one_schedule_after_an_outage_one_loads_it(proxy, impat
 	assert len(loads) == 1
 	assert [ids(session) for session in sessions] == [bank_questions()[1:5]] * READERS
 	assert not any(session["is_degraded"] for session in sessions)
+
+
+@pytest.mark.parametrize(("quiet_minutes", "is_over"), [(2, False), (10, True)])
+def test_an_outage_goes_on_while_the_only_host_that_meets_it_has_little_to_do(season, quiet_minutes, is_over):
+	"""All others reach Redis."""
+	incidents.open_incident("gone")
+	sql = f"UPDATE `tab{INCIDENT}` SET modified = modified - INTERVAL %s MINUTE"
+	frappe.db.sql(sql, (quiet_minutes,))
+	frappe.db.commit()
+	outdated.settle_outages()
+	assert bool(the_incident().ended_at) == is_over

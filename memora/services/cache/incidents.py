@@ -18,7 +18,9 @@ from typing_extensions import TypedDict
 from memora.services import alerts, site_time
 from memora.services.store import database, failures, incident_rows
 
-WITNESS_SECONDS = 30  # a process that can't reach Redis tries every five seconds, if it has anything to do
+# A process that can't reach Redis tries every five seconds, if it has anything to do. At night a host may have nothing to do for
+# minutes: if its outage ended with each pause, managers would be told of an outage and of its end all night.
+WITNESS_SECONDS = 300
 FLAP_SECONDS = 60  # an outage that begins so soon after the last has ended continues the last incident
 COUNT_SECONDS = 5  # at least, between two writes of a process's counts
 
