@@ -56,3 +56,12 @@ def test_what_follows_a_commit_can_not_fail_it():
 	frappe.db.commit()
 	assert done == [1]
 	assert state.rows(DOCTYPE, name=season)[0].archive_status == "written"
+
+
+def test_the_end_of_a_jobs_time_ends_what_follows_a_commit():
+	def run_out() -> None:
+		raise JobTimeoutException
+
+	database.after_commit(run_out)
+	with pytest.raises(JobTimeoutException):
+		frappe.db.commit()

@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple, Protocol
 
 import frappe
+from rq.timeouts import JobTimeoutException
 
 from memora.exceptions import DatabaseUnavailable, JournalUnavailable, quoting
 from memora.services.settings import get_server
@@ -201,11 +202,16 @@ def transaction() -> Iterator[None]:
 
 
 def after_commit(action: Callable[[], None]) -> None:
-	"""Has an action done after the caller's commit. What is committed by then can't fail any more: an error is only logged."""
+	"""Has an action done after the caller's commit. What is committed by then can't fail any more: an error is only logged.
+
+	Only the end of a job's time goes on, which comes once.
+	"""
 
 	def guarded() -> None:
 		try:
 			action()
+		except JobTimeoutException:
+			raise
 		except Exception as error:  # whatever it is, the caller has succeeded
 			frappe.logger("memora").error(f"after a commit: {error}", exc_info=True)
 
