@@ -196,7 +196,7 @@ def _answer(response: Response, kind: type[MemoraError], text: str) -> None:
 	frappe.local.error_log, frappe.local.response = [], frappe._dict(docs=[])
 	frappe.flags.disable_traceback = True
 	try:
-		frappe.throw(text, kind)
+		frappe.throw(quoting("{0}", text), kind)
 	except kind as error:
 		response.set_data(report_error(error.http_status_code).get_data())
 		response.status_code = error.http_status_code

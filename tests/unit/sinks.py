@@ -109,6 +109,10 @@ LOOKED_AT = {
 		'label, () => run(frm, frm.memora_state), __("Actions"));',
 	),
 	"game_subscription_season_list.js": ("today",),
+	"memora_health.js": (  # rows, whose texts are set as texts
+		"$('<div class=\"memora-health-now\">').append(memora.health_row(health), rows));",
+		"",
+	),
 	"memora_learner.js": ("text", 'rows.join("")'),
 	"player_review_log.js": (
 		'__(memory.doctype), () => frappe.set_route("Form", memory.doctype, memory.name));',
