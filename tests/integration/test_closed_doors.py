@@ -7,7 +7,7 @@ import pytest
 
 from devtools import ports
 from memora.services.operations import closed_doors, doctor
-from memora.services.store import database
+from memora.services.store import surroundings
 from tests.integration import certificates
 from tests.integration.redis_server import RedisServer
 from tests.integration.test_doctor import CACHE, QUEUE, SRS, look, only, set_system
@@ -114,7 +114,7 @@ def test_servers_elsewhere(elsewhere):
 
 
 def test_a_mariadb_that_is_reached_with_tls(elsewhere, monkeypatch):
-	monkeypatch.setattr(database, "is_encrypted", lambda: True)
+	monkeypatch.setattr(surroundings, "is_encrypted", lambda: True)
 	assert found("mariadb_encrypted") == []
 
 

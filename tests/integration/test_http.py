@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import frappe
 import pytest
+import requests
 from frappe.desk.doctype.notification_settings.notification_settings import create_notification_settings
 from frappe.utils.password import update_password
 
@@ -20,8 +21,10 @@ from tests.integration.connections import raw_connection
 from tests.integration.factories import bank_questions, make_learner, make_records, make_topic, site_now
 from tests.integration.site_config import site_config
 from tests.integration.submitting import answers, as_sent, ids
+from tests.integration.waiting import wait_until
 
 READ = "memora.api.reviews.get_review_session"
+CSP = "Content-Security-Policy"
 SUBMIT = "memora.api.reviews.submit_review_session"
 LESSON = "memora.api.sessions.get_lesson_session"
 SUBMIT_LESSON = "memora.api.sessions.submit_lesson_session"
@@ -314,7 +317,13 @@ def test_what_a_read_returns_is_in_site_time(client, player):
 def test_the_learners_page_tells_the_browser_exactly_what_may_run(client):
 	frappe.get_single("Memora Settings").update({"media_hosts": "b.example\na.example"}).save()
 	frappe.db.commit()
-	first, second = (client.session.get(client.url + "/review", timeout=30) for _ in range(2))
+
+	def page() -> requests.Response:
+		return client.session.get(client.url + "/review", timeout=30)
+
+	# each process reads the settings again after some seconds
+	wait_until(lambda: all("a.example" in page().headers[CSP] for _ in range(8)), "the new hosts")
+	first, second = page(), page()
 	(nonce,) = set(re.findall(r'nonce="([^"]*)"', first.text))
 	files, icon = "127.0.0.1:*/files/", "127.0.0.1:*/assets/memora/images/review.svg"
 	hosts = "https://a.example https://b.example"
@@ -323,6 +332,6 @@ def test_the_learners_page_tells_the_browser_exactly_what_may_run(client):
 		f"img-src {files} {icon} {hosts}; media-src {files} {hosts}; connect-src 'self'; "
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 	)
-	shown = ("Content-Security-Policy", "Cache-Control", "Referrer-Policy", "X-Content-Type-Options")
+	shown = (CSP, "Cache-Control", "Referrer-Policy", "X-Content-Type-Options")
 	assert [first.headers[name] for name in shown] == [expected, "no-store", "same-origin", "nosniff"]
 	assert len(nonce) >= 16 and nonce not in second.text

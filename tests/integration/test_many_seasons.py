@@ -11,7 +11,7 @@ from frappe.database.database import Database
 from memora.services.folding import queueing
 from memora.services.learning import lessons, reviews
 from memora.services.operations import doctor, doctor_files
-from memora.services.store import database, journal, row_names, tables
+from memora.services.store import journal, row_names, surroundings, tables
 from tests.integration import folding
 from tests.integration.cleaning import empty_schedules
 from tests.integration.factories import make_records, make_season
@@ -24,7 +24,7 @@ def test_a_mariadb_that_keeps_fewer_files_open_than_there_are_partitions_is_foun
 	assert tables.count_files() == files + 3
 	assert list(doctor_files.open_files()) == []
 	monkeypatch.setattr(
-		database, "get_open_files", lambda: files + 2
+		surroundings, "get_open_files", lambda: files + 2
 	)  # it can't be changed while MariaDB runs
 	((problem, mend),) = doctor.CHECKS["open_files"]()
 	assert f"are {files + 3} files" in problem
