@@ -308,6 +308,26 @@ def test_a_fold_that_reaches_no_redis_notes_whose_schedules_it_could_not_look_at
 	assert state.cached(player, season) == state.scores(player, season)
 
 
+@pytest.mark.parametrize("settle", [False, True], ids=["read", "job"])
+def test_a_fold_that_alone_reaches_no_redis_makes_no_schedule_load_again(
+	proxy, patient, player, season, settle
+):
+	"""As a worker that is cut off: the web process has told Redis of the dates, mostly."""
+	make_records(player, 2)
+	patient.get_due_items_with_rehydration(player, season)
+	for number in range(2):
+		submit(player, answers(questions=bank_questions()[number : number + 1]))
+	proxy.stop()
+	assert len(folds.drain(factories.site_now()).folded) == 2
+	assert len(state.rows(NOTE)) == 1
+	proxy.start()
+	frappe.db.rollback()
+	if settle:
+		assert outdated.settle_outages() == 1
+	assert patient.get_due_items_with_rehydration(player, season) == ([], False)
+	assert state.rows(NOTE) == []
+
+
 def incident_of_ten_minutes() -> str:
 	started = factories.site_now() - timedelta(minutes=10)
 	row = frappe.get_doc({"doctype": "Safe Mode Incident", "started_at": started, "reason": "gone"})

@@ -67,17 +67,22 @@ class Gateway:
 		return self.server.run(*(rights.explaining(self.keys, step) for step in (run, self._probe)))
 
 	def try_write(
-		self, action: Action, keys: Sequence[str] = (), missed: Sequence[tuple[str, str]] = ()
+		self,
+		action: Action,
+		keys: Sequence[str] = (),
+		missed: Sequence[tuple[str, str]] = (),
+		is_folded_later: bool = False,
 	) -> bool:
 		"""Runs a write; says whether Redis took it. Never raises because of Redis.
 
-		`missed` are the (learner, season) whose schedules lack something if the write fails; they are noted as outdated.
+		`missed` are the (learner, season) whose schedules lack something if the write fails; they are noted as outdated. A note
+		that fails makes all schedules stale, unless a fold will look at these schedules.
 		"""
 		try:
 			self.ask(action, keys)
 		except Unavailable:
-			if missed:
-				self._note_missed(missed)
+			if missed and not self._note_missed(missed) and not is_folded_later:
+				self.server.has_missed_writes = True
 			return False
 		return True
 
@@ -142,12 +147,13 @@ class Gateway:
 			pipeline.setrange(key, 0, "")
 		pipeline.execute()
 
-	def _note_missed(self, schedules: Sequence[tuple[str, str]]) -> None:
+	def _note_missed(self, schedules: Sequence[tuple[str, str]]) -> bool:
 		try:
 			outdated_schedules.note_at_once(schedules, site_time.naive_now())
 		except failures.ERRORS as error:
 			frappe.logger("memora").error(f"a missed write could not be noted: {error}")
-			self.server.has_missed_writes = True
+			return False
+		return True
 
 	def count_outage(self, client: redis.Redis) -> None:
 		"""Counts an outage: from now on no schedule from before the outage is believed."""

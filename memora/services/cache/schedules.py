@@ -85,7 +85,14 @@ class Schedules:
 			lambda client: scripts.run_script(client, scripts.ADD, keys, arguments), keys, [(learner, season)]
 		)
 
-	def reschedule(self, learner: str, season: str, items: dict[str, float], version: int) -> bool:
+	def reschedule(
+		self,
+		learner: str,
+		season: str,
+		items: dict[str, float],
+		version: int,
+		is_folded_later: bool = False,
+	) -> bool:
 		"""Applies the dates that follow from a learner's answers, {question_id: next_review_ts}.
 
 		Call this after the answers are committed. `version` is the content version in which the questions are asked. Takes
@@ -97,7 +104,7 @@ class Schedules:
 			arguments = [self.gateway.epoch(client), lifetime_seconds(), version, *flat(items)]
 			scripts.run_script(client, scripts.RESCHEDULE, keys, arguments)
 
-		return self.gateway.try_write(apply, keys, [(learner, season)])
+		return self.gateway.try_write(apply, keys, [(learner, season)], is_folded_later)
 
 	def move(self, season: str, items: dict[str, dict[str, float]]) -> bool:
 		"""Gives the questions of schedules other dates, {learner: {question_id: next_review_ts}}, in one round trip.

@@ -199,7 +199,7 @@ def _accept(
 	schedule = {step.after.question_id: step.after.next_review_date for step in steps}
 	scores = {question_id: site_time.to_epoch(due) for question_id, due in schedule.items()}
 	is_degraded = season.enable_redis and not schedules.reschedule(
-		learner, season.name, scores, season.content_version
+		learner, season.name, scores, season.content_version, is_folded_later=True
 	)
 	result = _result("success", submission_id, season, schedule, rejected, is_degraded)
 	result["answers"] = {
