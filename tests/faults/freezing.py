@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-TO_FIND_SECONDS = 30
+TO_FIND_SECONDS = 90  # on a busy machine, where the others come late
 TO_STOP_SECONDS = 10
 SETTLE_SECONDS = 0.12  # a statement or reply under way ends; INNODB_TRX is kept for a tenth of a second
 SLICE_SECONDS = 0.02  # at most, between two looks

@@ -23,8 +23,8 @@ from tests.integration.waiting import wait_until
 HOLD_SECONDS = 2.0  # longer than any wait of the product's for Redis, and than the bound of the others' waits
 SERVER_HOLD_SECONDS = 4.0  # longer than anybody may have to wait for a Redis that hangs
 SECONDS_TO_TAKE_LOCKS = 40  # MariaDB ends a fold's or a submission's transaction that rests for longer
-ARCHIVE_HOLD_SECONDS = 5.0  # longer than anybody may have to wait for a swap that hangs
-SECONDS_TO_SWAP = 3.0  # during which tables are locked, by a process that hangs: see LOCKED_RESTS_SECONDS
+ARCHIVE_HOLD_SECONDS = 6.0  # longer than anybody may have to wait for a swap that hangs
+SECONDS_TO_SWAP = 4.5  # during which tables are locked, by a process that hangs: see LOCKED_RESTS_SECONDS
 SECONDS_FOR_REDIS = 3.0  # of a request that tries a Redis that hangs, perhaps twice, and then does without it
 ARCHIVE_SLICE_SECONDS = 0.003  # a season is on its way for some hundredths of a second
 SEEDED = LEARNERS * SEEN

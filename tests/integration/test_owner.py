@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import frappe
@@ -12,6 +13,7 @@ from memora import install
 from memora.services.cache import incidents, loading, outdated, ownership, server, settling
 from memora.services.cache.breaker import Unavailable
 from memora.services.cache.gateway import Gateway
+from memora.services.cache.incidents import WITNESS_SECONDS
 from memora.services.cache.ownership import LAPSE_SECONDS, NEVER, RENEW_SECONDS, Database
 from memora.services.cache.schedules import Schedules
 from memora.services.cache.settling import release_keys, renew_claim
@@ -19,7 +21,7 @@ from memora.services.store import database
 from tests.integration import bench_commands, state
 from tests.integration.cleaning import srs_keys, srs_redis
 from tests.integration.connections import raw_connection
-from tests.integration.factories import bank_questions, make_records
+from tests.integration.factories import bank_questions, make_records, site_now
 from tests.integration.site_config import site_config
 from tests.integration.submitting import answers, ids, read, submit
 
@@ -197,7 +199,8 @@ def test_the_site_is_served_from_redis_again_once_it_has_a_namespace(player):
 	assert read(player)["is_degraded"]
 	frappe.local.conf.srs_redis_namespace = "mine"
 	assert not read(player)["is_degraded"]
-	frappe.db.sql("UPDATE `tabSafe Mode Incident` SET modified = modified - INTERVAL 1 MINUTE")
+	long_ago = site_now() - timedelta(seconds=WITNESS_SECONDS + 1)
+	frappe.db.sql("UPDATE `tabSafe Mode Incident` SET modified = %s", (long_ago,))
 	frappe.db.commit()
 	outdated.settle_outages()  # nobody meets the outage any more
 	(incident,) = state.rows("Safe Mode Incident")

@@ -67,7 +67,7 @@ def test_after_a_death_between_commit_and_cache_the_next_read_shows_mariadbs_dat
 	assert state.is_loaded(player, season)
 	before = state.cached(player, season)
 	with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-		patch.setattr(Schedules, "reschedule", lambda *_args: signal.raise_signal(signal.SIGINT))
+		patch.setattr(Schedules, "reschedule", lambda *_args, **_options: signal.raise_signal(signal.SIGINT))
 		submit(player, answers(2), "s-1")
 	frappe.db.rollback()
 	assert len(state.journal(player)) == 2
