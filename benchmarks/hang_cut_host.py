@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 import redis
 
 from benchmarks import perf_data, site
+from benchmarks.background import repeating
 from benchmarks.perf_data import Learner
 from benchmarks.perf_endpoints import READ, SUBMIT, Client
 from benchmarks.perf_hostile import READERS, read_for
@@ -65,23 +66,16 @@ def _cut_host() -> Iterator[str]:
 @contextmanager
 def _answering(url: str, learner: Learner) -> Iterator[list[str]]:
 	"""Has a learner answer and read on a host during the block. Yields a list that gets an item for each submission."""
-	is_over, answered = threading.Event(), []
+	client, answered = Client([learner], url), []
 
 	def answer() -> None:
-		client = Client([learner], url)
-		while not is_over.wait(SECONDS_BETWEEN_ANSWERS):
-			_ms, status, _content = client.request(learner, SUBMIT)
-			if status == ACCEPTED:
-				answered.append(learner.id)
-			client.request(learner, READ)
+		_ms, status, _content = client.request(learner, SUBMIT)
+		if status == ACCEPTED:
+			answered.append(learner.id)
+		client.request(learner, READ)
 
-	thread = threading.Thread(target=answer)
-	thread.start()
-	try:
+	with repeating(answer, SECONDS_BETWEEN_ANSWERS):
 		yield answered
-	finally:
-		is_over.set()
-		thread.join()
 
 
 @contextmanager

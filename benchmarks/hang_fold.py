@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 import frappe
 
 from benchmarks import accounts, perf_data, perf_drain, perf_workers, season_data, site
+from benchmarks.background import repeating
 from benchmarks.perf_data import Learner
 from benchmarks.perf_endpoints import SUBMIT, Client, check
 from benchmarks.perf_hostile import READERS, read_for
@@ -28,6 +29,8 @@ from memora.services.store.records import pack_records
 BEFORE_SECONDS = 25  # of reading before
 READ_SECONDS = 5  # of reading between two looks at what waits
 SECONDS_BETWEEN_ANSWERS = 1.5
+SECONDS_BETWEEN_LOOKS = 0.1
+SETTLE_SECONDS = 0.5
 MOST_SECONDS = 120  # then nobody folds any more
 CATCH_SECONDS = 20
 TRIES = 5
@@ -74,8 +77,8 @@ def _read_until_folded(season: str, readers: list[Learner], begin: float) -> tup
 		with site.own_connection():
 			names = [found.name for found in outbox.get_of_season(season, 10 * folds.FOLD_SUBMISSIONS)]
 			while outbox.get_waiting(names) and time.monotonic() < begin + MOST_SECONDS:
-				frappe.db.rollback()
-				time.sleep(0.1)
+				frappe.db.rollback()  # the next look is to see what has been folded since
+				time.sleep(SECONDS_BETWEEN_LOOKS)
 			folded.append(time.monotonic() - begin)
 
 	watcher = threading.Thread(target=watch)
@@ -92,29 +95,22 @@ def _read_until_folded(season: str, readers: list[Learner], begin: float) -> tup
 @contextmanager
 def _answering(writer: Learner) -> Iterator[None]:
 	"""Has a learner answer over HTTP during the block, as others do in a school."""
-	is_over = threading.Event()
+	client = Client([writer], site.url())
 
 	def answer() -> None:
-		client = Client([writer], site.url())
-		while not is_over.wait(SECONDS_BETWEEN_ANSWERS):
-			_ms, status, content = client.request(writer, SUBMIT)
-			check(SUBMIT, writer, status, content)
+		_ms, status, content = client.request(writer, SUBMIT)
+		check(SUBMIT, writer, status, content)
 
-	thread = threading.Thread(target=answer)
-	thread.start()
-	try:
+	with repeating(answer, SECONDS_BETWEEN_ANSWERS):
 		yield
-	finally:
-		is_over.set()
-		thread.join()
 
 
 def _remove(season: str, held: list[str]) -> None:
 	"""Deletes what was written of learners who have no User, and so no schedule in Redis."""
-	frappe.db.rollback()
+	frappe.db.rollback()  # of the looks before, whose snapshot is old
 	for doctype in ("Review Outbox", "Player Memory Tracker"):
 		frappe.db.delete(doctype, {"season": season, "player": ("in", held)})
-		frappe.db.commit()
+		frappe.db.commit()  # no request of Frappe's ends this transaction
 
 
 # The worker that hangs
@@ -159,10 +155,10 @@ def _catch(worker: int) -> int:
 
 def _are_held(names: list[str]) -> bool:
 	"""Says whether another connection has locked all of these outbox rows, also some moments later."""
-	time.sleep(0.5)
-	frappe.db.rollback()
+	time.sleep(SETTLE_SECONDS)  # a statement that was under way when the process stopped comes to its end
+	frappe.db.rollback()  # a new snapshot
 	free = outbox.take(names)
-	frappe.db.rollback()
+	frappe.db.rollback()  # lets go of what was free
 	return not free and len(outbox.get_waiting(names)) == len(names)
 
 

@@ -57,7 +57,7 @@ class Run:
 
 	@contextmanager
 	def measured(self, far_url: str = "") -> Iterator[Classroom]:
-		"""As under_load, with pauses. The stopwatch measures how long others wait before and during the fault."""
+		"""Puts the classroom to work, with pauses, for the block. A stopwatch measures how long others wait before and during a fault."""
 		room = self._room(self.stage.web.url, far_url)
 		room.start_measured()
 		with self._audited(room):

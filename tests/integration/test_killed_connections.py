@@ -136,7 +136,7 @@ def test_at_each_statement_of_a_fold(season, player):
 	"end", [lambda: None, lambda: frappe.db.commit()], ids=["in-a-transaction", "between-two"]
 )
 def test_who_rests_with_a_learners_lock_loses_it(player, monkeypatch, end):
-	"""As a process that hangs does, or a host that is cut off: MariaDB takes such a connection to be alive for hours."""
+	"""A process that hangs rests so, or a host that is cut off: MariaDB takes such a connection to be alive for hours."""
 	monkeypatch.setattr(database, "HOLDER_RESTS_SECONDS", 1)
 	rests, wakes = Event(), Event()
 

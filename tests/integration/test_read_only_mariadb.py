@@ -72,7 +72,7 @@ def test_reads_go_on(client, read_only, player, season, is_warm):
 
 
 def test_the_page_goes_on(client, read_only):
-	"""As soon as each web process has noticed."""
+	"""Each web process notices within seconds; from then on it writes nothing."""
 	wait_until(lambda: client.request("GET", "/review").status_code == 200, "the page")
 	assert [client.request("GET", "/review").status_code for _ in range(8)] == [200] * 8
 

@@ -312,7 +312,7 @@ def test_a_fold_that_reaches_no_redis_notes_whose_schedules_it_could_not_look_at
 def test_a_fold_that_alone_reaches_no_redis_makes_no_schedule_load_again(
 	proxy, patient, player, season, settle
 ):
-	"""As a worker that is cut off: the web process has told Redis of the dates, mostly."""
+	"""A worker is cut off. The web process has told Redis of the dates, mostly."""
 	make_records(player, 2)
 	patient.get_due_items_with_rehydration(player, season)
 	for number in range(2):

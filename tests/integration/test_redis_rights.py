@@ -179,7 +179,7 @@ def test_looking_leaves_nothing(server, user):
 
 @pytest.mark.parametrize("command", ["INFO", "EVALSHA"])
 def test_a_command_that_a_proxy_does_not_know_is_named(tmp_path, player, season, command):
-	"""As twemproxy says it. A Redis that lacks the command stands for the proxy."""
+	"""The words are those of twemproxy. A Redis that lacks the command stands for the proxy."""
 	server = RedisServer(tmp_path / "lacking")
 	server.start("--rename-command", command, "")
 	frappe.local.conf.srs_redis_cache = server.url

@@ -143,7 +143,7 @@ def test_a_raised_limit_holds_at_once():
 
 
 def test_a_clock_that_is_set_back_keeps_nobody_out():
-	"""As when another server takes over, whose clock is an hour behind."""
+	"""Another server has taken over, whose clock is an hour behind."""
 	set_limits(requests_per_minute=2)
 	assert admit(*"abc") == [True, True, False]
 	make_older(-3600)

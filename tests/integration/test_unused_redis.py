@@ -23,7 +23,7 @@ SEASON = "Game Subscription Season"
 
 
 def use_redis(season: str, is_used: bool) -> None:
-	"""As an administrator does by the form."""
+	"""An administrator does this by the form."""
 	frappe.db.rollback()
 	frappe.get_doc(SEASON, season).update({"enable_redis": int(is_used)}).save()
 	frappe.db.commit()
