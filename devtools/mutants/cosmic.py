@@ -28,7 +28,7 @@ OPERATORS = [
 	*("ReplaceUnaryOperator_USub_UAdd", "ReplaceUnaryOperator_Delete_Not", "AddNot"),
 	*("ReplaceTrueWithFalse", "ReplaceFalseWithTrue", "ReplaceAndWithOr", "ReplaceOrWithAnd"),
 	*("ReplaceBreakWithContinue", "ReplaceContinueWithBreak", "ZeroIterationForLoop"),
-	*("ExceptionReplacer", "NumberReplacer", "RemoveDecorator"),
+	*("NumberReplacer", "RemoveDecorator"),
 ]
 # Without these nothing can be imported, so nobody is careless about them
 NEEDED = re.compile(

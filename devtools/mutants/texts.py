@@ -1,4 +1,5 @@
-"""Changes that cosmic-ray does not know: statements that are left out, and careless changes in SQL and in Lua.
+"""Changes that cosmic-ray does not know: statements that are left out, exceptions that nobody catches (cosmic-ray fails
+at names with a dot), and careless changes in SQL and in Lua.
 
 A change is (start, end, new): the characters from start to end become new.
 """
@@ -67,6 +68,7 @@ BETWEEN = re.compile(r"\bBETWEEN \S+ $")
 END = re.compile(
 	r"\s(?:AND|OR|ORDER BY|GROUP BY|LIMIT|FOR UPDATE|LOCK IN|UNION|ON DUPLICATE|WHERE|HAVING|LEFT|JOIN)\b|\"|;"
 )
+CAUGHT_BY_NOBODY = "GeneratorExit"
 ASSIGNMENTS = re.compile(r"\b(?:SET|ON DUPLICATE KEY UPDATE)\s")
 
 
@@ -92,6 +94,9 @@ def changes(source: str) -> Iterator[tuple[str, Edit]]:
 			start, end = range_of(node)[0], range_of(node.items[-1].context_expr)[1]
 			if source[end] == ":":
 				yield "DropWith", (start, end, "if True")
+		elif isinstance(node, ast.ExceptHandler) and node.type:
+			caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+			yield from (("ExceptionReplacer", (*range_of(one), CAUGHT_BY_NOBODY)) for one in caught)
 		elif isinstance(node, ast.JoinedStr) or (_is_text(node) and id(node) not in inner):
 			start, end = range_of(node)
 			yield from (

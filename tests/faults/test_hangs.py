@@ -49,10 +49,12 @@ def test_frozen_processes_lose_their_locks(stage, far, run):
 	horse, web = far.horses, lambda: far.web_pids()[:1]
 	with run.measured(far.web.url) as room:
 		moments = Moments(stage, far, room, run.season)
+		room.hurried = room.far
 		with (
 			frozen_amid(horse, moments.folding, "folding"),
 			frozen_amid(web, moments.submitting, "submitting"),
 		):
+			room.hurried = []
 			with run.stopwatch.fault("locks are held"):
 				load_for(HOLD_SECONDS)
 				held = moments.submitting() | moments.folding()
@@ -122,7 +124,9 @@ def test_the_others_do_not_wait(stage, far, run, faults):
 def struck(fault: Fault, host: Host, moments: Moments) -> Iterator[None]:
 	begin = moments.forget_schedules if fault.moment == "loading" else lambda: None
 	facts = getattr(moments, fault.moment)
+	moments.room.hurried = moments.room.far  # so that the moment comes soon
 	with frozen_amid(lambda: fault.victims(host), facts, str(fault), fault.by, begin):
+		moments.room.hurried = []
 		yield
 
 
