@@ -135,7 +135,7 @@ def get_due(
 	Records of one date come by question_id, in the order of a schedule in Redis. `now` is naive site time;
 	`subject` None means all subjects. What the question source has withdrawn is left out.
 	"""
-	pending = get_pending(learner, season)
+	pending = _get_waiting(learner, season)
 	names = [row_names.tracker_name(learner, season, q) for q in pending] or [""]
 	values = row_names.of_learner(learner, season, now=now, subject=subject, pending=names, limit=limit)
 	stored = [record for (payload,) in frappe.db.sql(DUE_SQL, values) for record in unpack_records(payload)]
@@ -147,7 +147,7 @@ def get_due(
 
 def get_next_due(learner: str, season: str, now: datetime, subject: str | None = None) -> datetime | None:
 	"""Returns when (naive site time) the next record falls due after `now`; None if none does."""
-	pending = get_pending(learner, season)
+	pending = _get_waiting(learner, season)
 	names = [row_names.tracker_name(learner, season, q) for q in pending] or [""]
 	values = row_names.of_learner(learner, season, now=now, subject=subject, pending=names)
 	stored = [due for (due,) in frappe.db.sql(NEXT_DUE_SQL, values)]
@@ -158,10 +158,14 @@ def get_next_due(learner: str, season: str, now: datetime, subject: str | None =
 def get_dates(learner: str, season: str) -> dict[str, datetime]:
 	"""Returns {question_id: next_review_date} of all questions that a learner is asked in a season, with her outbox."""
 	dates = dict(frappe.db.sql(DATES_SQL, row_names.of_learner(learner, season)))
-	if pending := get_pending(learner, season):
-		records = get_records(learner, season, pending).values()  # what waits may have been overtaken
-		dates |= {record.question_id: record.next_review_date for record in _selected(records)}
-	return dates
+	waiting = _get_waiting(learner, season).values()
+	return dates | {record.question_id: record.next_review_date for record in _selected(waiting)}
+
+
+def _get_waiting(learner: str, season: str) -> dict[str, MemoryRecord]:
+	"""Returns {question_id: record} of the questions in a learner's outbox. What waits there may have been overtaken."""
+	pending = get_pending(learner, season)
+	return get_records(learner, season, pending) if pending else {}
 
 
 def _selected(records: Iterable[MemoryRecord], subject: str | None = None) -> list[MemoryRecord]:
