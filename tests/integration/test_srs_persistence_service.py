@@ -21,6 +21,9 @@ GOOD = {"question_id": "q-123", "new_stability": 2.5, "new_next_review_date": DU
 BAD = {
 	"no question": {"new_stability": 2.5, "new_next_review_date": DUE},
 	"question null": {**GOOD, "question_id": None},
+	"question empty": {**GOOD, "question_id": ""},
+	"question a number": {**GOOD, "question_id": 7},
+	"question a formula": {**GOOD, "question_id": "=1+1"},
 	"no stability": {"question_id": "q-1", "new_next_review_date": DUE},
 	"stability zero": {**GOOD, "new_stability": 0},
 	"stability negative": {**GOOD, "new_stability": -1},
@@ -70,6 +73,11 @@ def test_dates_may_be_texts(service, player, season):
 	assert state.tracker(player)["q-123"].next_review_date == datetime(2026, 1, 21, 4)
 
 
+def test_a_stability_of_less_than_a_day_is_stored(service, player, season):
+	assert service.persist_review_batch([{**GOOD, "new_stability": 0.25}], player, season)["success"]
+	assert state.tracker(player)["q-123"].stability == 0.25
+
+
 def test_a_known_question_is_updated(service, player, season):
 	(before,) = make_records(player, reps=3, lapses=1, difficulty=6.5)
 	response = {"question_id": before.question_id, "new_stability": 40.0, "new_next_review_date": DUE}
@@ -106,7 +114,8 @@ def test_the_same_result_after_the_window_counts(service, player, season):
 
 
 @pytest.mark.parametrize(
-	"change", [{"new_stability": 2.6}, {"new_next_review_date": DUE + timedelta(days=1)}]
+	"change",
+	[{"new_stability": 2.6}, {"new_stability": 2.500001}, {"new_next_review_date": DUE + timedelta(days=1)}],
 )
 def test_another_result_within_the_window_is_never_skipped(service, player, season, change):
 	service.persist_review_batch([GOOD], player, season)
@@ -139,6 +148,7 @@ def test_an_unknown_user_is_named(service, season, user):
 		result = service.persist_review_batch([GOOD, GOOD], user, season)
 	assert (result["success"], result["processed_count"], result["failed_count"]) == (False, 0, 2)
 	assert str(user) in result["errors"][0]
+	assert not frappe.local.message_log  # the result says it
 
 
 @pytest.mark.parametrize("season", ["nowhere", "", None])
@@ -181,6 +191,7 @@ def test_results_are_journalled_as_external(service, player, season):
 	assert (first.stability_before, first.stability_after, first.next_review_date_before) == (0, 2.5, None)
 	assert (second.stability_before, second.stability_after, second.next_review_date_before) == (2.5, 9, DUE)
 	(record,) = state.tracker(player).values()
+	assert (first.difficulty_before, second.difficulty_before) == (0, record.difficulty)
 	assert (second.reviewed_at, second.difficulty_after) == (record.last_review_date, record.difficulty)
 
 

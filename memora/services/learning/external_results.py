@@ -161,7 +161,7 @@ class _Result:
 		return bool(
 			record
 			and record.last_review_date >= window_start
-			and abs(record.stability - self.stability) < 10**-scheduling.DECIMALS
+			and record.stability == round(self.stability, scheduling.DECIMALS)
 			and record.next_review_date == self.next_review_date
 		)
 
