@@ -7,8 +7,10 @@ from functools import partial
 import frappe
 import pytest
 
+from memora.services import site_time
 from memora.services.learning import bookmarks, lessons
-from tests.integration.factories import ensure_learner, learner_id, make_records, make_topic
+from memora.services.operations import switching
+from tests.integration.factories import ensure_learner, learner_id, make_records, make_season, make_topic
 from tests.integration.submitting import answers, ids, submit
 
 SUBJECT = "Big"
@@ -81,6 +83,23 @@ def test_she_who_knows_much_costs_no_more_than_she_who_knows_nothing(season):
 def test_without_her_bookmarks_she_gets_the_same(bank, diligent):
 	bookmarks.forget(diligent)
 	assert lesson(diligent) == bank.next[:10]
+
+
+def test_bookmarks_are_of_one_season(bank, diligent):
+	switching.switch_season(make_season().name)
+	assert lesson(diligent) == bank.names[:10]
+
+
+def test_bookmarks_are_kept_for_a_day_from_the_first_on(bank, diligent, monkeypatch):
+	"""What a hint may hide, it does not hide for longer."""
+	cache = frappe.cache()
+	key, hour, now = cache.make_key(bookmarks._key(diligent)), 3600, site_time.epoch_now
+	assert 23 * hour < cache.ttl(key) <= 24 * hour
+	for number, later in enumerate((20, 25)):
+		monkeypatch.setattr(site_time, "epoch_now", lambda later=later: now() + later * hour)
+		submit(diligent, answers(questions=bank.next[number : number + 1]))
+		assert lesson(diligent)[0] == bank.next[number + 1]
+		assert 3 * hour < cache.ttl(key) <= 4 * hour
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_without_an_active_season_a_message_says_so(player, season):
 	frappe.db.set_value("Game Subscription Season", season, "is_active", 0)
 	frappe.db.commit()
 	session = lesson(player)
-	assert (session["questions"], session["season"]) == ([], None)
+	assert (session["questions"], session["new_left_today"], session["season"]) == ([], 0, None)
 	assert session["message"] == f"Season {season} is not open for learning."
 
 
