@@ -280,5 +280,6 @@ def test_reviews_show_the_host_apps_content(host, player):
 
 
 def test_the_last_app_to_name_a_source_wins(host_path):
-	with patch_hooks({"memora_question_source": ["memora.no_such_module.Source", host_path]}):
+	others = ["memora.no_such_module.Source", "memora.no_such_module.Other"]
+	with patch_hooks({"memora_question_source": [*others, host_path]}):
 		assert get_source() is HostQuestions

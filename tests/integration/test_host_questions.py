@@ -87,6 +87,36 @@ def test_what_it_tells_of_has_another_subject_at_once(host, player, due):
 	assert due_by_subject(player) == {None: 5, "One": 0, "Two": 5}
 
 
+def statuses() -> dict[str, tuple]:
+	return {row.name: (row.is_live, row.subject, row.topic) for row in state.rows("Question Status")}
+
+
+def test_what_is_deleted_stays_where_it_was(host):
+	told(content_changes.note_changes, NAMES[:1])
+	host.content.pop(NAMES[0])
+	host.content[NAMES[1]] = {"question": "of no subject"}
+	told(content_changes.note_changes, [*NAMES[:2], "never there"])
+	assert statuses() == {NAMES[0]: (0, "One", "T"), NAMES[1]: (1, "", ""), "never there": (0, None, None)}
+
+
+def test_a_move_leaves_alone_whether_a_question_is_asked(host):
+	withdrawn, asked, deleted, new, new_withdrawn = NAMES
+	host.content[withdrawn]["withdrawn"] = True
+	told(content_changes.note_changes, [withdrawn, asked, deleted])
+	host.content.pop(deleted)
+	for name, content in host.content.items():
+		content.update(subject="Two", topic="U", withdrawn=name in (asked, new_withdrawn))
+	told(content_changes.note_moves, [*NAMES, "never there"])
+	assert statuses() == {
+		withdrawn: (0, "Two", "U"),
+		asked: (1, "Two", "U"),
+		deleted: (1, "One", "T"),
+		new: (1, "Two", "U"),
+		new_withdrawn: (0, "Two", "U"),
+		"never there": (0, None, None),
+	}
+
+
 # What it does not tell of
 
 
@@ -132,6 +162,12 @@ def test_an_answer_to_what_came_back_without_a_word_counts(host, player, due):
 	read(player)
 	host.content[due[0]] = gone
 	assert submit(player, answers(questions=due[:1]))["processed"] == 1
+
+
+def test_an_id_is_noted_if_a_record_can_have_it(host):
+	assert content_changes.note_now(["x" * 141]) == 0
+	assert content_changes.note_now(["x" * 140, "x" * 141]) == 1
+	assert statuses() == {"x" * 140: (0, None, None)}
 
 
 def test_an_id_that_no_record_can_have_keeps_no_other_from_being_noted(host, player, due):

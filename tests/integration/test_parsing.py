@@ -114,6 +114,10 @@ def test_an_impossible_response_time_is_refused(value):
 	refused([{**GOOD, "response_time_ms": value}], "item 0", "response_time_ms", shown(value))
 
 
+def test_a_question_id_is_as_long_as_its_column():
+	assert parse_responses([{**GOOD, "question_id": "x" * 140}])[0].question_id == "x" * 140
+
+
 @pytest.mark.parametrize("value", [None, "", 5, "x" * 141, ["q"], {}])
 def test_a_question_id_is_a_text(value):
 	refused([GOOD, {"question_id": value, "quality": 4}], "item 1", "question_id", shown(value)[:80])
