@@ -153,6 +153,36 @@ def test_locked_learners_in_each_page_are_waited_for_a_few_times_in_all(season, 
 	assert waits(tries) == 2
 
 
+def test_after_its_waits_a_drain_waits_for_no_row(season, monkeypatch):
+	monkeypatch.setattr(folds, "LOCK_WAITS", 1)
+	learners = people(5)
+	known(learners, season)
+	answer(learners, season)
+	found, upsert = [], folds.tracker.upsert_submissions
+
+	def observed(rows):
+		found.append(in_force().innodb_lock_wait_timeout)
+		upsert(rows)
+
+	monkeypatch.setattr(folds.tracker, "upsert_submissions", observed)
+	with locked(TRACKER_LOCK, learners[:1]):
+		folds.drain(factories.site_now())
+	assert found[0] > 0
+	assert set(found[1:]) == {0}
+
+
+def test_a_drain_whose_time_is_over_folds_only_what_is_named_first(season):
+	learners = people(3)
+	known(learners, season)
+	keys = answer(learners, season)
+	drained = folds.drain(factories.site_now(), 0, first=keys[:1])
+	assert ([row.name for row in drained.folded], drained.held) == (keys[:1], 0)
+	with locked(TRACKER_LOCK, learners[1:2]) as other:
+		drained = folds.drain(factories.site_now(), 0, lambda folded: other.rollback(), keys[1:2])
+	assert (drained.folded, drained.held) == ([], 1)  # though the row is free by now
+	assert waiting() == set(learners[1:])
+
+
 def test_a_locked_learner_is_not_tried_again_with_each_page(season, tries, monkeypatch):
 	monkeypatch.setattr(folds, "FOLD_SUBMISSIONS", 3)
 	held, *others = people(7)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import frappe
 import pytest
-from frappe.utils import background_jobs
+from frappe.utils import background_jobs, get_bench_id
 from frappe.utils.redis_queue import RedisQueue
 
 from memora.services.folding import queueing
@@ -98,3 +98,11 @@ def test_a_queue_that_refuses_the_login_is_no_queue(guarded, player, season):
 	assert submit_with(player, **{**guarded, "rq_password": "wrong"}) is None
 	assert state.outbox(player) == []
 	state.assert_agreement(player, season)
+
+
+def test_a_bench_whose_user_has_no_other_name_logs_in_by_its_id():
+	assert queueing._login() == {}
+	frappe.local.conf.update(use_rq_auth=1, rq_password="secret")
+	assert queueing._login() == {"username": get_bench_id(), "password": "secret"}
+	frappe.local.conf.rq_username = "other"
+	assert queueing._login() == {"username": "other", "password": "secret"}

@@ -248,3 +248,22 @@ def test_a_deletion_that_dies_after_any_statement_is_finished_by_the_next(dying)
 		texts = [text for _who, text in comments(season)]
 		assert texts or number < 3  # who deleted it is known before anything is gone
 	assert seasons.get_flagged_seasons()
+
+
+def test_the_figures_of_one_season_go_to_the_last_row_and_those_of_another_stay():
+	for season in ("one", "other"):
+		add_figures(season)
+	frappe.db.sql(
+		f"""INSERT INTO `tabActivity Count` (name, season, day, answers)
+		SELECT CONCAT('more-', seq), 'one', '2020-01-01', 1 FROM seq_1_to_{season_figures.ROWS}"""
+	)
+	frappe.db.commit()
+	counted = season_figures.count_rows("other")
+	assert season_figures.count_rows("one") == {**counted, "Activity Count": season_figures.ROWS + 1}
+	season_figures.delete("one")
+	assert figures() == {
+		**counted,
+		"Daily Activity Subject": DAYS,
+		"Due Forecast Day": 1,
+	}
+	assert season_figures.count_rows("other") == counted

@@ -3,6 +3,7 @@
 import time
 from functools import partial
 from itertools import pairwise
+from types import SimpleNamespace
 
 import frappe
 import pytest
@@ -143,6 +144,42 @@ def test_a_queue_that_hangs_is_no_queue(queue_url, player, season):
 	proxy.stop()
 	assert (result["status"], result["persistence_job_id"]) == ("success", None)
 	agree_after_folding(player, season)
+
+
+def test_a_fold_that_would_have_to_wait_is_left_to_the_sweeper(queue_url, player, season, monkeypatch):
+	make_records(player, 3)
+	monkeypatch.setattr(queueing, "_inline", queueing._InlineFolds())
+	queue_url(f"redis://127.0.0.1:{ports.any_free()}/0")
+	with raw_connection() as connection, connection.cursor() as cursor:
+		cursor.execute("SELECT name FROM `tabPlayer Memory Tracker` WHERE player = %s FOR UPDATE", (player,))
+		assert submit(player, answers(2))["status"] == "success"
+	assert len(state.outbox(player)) == 1
+	agree_after_folding(player, season)
+
+
+def test_without_a_queue_a_submission_waits_as_far_as_is_known(queue_url, player):
+	job_id = submit(player, answers(1))["persistence_job_id"]
+	queue_url(f"redis://127.0.0.1:{ports.any_free()}/0")
+	assert queueing.get_status(job_id) == {"job_id": job_id, "status": "queued"}
+
+
+def test_a_process_spends_a_fifth_of_its_time_on_folds_and_has_one_at_a_time(monkeypatch):
+	clock = SimpleNamespace(seconds=0.0)
+	monkeypatch.setattr(queueing, "time", SimpleNamespace(monotonic=lambda: clock.seconds))
+	inline = queueing._InlineFolds()
+
+	def is_mine(at: float, takes: float) -> bool:
+		clock.seconds = at
+		with inline.turn() as is_mine, inline.turn() as is_anothers:
+			assert not is_anothers
+			clock.seconds += takes
+		return is_mine
+
+	assert is_mine(1000, takes=2)
+	assert not is_mine(1009.5, takes=50)
+	assert is_mine(1010, takes=0.5)
+	assert not is_mine(1012.25, takes=0)
+	assert is_mine(1012.5, takes=0)
 
 
 def agree_after_folding(player: str, season: str) -> None:

@@ -13,9 +13,17 @@ import frappe
 import pytest
 
 from memora.exceptions import SeasonStateError
-from memora.services.store import question_status, row_names, scans, standing, tracker, whole_schedules
+from memora.services.store import (
+	figure_tables,
+	question_status,
+	row_names,
+	scans,
+	standing,
+	tracker,
+	whole_schedules,
+)
 from memora.services.store.question_status import Status
-from memora.services.store.records import MemoryRecord
+from memora.services.store.records import Effort, MemoryRecord
 from tests.integration import factories
 from tests.integration.factories import make_record, make_season
 from tests.integration.folding import put
@@ -24,6 +32,7 @@ LEARNERS = ["1" * 16, "8" * 16, "f" * 16]
 OTHERS = ["3" * 16]  # whose records are all of the other season
 QUESTIONS = ["B", "a", "b", "c", "d", "é"]
 NOW = datetime(2026, 3, 4, 5, 6, 7)
+DAY = "2026-03-04"
 DATES = [NOW + timedelta(seconds=s) for s in (-90_000, -1, -1, 0, 0, 1, 90_000)]
 STATUSES = {"a": Status(False, "One", None), "c": Status(True, "Two", "Two: C"), "d": Status(True, "", "")}
 SUBJECTS = [None, "One", "Two"]
@@ -141,6 +150,13 @@ def test_what_is_due_and_when_the_next_falls_due(model):
 
 
 def test_her_records_and_their_dates(model):
+	days = [(model.season, DAY), (model.season, "2026-03-05"), (model.other, DAY)]
+	efforts = {
+		(*days[n % 3], learner): Effort(days[n % 3][1], n + 1, "", n)
+		for n, learner in enumerate(LEARNERS * 2)
+	}
+	efforts |= {(model.season, DAY, LEARNERS[2]): Effort(DAY, 9, "0123abcd", 3)}
+	figure_tables.insert_learners(efforts, NOW)
 	for (learner, season), stored in model.stored.items():
 		if learner in OTHERS:
 			continue
@@ -160,6 +176,8 @@ def test_her_records_and_their_dates(model):
 		assert tracker.get_dates(learner, season) == dates
 		asked_for = standing.get_standing(learner, season, ["B", "b"], date(2026, 3, 4))
 		assert asked_for.records.keys() - overtaken == {"B", "b", *waiting}
+		assert asked_for.effort == efforts.get((season, DAY, learner), Effort(DAY))
+		assert asked_for.waiting == ((learner, season) in model.waiting)
 		for before in (None, *(record.creation for record in stored.values())):
 			seen = {q for q, record in stored.items() if before is None or record.creation < before}
 			assert tracker.get_all_seen(learner, season, before) == seen

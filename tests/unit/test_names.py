@@ -89,6 +89,25 @@ def test_the_names_of_a_submissions_journal_begin_with_its_key():
 	key = row_names.submission_key(ADA, "s", "1")
 	assert row_names.journal_name(ADA, "s", "1", "q").startswith(key)
 	assert len(key) == 32
+	assert row_names.key_of_entry(row_names.journal_name(ADA, "s", "1", "q")) == key
+	assert row_names.learner_of(key) == ADA
+
+
+@pytest.mark.parametrize(
+	("learner", "is_hers"), [(ADA, True), (BOB, False), (ADA[:15] + "8", False), ("", False)]
+)
+def test_a_key_is_of_one_learner(learner, is_hers):
+	assert row_names.is_of_learner(row_names.submission_key(ADA, "s", "1"), learner) == is_hers
+
+
+def test_shares_part_all_names_evenly():
+	assert row_names.shares(1) == [{"first": "0" * 16, "last": "g"}]
+	firsts = ["0" * 16, "4" + "0" * 15, "8" + "0" * 15, "c" + "0" * 15]
+	assert row_names.shares(4) == [
+		{"first": first, "last": last} for first, last in zip(firsts, [*firsts[1:], "g"], strict=True)
+	]
+	thirds = [share["first"] for share in row_names.shares(3)]
+	assert thirds == ["0" * 16, "5" * 16, "a" * 16]
 
 
 @pytest.mark.parametrize(

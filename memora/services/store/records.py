@@ -224,7 +224,7 @@ def unpack_effort(payload: str | None) -> Effort | None:
 	try:
 		content = json.loads(payload or "[]")
 		return Effort(*content["effort"]) if isinstance(content, dict) and content.get("effort") else None
-	except (ValueError, TypeError, KeyError):
+	except (ValueError, TypeError):
 		return None
 
 
