@@ -1,7 +1,7 @@
 """Notes of runs and outages, admissions and imports are kept for some time, and then cleared."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ TIMES = {
 	"Memora Former Address": "until",
 	"Safe Mode Incident": "ended_at",
 }
-MINUTE = timedelta(minutes=1)
+MINUTE, MICROSECOND = timedelta(minutes=1), timedelta(microseconds=1)
+MOMENT = datetime(2026, 5, 4, 3, 2, 1)
 
 
 def make(doctype: str, name: str, **values: Any) -> None:
@@ -74,7 +75,22 @@ def test_the_counters_of_the_metrics_do_not_fall():
 		assert incident_rows.get_totals() == before
 
 
+@pytest.mark.parametrize("doctype", clearing.OLD)
+def test_the_moment_itself_is_not_before_it(doctype):
+	for number in range(3):
+		make(doctype, f"{number}", **{TIMES[doctype]: MOMENT + (number - 1) * MICROSECOND})
+	frappe.db.commit()
+	assert clearing.delete_old(doctype, MOMENT) == 1
+	assert names(doctype) == ["1", "2"]
+
+
 # Imports
+
+
+def test_old_imports_are_found_the_oldest_first():
+	for number in (1, 0, 2, 3):
+		make("Anki Import", f"{9 - number}", modified=MOMENT + (number - 2) * MICROSECOND)
+	assert clearing.get_old_imports(MOMENT) == ["9", "8"]
 
 
 def age(doc: Any, **values: Any) -> None:
@@ -186,3 +202,38 @@ def test_an_id_that_others_were_merged_into_goes_after_them(left):
 	frappe.db.set_value("Memora Learner", merged, "modified", "2001-01-01", update_modified=False)
 	frappe.db.commit()
 	assert clear_learners_who_left() + clear_learners_who_left() == 2  # by their order in one run or in two
+
+
+@pytest.mark.parametrize("change", [0 * MICROSECOND, MINUTE])
+def test_a_learner_who_is_changed_while_others_are_deleted_stays(left, change, monkeypatch):
+	frappe.db.sql("UPDATE `tabMemora Learner` SET modified = %s", (MOMENT - MICROSECOND,))
+	late = make_old_learner(None)
+	for name, modified in ((late, MOMENT - MICROSECOND), (make_old_learner(None), MOMENT)):
+		frappe.db.set_value("Memora Learner", name, "modified", modified, update_modified=False)
+	frappe.db.commit()
+	delete = clearing._delete_if_empty
+
+	def changed_meanwhile(name: str, before: datetime) -> bool:
+		if name == late:
+			values = (late, "modified", MOMENT + change)
+			in_other_connection(lambda: set_committed(*values)).result(20)
+		return delete(name, before)
+
+	monkeypatch.setattr(clearing, "_delete_if_empty", changed_meanwhile)
+	assert clearing.delete_learners_who_left(MOMENT) == 1
+	assert left not in names("Memora Learner")
+	assert late in names("Memora Learner")
+	assert len(names("Memora Learner")) == 2
+
+
+def set_committed(name: str, field: str, value: Any) -> None:
+	frappe.db.set_value("Memora Learner", name, field, value, update_modified=False)
+	frappe.db.commit()
+
+
+@pytest.mark.parametrize("doctype", tables.ANY_ROW_SQL)
+def test_rows_of_others_keep_nobody(left, season, doctype):
+	neighbour = f"{int(left, 16) ^ 1:016x}"
+	make(doctype, neighbour.ljust(32, "0"), season=season)
+	frappe.db.commit()
+	assert clear_learners_who_left() == 1

@@ -13,7 +13,7 @@ from tests.integration.factories import make_records
 from tests.integration.old_tables import create_statement, migrate
 from tests.integration.submitting import answers, submit
 
-TRACKER = "Player Memory Tracker"
+TRACKER, OTHER = "Player Memory Tracker", "Game Question"
 STATES = {
 	TRACKER: ["stability", "difficulty"],
 	"Player Review Log": [
@@ -36,22 +36,24 @@ SETTERS = {"doc_type": ["in", list(STATES)], "property": ["in", ["precision", "l
 def without_customizations() -> Iterator[None]:
 	yield
 	frappe.db.rollback()
-	frappe.db.delete("Property Setter", SETTERS)
-	frappe.db.set_value("DocField", {"parent": ["in", list(STATES)]}, "precision", "", update_modified=False)
+	frappe.db.delete("Property Setter", {**SETTERS, "doc_type": ["in", [*STATES, OTHER]]})
+	frappe.db.set_value(
+		"DocField", {"parent": ["in", [*STATES, OTHER]]}, "precision", "", update_modified=False
+	)
 	frappe.db.commit()
-	for doctype in STATES:
+	for doctype in (*STATES, OTHER):
 		frappe.clear_cache(doctype=doctype)
 	layout.ensure_layout()
 
 
-def customize(field: str, prop: str, value: str) -> None:
+def customize(field: str, prop: str, value: str, doctype: str = TRACKER) -> None:
 	"""Writes a customization as one is stored that was made before Memora refused it."""
-	values = {"doc_type": TRACKER, "field_name": field, "property": prop, "value": value}
+	values = {"doc_type": doctype, "field_name": field, "property": prop, "value": value}
 	setter = frappe.get_doc({"doctype": "Property Setter", "doctype_or_field": "DocField", **values})
 	setter.set_new_name()
 	setter.db_insert()
 	frappe.db.commit()
-	frappe.clear_cache(doctype=TRACKER)
+	frappe.clear_cache(doctype=doctype)
 
 
 def declare(precision: str) -> None:
@@ -127,6 +129,26 @@ def test_a_customization_is_deleted_before_a_migration(size, player, capsys):
 	assert (stored(), create_statement(f"tab{TRACKER}")) == before
 	assert frappe.get_all("Property Setter", SETTERS, pluck="property") == ["label"]
 	assert found() == []
+
+
+def test_only_what_would_round_our_columns_is_taken_away():
+	customize("stability", "precision", "4")
+	customize("difficulty", "precision", "")
+	customize("stability", "label", "Strength")
+	customize("reps", "length", "8")
+	customize("stability", "precision", "4", doctype=OTHER)
+	others_field = {"parent": OTHER, "fieldname": "position"}
+	frappe.db.set_value("DocField", others_field, "precision", "3", update_modified=False)
+	declare("4")
+	assert "4" in precisions(TRACKER)
+	assert digits.find_setters(TRACKER) == [f"{TRACKER}-stability-precision"]
+	digits.forget_precision()
+	assert (
+		frappe.get_meta(TRACKER).get_field("stability").precision == ""
+	)  # also in what Frappe keeps in memory
+	left = frappe.get_all("Property Setter", {**SETTERS, "doc_type": ["in", [TRACKER, OTHER]]}, ["name"])
+	assert len(left) == 4
+	assert frappe.db.get_value("DocField", others_field, "precision") == "3"
 
 
 @pytest.mark.parametrize("value", ["0", "4"])

@@ -11,11 +11,12 @@ from memora.services.learning import lessons
 from memora.services.operations import switching
 from memora.services.operations.replay import replay_season
 from memora.services.srs_archiver import SRSArchiver
-from memora.services.store import row_names, seasons, swap, tracker
+from memora.services.store import earlier_records, row_names, seasons, swap, tracker
 from memora.services.store.records import MemoryRecord
 from tests.integration import state
 from tests.integration.factories import (
 	bank_questions,
+	make_learner,
 	make_records,
 	make_season,
 	make_waiting_submission,
@@ -129,6 +130,31 @@ def test_what_is_on_its_way_to_the_archive_counts(player, season, following):
 	frappe.db.rollback()
 	swap.put_in(season, site_now(), lambda rows: None)
 	assert lesson(player)["questions"][0]["known"]
+
+
+@pytest.mark.parametrize("place", ["tracker", "on its way", "archive"])
+def test_nothing_of_others_and_nothing_of_other_seasons_counts(player, season, place):
+	other, past, unrelated = make_learner().name, make_season().name, make_season().name
+	known = make_known(player, past, stability=10.0)
+	for who, where in ((other, past), (player, unrelated)):
+		newer = [replace(known, question_id=q, stability=90.0, reps=9) for q in (KNOWN, NEW)]
+		make_known(who, where, question_ids=[KNOWN, NEW], reps=9)
+		frappe.db.set_value(SEASON, where, "is_active", 1)  # until that is sent
+		make_waiting_submission(who, where, *newer)
+		frappe.db.set_value(SEASON, where, "is_active", 0)
+	frappe.db.set_value(SEASON, unrelated, "archive_started_at", site_now())  # which concerns nobody here
+	frappe.db.commit()
+	if place != "tracker":
+		swap.take_out(past)
+		frappe.db.set_value(SEASON, past, "archive_started_at", site_now())
+	if place == "archive":
+		swap.put_in(past, site_now(), lambda rows: None)
+		frappe.db.set_value(SEASON, past, "archived_at", site_now())
+	frappe.db.commit()
+	with counted() as queries:
+		found = earlier_records.get_earlier(player, [past, season], [NEW, KNOWN])
+	assert {question: record.stability for question, record in found.items()} == {KNOWN: 10.0}
+	assert queries.total == (1 if place != "on its way" else 2)
 
 
 def test_a_lesson_says_what_is_known_and_previews_what_an_answer_leads_to(player, season, following):

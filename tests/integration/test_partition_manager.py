@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -191,6 +192,23 @@ def test_the_error_names_who_holds_the_lock_among_those_who_are_longer_idle(impa
 			partitions.create_partition("locked")
 	assert f"connection {number}, Sleep for" in str(caught.value)
 	assert "ALTER TABLE `tabPlayer Memory Tracker`" in str(caught.value)
+
+
+def test_of_many_connections_the_error_names_those_that_rest_the_longest(impatience):
+	season = "x" * 60
+	with reader_of("Player Memory Tracker") as holder, ExitStack() as younger:
+		for _ in range(11):
+			younger.enter_context(raw_connection())
+		with pytest.raises(PartitionError) as caught:
+			partitions.create_partition(season)
+		numbers = re.findall(r"connection (\d+), ", str(caught.value))
+		assert str(holder.thread_id()) in numbers
+		assert len(numbers) == 10
+	assert "PROCESSLIST" not in str(caught.value)  # the one that asks
+	statement = (
+		f"ALTER TABLE `tabPlayer Memory Tracker` ADD PARTITION (PARTITION {tables.partition_name(season)}"
+	)
+	assert f": {statement[:80]}. Open" in str(caught.value)
 
 
 @pytest.fixture

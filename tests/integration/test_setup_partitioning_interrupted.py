@@ -11,7 +11,7 @@ import pytest
 
 from memora.exceptions import PartitionError
 from memora.services.store import conversion, database, ddl, layout
-from memora.services.store.database import Connection
+from memora.services.store.database import Connection, Cursor
 from tests.integration import state
 from tests.integration.connections import in_other_connection, on_statements
 from tests.integration.factories import make_records
@@ -80,6 +80,22 @@ def test_a_run_that_is_killed_again_and_again_comes_to_the_same_end(old_tracker,
 	assert seasons_of(TRACKER) == {"", *SEASONS}
 	assert not exists("memora_partitioning")
 	assert columns_and_indexes(f"tab{TRACKER}") == columns_and_indexes(kept(TRACKER))
+
+
+def test_each_row_is_copied_once_in_pages(old_tracker, monkeypatch):
+	monkeypatch.setattr(conversion, "CHUNK_ROWS", 3)
+	rows = [old_row(name=name, question_id=f"q-{name}") for name in "abcdefgh"]
+	insert(TRACKER, [*rows, old_row(name="bb", player=None)])
+	pages, upsert = [], conversion._upsert
+
+	def noted(cursor: Cursor, of: conversion.Conversion, page: list[dict]) -> None:
+		pages.append("".join(sorted(row["question_id"][2:] for row in page)))
+		upsert(cursor, of, page)
+
+	monkeypatch.setattr(conversion, "_upsert", noted)
+	run_patch()
+	assert pages == ["ab", "cde", "fgh"]
+	assert len(state.rows(TRACKER)) == 8
 
 
 def before_rename(action: Callable[[], None]) -> Callable[..., None]:

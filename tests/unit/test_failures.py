@@ -83,3 +83,33 @@ def test_errors_of_others_are_not_mariadbs(error):
 
 def test_the_driver_that_frappe_uses_is_among_those_installed():
 	assert "pymysql" in {driver.__name__ for driver in failures.DRIVERS}
+
+
+KINDS = {
+	failures.has_changed: {1020},
+	failures.is_read_only: {1290, 1792, 1836},
+	failures.is_refused: {1235, 1305},
+}
+
+
+@DRIVERS
+@pytest.mark.parametrize("is_of_kind", KINDS, ids=lambda kind: kind.__name__)
+def test_what_a_number_means_an_error_means_that_has_it(driver, is_of_kind):
+	numbers = {*AGAIN, *LATER, *LOST, *NEVER, 1235, 1305}
+	errors = {number: driver.OperationalError(number, "text") for number in numbers}
+	assert {number for number, error in errors.items() if is_of_kind(error)} == KINDS[is_of_kind]
+	assert not any(is_of_kind(OSError(number, "text")) for number in numbers)
+
+
+@DRIVERS
+def test_an_error_may_have_no_number(driver):
+	errors = [
+		driver.Error(),
+		driver.Error("2013", 2013),
+		driver.Error(driver.Error()),
+		frappe.ValidationError(),
+	]
+	assert [failures.number_of(error) for error in errors] == [0] * 4
+	assert failures.number_of(driver.Error(driver.OperationalError(1040, 1041))) == 1040
+	assert failures.may_pass(driver.OperationalError(999, "text"))
+	assert not failures.may_pass(driver.OperationalError(1000, "text"))
