@@ -73,7 +73,6 @@ class Bookmarks:
 		origin = {"season": self.season, "database": self.database}
 		stored = {**origin, "topics": topics, "until": self.until}
 		frappe.cache().set_value(_key(self.learner), stored, expires_in_sec=seconds)
-		self.is_changed = False
 
 
 def forget(learner: str) -> None:

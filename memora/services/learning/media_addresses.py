@@ -45,7 +45,7 @@ def is_link_allowed(address: str) -> bool:
 
 def is_public_file(address: str) -> bool:
 	"""Says whether an address is that of a public file of this site, and of nothing else once it is decoded."""
-	if CONFUSING.search(address) or re.search(r"[?#]", address) or not address.startswith(FILES):
+	if re.search(r"[?#]", address) or not address.startswith(FILES):
 		return False
 	decoded = unquote(address)
 	parts = decoded.removeprefix(FILES).split("/")

@@ -60,8 +60,8 @@ def without_quotes(name: str) -> str:
 
 def plain(name: Any) -> str | None:
 	"""Returns the name of a subject or topic as it is stored: harmless, and at most 140 characters long."""
-	if name is None or name == "":
-		return name
+	if name is None:
+		return None
 	text = re.sub(r"[\x00-\x1f\x7f\ud800-\udfff]+", " ", str(name)).translate(LOOK_ALIKES)
 	return (f"'{text}" if FORMULA.match(text) else text)[:MAX_NAME_LENGTH]
 

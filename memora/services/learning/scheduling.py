@@ -224,7 +224,7 @@ def fuzzed(interval_days: int, seed: str) -> int:
 	if interval_days < FUZZ_FROM_DAYS:
 		return interval_days
 	spread = sum(share * max(0.0, min(interval_days, high) - low) for low, high, share in FUZZ_RANGES)
-	reach = min(round(1 + spread), interval_days - 2)
+	reach = round(1 + spread)
 	digest = int.from_bytes(blake2b(seed.encode(), digest_size=8).digest(), "big")
 	return interval_days - reach + digest % (2 * reach + 1)
 
