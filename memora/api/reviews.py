@@ -80,8 +80,7 @@ def get_reviews_safe_mode(
 	limit = parse_limit(limit, SAFE_MODE_LIMIT)
 	season = seasons.get_season(parse_name("season", season)).name
 	with refusals_in_html():
-		session = reviews.read_in_safe_mode(learner, season, parse_filter("subject", subject), limit)
-	return [question["question_id"] for question in session["questions"]]
+		return reviews.find_in_safe_mode(learner, season, parse_filter("subject", subject), limit)
 
 
 def _whose(user: str, caller: str | None) -> str:

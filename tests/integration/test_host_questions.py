@@ -9,7 +9,7 @@ from frappe.tests.utils import patch_hooks
 
 from memora.exceptions import InvalidQuestion
 from memora.services.figures import survey
-from memora.services.learning import content_changes
+from memora.services.learning import content_changes, reviews
 from memora.services.store import database, question_status
 from tests.integration import state
 from tests.integration.connections import raw_connection
@@ -124,6 +124,7 @@ def test_a_question_that_is_gone_without_a_word_is_shown_to_nobody(host, player,
 	known = state.tracker(player)
 	host.content.pop(due[0])
 	assert ids(read(player)) == due[1:]
+	assert statuses() == {due[0]: (0, None, None)}
 	assert read(player)["total_due"] == 4
 	assert state.tracker(player) == known
 
@@ -140,6 +141,17 @@ def test_a_read_waits_for_nobody_who_changes_questions(host, player, due, monkey
 		assert ids(read(player, limit=1)) == due[3:4]
 	assert tries == [((due[:1],), {"wait_seconds": 0})]
 	assert not frappe.local.message_log
+
+
+@pytest.mark.parametrize(("gone", "most", "shown"), [(2, 3, 1), (3, 3, 1), (4, 3, 0), (4, 9, 1), (5, 9, 0)])
+def test_a_read_that_can_note_nothing_looks_behind_so_many(host, player, due, monkeypatch, gone, most, shown):
+	monkeypatch.setattr(reviews, "MOST_WITHDRAWN", most)
+	for name in due[:gone]:
+		host.content.pop(name)
+	with raw_connection() as other, other.cursor() as cursor:
+		cursor.execute("SELECT GET_LOCK(%s, 0)", (database._lock_key(question_status.LOCK),))
+		assert ids(read(player, limit=1)) == due[gone:][:shown]
+	assert statuses() == {}
 
 
 def test_an_hour_later_all_of_it_is_known(host, player, season, due):

@@ -104,15 +104,13 @@ def _read(
 	return _due_in_safe_mode(learner, season.name, subject, limit), True
 
 
-def read_in_safe_mode(
-	learner: str, season: str, subject: str | None, limit: int, reveal: bool = True
-) -> ReviewSession:
-	"""Returns a session of at most SAFE_MODE_LIMIT questions, read without Redis.
+def find_in_safe_mode(learner: str, season: str, subject: str | None, limit: int) -> list[str]:
+	"""Returns the ids of the first due questions, SAFE_MODE_LIMIT at most, read without Redis.
 
 	Raises RateLimitExceeded.
 	"""
-	due = _due_in_safe_mode(learner, season, subject, limit)
-	return _session(*_asked(due, learner, season, subject), season, True, reveal)
+	due, _content = _asked(_due_in_safe_mode(learner, season, subject, limit), learner, season, subject)
+	return [record.question_id for record in due.records]
 
 
 def _due_in_safe_mode(learner: str, season: str, subject: str | None, limit: int) -> _Due:
@@ -162,7 +160,7 @@ def _asked(due: _Due, learner: str, season: str, subject: str | None) -> tuple[_
 			break
 		if is_noted:
 			is_noted = _note_withdrawn([r.question_id for r in due.records if r.question_id not in content])
-		if not is_noted and (len(asked) >= limit or looked_at >= due.total):
+		if len(asked) >= limit or looked_at >= due.total:
 			break
 		due = _due_in_database(learner, season, subject, min(2 * looked_at, limit + MOST_WITHDRAWN))
 	return _Due(asked[:limit], due.total - looked_at + len(asked)), content
