@@ -42,7 +42,7 @@ def test_a_learners_history_is_journalled_and_replayed(old_deck, player, season)
 	journal = sorted(state.journal(player), key=lambda row: row.reviewed_at)
 	assert [row.quality for row in journal] == [4, 1, 4, 5, 3, 1]
 	assert [row.kind for row in journal] == ["Learn", "Learn", *["Review"] * 4]
-	assert {row.source for row in journal} == {"Import"}
+	assert {(row.source, row.graded_by) for row in journal} == {("Import", "Learner")}
 	assert all(row.reviewed_at < site_time.naive_now() - timedelta(days=35) for row in journal)
 	rows = state.tracker(player)
 	assert sorted(row.reps for row in rows.values()) == [3, 3]

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from devtools import ports, processes
+from memora.exceptions import JournalUnavailable
 from memora.services.cache.server import server_of
 from memora.services.learning import reviews, submissions
 from memora.services.learning.answers import Response
@@ -174,9 +175,8 @@ def test_what_was_due_at_the_start_of_a_day_is_due_at_its_new_start(player, seas
 	assert state.cached(player, season) == state.scores(player, season)
 
 
-def test_an_answer_that_was_judged_by_the_old_hour_is_judged_again(player, season):
-	"""A process may have the settings in memory for some seconds."""
-	(question,) = learnt_long_ago(player, 1)
+def start_days_at_six() -> None:
+	"""By another process: this one has the settings in memory for some seconds."""
 	submissions.get_settings()
 	frappe.db.sql(
 		"UPDATE tabSingles SET value = '6' WHERE doctype = 'Memora Settings' AND field = 'day_start_hour'"
@@ -185,8 +185,21 @@ def test_an_answer_that_was_judged_by_the_old_hour_is_judged_again(player, seaso
 		values = ("Memora Settings", "day_start_hour", "6")
 		frappe.db.sql("INSERT INTO tabSingles (doctype, field, value) VALUES (%s, %s, %s)", values)
 	frappe.db.commit()
+
+
+def test_an_answer_that_was_judged_by_the_old_hour_is_judged_again(player, season):
+	(question,) = learnt_long_ago(player, 1)
+	start_days_at_six()
 	result = submissions.submit(player, [Response(question, 5)])
 	assert result["schedule"][question].endswith(" 06:00:00")
+
+
+def test_answers_are_not_judged_again_for_ever(player, season, monkeypatch):
+	(question,) = learnt_long_ago(player, 1)
+	start_days_at_six()
+	monkeypatch.setattr(submissions, "CALENDAR_TRIES", 1)
+	with state.nothing_changes(), pytest.raises(JournalUnavailable):
+		submissions.submit(player, [Response(question, 5)])
 
 
 def test_another_time_zone_makes_each_schedule_load_again(player, season):

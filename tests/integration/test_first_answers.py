@@ -246,6 +246,16 @@ def test_a_repeat_rejects_what_was_refused_at_first(player, later):
 	assert again["schedule"] == first["schedule"]
 
 
+def test_a_repeat_rejects_what_was_too_much_for_that_day(player):
+	allow(2)
+	one, other = (make_questions(2, subject="Two", topic=topic) for topic in ("A", "B"))
+	sent = answers(questions=[one[0], other[0], one[1], other[1]])
+	first = submit(player, sent, "s-1")
+	assert rejected(first) == [one[1], other[1]]
+	again = submit(player, sent, "s-1")
+	assert (again["status"], again["rejected"]) == ("already_processed", first["rejected"])
+
+
 def test_a_repeat_without_season_is_one(player, season):
 	sent = answers(questions=make_questions(2))
 	first = submissions.submit(player, sent, "s-1", season)

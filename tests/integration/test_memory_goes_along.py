@@ -8,12 +8,14 @@ import pytest
 
 from memora.services.figures.memory_view import get_memory_view
 from memora.services.learning import lessons
+from memora.services.learning.answers import Response
 from memora.services.operations import switching
 from memora.services.operations.replay import replay_season
 from memora.services.srs_archiver import SRSArchiver
 from memora.services.store import earlier_records, row_names, seasons, swap, tracker
 from memora.services.store.records import MemoryRecord
 from tests.integration import state
+from tests.integration.choices import keys_of, make_choice
 from tests.integration.factories import (
 	bank_questions,
 	make_learner,
@@ -164,6 +166,16 @@ def test_a_lesson_says_what_is_known_and_previews_what_an_answer_leads_to(player
 	assert first["preview"]["Good"]["interval_days"] > 60 > second["preview"]["Good"]["interval_days"]
 	result = submit(player, answers())
 	assert result["schedule"][KNOWN] == first["preview"]["Good"]["next_review_date"]
+
+
+@pytest.mark.parametrize(("days", "graded_by"), [(0, "Learner"), (30, "Server")])
+def test_what_was_told_today_in_the_season_before_is_not_counted_as_graded(
+	player, season, following, days, graded_by
+):
+	question = make_choice()
+	make_known(player, season, question_ids=[question], last_review_date=site_now() - timedelta(days=days))
+	result = submit(player, [Response(question, chosen=keys_of(question)["Paris"])])
+	assert result["answers"][question]["graded_by"] == graded_by
 
 
 def test_what_is_known_counts_as_new_for_the_day(player, season, following):

@@ -6,15 +6,18 @@ import frappe
 import pytest
 from frappe.utils import background_jobs
 
+from memora.exceptions import JournalUnavailable
 from memora.services.figures.activity import sum_up
 from memora.services.figures.activity_rebuild import rebuild_activity
 from memora.services.folding.folds import drain, fold
 from memora.services.learning import plain_names
 from memora.services.srs_persistence import SRSPersistenceService, persist_review_batch
-from memora.services.store import row_names
+from memora.services.store import database, row_names
 from tests.integration import state
+from tests.integration.connections import raw_connection
 from tests.integration.factories import make_learner, make_records, make_season, site_now
 from tests.integration.submitting import answers, days_ago, read, submit
+from tests.integration.test_submission_repeats import lock_name
 
 DUE = datetime(2026, 1, 21)
 GOOD = {"question_id": "q-123", "new_stability": 2.5, "new_next_review_date": DUE}
@@ -134,6 +137,14 @@ def test_a_result_that_can_not_be_read_is_counted_and_the_others_are_stored(serv
 	(error,) = result["errors"]
 	assert "2" in error
 	assert state.tracker(player).keys() == {"q-9"}
+
+
+def test_results_wait_for_an_answer_of_hers(service, player, season, monkeypatch):
+	monkeypatch.setattr(database, "LEARNER_LOCK_WAIT_SECONDS", 0)
+	with raw_connection() as connection, connection.cursor() as cursor:
+		cursor.execute("SELECT GET_LOCK(%s, 0)", (lock_name(player),))
+		with state.nothing_changes(), pytest.raises(JournalUnavailable):
+			service.persist_review_batch([GOOD], player, season)
 
 
 def test_nothing_to_persist(service, player, season):

@@ -106,21 +106,22 @@ def test_a_repeat_rejects_what_was_withdrawn_at_first(player, is_known):
 
 
 @pytest.mark.parametrize(
-	"other",
+	("other", "named"),
 	[
-		pytest.param(answers(2, quality=1), id="another quality"),
-		pytest.param(answers(1), id="one answer less"),
-		pytest.param(answers(3), id="one answer more"),
-		pytest.param(answers(questions=bank_questions()[5:7]), id="other questions"),
+		pytest.param(answers(2, quality=1), 0, id="another quality"),
+		pytest.param(answers(1), 1, id="one answer less"),
+		pytest.param(answers(4), 2, id="two answers more"),
+		pytest.param(answers(questions=bank_questions()[5:7]), 0, id="other questions"),
 	],
 )
 @pytest.mark.parametrize("is_folded", [False, True], ids=["waiting", "folded"])
-def test_an_id_that_was_used_for_other_answers_is_a_conflict(player, other, is_folded):
+def test_an_id_that_was_used_for_other_answers_is_a_conflict(player, other, named, is_folded):
 	submit(player, answers(2), "s-1")
 	if is_folded:
 		fold_all(player)
 	with state.nothing_changes(), pytest.raises(SubmissionConflict, match="s-1") as caught:
 		submit(player, other, "s-1")
+	assert bank_questions()[named] in str(caught.value)
 	assert caught.value.http_status_code == 409
 
 

@@ -4,14 +4,15 @@ import frappe
 import pytest
 
 from devtools import processes
-from memora.exceptions import LearnerHasAnswers, UnknownLearner
+from memora.exceptions import JournalUnavailable, LearnerHasAnswers, UnknownLearner
 from memora.services.folding import queueing
 from memora.services.learning import learners as doors
-from memora.services.store import learners, tables
+from memora.services.store import database, learners, tables
 from tests.integration import accounts, state
 from tests.integration.accounts import answer, become_learner, other_address, rename
-from tests.integration.connections import in_other_connection
+from tests.integration.connections import in_other_connection, raw_connection
 from tests.integration.factories import make_record, make_season, make_user, site_now
+from tests.integration.test_submission_repeats import lock_name
 from tests.integration.waiting import wait_until
 
 ROWS = 3000
@@ -39,6 +40,14 @@ def test_a_renamed_user_is_the_same_learner(player):
 def test_a_user_who_is_no_learner_can_be_renamed(player):
 	rename(player, other_address(player))
 	assert learner_of(other_address(player)) is None
+	assert state.rows("Memora Former Address") == []
+
+
+def test_the_address_of_who_is_being_erased_is_not_remembered(player):
+	learner = become_learner(player)
+	frappe.db.set_value("Memora Learner", learner, "erasing_since", site_now())
+	frappe.db.commit()
+	rename(player, other_address(player))
 	assert state.rows("Memora Former Address") == []
 
 
@@ -283,6 +292,17 @@ def test_a_user_without_answers_can_be_deleted_and_her_learner_goes_with_her(sys
 	delete(other_address(player))
 	assert learners.find(learner) is None
 	assert state.rows("Memora Former Address") == []
+
+
+def test_a_learner_whose_answer_is_being_saved_is_not_deleted(system_manager, player, monkeypatch):
+	learner = become_learner(player)
+	monkeypatch.setattr(database, "LEARNER_LOCK_WAIT_SECONDS", 0)
+	with raw_connection() as connection, connection.cursor() as cursor:
+		cursor.execute("SELECT GET_LOCK(%s, 0)", (lock_name(learner),))
+		with pytest.raises(JournalUnavailable):
+			delete(player)
+	frappe.db.rollback()
+	assert learner_of(player).id == learner
 
 
 @pytest.mark.parametrize("force", [False, True])
