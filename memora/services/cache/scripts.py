@@ -97,17 +97,19 @@ return history .. '.' .. redis.call('INCR', KEYS[1])
 
 # Reads what is due, and what tells whether the schedule can be believed. Renews the lifetime of both keys.
 # First takes out what was withdrawn since the marker's content version, if that version lies between `first`, from which on
-# the caller knows all changes as withdrawals, and `last`. Then the marker gets the version `last`.
+# the caller knows all changes as withdrawals, and `last`. Then the marker gets the version `last`. Does so only while Redis holds
+# what the marker says: a ZSET that was lost is not taken for an empty one.
 # KEYS: zset, marker. ARGV: now, limit, ttl seconds, first, last, then version and question id of each withdrawal.
 # Returns history, marker, 1 if the ZSET exists (else 0), question ids, how many questions are due in all.
 READ_DUE = Script(f"""{_HISTORY}{_PARTS}
 local generation, version, rest = parts(redis.call('GET', KEYS[2]))
-if version and version >= tonumber(ARGV[4]) and version < tonumber(ARGV[5]) then
+local is_behind = version and version >= tonumber(ARGV[4]) and version < tonumber(ARGV[5])
+if is_behind and (rest == ':empty' or redis.call('EXISTS', KEYS[1]) == 1) then
 	for i = 6, #ARGV, 2 do
 		if tonumber(ARGV[i]) > version then redis.call('ZREM', KEYS[1], ARGV[i + 1]) end
 	end
 	if redis.call('EXISTS', KEYS[1]) == 0 then rest = ':empty' end
-	redis.call('SET', KEYS[2], generation .. '#' .. ARGV[5] .. rest, 'EX', ARGV[3])
+	redis.call('SET', KEYS[2], generation .. '#' .. ARGV[5] .. rest)
 end
 local ids = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
 local total = redis.call('ZCOUNT', KEYS[1], '-inf', ARGV[1])
@@ -127,10 +129,11 @@ return {{history, type(marker) == 'string' and marker or '', items.err and {{}} 
 # unless an answer has added it meanwhile.
 # KEYS: zset, marker. ARGV: the marker's generation and version, the new version, ttl seconds, number of withdrawals, their
 # question ids, then score and member of each item to add.
-# Returns 1 if done, 0 if the schedule has another marker by now.
+# Returns 1 if done, 0 if the schedule has another marker by now, or Redis has lost it.
 CATCH_UP = Script(f"""{_PARTS}
-local generation, version = parts(redis.call('GET', KEYS[2]))
+local generation, version, rest = parts(redis.call('GET', KEYS[2]))
 if generation ~= ARGV[1] or version ~= tonumber(ARGV[2]) then return 0 end
+if rest ~= ':empty' and redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 local added = 6 + tonumber(ARGV[5])
 for i = 6, added - 1 do redis.call('ZREM', KEYS[1], ARGV[i]) end
 for i = added, #ARGV, 2 do redis.call('ZADD', KEYS[1], 'NX', ARGV[i], ARGV[i + 1]) end
@@ -184,20 +187,19 @@ for i = 2, #ARGV, 1000 do
 	redis.call('ZADD', KEYS[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
 end
 redis.call('EXPIRE', KEYS[1], ARGV[1])
-return 1
 """)
 
 # Applies an answer's new dates to a whole schedule. Drops a schedule that is not whole, and a schedule for
 # which ZADD fails because Redis has no memory left: the next read loads the schedule. Drops a schedule of a newer content
 # version, too: a question that was answered may have been withdrawn since.
 # KEYS: zset, marker. ARGV: epoch, ttl seconds, content version, then score and member of each item.
-# Returns 1 if applied, 0 if the schedule was not whole, or the error of ZADD.
+# Returns nothing, or the error of ZADD.
 RESCHEDULE = Script(f"""{_GENERATION}{_PARTS}
 local of, version, rest = parts(redis.call('GET', KEYS[2]))
 local is_whole = of == generation and (rest == ':empty' or redis.call('EXISTS', KEYS[1]) == 1)
 if not is_whole or version > tonumber(ARGV[3]) then
 	redis.call('DEL', KEYS[1], KEYS[2])
-	return 0
+	return
 end
 for i = 4, #ARGV, 1000 do
 	local added = redis.pcall('ZADD', KEYS[1], unpack(ARGV, i, math.min(i + 999, #ARGV)))
@@ -208,22 +210,20 @@ for i = 4, #ARGV, 1000 do
 end
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 redis.call('SET', KEYS[2], generation .. '#' .. version, 'EX', ARGV[2])
-return 1
 """)
 
 # Gives questions that a whole schedule holds other dates. Adds none: the schedule leaves out those that are withdrawn. Drops
 # a schedule that is not whole.
-# KEYS: zset, marker. ARGV: epoch, then score and member of each item. Returns 1 if applied, 0 if the schedule was not whole.
+# KEYS: zset, marker. ARGV: epoch, then score and member of each item.
 MOVE = Script(f"""{_GENERATION}{_PARTS}
 local of, version, rest = parts(redis.call('GET', KEYS[2]))
 if of ~= generation then
 	redis.call('DEL', KEYS[1], KEYS[2])
-	return 0
+	return
 end
 for i = 2, #ARGV, 1000 do
 	redis.call('ZADD', KEYS[1], 'XX', unpack(ARGV, i, math.min(i + 999, #ARGV)))
 end
-return 1
 """)
 
 # Says whether a schedule lacks one of these dates, or is being loaded from rows that may lack one. A schedule
