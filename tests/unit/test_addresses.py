@@ -34,7 +34,7 @@ def test_what_can_be_read(url):
 	assert addresses.readable(url, "redis_queue") == url
 
 
-@pytest.mark.parametrize("url", UNREADABLE)
+@pytest.mark.parametrize("url", [*UNREADABLE, "redis://:6379/0", "redis://h:99999"])
 def test_what_can_not_be_read_is_named_and_not_quoted(url):
 	with pytest.raises(InvalidConfiguration, match="redis_queue must be redis://") as caught:
 		addresses.readable(url, "redis_queue")
