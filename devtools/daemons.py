@@ -29,6 +29,7 @@ class Daemon:
 	env: Mapping[str, str] = field(default_factory=dict)
 	seconds_to_start: float = 60
 	seconds_to_stop: float = 60
+	pass_fds: tuple[int, ...] = ()
 
 	def start(self, outlives: bool = False) -> "subprocess.Popen[bytes]":
 		"""Starts the program and waits until it is ready. Raises Failure if it ends or takes too long.
@@ -60,6 +61,7 @@ class Daemon:
 				stdout=log,
 				stderr=log,
 				start_new_session=True,
+				pass_fds=self.pass_fds,
 				preexec_fn=None if outlives else _die_with_starter,
 			)
 

@@ -17,12 +17,12 @@ LISTENING_OR_NOT = ("/proc/net/tcp", "/proc/net/tcp6")
 SOCKET = re.compile(r"socket:\[(\d+)\]")
 
 
-def freeze(pids: Iterable[int], by: int = signal.SIGSTOP) -> None:
+def freeze(pids: Iterable[int]) -> None:
 	"""Stops processes, and returns when they stand still or are gone."""
 	pids = list(pids)
 	for pid in pids:
 		with suppress(ProcessLookupError):
-			os.kill(pid, by)
+			os.kill(pid, signal.SIGSTOP)
 	deadline = time.monotonic() + TO_STOP_SECONDS
 	while not all(_state_of(pid) in "TZX" for pid in pids):
 		assert time.monotonic() < deadline, f"one of {pids} does not stand still"
@@ -40,7 +40,6 @@ def frozen_amid(
 	pids: Callable[[], Iterable[int]],
 	facts: Callable[[], Set[Hashable]],
 	what: str,
-	by: int = signal.SIGSTOP,
 	begin: Callable[[], object] = lambda: None,
 	slice_seconds: float = SLICE_SECONDS,
 ) -> Iterator[list[int]]:
@@ -56,7 +55,7 @@ def frozen_amid(
 		time.sleep(random.uniform(0, slice_seconds))
 		caught = list(pids())
 		try:
-			freeze(caught, by)
+			freeze(caught)
 			if caught and _still(facts):
 				break
 		except BaseException:

@@ -3,20 +3,20 @@
 So this host alone can be cut off from one server, from several, or from all.
 """
 
-import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from devtools import daemons, fault_bench, ports, services
 from devtools.daemons import Daemon
 from devtools.paths import PROJECT
 from devtools.pids import PidFile
 from devtools.processes import Handle
+from tests.faults.forwarder import BACKLOG
 from tests.faults.freezing import ports_of
 from tests.faults.stage import Stage, children
-
-CUT = signal.SIGUSR1  # what forwarder.py takes it by
 
 
 class Host:
@@ -25,6 +25,7 @@ class Host:
 	def __init__(self, stage: Stage, name: str = "far") -> None:
 		self.stage = stage
 		self.wires: dict[str, subprocess.Popen[bytes]] = {}
+		self.listeners: dict[str, socket.socket] = {}
 		self.bench = fault_bench.second_host(
 			stage.bench, name, {port: ports.any_free() for port in services.PORTS.values()}
 		)
@@ -36,14 +37,17 @@ class Host:
 	def _start_wire(self, server: str) -> None:
 		name = services.PORTS[server]
 		own, target = ports.known(self.bench)[name], ports.known(self.stage.bench)[name]
+		listener = self.listeners[server] = socket.create_server(("127.0.0.1", own), backlog=BACKLOG)
+		self.stage.stack.callback(listener.close)
 		daemon = Daemon(
 			name=f"wire to {server}",
-			args=[sys.executable, "-m", "tests.faults.forwarder", str(own), str(target)],
+			args=[sys.executable, "-m", "tests.faults.forwarder", str(listener.fileno()), str(target)],
 			log=self.bench.log(f"wire-{server}"),
 			pid_file=PidFile(self.bench.run / f"wire-{server}.json"),
 			ready=lambda: daemons.answers(own, b"", b""),
 			cwd=PROJECT,
 			seconds_to_stop=0,  # it may stand still
+			pass_fds=(listener.fileno(),),
 		)
 		self.wires[server] = daemon.start()
 		self.stage.stack.callback(daemon.stop, self.wires[server])
@@ -53,6 +57,21 @@ class Host:
 		if not (self.worker and self.worker.alive()):
 			self.worker = self.stage.start_worker_of(self.bench)
 		return self.worker
+
+	@contextmanager
+	def refusing(self, servers: Iterable[str]) -> Iterator[None]:
+		"""Who wants to connect to these servers gets no answer (but for the one connection that the kernel accepts).
+
+		With wires that stand still this is a network that loses every packet.
+		"""
+		listeners = [self.listeners[server] for server in servers]
+		for listener in listeners:
+			listener.listen(0)
+		try:
+			yield
+		finally:
+			for listener in listeners:
+				listener.listen(BACKLOG)
 
 	# What can be frozen
 

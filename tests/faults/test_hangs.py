@@ -4,7 +4,7 @@ A second host has the trouble. Eight learners use it, four of these with a secon
 nothing is counted twice, and the other twelve, who use the first host, do not wait.
 """
 
-import signal
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from tests.faults.archiver import ArchiveRun
 from tests.faults.conftest import Run
 from tests.faults.freezing import freeze, frozen_amid, thaw
 from tests.faults.furnish import LEARNERS, SEEN
-from tests.faults.host import CUT, Host
+from tests.faults.host import Host
 from tests.faults.moments import Moments
 from tests.faults.test_faults import load_for, trusted_again
 from tests.integration.waiting import wait_until
@@ -46,7 +46,7 @@ def far(stage) -> Host:
 def test_frozen_processes_lose_their_locks(stage, far, run):
 	"""A work-horse amid a fold, and a web process amid a submission, wake when MariaDB has given their locks to others."""
 	far.ensure_worker()
-	horse, web = far.horses, lambda: far.web_pids()[:1]
+	horse, web = far.horses, lambda: one_web_process(far)
 	with run.measured(far.web.url) as room:
 		moments = Moments(stage, far, room, run.season)
 		room.hurried = room.far
@@ -78,20 +78,25 @@ class Fault:
 	name: str
 	victims: Callable[[Host], list[int]]
 	moment: str
-	by: int = signal.SIGSTOP
+	cut_off_from: tuple[str, ...] = ()
 
 	def __str__(self) -> str:
 		return f"{self.name}, {self.moment}"
 
 
+def one_web_process(host: Host) -> list[int]:
+	"""Any of them: a client stays with one, so another may have nothing to do."""
+	return random.sample(host.web_pids(), 1)
+
+
 def cut_off_from(servers: tuple[str, ...], moment: str) -> Fault:
 	whom = "everything" if servers == ALL else servers[0]
-	return Fault(f"cut off from {whom}", lambda host: host.wire_pids(servers), moment, CUT)
+	return Fault(f"cut off from {whom}", lambda host: host.wire_pids(servers), moment, servers)
 
 
 FROZEN = [
-	Fault("web process", lambda host: host.web_pids()[:1], "submitting"),
-	Fault("web process", lambda host: host.web_pids()[:1], "loading"),
+	Fault("web process", one_web_process, "submitting"),
+	Fault("web process", one_web_process, "loading"),
 	Fault("work-horse", Host.horses, "folding"),
 	Fault("worker", lambda host: [host.worker.pid], "taking"),
 	Fault("host", Host.all_pids, "submitting"),
@@ -125,7 +130,10 @@ def struck(fault: Fault, host: Host, moments: Moments) -> Iterator[None]:
 	begin = moments.forget_schedules if fault.moment == "loading" else lambda: None
 	facts = getattr(moments, fault.moment)
 	moments.room.hurried = moments.room.far  # so that the moment comes soon
-	with frozen_amid(lambda: fault.victims(host), facts, str(fault), fault.by, begin):
+	with (
+		frozen_amid(lambda: fault.victims(host), facts, str(fault), begin),
+		host.refusing(fault.cut_off_from),
+	):
 		moments.room.hurried = []
 		yield
 
@@ -162,7 +170,11 @@ def hangs(run: Run, far: Host, moments: Moments, season: str) -> None:
 def wakes_when_another_has_taken_over(run: Run, far: Host, moments: Moments, season: str) -> None:
 	"""MariaDB ends the connections of a host that it does not hear from; here somebody does it sooner."""
 	archive, pids = ArchiveRun(run.stage, far.bench, season), lambda: far.wire_pids(["mariadb"])
-	with amid_archiving(moments, pids, CUT), run.stopwatch.fault("archive run cut off and replaced"):
+	with (
+		amid_archiving(moments, pids),
+		far.refusing(["mariadb"]),
+		run.stopwatch.fault("archive run cut off and replaced"),
+	):
 		moments.end_connections()
 		second = ArchiveRun(run.stage, run.stage.bench, season).result()
 		assert second == {"success": True, "archived_count": SEEDED, "season": season}
@@ -170,11 +182,9 @@ def wakes_when_another_has_taken_over(run: Run, far: Host, moments: Moments, sea
 
 
 @contextmanager
-def amid_archiving(
-	moments: Moments, pids: Callable[[], list[int]], by: int = signal.SIGSTOP
-) -> Iterator[None]:
+def amid_archiving(moments: Moments, pids: Callable[[], list[int]]) -> Iterator[None]:
 	"""While the season's rows are in neither tracker nor archive."""
-	with frozen_amid(pids, moments.archiving, "archiving", by, slice_seconds=ARCHIVE_SLICE_SECONDS):
+	with frozen_amid(pids, moments.archiving, "archiving", slice_seconds=ARCHIVE_SLICE_SECONDS):
 		yield
 
 
