@@ -71,7 +71,16 @@ def test_hosts_that_are_named_are_asked(address):
 	assert not is_media_allowed(address)
 
 
-@pytest.mark.parametrize("address", ["https://a:b@media.example.com/", "https://media.example.com\\@evil/"])
+@pytest.mark.parametrize(
+	"address",
+	[
+		"https://a:b@media.example.com/",
+		"https://media.example.com\\@evil/",
+		"https://media.example.com:99999/",
+		"https://[media.example.com/",
+		"https:///a.png",
+	],
+)
 def test_an_address_that_hides_its_host_is_refused(address):
 	assert not is_media_allowed(address, HOSTS)
 	assert not is_link_allowed(address)
