@@ -9,7 +9,7 @@ from devtools import mariadb
 from devtools.paths import current_bench
 from memora.services import settings
 from memora.services.learning import submissions
-from memora.services.store import database, failures, outbox
+from memora.services.store import database, failures, outbox, surroundings
 from tests.integration import state
 from tests.integration.client import Client, message
 from tests.integration.connections import in_other_connection, raw_connection
@@ -40,6 +40,22 @@ def set_level(level: str) -> None:
 	settings.forget_settings()
 	settings.get_settings()
 	frappe.db.rollback()
+
+
+def test_a_request_sees_one_moment(level, season):
+	def look() -> list[str]:
+		surroundings.see_one_moment()
+		seen = []
+		for value in ("before", "after"):
+			seen.append(frappe.db.get_value("Game Subscription Season", season, "archive_flags"))
+			with raw_connection(autocommit=True) as other, other.cursor() as cursor:
+				cursor.execute(
+					"UPDATE `tabGame Subscription Season` SET archive_flags = %s WHERE name = %s",
+					(value, season),
+				)
+		return seen
+
+	assert in_other_connection(look).result(30) == [None, None]
 
 
 def test_a_submission_holds_what_it_has_looked_at(level, player):

@@ -9,10 +9,10 @@ import pytest
 from devtools import mariadb, ports
 from devtools.paths import current_bench
 from memora.hooks import scheduler_events
-from memora.services import site_time
+from memora.services import settings, site_time
 from memora.services.cache.schedules import Schedules
 from memora.services.folding import folds
-from memora.services.store import failures
+from memora.services.store import failures, surroundings
 from tests.integration import state
 from tests.integration.client import Client, message
 from tests.integration.factories import bank_questions, make_records
@@ -75,6 +75,18 @@ def test_the_page_goes_on(client, read_only):
 	"""Each web process notices within seconds; from then on it writes nothing."""
 	wait_until(lambda: client.request("GET", "/review").status_code == 200, "the page")
 	assert [client.request("GET", "/review").status_code for _ in range(8)] == [200] * 8
+
+
+def test_a_request_writes_nothing_as_long_as_mariadb_takes_no_writes(read_only):
+	settings.forget_settings()
+	assert settings.get_settings() and settings.get_server().is_read_only
+	surroundings.heed_read_only()
+	assert frappe.flags.read_only
+	frappe.flags.read_only = False
+	set_read_only(False)
+	for _ in range(2):  # the first looks again
+		surroundings.heed_read_only()
+		assert not frappe.flags.read_only
 
 
 def test_reads_go_on_without_redis(client, read_only):
