@@ -104,6 +104,13 @@ def test_a_day_has_so_many_new_questions(player):
 	assert (ids(session), session["new_left_today"]) == ([], 0)
 
 
+def test_a_day_may_have_had_more_than_are_allowed_by_now(player):
+	submit(player, answers(questions=ALL[:4]))
+	allow(2)
+	session = lesson(player)
+	assert (ids(session), session["new_left_today"]) == ([], 0)
+
+
 def test_reviews_are_not_new_questions(player):
 	make_records(player, question_ids=ALL[:5])
 	submit(player, answers(questions=ALL[:5]))

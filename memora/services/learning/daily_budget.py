@@ -27,7 +27,7 @@ def require_room(standing: Standing, how_many: int, scheduler: SeasonScheduler) 
 	limit, answers = get_settings().answers_per_day, standing.effort.answers
 	if limit and answers and answers + how_many > limit:
 		text = _("You have answered {0} questions today, and at most {1} are counted. Go on tomorrow.")
-		RateLimitExceeded.throw(math.ceil(seconds_left(scheduler)), text.format(answers, limit))
+		RateLimitExceeded.throw(seconds_left(scheduler), text.format(answers, limit))
 
 
 def is_practice_left(question_id: str, effort: Effort) -> bool:
@@ -44,10 +44,10 @@ def practice_spent() -> str:
 
 def refuse_practice(scheduler: SeasonScheduler) -> None:
 	"""Raises RateLimitExceeded until the next learning day."""
-	RateLimitExceeded.throw(math.ceil(seconds_left(scheduler)), practice_spent())
+	RateLimitExceeded.throw(seconds_left(scheduler), practice_spent())
 
 
-def seconds_left(scheduler: SeasonScheduler) -> float:
-	"""Returns the seconds until the learner's next learning day."""
+def seconds_left(scheduler: SeasonScheduler) -> int:
+	"""Returns the seconds until the learner's next learning day, 1 at least."""
 	tomorrow = scheduler.calendar.start_of(scheduler.today + timedelta(days=1))
-	return max(1.0, tomorrow.timestamp() - scheduler.now.timestamp())
+	return math.ceil(tomorrow.timestamp() - scheduler.now.timestamp())

@@ -47,7 +47,7 @@ class PersistResult(TypedDict):
 	errors: list[str]
 
 
-def persist(responses: list[dict[str, Any]], user: str, season: str, retry_count: int = 0) -> PersistResult:
+def persist(responses: list[dict[str, Any]], user: str, season: str, retry_count: int) -> PersistResult:
 	"""Stores the results of a caller's own scheduling. Commits.
 
 	`user` is the learner's e-mail or id. A result is {question_id, new_stability (days), new_next_review_date (naive site time), subject?, topic?}.
@@ -64,7 +64,7 @@ def persist(responses: list[dict[str, Any]], user: str, season: str, retry_count
 
 
 def persist_in_job(
-	responses: list[dict[str, Any]], user: str, season: str, retry_count: int = 0
+	responses: list[dict[str, Any]], user: str, season: str, retry_count: int
 ) -> PersistResult:
 	"""Does what persist does, but nobody reads a job's result: raises what persist would return as an error.
 

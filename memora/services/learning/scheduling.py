@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
 from enum import IntEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 from zoneinfo import ZoneInfo
 
 from fsrs import Card, Rating, Scheduler, State
 
 DECIMALS = 6  # to which every figure is rounded before it is stored, so that a replay gives equal figures
+RETENTION = 0.9  # Anki's usual one, where none is given or any would do
 FUZZ_FROM_DAYS = 3  # shorter intervals are left as they are
 
 # (from day, to day, share): an interval's spread is the sum of the shares of its parts in each range of days.
@@ -104,7 +105,7 @@ def review(
 	seed: str,
 	calendar: LearningCalendar,
 	season_end: date,
-	desired_retention: float = 0.9,
+	desired_retention: float = RETENTION,
 ) -> Outcome:
 	"""Schedules one question after an answer of quality 0 to 5.
 
@@ -146,7 +147,7 @@ def recall(memory: Memory, days: Iterable[date], calendar: LearningCalendar) -> 
 	review, and on days before.
 	"""
 	card = _card(memory, calendar)
-	scheduler = _scheduler(0.9)  # any retention: the curve does not depend on it
+	scheduler = _scheduler(RETENTION)  # the curve does not depend on it
 	return [round(scheduler.get_card_retrievability(card, _midnight(day)), DECIMALS) for day in days]
 
 
@@ -167,9 +168,9 @@ def initial_stability() -> float:
 	return stability
 
 
-@lru_cache(maxsize=1)
+@cache
 def _first_answered_good() -> Card:
-	card, _log = _scheduler(0.9).review_card(_new_card(), Rating.Good, _EPOCH)
+	card, _log = _scheduler(RETENTION).review_card(_new_card(), Rating.Good, _EPOCH)
 	return card
 
 
@@ -207,7 +208,7 @@ def moved_day(
 	return min(due, last_day(answered, season_end))
 
 
-def interval(stability: float, reps: int, *, seed: str, desired_retention: float = 0.9) -> int:
+def interval(stability: float, reps: int, *, seed: str, desired_retention: float) -> int:
 	"""Returns how many learning days after an answer its question falls due, without regard to the season's end.
 
 	`stability` (days, as it is stored) and `reps` are those that the answer has led to; for `seed` see review.
@@ -229,7 +230,7 @@ def fuzzed(interval_days: int, seed: str) -> int:
 	return interval_days - reach + digest % (2 * reach + 1)
 
 
-@lru_cache(maxsize=16)
+@lru_cache
 def _scheduler(desired_retention: float) -> Scheduler:
 	return Scheduler(
 		desired_retention=desired_retention, learning_steps=(), relearning_steps=(), enable_fuzzing=False
