@@ -1,7 +1,7 @@
 """The admissions of Safe Mode, at the very limits of what counts. MariaDB's clock stands still meanwhile."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 import frappe
 import pytest
@@ -17,7 +17,7 @@ MICROSECOND = 0.000001
 
 @pytest.fixture(autouse=True)
 def standing_clock(clean) -> Iterator[None]:
-	frappe.db.sql("SET SESSION timestamp = %s", (int(NOW.replace(tzinfo=UTC).timestamp()),))
+	frappe.db.sql("SET SESSION timestamp = %s", (int(NOW.replace(tzinfo=timezone.utc).timestamp()),))
 	yield
 	frappe.db.sql("SET SESSION timestamp = DEFAULT")
 

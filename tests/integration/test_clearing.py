@@ -232,8 +232,9 @@ def set_committed(name: str, field: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize("doctype", tables.ANY_ROW_SQL)
-def test_rows_of_others_keep_nobody(left, season, doctype):
+def test_rows_keep_the_learner_whose_they_are_and_nobody_else(left, season, doctype):
 	neighbour = f"{int(left, 16) ^ 1:016x}"
+	make("Memora Learner", neighbour, modified=MOMENT - timedelta(days=1000))
 	make(doctype, neighbour.ljust(32, "0"), season=season)
 	frappe.db.commit()
-	assert clear_learners_who_left() == 1
+	assert (clear_learners_who_left(), names("Memora Learner")) == (1, [neighbour])

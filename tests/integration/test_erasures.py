@@ -152,6 +152,17 @@ def test_pages_of_any_size_hold_her_rows_only(session, her, other, full, limit, 
 	assert {row.player for row in state.rows("Safe Mode Admission")} == {*other}
 
 
+def test_tables_of_no_doctype_that_name_learners():
+	tables = {"memora_kept_b": "player", "memora_kept_a": "player", "memora_kept_c": "players"}
+	with raw_connection() as connection, connection.cursor() as cursor:
+		try:
+			for table, column in tables.items():
+				cursor.execute(f"CREATE TABLE {table} ({column} varchar(140))")
+			assert erasures.find_other_tables() == ["memora_kept_a", "memora_kept_b"]
+		finally:
+			cursor.execute(f"DROP TABLE IF EXISTS {', '.join(tables)}")
+
+
 # Others are in the way
 
 

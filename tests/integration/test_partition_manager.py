@@ -205,6 +205,7 @@ def test_of_many_connections_the_error_names_those_that_rest_the_longest(impatie
 		assert str(holder.thread_id()) in numbers
 		assert len(numbers) == 10
 	assert "PROCESSLIST" not in str(caught.value)  # the one that asks
+	assert " s: between statements; " in str(caught.value)
 	statement = (
 		f"ALTER TABLE `tabPlayer Memory Tracker` ADD PARTITION (PARTITION {tables.partition_name(season)}"
 	)

@@ -213,6 +213,18 @@ def test_a_connection_of_our_own_ends_with_its_block():
 	wait_until(lambda: not any(map(is_there, numbers)), "their end")
 
 
+def test_which_database_this_is(monkeypatch):
+	((name, server, born),) = database.query(
+		"""SELECT DATABASE(), CONCAT(@@hostname, ':', @@port, '/', @@server_id), FLOOR(UNIX_TIMESTAMP(CREATE_TIME))
+		FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'tabSingles'"""
+	)
+	assert database.get_identity() == (name, server, born, False)
+	monkeypatch.setattr(
+		database, "IDENTITY_SQL", database.IDENTITY_SQL.replace("tabSingles", "not restored yet")
+	)
+	assert database.get_identity() == (name, server, 0, False)
+
+
 def test_frappes_connection_is_made_once_renewed_and_let_go():
 	def run() -> tuple[int, int]:
 		first = mine()

@@ -110,7 +110,8 @@ class MovableRecord(NamedTuple):
 
 def get(season: str) -> DateMoves:
 	"""Returns a season's note."""
-	return read(frappe.db.sql(READ_SQL, {"season": season})[0][0])
+	((note,),) = frappe.db.sql(READ_SQL, {"season": season})
+	return read(note)
 
 
 def read(note: str | None) -> DateMoves:
@@ -140,7 +141,8 @@ def note_run(season: str, seen: DateMoves) -> bool:
 
 
 def _locked(season: str) -> DateMoves:
-	return read(frappe.db.sql(LOCKED_SQL, {"season": season})[0][0])
+	((note,),) = frappe.db.sql(LOCKED_SQL, {"season": season})
+	return read(note)
 
 
 def _write(season: str, note: DateMoves) -> None:
@@ -192,11 +194,13 @@ def count_from(season: str, first: datetime, exact_rows: int, sample_rows: int) 
 	rows = tables.estimate_rows(TRACKER, season)
 	values = {"season": season, "first": first}
 	if rows <= exact_rows:
-		return database.query(COUNT_FROM_SQL.format(index="schedule"), values)[0][0], False
+		((count,),) = database.query(COUNT_FROM_SQL.format(index="schedule"), values)
+		return count, False
 	how_many = -(-rows // sample_rows)
 	share = row_names.shares(how_many)[how_many // 2]
 	statement = (
 		COUNT_FROM_SQL.format(index="PRIMARY") + " AND name >= %(share_first)s AND name < %(share_last)s"
 	)
 	bounds = {f"share_{key}": value for key, value in share.items()}
-	return database.query(statement, values | bounds)[0][0] * how_many, True
+	((count,),) = database.query(statement, values | bounds)
+	return count * how_many, True

@@ -244,7 +244,8 @@ def count_learners(day: date, season: str | None = None) -> int:
 	Only the days that clear_learners has not deleted can be counted.
 	"""
 	prefix = _day_prefix(day) + (digest(season) if season else "")
-	return frappe.db.sql(LEARNERS_SQL, {"first": prefix, "last": prefix + "g"})[0][0]
+	((count,),) = frappe.db.sql(LEARNERS_SQL, {"first": prefix, "last": prefix + "g"})
+	return count
 
 
 def count_learners_of_day(day: date, exact_up_to: int) -> int:
@@ -254,8 +255,11 @@ def count_learners_of_day(day: date, exact_up_to: int) -> int:
 	"""
 	prefix = _day_prefix(day)
 	values = {"first": prefix, "last": prefix + "g", "limit": exact_up_to + 1, "day": day}
-	count = frappe.db.sql(LEARNERS_UP_TO_SQL, values)[0][0]
-	return count if count <= exact_up_to else max(count, frappe.db.sql(SUMMED_LEARNERS_SQL, values)[0][0])
+	((count,),) = frappe.db.sql(LEARNERS_UP_TO_SQL, values)
+	if count > exact_up_to:
+		((summed,),) = frappe.db.sql(SUMMED_LEARNERS_SQL, values)
+		return max(count, summed)
+	return count
 
 
 def clear_learners(first: date) -> None:
@@ -288,7 +292,8 @@ def forget_season(season: str) -> None:
 
 def count_answers_of_day(day: date) -> int:
 	"""Returns how many answers of a learning day are folded."""
-	return frappe.db.sql(ANSWERS_OF_DAY_SQL, {"day": day})[0][0]
+	((answers,),) = frappe.db.sql(ANSWERS_OF_DAY_SQL, {"day": day})
+	return answers
 
 
 def get_days(season: str, first: date, last: date) -> list[Day]:
@@ -305,4 +310,5 @@ def get_days_by_subject(season: str, first: date, last: date) -> dict[str, Count
 
 def get_due_until(season: str, day: date) -> int:
 	"""Returns how many records fall due up to a learning day, as the season's forecast has it."""
-	return frappe.db.sql(DUE_UNTIL_SQL, {"season": season, "day": day})[0][0]
+	((records,),) = frappe.db.sql(DUE_UNTIL_SQL, {"season": season, "day": day})
+	return records
