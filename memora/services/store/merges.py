@@ -34,7 +34,8 @@ SEASON_SQL = """
 	SELECT archive_started_at IS NOT NULL, archived_at IS NOT NULL FROM `tabGame Subscription Season`
 	WHERE name = %(season)s LOCK IN SHARE MODE"""
 NAMES_SQL = f"SELECT name FROM `{{table}}` {OF_SEASON}"
-LOCK_SQL = f"SELECT name FROM `{OUTBOX}` WHERE name IN %(names)s FOR UPDATE"
+# By primary key: of a small table MariaDB would read, and lock, all rows
+LOCK_SQL = f"SELECT name FROM `{OUTBOX}` FORCE INDEX (PRIMARY) WHERE name IN %(names)s FOR UPDATE"
 # Two submissions of one ID: sent from one device under both accounts. Their rows would have one name.
 SAME_ANSWERS_SQL = f"""
 	SELECT old.name, old.submission_id, old.quality = new.quality AND old.chosen <=> new.chosen
