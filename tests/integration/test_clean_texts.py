@@ -127,6 +127,77 @@ def test_texts_of_authors_and_decks_hold_no_tag():
 	cleaned.save()
 
 
+@pytest.mark.parametrize("range_rows", [1, 2, 3, 5000])
+def test_every_name_is_cleaned_in_whatever_range_it_is(season, monkeypatch, range_rows):
+	monkeypatch.setattr(old_texts, "RANGE_ROWS", range_rows)
+	texts = ["a<b", "a>b", "=1", "plain", None]
+	for doctype, columns in old_texts.NAMED.items():
+		for number, text in enumerate([*texts, "a\nb"]):
+			values = {"name": f"n{number}", "season": season, **dict.fromkeys(columns, text)}
+			put_row(doctype, {k: v for k, v in values.items() if frappe.db.has_column(doctype, k)})
+	frappe.db.commit()
+	old_texts.clean_names()
+	for doctype, columns in old_texts.NAMED.items():
+		for column in columns:
+			found = [row[column] for row in state.rows(doctype)]
+			assert found == ["a‹b", "a›b", "'=1", "plain", None, "a b"]
+
+
+def put_row(doctype: str, values: dict) -> None:
+	columns = ", ".join(f"`{column}`" for column in values)
+	marks = ", ".join(["%s"] * len(values))
+	frappe.db.sql(f"INSERT INTO `tab{doctype}` ({columns}) VALUES ({marks})", [*values.values()])
+
+
+@pytest.mark.parametrize("range_rows", [1, 2, 3, 5000])
+def test_every_text_of_authors_and_decks_is_cleaned_in_whatever_range_it_is(monkeypatch, range_rows):
+	monkeypatch.setattr(old_texts, "RANGE_ROWS", range_rows)
+	cleaned = {"<b>": "‹b>", "1 < 2": "1 < 2", "</i><!x": "‹/i>‹!x", "<?": "‹?", None: None, "<a": "‹a"}
+	files = [
+		"/files/a.apkg",
+		"/private/files/a.apkg",
+		"/files/a<b",
+		'/files/a"b',
+		"/files/a>b",
+		"/elsewhere/files/a",
+	]
+	for doctype, columns in old_texts.WRITTEN.items():
+		for number, text in enumerate(cleaned):
+			more = {"Game Topic": {"subject": "Tests"}, "Anki Import": {"file": files[number]}}.get(
+				doctype, {}
+			)
+			put_row(doctype, {"name": f"zz{number}", **dict.fromkeys(columns, text), **more})
+	frappe.db.commit()
+	old_texts.clean_tags()
+	old_texts.clean_files()
+	for doctype, columns in old_texts.WRITTEN.items():
+		rows = [row for row in state.rows(doctype) if row.name.startswith("zz")]
+		for column in columns:
+			assert [row[column] for row in rows] == [*cleaned.values()]
+	assert [row.file for row in state.rows("Anki Import")] == files[:2] + ["/private/files/removed.apkg"] * 4
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 200])
+def test_every_text_of_a_question_is_cleaned_on_whatever_page_it_is(monkeypatch, page):
+	monkeypatch.setattr(old_texts, "QUESTIONS", page)
+	options = [{"option_text": f"option {n}", "is_correct": not n} for n in range(2)]
+	names = make_questions(5, options=options, explanation="explained")
+	for name in names[::2]:
+		values = {"question": f"bad {name}", "answer": "bad answer", "explanation": "bad reason"}
+		frappe.db.set_value("Game Question", name, values, update_modified=False)
+		frappe.db.set_value("Game Question Option", {"parent": name, "idx": 2}, "option_text", "bad option")
+	frappe.db.commit()
+	before = {doctype: state.rows(doctype) for doctype in ("Game Question", "Game Question Option")}
+
+	def clean(text: str | None) -> str | None:
+		return text and text.replace("bad", "good")
+
+	old_texts.clean_questions(clean)
+	for doctype, rows in before.items():
+		expected = [{k: clean(v) if isinstance(v, str) else v for k, v in row.items()} for row in rows]
+		assert state.rows(doctype) == expected
+
+
 def test_names_with_quotation_marks_are_renamed_with_what_links_to_them(monkeypatch):
 	for doctype in (GameSubject, GameTopic):
 		monkeypatch.setattr(doctype, "before_insert", lambda self: None)
