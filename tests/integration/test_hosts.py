@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import frappe
@@ -15,6 +16,8 @@ from devtools import processes
 from devtools.paths import PROJECT
 from memora.services.operations import health, hosts
 from memora.services.settings import forget_settings
+from memora.services.store import hosts as host_rows
+from memora.services.store.hosts import Host
 from tests.integration import state
 from tests.integration.client import Client
 from tests.integration.connections import raw_connection
@@ -114,6 +117,39 @@ def test_a_host_that_is_gone_is_not_judged(folder):
 	frappe.db.commit()
 	serve_elsewhere(folder, new=(1, 0.25))
 	assert [row.host for row in state.rows("Memora Host")] == ["new"]
+
+
+def test_a_host_is_noted_and_seen_beside_others():
+	def values(name: str, host: str, number: int) -> dict:
+		columns = ("seconds", "read_requests", "read_p99_ms", "submit_requests", "submit_p99_ms")
+		figures = {column: number + place for place, column in enumerate(columns)}
+		return {"name": name, "host": host, **figures, "counts": json.dumps([number])}
+
+	noted = {
+		name: values(name, host, number)
+		for name, host, number in (("a", "y", 1), ("b", "x", 2), ("c", "x", 3))
+	}
+	for of_host in noted.values():
+		host_rows.note(of_host)
+	frappe.db.sql("UPDATE `tabMemora Host` SET seen_at = seen_at - INTERVAL 6 DAY, modified = '2026-01-01'")
+	frappe.db.commit()
+	assert list(host_rows.get_seen(300)) == []
+	noted["a"] = values("a", "z", 50)
+	host_rows.note(noted["a"])
+	rows = state.rows("Memora Host")
+	assert [{column: row[column] for column in noted[row.name]} for row in rows] == list(noted.values())
+	assert [row.modified > datetime(2026, 1, 2) for row in rows] == [True, False, False]
+	frappe.db.rollback()
+	assert [(host.name, host.host) for host in host_rows.get_seen(7 * 86400)] == [
+		("b", "x"),
+		("c", "x"),
+		("a", "z"),
+	]
+	assert list(host_rows.get_seen(300)) == [Host("a", "z", 50, "[50]")]
+	frappe.db.sql("UPDATE `tabMemora Host` SET seen_at = seen_at - INTERVAL 2 DAY WHERE name = 'b'")
+	frappe.db.commit()
+	host_rows.note(noted["a"])
+	assert [row.name for row in state.rows("Memora Host")] == ["a", "c"]
 
 
 def test_counts_of_another_release_are_left_out(folder):

@@ -79,6 +79,48 @@ def test_an_error_is_not_hidden_by_a_connection_that_is_lost():
 		in_other_connection(run).result(30)
 
 
+@pytest.mark.parametrize(
+	("method", "job_type", "is_limited"),
+	[
+		("memora.jobs.do", None, True),
+		("frappe.jobs.do", "memora.jobs.do", True),
+		("frappe.jobs.do", None, False),
+		("memora.jobs.do", "frappe.jobs.do", False),
+	],
+)
+def test_our_jobs_alone_are_limited_to_their_end(method, job_type, is_limited):
+	def run() -> tuple[float, int]:
+		limits.limit_job(method, {"job_type": job_type} if job_type else {}, "request")
+		return frappe.db.sql("SELECT @@max_statement_time, @@idle_write_transaction_timeout")[0]
+
+	found = in_other_connection(run).result(30)
+	assert found[0] == 0, "outside of a job a statement may take as long as it takes"
+	assert (found[1] == limits.RESTS_SECONDS) is is_limited
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+def test_who_must_not_rest_may_rest_again_after_the_transaction(end):
+	def run() -> list[int]:
+		found = [in_force()]
+		limits.rest_briefly()
+		found.append(in_force())
+		getattr(frappe.db, end)()
+		return [limit.idle_transaction_timeout for limit in (*found, in_force())]
+
+	before, meanwhile, after = in_other_connection(run).result(30)
+	assert (meanwhile, after) == (limits.RESTS_SECONDS, before)
+	assert before != meanwhile
+
+
+def test_a_connection_that_is_lost_when_a_job_begins_is_met_by_the_job():
+	def run() -> None:
+		with suppress(*failures.ERRORS):
+			frappe.db.sql("KILL CONNECTION_ID()")
+		limits.limit_work()
+
+	in_other_connection(run).result(30)
+
+
 def test_a_fold_whose_statement_takes_too_long_is_tried_again_later(season, player, monkeypatch):
 	"""It waits for a row, and is stopped before the wait for the row is over."""
 	monkeypatch.setattr(folds, "LIMITS", folds.LIMITS._replace(max_statement_time=0.2))

@@ -7,6 +7,7 @@ from rq.timeouts import JobTimeoutException
 from memora.services.store import database
 from memora.services.store.loops import go_through, tell_of
 from tests.integration import state
+from tests.integration.connections import in_other_connection
 from tests.integration.factories import make_season
 
 DOCTYPE = "Game Subscription Season"
@@ -34,6 +35,18 @@ def test_what_one_that_fails_has_written_does_not_stay():
 	assert list(go_through(seasons, write)) == [seasons[0]]
 	found = {row.name: row.archive_status for row in state.rows(DOCTYPE)}
 	assert [found[season] for season in seasons] == [None, "written"]
+
+
+def test_a_connection_that_is_lost_costs_the_others_nothing():
+	done: list[int] = []
+
+	def work(number: int) -> None:
+		if number == 1:
+			frappe.db.sql("KILL CONNECTION_ID()")
+		done.append(number)
+
+	failed = in_other_connection(lambda: go_through([1, 2], work)).result(30)
+	assert (list(failed), done) == ([1], [2])
 
 
 def test_the_end_of_a_jobs_time_is_the_end():
