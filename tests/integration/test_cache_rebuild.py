@@ -49,8 +49,9 @@ def all_right(players: list[str], season: str) -> None:
 		assert state.cached(player, season) == state.scores(player, season) != {}
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 3, 4, 7, 1000])
-def test_all_schedules_are_loaded_whatever_the_batch(batch_size, players, season):
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 4, 7, rebuild.MAX_BATCH_SIZE])
+def test_all_schedules_are_loaded_whatever_the_batch(batch_size, players, season, monkeypatch):
+	monkeypatch.setattr(rebuild, "PAGE_LEARNERS", 2)
 	assert rebuild_season_cache(season, batch_size) == {
 		"total_records": 15,
 		"total_users": 5,
@@ -142,6 +143,22 @@ def test_progress_is_written_down(players, season, eager):
 	assert row.ended_at >= row.started_at
 
 
+@pytest.mark.parametrize(
+	("batch_size", "learners"), [(2, [1, 2, 3, 4, 5]), (5, [1, 2, 3, 4, 5]), (6, [2, 4, 5]), (15, [5])]
+)
+def test_a_batch_has_as_many_learners_as_records_allow(batch_size, learners, players, season, eager):
+	seen = []
+	rebuild.rebuild_cache(season, batch_size, progress=lambda doc: seen.append((doc.status, doc.learners)))
+	assert seen == [*(("Running", n) for n in learners), ("Completed", 5)]
+
+
+def test_progress_is_not_told_of_each_batch(players, season, monkeypatch):
+	monkeypatch.setattr(rebuild, "REPORT_SECONDS", 3600)
+	seen = []
+	rebuild.rebuild_cache(season, 3, progress=lambda doc: seen.append(doc.learners))
+	assert seen == [1, 5]
+
+
 def test_a_cancelled_run_stops_and_the_next_goes_on(players, season, eager):
 	assert not rebuild.cancel_rebuild(season)
 
@@ -149,7 +166,7 @@ def test_a_cancelled_run_stops_and_the_next_goes_on(players, season, eager):
 		if doc.learners == 2 and doc.status == "Running":
 			assert in_other_connection(lambda: rebuild.cancel_rebuild(season)).result(20)
 
-	result = rebuild.rebuild_cache(season, 3, progress=cancelling)
+	result = rebuild.rebuild_cache(season, 6, progress=cancelling)
 	assert (result["status"], result["total_users"]) == ("cancelled", 2)
 	assert [state.is_loaded(p, season) for p in players] == [True, True, False, False, False]
 	srs_redis().delete(state.marker_key(players[0], season))
