@@ -162,8 +162,29 @@ def test_whoever_does_not_get_to_look_is_put_off_for_a_second():
 	with raw_connection() as connection, connection.cursor() as cursor:
 		key = "memora:" + row_names.digest(frappe.conf.db_name, "safe mode")
 		cursor.execute("SELECT GET_LOCK(%s, 0)", (key,))
-		assert admit("a") == [False]
+		assert SafeModeManager().ask("a") == (safe_mode.LOCK_WAIT_SECONDS, True)
 	assert admit("a") == [True]
+
+
+def test_where_mariadb_takes_no_writes_a_process_counts_by_itself(monkeypatch):
+	set_limits(requests_per_minute=2)
+	monkeypatch.setitem(frappe.flags, "read_only", True)
+	assert admit("a", "a", "b", "c") == [True, False, True, False]
+	assert [SafeModeManager().ask(player).is_full for player in "abc"] == [False, False, True]
+	assert 28 <= wait_of("a") <= 30
+	assert players_admitted() == []
+
+
+def test_a_read_that_was_admitted_beforehand_is_counted_once():
+	manager = SafeModeManager()
+	assert manager.admit_next_read("a")
+	manager.require("a")
+	assert not manager.admit_next_read("a")
+	assert wait_of("a") > 0
+	assert manager.admit_next_read("b")
+	manager.require("c")  # hers is another read
+	assert players_admitted() == ["a", "b", "c"]
+	assert wait_of("b") > 0
 
 
 # What it costs

@@ -77,7 +77,7 @@ def get_open() -> OpenIncident | None:
 	return {"name": row.name, "started_at": row.started_at, "reason": row.reason} if row else None
 
 
-def count(served: int = 0, limited: int = 0) -> None:
+def count(served: int, limited: int) -> None:
 	"""Adds to the requests of the latest incident. A process writes its counts down every COUNT_SECONDS."""
 	counts = _counts.setdefault(frappe.local.site, _Counts())
 	with counts.lock:
