@@ -40,7 +40,8 @@ def seasons(season, elsewhere) -> list[str]:
 
 
 def record(question: str, reps: int = 1, **values: Any) -> MemoryRecord:
-	return make_record(question, reps=reps, last_review_date=AT, **values)
+	moments = dict.fromkeys(("creation", "last_review_date", "next_review_date"), AT)
+	return make_record(question, reps=reps, **moments, **values)
 
 
 def as_row(season: str, of: MemoryRecord, **values: Any) -> Row:

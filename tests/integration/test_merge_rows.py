@@ -40,7 +40,8 @@ def elsewhere(site) -> str:
 
 
 def record(question: str, reps: int = 1) -> MemoryRecord:
-	return make_record(question, reps=reps, last_review_date=AT)
+	moments = dict.fromkeys(("creation", "last_review_date", "next_review_date"), AT)
+	return make_record(question, reps=reps, **moments)
 
 
 @pytest.fixture

@@ -200,16 +200,18 @@ def test_rows_are_moved_to_whose_they_are_and_of_two_records_the_newer_stays(sea
 			(A, "her@x.example", 3, ("q0", "q1", "q2", "q3", "q4")),
 			(C, "her@x.example", 8, ("q0",)),
 		):
-			put_tracker(id, of, *(make_record(q, reps=reps, stability=1.0) for q in questions))
+			put_tracker(
+				id, of, *(make_record(q, reps=reps, stability=1.0, last_review_date=AT) for q in questions)
+			)
 			called(TRACKER, id, player)
 	put_tracker(
 		B,
 		season,
-		make_record("q1", reps=2, stability=2.0),
-		make_record("q2", reps=3, stability=2.0),
-		make_record("q3", reps=4, stability=2.0),
+		make_record("q1", reps=2, stability=2.0, last_review_date=AT),
+		make_record("q2", reps=3, stability=2.0, last_review_date=AT),
+		make_record("q3", reps=4, stability=2.0, last_review_date=AT),
 	)
-	later = make_record("q4").last_review_date + timedelta(days=1)
+	later = AT + timedelta(days=1)
 	put_tracker(B, season, make_record("q4", reps=3, stability=2.0, last_review_date=later))
 	put_tracker(A, season, make_record("other's", reps=5))
 	old, new = AT - timedelta(days=9), AT - timedelta(days=5)

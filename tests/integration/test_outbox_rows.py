@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import frappe
@@ -11,7 +11,14 @@ import pytest
 from memora.exceptions import LearnerIsErased, SeasonStateError
 from memora.services.store import failures, outbox
 from memora.services.store.outbox import Calendar, CalendarChanged, Place
-from memora.services.store.records import ActivityCount, Backlog, Effort, OutboxEntry, pack_records
+from memora.services.store.records import (
+	ActivityCount,
+	Backlog,
+	Effort,
+	MemoryRecord,
+	OutboxEntry,
+	pack_records,
+)
 from tests.integration import state
 from tests.integration.connections import raw_connection
 from tests.integration.factories import (
@@ -24,6 +31,8 @@ from tests.integration.factories import (
 )
 
 OTHER_SEASON = "Another"
+AT = datetime(2026, 3, 2, 9)
+RECORD = MemoryRecord("q1", None, None, 2.5, 5.0, "Review", 3, 1, AT, AT, AT)
 INSERT_SQL = """
 	INSERT INTO `tabReview Outbox` (name, player, season, creation, parked_at, error, payload, modified)
 	VALUES (%s, %s, %s, %s, %s, %s, '[]', NOW())"""
@@ -229,7 +238,7 @@ def her(site) -> str:
 
 def insert(learner: str, season: str, calendar: Calendar | None = None) -> None:
 	grace_from = site_now() - timedelta(days=2)
-	payload = pack_records([make_record("q1")])
+	payload = pack_records([RECORD])
 	counts = [ActivityCount("2026-03-02", "Biology", 2, 1, 1)]
 	outbox.insert(f"{learner}{1:016x}", learner, season, payload, counts, site_now(), grace_from, calendar)
 
@@ -244,7 +253,7 @@ def test_a_submission_is_stored_once_with_all_that_it_brings(her, season, closin
 		(row,) = frappe.db.sql("SELECT * FROM `tabReview Outbox`", as_dict=True)
 		assert (row.name, row.player, row.season, row.parked_at) == (f"{her}{1:016x}", her, taking, None)
 		assert json.loads(row.activity) == [["2026-03-02", "Biology", 2, 1, 1, 0, 0]]
-		assert outbox.take([row.name])[0].records == [make_record("q1")]
+		assert outbox.take([row.name])[0].records == [RECORD]
 		assert row.creation == row.modified
 		frappe.db.rollback()
 

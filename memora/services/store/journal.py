@@ -103,7 +103,8 @@ def get_history(learner: str, season: str, question_id: str, limit: int) -> list
 def count_answers(season: str, name: str) -> int:
 	"""Returns how many answers the submission of a row of the journal has."""
 	values = {"season": season, **row_names.bounds(row_names.key_of_entry(name))}
-	return frappe.db.sql(COUNT_ANSWERS_SQL, values)[0][0]
+	((count,),) = frappe.db.sql(COUNT_ANSWERS_SQL, values)
+	return count
 
 
 def count_rows(season: str, exact_up_to: int | None = None) -> int:
@@ -115,10 +116,11 @@ def count_rows(season: str, exact_up_to: int | None = None) -> int:
 	if exact_up_to is not None and estimate > exact_up_to:
 		return tables.rounded(estimate)
 	how_many = estimate // COUNTED_ROWS + 1
-	return sum(
-		database.query(COUNT_SHARE_SQL, {"season": season, **share})[0][0]
-		for share in row_names.shares(how_many)
-	)
+	count = 0
+	for share in row_names.shares(how_many):
+		((of_share,),) = database.query(COUNT_SHARE_SQL, {"season": season, **share})
+		count += of_share
+	return count
 
 
 def iterate_journal(season: str, learner: str | None = None) -> Iterator[tuple[str, JournalEntry]]:

@@ -191,22 +191,26 @@ def get_waiting_status(key: str) -> Literal["queued", "parked"] | None:
 
 def get_backlog() -> Backlog:
 	"""Returns the counts of the whole outbox, each up to MOST_COUNTED + 1."""
-	return Backlog(*frappe.db.sql(BACKLOG_SQL)[0])
+	(counts,) = frappe.db.sql(BACKLOG_SQL)
+	return Backlog(*counts)
 
 
 def count_parked() -> int:
 	"""Returns how many submissions are parked, up to MOST_COUNTED + 1."""
-	return frappe.db.sql(COUNT_PARKED_SQL)[0][0]
+	((count,),) = frappe.db.sql(COUNT_PARKED_SQL)
+	return count
 
 
 def count_all() -> tuple[int, int]:
 	"""Returns (submissions that wait, submissions that are parked). Counts them one by one: tenths of a second for a million."""
-	return frappe.db.sql(COUNT_SQL)[0]
+	(counts,) = frappe.db.sql(COUNT_SQL)
+	return counts
 
 
 def count_of_season(season: str) -> tuple[int, int]:
 	"""Returns (submissions of a season that wait, submissions of it that are parked), each up to MOST_COUNTED + 1."""
-	return frappe.db.sql(COUNT_OF_SEASON_SQL, {"season": season})[0]
+	(counts,) = frappe.db.sql(COUNT_OF_SEASON_SQL, {"season": season})
+	return counts
 
 
 def as_text(count: int) -> str:
