@@ -14,11 +14,14 @@ from memora.services.learning import plain_names
 from memora.services.srs_persistence import SRSPersistenceService, persist_review_batch
 from memora.services.store import database, row_names
 from tests.integration import state
-from tests.integration.connections import raw_connection
+from tests.integration.connections import in_other_connection, raw_connection
 from tests.integration.factories import make_learner, make_records, make_season, site_now
 from tests.integration.submitting import answers, days_ago, read, submit
 from tests.integration.test_submission_repeats import lock_name
+from tests.integration.waiting import wait_until
 
+WAITING_SQL = """
+	SELECT 1 FROM information_schema.PROCESSLIST WHERE DB = DATABASE() AND STATE = 'User lock'"""
 DUE = datetime(2026, 1, 21)
 GOOD = {"question_id": "q-123", "new_stability": 2.5, "new_next_review_date": DUE}
 BAD = {
@@ -145,6 +148,22 @@ def test_results_wait_for_an_answer_of_hers(service, player, season, monkeypatch
 		cursor.execute("SELECT GET_LOCK(%s, 0)", (lock_name(player),))
 		with state.nothing_changes(), pytest.raises(JournalUnavailable):
 			service.persist_review_batch([GOOD], player, season)
+
+
+def test_archiving_that_begins_while_results_wait_refuses_them(service, player, season):
+	def is_waiting() -> bool:
+		frappe.db.rollback()
+		return bool(frappe.db.sql(WAITING_SQL))
+
+	with raw_connection() as connection, connection.cursor() as cursor:
+		cursor.execute("SELECT GET_LOCK(%s, 0)", (lock_name(player),))
+		waiting = in_other_connection(lambda: service.persist_review_batch([GOOD], player, season))
+		wait_until(is_waiting, "the results to wait")
+		sql = "UPDATE `tabGame Subscription Season` SET archive_started_at = NOW() WHERE name = %s"
+		cursor.execute(sql, (season,))
+		connection.commit()
+	assert not waiting.result(30)["success"]
+	assert state.tracker(player) == {}
 
 
 def test_nothing_to_persist(service, player, season):
