@@ -60,6 +60,7 @@ def remember(*everybody: Her) -> None:
 def test_from_its_begin_to_its_end_an_erasure_changes_nothing_of_others(session, her, other, kind):  # noqa: F811
 	merged, friend = make_her(), make_her()
 	frappe.db.set_value("Memora Learner", merged.id, "merged_into", her.id)
+	frappe.db.set_value("Memora Learner", {"name": ["in", [her.id, friend.id]]}, "learner_name", "Her Name")
 	remember(her, merged, other, friend)
 	theirs = begin(session, other)
 	session.add(theirs, "Files", 3)

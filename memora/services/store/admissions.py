@@ -50,7 +50,8 @@ def look(learner: str, pause_seconds: int, window_seconds: int) -> Admissions:
 		"window": window_seconds,
 		"longest": max(pause_seconds, window_seconds),
 	}
-	return Admissions(*frappe.db.sql(LOOK_SQL, values)[0])
+	(found,) = frappe.db.sql(LOOK_SQL, values)
+	return Admissions(*found)
 
 
 def admit(learner: str, longest_seconds: int) -> None:

@@ -208,7 +208,8 @@ class Session:
 
 	def _count_player(self, table: str, players: Sequence[str]) -> int:
 		statement = COUNT_PLAYER_SQL.format(table=table)
-		return self._transaction(lambda: self._fetch(statement, {"players": players}))[0][0]
+		((count,),) = self._transaction(lambda: self._fetch(statement, {"players": players}))
+		return count
 
 	def delete_named(self, erased: Erased, doctype: str) -> None:
 		"""Deletes her rows of one of BY_NAME, page by page, by primary key, in one season after the other.

@@ -3,6 +3,7 @@
 No address is stored, only its hash, and that for some days; see clearing.KEPT_DAYS.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import uuid4
 
@@ -25,20 +26,18 @@ FORGET_LEARNER_SQL = "DELETE FROM `tabMemora Former Address` WHERE learner = %s"
 
 def remember(address: str, learner: str, now: datetime) -> None:
 	"""Notes that a learner has had an address until `now` (naive site time). The caller commits."""
-	values = {"name": uuid4().hex[:16], "address": _hash(address), "learner": learner, "now": now}
+	values = {"name": uuid4().hex, "address": _hash(address), "learner": learner, "now": now}
 	frappe.db.sql(REMEMBER_SQL, values)
 
 
 def get_holder(address: str, moment: datetime) -> str | None:
 	"""Returns the learner who had an address at a moment, and has lost it since; None if nobody has lost it since."""
-	rows = frappe.db.sql(HOLDER_SQL, (_hash(address), moment))
-	return rows[0][0] if rows else None
+	return _first(frappe.db.sql(HOLDER_SQL, (_hash(address), moment)))
 
 
 def get_last_holder(address: str) -> str | None:
 	"""Returns the learner who was the last to lose an address."""
-	rows = frappe.db.sql(LAST_HOLDER_SQL, (_hash(address),))
-	return rows[0][0] if rows else None
+	return _first(frappe.db.sql(LAST_HOLDER_SQL, (_hash(address),)))
 
 
 def hand_over(learner: str, into: str) -> None:
@@ -49,6 +48,10 @@ def hand_over(learner: str, into: str) -> None:
 def forget_learner(learner: str) -> None:
 	"""Deletes a learner's former addresses. The caller commits."""
 	frappe.db.sql(FORGET_LEARNER_SQL, (learner,))
+
+
+def _first(rows: Sequence[tuple[str]]) -> str | None:
+	return next((learner for (learner,) in rows), None)
 
 
 def _hash(address: str) -> str:
