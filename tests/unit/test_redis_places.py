@@ -35,6 +35,12 @@ def test_a_host_that_is_none_is_quoted(host):
 	assert repr(host) in str(caught.value)
 
 
+@pytest.mark.parametrize("hosts", [None, [], "h:1", {"h:1": 1}, 26379])
+def test_hosts_that_are_no_list(hosts):
+	with pytest.raises(InvalidConfiguration, match="srs_redis_sentinel must name its hosts as "):
+		connections.sentinel_options(by_sentinel(hosts=hosts))
+
+
 def test_a_host_with_a_login_is_not_quoted():
 	with pytest.raises(InvalidConfiguration, match="has a host with a login, which is not host:port"):
 		connections.sentinel_options(by_sentinel(hosts=[":secret@h:1"]))
