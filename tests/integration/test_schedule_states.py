@@ -67,7 +67,8 @@ class Schedule:
 		"""Says whether ZSET and marker, where they are there, live for so many seconds, and hardly longer."""
 		lifetimes = [srs_redis().ttl(key) for key in self.keys]
 		return all(
-			life == -2 or least - 60 < life <= least for life, least in zip(lifetimes, at_least, strict=True)
+			life == -2 or max(least - 60, 0) < life <= least
+			for life, least in zip(lifetimes, at_least, strict=True)
 		)
 
 	def run(self, script: scripts.Script, *arguments: Any) -> Any:
