@@ -9,6 +9,7 @@ import pytest
 from memora.api import reviews, sessions
 from memora.services.learning.reviews import SAFE_MODE_LIMIT
 from tests.integration import state
+from tests.integration.cleaning import srs_redis
 from tests.integration.factories import (
 	bank_questions,
 	make_learner,
@@ -124,6 +125,16 @@ def test_a_question_that_the_source_does_not_know_is_not_asked(source, player):
 		session = read(player, limit=limit)
 		assert ids(session) == bank_questions()[:3][:limit]
 		assert session["total_due"] == 3
+
+
+def test_what_redis_alone_knows_is_not_due(player, season):
+	make_records(player, 2)
+	read(player)
+	srs_redis().zadd(f"srs:{player}:{season}", {"of no record": 1.0})
+	for _time in range(2):
+		session = read(player)
+		assert (ids(session), session["total_due"]) == (bank_questions()[:2], 2)
+	assert "of no record" not in state.cached(player, season)
 
 
 @pytest.fixture
