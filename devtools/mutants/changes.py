@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -15,6 +16,8 @@ from devtools.paths import PROJECT, Bench
 COSMIC_RAY = PROJECT / "devtools" / "cosmic-ray.txt"
 PROGRAM = PROJECT / "devtools" / "mutants" / "cosmic.py"
 FOR_ITSELF = ("texts.py", "cosmic.py", "changes.py")  # when these change, the changes are made anew
+
+LEAST_ONE = re.compile(r"\bmax\(.*, 1\)")
 
 
 @dataclass(frozen=True)
@@ -79,9 +82,20 @@ def _changes(path: str, by_cosmic_ray: list[tuple[str, texts.Edit]]) -> Iterator
 
 
 def _is_vain(change: Change) -> bool:
-	"""Says whether another change does the same, or only a check of lengths is left out."""
+	"""Says whether another change does the same, or what changes is a check that a right program never fails.
+
+	The last of several rows for the first one: mostly there is one row, and the second for the first asks the same. Another least
+	divisor than 1, as in `max(rows, 1)`.
+	"""
+	if change.kind == "NumberReplacer":
+		is_last_for_first = (
+			change.after.count("[-1]") > change.before.count("[-1]") and "[0]" in change.before
+		)
+		return is_last_for_first or (
+			len(LEAST_ONE.findall(change.after)) < len(LEAST_ONE.findall(change.before))
+		)
 	return "not not " in change.after or (
-		change.kind == "ReplaceTrueWithFalse" and "strict=" in change.before
+		change.kind == "ReplaceTrueWithFalse" and ("strict=" in change.before or "frozen=" in change.before)
 	)
 
 

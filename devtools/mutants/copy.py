@@ -15,6 +15,7 @@ from devtools.paths import PROJECT, Bench
 from devtools.report import step
 
 NUMBER = "mutants"
+OF_LINT = {"biome.json"}
 
 
 class Copy:
@@ -69,10 +70,11 @@ class Copy:
 
 
 def _files() -> list[str]:
-	"""Returns the files of the work tree that git knows, or would know."""
+	"""Returns the files of the work tree that git knows, or would know, but for one that lint would find in the copy, too."""
 	command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
 	listed = subprocess.run(command, cwd=PROJECT, capture_output=True, check=True, text=True).stdout
-	return [name for name in listed.split("\0") if name and (PROJECT / name).is_file()]
+	names = {name for name in listed.split("\0") if name and (PROJECT / name).is_file()}
+	return sorted(names - OF_LINT)
 
 
 @contextmanager

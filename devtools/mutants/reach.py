@@ -21,6 +21,7 @@ TESTS = ("tests/unit", "tests/integration")
 BESIDE = re.compile(
 	r"test_(house|docs|vulnerabilities|quickstart|rq_dashboard|monitoring|api_guide|physical_backup|nginx)\.py$"
 )
+RAN = (0, 1, 5)  # of pytest: all passed, some failed, there are none
 NAME = re.compile(r"\w+")
 
 
@@ -49,7 +50,7 @@ class Reach:
 		return [path for path in found if not BESIDE.search(path.name)]
 
 	def _known_files(self) -> dict[str, str]:
-		return {row["file"]: row["digest"] for row in self._rows() if "digest" in row}
+		return {row["file"]: row["digest"] for row in self._rows() if "exit_code" in row}
 
 	def _rows(self) -> list[dict[str, Any]]:
 		if not self.file.is_file():
@@ -71,9 +72,13 @@ class Reach:
 		]
 		environment = {**self.copy.environment(), "MEMORA_MUTANTS_LINES": str(lines)}
 		with (self.copy.folder / "noting.log").open("ab") as log:
-			subprocess.run(command, cwd=self.copy.root, env=environment, stdout=log, stderr=log, check=False)
+			done = subprocess.run(
+				command, cwd=self.copy.root, env=environment, stdout=log, stderr=log, check=False
+			)
+		if done.returncode not in RAN or (done.returncode == 1 and not lines.is_file()):
+			raise Failure(f"The tests of {name} could not be run", self.copy.folder / "noting.log")
 		with self.file.open("a") as file:
-			file.write(json.dumps({"file": name, "digest": digest}) + "\n")
+			file.write(json.dumps({"file": name, "digest": digest, "exit_code": done.returncode}) + "\n")
 			file.write(lines.read_text() if lines.is_file() else "")
 
 	def load(self) -> None:

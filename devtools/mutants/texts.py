@@ -38,7 +38,7 @@ SQL = [
 	(r"\bLEFT JOIN\b", "JOIN"),
 	(r" DESC\b", ""),
 	(r"(?<=ORDER BY )[\w.]+(?! DESC)\b", r"\g<0> DESC"),
-	(r" LIMIT (%s|%\(\w+\)s|\{\w+\}|\d+)", ""),
+	(r" LIMIT (?!1\b)(%s|%\(\w+\)s|\{\w+\}|\d+)", ""),  # of what has one row, the first is read anyway
 	(r" OR ", " AND "),
 	(r" \+ ", " - "),
 	(r" - ", " + "),
