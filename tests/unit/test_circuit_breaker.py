@@ -3,14 +3,7 @@ import threading
 import pytest
 
 from memora.services.cache.breaker import CircuitBreaker, NotAsked, Unavailable
-
-
-class Clock:
-	def __init__(self) -> None:
-		self.now = 1000.0
-
-	def __call__(self) -> float:
-		return self.now
+from tests.unit.clock import Clock
 
 
 @pytest.fixture

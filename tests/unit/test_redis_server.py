@@ -11,20 +11,13 @@ from memora.services.cache import server as module
 from memora.services.cache.connections import Place
 from memora.services.cache.ownership import Database
 from memora.services.cache.server import EPOCH_SECONDS, SLOW_SECONDS, Server
+from tests.unit.clock import Clock
 
 HERE, THERE = ("h", 3306), ("h", 3307)
 DATABASE = Database("db", "server", "digest", is_read_only=False)
 SLOW = redis.TimeoutError("Timeout reading from socket")
 CLOSED = redis.ConnectionError("Connection closed by server.")
 REFUSED = redis.ConnectionError("Error 111 connecting to h:1. Connection refused.")
-
-
-class Clock:
-	def __init__(self) -> None:
-		self.now = 1000.0
-
-	def monotonic(self) -> float:
-		return self.now
 
 
 @pytest.fixture

@@ -4,23 +4,14 @@ import pytest
 
 from memora.services.cache import safe_mode
 from memora.services.cache.safe_mode import Verdict, _Memory
+from tests.unit.clock import Clock
 
 PAUSE, MOST = LIMITS = 30, 3  # seconds of one learner, reads of all in a minute
 
 
-class Clock:
-	"""The monotonic clock of a machine that has just been started."""
-
-	def __init__(self) -> None:
-		self.now = 0.0
-
-	def monotonic(self) -> float:
-		return self.now
-
-
 @pytest.fixture
 def clock(monkeypatch) -> Clock:
-	clock = Clock()
+	clock = Clock(0.0)  # of a machine that has just been started
 	monkeypatch.setattr(safe_mode, "time", clock)
 	return clock
 
