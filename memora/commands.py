@@ -40,7 +40,7 @@ def drain(parked: bool) -> dict[str, Any]:
 
 	retried = folds.unpark() if parked else 0
 	with bar(outbox.count_all()[0]) as move_bar:
-		drained = folds.drain(site_time.naive_now(), SECONDS_TO_DRAIN, move_bar)
+		drained = folds.drain_beside_workers(site_time.naive_now(), SECONDS_TO_DRAIN, move_bar)
 	waiting, parked_left = outbox.count_all()
 	return {
 		"retried": retried,

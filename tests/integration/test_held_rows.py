@@ -267,7 +267,27 @@ def test_held_is_not_parked_and_bad_is_not_held(season):
 	assert drain() == 1
 
 
-def test_the_command_says_what_is_held_and_exits_with_1(season):
+def test_the_command_waits_for_a_worker_that_folds(season, monkeypatch):
+	learners, held, drain_once = people(3), [], folds.drain
+	known(learners, season)
+	answer(learners, season)
+	with locked(TRACKER_LOCK, learners[:1]) as of_rows:
+
+		def then_let_go(*args) -> folds.Drained:
+			drained = drain_once(*args)
+			of_rows.rollback()
+			held.append(drained.held)
+			return drained
+
+		monkeypatch.setattr(folds, "drain", then_let_go)
+		done = run("drain", "--json")
+	result = json.loads(done.stdout)
+	assert (done.exit_code, result["submissions"], result["held"]) == (0, 3, 0)
+	assert held == [1, 0]
+
+
+def test_the_command_says_what_is_held_and_exits_with_1(season, monkeypatch):
+	monkeypatch.setattr(folds, "WORKER_SECONDS", 0.5)
 	learners = people(3)
 	known(learners, season)
 	answer(learners, season)

@@ -40,6 +40,8 @@ LIMITS = Limits(innodb_lock_wait_timeout=1, max_statement_time=30, idle_transact
 NO_WAIT = LIMITS._replace(innodb_lock_wait_timeout=0)
 LOCK_WAITS = 5  # that a drain waits out, in all; after them it waits for no row
 
+WORKER_SECONDS, LOOK_SECONDS = 5, 0.2  # how long a command waits for workers that fold, and between two looks
+
 MAX_RETRIES = 3  # of a transaction that others were in the way of
 RETRY_DELAY_BASE = 1  # seconds before the first retry; each further one waits twice as long
 RETRY_DELAY_MAX = 60  # seconds
@@ -87,6 +89,19 @@ def drain(
 	folded so far.
 	"""
 	return _Drain(seconds, progress).run(partial(outbox.get_oldest, before, FOLD_SUBMISSIONS), first)
+
+
+def drain_beside_workers(
+	before: datetime, seconds: float, progress: Callable[[int], None] | None = None
+) -> Drained:
+	"""Folds as drain does, and again while others hold rows, for at most WORKER_SECONDS: a worker soon has folded its own."""
+	drained = drain(before, seconds, progress)
+	folded, deadline = drained.folded, time.monotonic() + WORKER_SECONDS
+	while drained.held and time.monotonic() < deadline:
+		time.sleep(LOOK_SECONDS)
+		drained = drain(before, seconds)
+		folded += drained.folded
+	return Drained(folded, drained.held)
 
 
 def drain_season(season: str) -> Drained:
