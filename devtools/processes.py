@@ -100,7 +100,7 @@ def _working(
 ) -> Iterator[Handle]:
 	bench = current_bench()
 	env = {**(env or {})}
-	env["FRAPPE_REDIS_QUEUE"] = patient(env.get("FRAPPE_REDIS_QUEUE") or queue_url(bench))
+	env["FRAPPE_REDIS_QUEUE"] = env.get("FRAPPE_REDIS_QUEUE") or queue_url(bench)
 	command = sites.bench_command(bench, *args)
 	with _running(bench, name, kind, command, env, log, _listens) as handle:
 		yield handle
@@ -137,13 +137,6 @@ def rq_dashboard(
 
 def queue_url(bench: Bench) -> str:
 	return os.environ.get("FRAPPE_REDIS_QUEUE") or redis.url(bench, "queue")
-
-
-def patient(url: str) -> str:
-	"""Returns the URL without socket_timeout. An idle worker blocks on Redis for minutes, and would die by the timeout."""
-	base, _, query = url.partition("?")
-	kept = [part for part in query.split("&") if part and not part.startswith("socket_timeout=")]
-	return "?".join([base, "&".join(kept)]) if kept else base
 
 
 @contextmanager

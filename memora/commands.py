@@ -11,7 +11,7 @@ from typing import Any
 import click
 import frappe
 
-from memora import learner_commands, redis_commands, season_commands
+from memora import learner_commands, redis_commands, season_commands, worker_urls
 from memora.console import bar, on_site
 
 SECONDS_TO_DRAIN = 3600
@@ -22,6 +22,9 @@ FOLDS_LOAD = (
 	*("frappe.recorder", "frappe.utils.logger"),
 	*("frappe.database.mariadb.database", "frappe.database.mariadb.mysqlclient", "MySQLdb.connections"),
 )
+
+# Frappe imports this module in each process of `bench`, before the command runs
+worker_urls.let_workers_wait(sys.argv[1:])
 
 
 @click.group()

@@ -9,11 +9,12 @@ from typing import Any, NoReturn
 
 import click
 import frappe
+from frappe import _
 from frappe.commands import get_site, pass_context
 from frappe.utils import strip_html
 
 from memora.exceptions import MemoraError
-from memora.services.store import limits
+from memora.services.store import failures, limits
 
 
 def on_site(
@@ -31,6 +32,7 @@ def on_site(
 		frappe.init(site=get_site(context))
 		frappe.connect()
 		try:
+			_check_installed()
 			limits.limit_work()
 			result = command(**options)
 		except (MemoraError, click.Abort) as error:
@@ -48,6 +50,16 @@ def on_site(
 		raise SystemExit(exit_code)
 
 	return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(pass_context(run))
+
+
+def _check_installed() -> None:
+	try:
+		apps = frappe.get_installed_apps()
+	except failures.ERRORS:  # the command says what it can't do without MariaDB
+		return
+	if "memora" not in apps:
+		text = _("Memora is not installed on {0}. Run: bench --site {0} install-app memora")
+		raise MemoraError(text.format(frappe.local.site))
 
 
 def _show(result: dict[str, Any]) -> None:

@@ -25,13 +25,8 @@ auth_hooks = ["memora.api.generic_doors.watch"]
 
 before_job = ["memora.services.store.limits.limit_job", "memora.memora.personal_data.erase_before_job"]
 
-app_include_js = [
-	"/assets/memora/js/safe_mode_banner.js",
-	"/assets/memora/js/report_charts.js",
-	"/assets/memora/js/form_titles.js",
-	"/assets/memora/js/moved_dates.js",
-]
-app_include_css = ["/assets/memora/css/desk.css"]
+app_include_js = "memora.bundle.js"
+app_include_css = "memora.bundle.css"
 
 doctype_list_js = {
 	"Player Memory Tracker": "public/js/bounded_list.js",
@@ -50,6 +45,7 @@ doc_events = {
 		event: f"memora.memora.user_account.{event}"
 		for event in ("before_rename", "after_rename", "on_update", "on_trash")
 	},
+	"System Settings": {"on_update": "memora.services.operations.job_types.begin_now"},
 	"Property Setter": {"validate": "memora.services.store.digits.refuse_precision"},
 	"Data Import": {
 		"before_validate": "memora.api.data_imports.check",

@@ -14,7 +14,7 @@ from memora.services.cache.addresses import InvalidConfiguration
 from memora.services.cache.breaker import Unavailable
 from memora.services.cache.ownership import LAPSE_SECONDS, Owner
 from memora.services.folding.queueing import FALLBACK_QUEUE, QUEUE
-from memora.services.operations import learner_ids
+from memora.services.operations import job_types, learner_ids
 from memora.services.store import layout, partitions, subject_names, tables
 
 SETTINGS = "Memora Settings"
@@ -84,6 +84,7 @@ def after_migrate() -> None:
 	_complete_settings()
 	_give_late_ids()
 	_settle_keys()
+	job_types.begin_now()
 
 
 def _give_late_ids() -> None:

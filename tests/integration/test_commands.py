@@ -58,7 +58,7 @@ def wait(player: str, season: str) -> str:
 def test_doctor_finds_what_the_tests_site_has_off():
 	done = process("doctor", "--json")
 	found = json.loads(done.stdout)
-	assert [finding["check"] for finding in found["findings"]] == ["scheduler"]
+	assert [finding["check"] for finding in found["findings"]] == [*["queue_workers"] * 3, "scheduler"]
 	assert (done.returncode, done.stderr) == (1, "")
 
 
@@ -179,8 +179,8 @@ def test_what_people_read_is_aligned(player, season):
 def test_doctor_says_how_to_mend():
 	done = run("doctor")
 	mend = f"    bench --site {frappe.local.site} enable-scheduler\n"
-	assert done.stdout.startswith(f"scheduler: The scheduler is off.\n{mend}")
-	assert done.stdout.endswith(" checks, 1 finding\n")
+	assert f"\n\nscheduler: The scheduler is off.\n{mend}" in done.stdout
+	assert done.stdout.endswith(" checks, 4 findings\n")
 	assert done.exit_code == 1
 
 

@@ -41,8 +41,9 @@ SRS, QUEUE, CACHE = "srs_redis_cache", "redis_queue", "redis_cache"
 
 @pytest.fixture(autouse=True)
 def with_scheduler() -> Iterator[None]:
-	"""The tests' site has it off."""
+	"""The tests' site has it off, and no worker: test_doctor_processes.py is about these."""
 	set_system("enable_scheduler", 1)
+	frappe.local.conf[doctor.ACCEPTED] = ["queue_workers", "scheduled_jobs"]
 	yield
 	frappe.db.rollback()
 	set_system("enable_scheduler", 0)

@@ -157,20 +157,3 @@ def test_a_job_that_still_waits_at_its_next_turn_is_told_of(manager):
 	waiting.save()
 	scheduled_jobs.start_scheduled("archive")
 	assert "It waits for a worker of the queue long." in told(manager)[0]
-
-
-# The doctor
-
-
-def test_the_doctor_names_a_queue_that_no_worker_serves():
-	scheduled_jobs.start_scheduled("archive")
-	assert list(doctor_jobs.long_jobs()) == []  # a worker may be about to start
-	waiting = job()
-	waiting.enqueued_at -= timedelta(seconds=doctor_jobs.WAIT_SECONDS + 1)
-	waiting.save()
-	((problem, mend),) = doctor_jobs.long_jobs()
-	assert problem == "No worker serves the queue long. Jobs that wait in it: 1"
-	assert mend.endswith("bench worker --queue long")
-	with processes.worker(["long"]):
-		wait_until(lambda: job().is_finished, "the job")
-		assert list(doctor_jobs.long_jobs()) == []

@@ -23,6 +23,9 @@ MADE = {
 	"Workspace Sidebar": "title = 'Memora'",
 	"Workspace Sidebar Item": "parent = 'Memora'",
 }
+NOT_INSTALLED = (
+	f"Memora is not installed on {PICTURE_SITE}. Run: bench --site {PICTURE_SITE} install-app memora"
+)
 # As Memora notes the former name of a subject
 RENAMED_SQL = """
 	INSERT INTO tabDefaultValue (name, parent, parenttype, defkey, defvalue)
@@ -47,10 +50,10 @@ def query(bench: Bench, sql: str) -> list[str]:
 	return subprocess.run(args, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
-def run(bench: Bench, *args: str) -> str:
+def run(bench: Bench, *args: str, exit_code: int = 0) -> str:
 	command = sites.bench_command(bench, "--site", PICTURE_SITE, *args)
 	done = subprocess.run(command, cwd=bench.sites, capture_output=True, text=True)
-	assert done.returncode == 0, done.stderr
+	assert done.returncode == exit_code, done.stderr
 	return done.stdout + done.stderr
 
 
@@ -63,5 +66,8 @@ def test_nothing_of_memora_stays_but_its_roles_and_it_can_be_installed_again(ben
 	assert {name: count for name, count in made(bench).items() if count} == {}
 	roles = query(bench, "SELECT name FROM tabRole WHERE name LIKE 'Memora%' ORDER BY name")
 	assert roles == ["Memora Manager", "Memora Monitor"]
+	for command in ("doctor", "status"):
+		said = run(bench, "memora", command, exit_code=1)
+		assert said == f"Error: {NOT_INSTALLED}\n"
 	assert "Traceback" not in run(bench, "install-app", "memora")
 	assert (made(bench), query(bench, "SHOW TABLES")) == (before, tables)

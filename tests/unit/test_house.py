@@ -78,7 +78,7 @@ def test_endpoints_stand_in_api(house):
 
 
 # Names that look like paths: of files, of sites, of events
-NO_PATHS = ("memora.localhost",)
+NO_PATHS = ("memora.localhost", "memora.bundle.js", "memora.bundle.css")
 
 
 def test_dotted_paths_resolve(house):

@@ -3,20 +3,14 @@
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
-from urllib.parse import parse_qs, urlsplit
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import frappe
 from frappe import _
-from frappe.utils import background_jobs, get_sites, scheduler
-from redis.exceptions import NoPermissionError, RedisError
+from frappe.utils import background_jobs, scheduler
 
 from memora.services import site_time
-from memora.services.cache import connections, settling
-from memora.services.cache.addresses import shown
-from memora.services.cache.breaker import Unavailable
-from memora.services.cache.connections import SENTINEL, Place
 from memora.services.folding.queueing import QUEUE
 from memora.services.operations import (
 	clocks,
@@ -27,9 +21,10 @@ from memora.services.operations import (
 	doctor_locks,
 	doctor_redis,
 	doctor_retention,
+	doctor_scheduler,
+	doctor_site,
 	redis_servers,
 )
-from memora.services.operations.redis_servers import WHERE_CACHE, WHERE_QUEUE, WHERE_SRS
 from memora.services.store import (
 	database,
 	digits,
@@ -46,7 +41,6 @@ OLDEST_MARIADB = (10, 6)
 JOB_SECONDS = 300
 ACCEPTED = "memora_doctor_accepts"
 FOLD_SECONDS = 300  # if answers wait longer, nobody folds
-TIMEOUTS = "socket_timeout=0.5&socket_connect_timeout=0.5"
 
 
 class Finding(NamedTuple):
@@ -125,99 +119,6 @@ def _queue_worked() -> Findings:
 				_bench("memora drain --parked")
 			),
 		)
-
-
-def _redis_reachable() -> Findings:
-	sentinels = [(SENTINEL, url) for url in redis_servers.sentinel_urls()]
-	servers = redis_servers.servers()
-	if sentinels and WHERE_SRS not in dict(servers):
-		yield (
-			_("No Sentinel of {0} names a master that is up.").format(SENTINEL),
-			_("Ask a Sentinel: redis-cli -u {0} SENTINEL MASTERS").format(shown(sentinels[0][1])),
-		)
-	for where, url in (*servers, *sentinels):
-		try:
-			redis_servers.connect(url).ping()
-		except NoPermissionError:
-			continue  # it answers; redis_rights tells the rest
-		except (RedisError, OSError) as error:
-			yield (
-				_("{0} does not answer at {1}: {2}").format(where, shown(url), error),
-				_("Start that Redis."),
-			)
-
-
-def _redis_evicts() -> Findings:
-	for where, url in redis_servers.servers():
-		policy = redis_servers.setting(url, "maxmemory-policy") or "noeviction"
-		if where != WHERE_CACHE and policy != "noeviction":
-			yield (
-				_("{0} evicts keys ({1}): {2}").format(where, policy, shown(url)),
-				redis_servers.lasting(url, "maxmemory-policy noeviction"),
-			)
-
-
-def _redis_persists() -> Findings:
-	for where, url in redis_servers.servers():
-		if where != WHERE_CACHE and redis_servers.setting(url, "appendonly") == "no":
-			yield (
-				_("{0} loses its latest or all data when it restarts: {1}").format(where, shown(url)),
-				redis_servers.lasting(url, "appendonly yes"),
-			)
-
-
-def _redis_own_instance() -> Findings:
-	cache = connections.identities(Place(frappe.conf.redis_cache or ""))
-	place = redis_servers.schedules()
-	own = connections.identities(place) if place else set()
-	if {identity[:3] for identity in cache} & {identity[:3] for identity in own}:
-		yield (
-			_("Schedules share a Redis with Frappe's cache. bench build empties that Redis."),
-			_("Start a Redis for schedules alone, and name it: bench set-config -g {0} {1}").format(
-				WHERE_SRS, f"'redis://127.0.0.1:13100?{TIMEOUTS}'"
-			),
-		)
-
-
-def _redis_namespace() -> Findings:
-	own = _place(frappe.conf) if redis_servers.schedules() else set()
-	for site in get_sites():
-		if site != frappe.local.site and _place(frappe.get_site_config(site_path=site)) & own:
-			yield (
-				_("Site {0} keeps its schedules in the same Redis under the same names.").format(site),
-				_bench(f"set-config srs_redis_namespace {frappe.local.site}"),
-			)
-
-
-def _redis_owner() -> Findings:
-	try:
-		owner = settling.find_other_owner() if redis_servers.schedules() else None
-	except Unavailable:  # redis_reachable or mariadb_reachable tells of it
-		return
-	if owner:
-		yield (
-			_(
-				"The schedules in Redis belong to {0}. This site leaves them alone, and its learners get Safe Mode."
-			).format(owner),
-			_("Give this site its own: {0}. If that site is gone for good, take these: {1}").format(
-				_bench("migrate"), _bench("memora take-keys")
-			),
-		)
-
-
-def _socket_timeouts() -> Findings:
-	for where in (WHERE_CACHE, WHERE_QUEUE):
-		url = frappe.conf.get(where) or ""
-		if "socket_timeout" not in parse_qs(urlsplit(url).query):
-			mend = f"bench set-config -g {where} '{shown(url)}?{TIMEOUTS}'"
-			if where == WHERE_QUEUE:
-				mend += _(", and start workers with FRAPPE_REDIS_QUEUE={0}").format(shown(url))
-			yield (
-				_("{0} has no socket_timeout. If that Redis hangs, every request hangs with it.").format(
-					where
-				),
-				mend,
-			)
 
 
 def _scheduler() -> Findings:
@@ -307,20 +208,24 @@ def _time_zone() -> Findings:
 
 CHECKS: dict[str, Callable[[], Findings]] = {
 	"mariadb_reachable": _mariadb_reachable,
-	"redis_reachable": _redis_reachable,
+	"redis_reachable": doctor_redis.reachable,
 	"redis_rights": doctor_redis.find_lacking_rights,
-	"redis_evicts": _redis_evicts,
-	"redis_persists": _redis_persists,
-	"redis_own_instance": _redis_own_instance,
-	"redis_namespace": _redis_namespace,
-	"redis_owner": _redis_owner,
-	"socket_timeouts": _socket_timeouts,
+	"redis_evicts": doctor_redis.evicts,
+	"redis_persists": doctor_redis.persists,
+	"redis_own_instance": doctor_redis.own_instance,
+	"redis_namespace": doctor_redis.namespace,
+	"redis_owner": doctor_redis.owner,
+	"socket_timeouts": doctor_redis.socket_timeouts,
 	"redis_closed": closed_doors.find_open_redis,
 	"redis_encrypted": closed_doors.find_plain_redis,
 	"queue_configured": _queue_configured,
 	"queue_worked": _queue_worked,
+	"queue_workers": doctor_scheduler.workers_alive,
 	"long_jobs": doctor_jobs.long_jobs,
 	"scheduler": _scheduler,
+	"scheduled_jobs": doctor_scheduler.scheduled_jobs,
+	"maintenance": doctor_site.maintenance,
+	"assets": doctor_site.assets,
 	"mariadb_version": _mariadb_version,
 	"open_files": doctor_files.open_files,
 	"mariadb_durable": _mariadb_durable,
@@ -334,9 +239,3 @@ CHECKS: dict[str, Callable[[], Findings]] = {
 	"sign_up": doctor_access.sign_up,
 	"retention": doctor_retention.retention,
 }
-
-
-def _place(conf: dict[str, Any]) -> set[tuple[Any, ...]]:
-	"""Returns the places of a site's schedules. No two sites may have a place in common."""
-	places = connections.identities(connections.place(conf))
-	return {(*place, conf.get("srs_redis_namespace") or "") for place in places}

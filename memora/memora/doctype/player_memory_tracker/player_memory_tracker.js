@@ -1,3 +1,3 @@
 frappe.ui.form.on("Player Memory Tracker", {
-	refresh: (frm) => frappe.require("/assets/memora/js/memory.js", () => memora.show_memory(frm)),
+	refresh: (frm) => memora.show_memory(frm),
 });
