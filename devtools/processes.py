@@ -54,15 +54,19 @@ def web(
 	log: Path | None = None,
 	name: str = "",
 	app: str = "devtools.wsgi:application",
+	options: Sequence[str] = (),
 ) -> Iterator[Handle]:
-	"""Runs gunicorn for one site. Without `site` this is MEMORA_SITE, or else the main site. Port 0 takes a free port."""
+	"""Runs gunicorn for one site. Without `site` this is MEMORA_SITE, or else the main site. Port 0 takes a free port.
+
+	`options` of gunicorn go beside its usual ones, and before them.
+	"""
 	bench = current_bench()
 	site = site or os.environ.get("MEMORA_SITE", MAIN_SITE)
 	port = port or ports.any_free()
 	url = f"http://127.0.0.1:{port}"
 	env = {"MEMORA_SITE": site, "PYTHONPATH": str(PROJECT), **(env or {})}
 	with _running(
-		bench, name, "web", _gunicorn(bench, port, app), env, log, lambda _: _pings(url), url
+		bench, name, "web", _gunicorn(bench, port, app, options), env, log, lambda _: _pings(url), url
 	) as handle:
 		yield handle
 
@@ -169,7 +173,7 @@ def _running(
 		daemon.stop(process)
 
 
-def _gunicorn(bench: Bench, port: int, app: str) -> list[str | Path]:
+def _gunicorn(bench: Bench, port: int, app: str, options: Sequence[str]) -> list[str | Path]:
 	return [
 		bench.env / "bin" / "gunicorn",
 		f"--bind=127.0.0.1:{port}",
@@ -179,6 +183,7 @@ def _gunicorn(bench: Bench, port: int, app: str) -> list[str | Path]:
 		f"--timeout={WEB_REQUEST_SECONDS}",
 		"--graceful-timeout=5",
 		"--preload",
+		*options,
 		app,
 	]
 

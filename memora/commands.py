@@ -102,7 +102,7 @@ def _identified(learner: str | None) -> str | None:
 def status() -> dict[str, Any]:
 	"""Show how the system is. Exits with 1 when a check is critical."""
 	from memora.services.cache import status
-	from memora.services.operations import health
+	from memora.services.operations import health, job_types
 
 	found = health.get_health()
 	checks = [
@@ -114,8 +114,32 @@ def status() -> dict[str, Any]:
 		"status": found["status"],
 		**status.get_cache_status(),
 		"checks": checks,
+		"workers": _get_workers(),
+		"scheduled_jobs": [
+			{"job": job, "last_run": last or "never"} for job, last in job_types.get_last_runs().items()
+		],
 		"exit_code": int(is_critical),
 	}
+
+
+def _get_workers() -> list[dict[str, Any]]:
+	from redis.exceptions import RedisError
+
+	from memora.services import site_time
+	from memora.services.operations import workers
+
+	try:
+		alive = workers.get_alive()
+	except RedisError:  # the check of the queue tells of it
+		return []
+	return [
+		{
+			"queue": queue,
+			"workers": len(births),
+			"oldest_since": site_time.to_naive(births[0]).replace(microsecond=0),
+		}
+		for queue, births in sorted(alive.items())
+	]
 
 
 def _show_findings(result: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from devtools import processes
 from memora.services import settings
 from memora.services.operations import doctor, doctor_site, job_types, redis_servers, workers
 from tests.integration.site_config import changed, site_config
+from tests.integration.test_commands import run_json
 from tests.integration.test_doctor import (  # noqa: F401
 	CACHE,
 	QUEUE,
@@ -70,9 +71,21 @@ def test_queues_without_a_worker(jobs_ran):
 def test_nothing_is_wrong_while_all_runs(worker, jobs_ran):
 	assert look() == []
 	(born,) = workers.get_alive()["srs_write"]
-	assert (
-		timedelta() <= datetime.now(timezone.utc).replace(tzinfo=born.tzinfo) - born < timedelta(minutes=10)
-	)
+	assert timedelta() <= datetime.now(timezone.utc) - born < timedelta(minutes=10)
+
+
+def test_status_says_since_when_workers_are_alive_and_when_jobs_began(worker, jobs_ran):
+	now = now_datetime()
+	_code, found = run_json("status")
+	assert [(row["queue"], row["workers"]) for row in found["workers"]] == [
+		("default", 1),
+		("long", 1),
+		("srs_write", 1),
+	]
+	ago = now - datetime.fromisoformat(found["workers"][0]["oldest_since"])
+	assert timedelta(seconds=-1) <= ago < timedelta(minutes=10)
+	last = {row["job"]: datetime.fromisoformat(row["last_run"]) for row in found["scheduled_jobs"]}
+	assert now - last[FOLD] < timedelta(minutes=10)
 
 
 # Scheduled jobs

@@ -14,7 +14,7 @@ import pytest
 
 from devtools import processes
 from devtools.paths import PROJECT
-from memora.services.operations import health, hosts
+from memora.services.operations import doctor, health, hosts
 from memora.services.settings import forget_settings
 from memora.services.store import hosts as host_rows
 from memora.services.store.hosts import Host
@@ -123,7 +123,7 @@ def test_a_host_is_noted_and_seen_beside_others():
 	def values(name: str, host: str, number: int) -> dict:
 		columns = ("seconds", "read_requests", "read_p99_ms", "submit_requests", "submit_p99_ms")
 		figures = {column: number + place for place, column in enumerate(columns)}
-		return {"name": name, "host": host, **figures, "counts": json.dumps([number])}
+		return {"name": name, "host": host, **figures, "is_threaded": number % 2, "counts": json.dumps([number])}
 
 	noted = {
 		name: values(name, host, number)
@@ -134,6 +134,7 @@ def test_a_host_is_noted_and_seen_beside_others():
 	frappe.db.sql("UPDATE `tabMemora Host` SET seen_at = seen_at - INTERVAL 6 DAY, modified = '2026-01-01'")
 	frappe.db.commit()
 	assert list(host_rows.get_seen(300)) == []
+	assert host_rows.get_without_threads(7 * 86400) == ["x"]
 	noted["a"] = values("a", "z", 50)
 	host_rows.note(noted["a"])
 	rows = state.rows("Memora Host")
@@ -177,3 +178,15 @@ def test_a_host_notes_once_a_minute(folder, monkeypatch):
 def test_a_host_whose_clock_is_set_back_notes_its_figures_at_once(folder, monkeypatch):
 	monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder))
 	assert [hosts._take_turn(now) for now in (9000.0, 1000.0, 1059.0)] == [True, True, False]
+
+
+@pytest.mark.parametrize("options", [(), ("--worker-class=sync", "--threads=1")], ids=["threads", "sync"])
+def test_the_doctor_notes_hosts_whose_processes_serve_one_request_at_a_time(site, folder, season, options):
+	"""As with the gunicorn that `bench setup supervisor` configures."""
+	elsewhere = {"PROMETHEUS_MULTIPROC_DIR": str(folder / "web")}
+	app = "tests.integration.served:application"
+	with processes.web(site, env=elsewhere, app=app, options=options) as handle:
+		assert Client(handle.url, make_learner().token).get(READ).ok
+	(row,) = state.rows("Memora Host")
+	note = f"Each web process on {row.host} serves one request at a time."
+	assert (row.is_threaded, note in doctor.get_notes()) == (int(not options), bool(options))

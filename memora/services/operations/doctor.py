@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -29,6 +30,7 @@ from memora.services.store import (
 	database,
 	digits,
 	failures,
+	hosts,
 	layout,
 	outbox,
 	partitions,
@@ -40,6 +42,7 @@ from memora.services.store import (
 OLDEST_MARIADB = (10, 6)
 JOB_SECONDS = 300
 ACCEPTED = "memora_doctor_accepts"
+DAY_SECONDS = 86_400
 FOLD_SECONDS = 300  # if answers wait longer, nobody folds
 
 
@@ -58,8 +61,14 @@ def examine() -> list[Finding]:
 
 
 def get_notes() -> list[str]:
-	"""Returns what is no fault, but was not looked at."""
-	return [] if redis_servers.schedules() else [_("No season uses the Redis for schedules.")]
+	"""Returns what is no fault, but good to know."""
+	notes = [] if redis_servers.schedules() else [_("No season uses the Redis for schedules.")]
+	with suppress(*failures.FAILURES):  # a check tells of it
+		notes += [
+			_("Each web process on {0} serves one request at a time.").format(host)
+			for host in hosts.get_without_threads(DAY_SECONDS)
+		]
+	return notes
 
 
 def _look(check: str) -> list[Finding]:

@@ -69,8 +69,15 @@ def _row(window: Window) -> dict[str, str | float]:
 		"read_p99_ms": read.p99_ms or 0,
 		"submit_requests": submit.requests,
 		"submit_p99_ms": submit.p99_ms or 0,
+		"is_threaded": int(_has_threads()),
 		"counts": json.dumps({name: counts for name, counts in window.counts.items() if counts}),
 	}
+
+
+def _has_threads() -> bool:
+	"""Says whether the web server runs several requests of a process at once, as WSGI servers tell each request."""
+	request = getattr(frappe.local, "request", None)
+	return bool(request and request.environ.get("wsgi.multithread"))
 
 
 def _host() -> str:

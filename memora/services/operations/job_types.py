@@ -19,6 +19,12 @@ def get_due() -> dict[str, datetime]:
 	return due
 
 
+def get_last_runs() -> dict[str, datetime | None]:
+	"""Returns {method: when it last began, in the site's time} of Memora's jobs, stopped ones included."""
+	rows = frappe.get_all(DOCTYPE, OURS, ["method", "last_execution"], order_by="method")
+	return {row.method: row.last_execution for row in rows}
+
+
 def get_stopped() -> list[str]:
 	return frappe.get_all(DOCTYPE, {**OURS, "stopped": 1}, pluck="method", order_by="method")
 
