@@ -123,7 +123,13 @@ def test_a_host_is_noted_and_seen_beside_others():
 	def values(name: str, host: str, number: int) -> dict:
 		columns = ("seconds", "read_requests", "read_p99_ms", "submit_requests", "submit_p99_ms")
 		figures = {column: number + place for place, column in enumerate(columns)}
-		return {"name": name, "host": host, **figures, "is_threaded": number % 2, "counts": json.dumps([number])}
+		return {
+			"name": name,
+			"host": host,
+			**figures,
+			"is_threaded": number % 2,
+			"counts": json.dumps([number]),
+		}
 
 	noted = {
 		name: values(name, host, number)

@@ -97,6 +97,17 @@ def test_what_nobody_has_claimed_for_minutes_is_taken_over_by_the_same_database(
 	assert owner()["server"] == own()["server"]
 
 
+@pytest.mark.parametrize(
+	"values", [{"server": ELSEWHERE}, {"database": "memora_other"}], ids=["moved", "other"]
+)
+@pytest.mark.parametrize("seconds_ago", [0, LAPSE_SECONDS + 2], ids=["alive", "lapsed"])
+def test_an_owner_is_in_the_way_as_long_as_a_read_would_not_take_the_keys(values, seconds_ago):
+	given = give_to(**values, seconds_ago=seconds_ago)
+	found = settling.find_owner_in_the_way()
+	assert owner() == given
+	assert (found is None) == can_use()
+
+
 def test_after_a_failover_a_process_that_was_the_owner_goes_on():
 	assert can_use()
 	gateway = Gateway()

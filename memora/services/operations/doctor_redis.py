@@ -125,7 +125,7 @@ def namespace() -> Findings:
 
 def owner() -> Findings:
 	try:
-		owner = settling.find_other_owner() if redis_servers.schedules() else None
+		owner = settling.find_owner_in_the_way() if redis_servers.schedules() else None
 	except Unavailable:  # redis_reachable or mariadb_reachable tells of it
 		return
 	if owner:
