@@ -20,7 +20,7 @@ from memora import demo_data
 from memora.services import site_time
 from memora.services.figures import activity, due_forecast
 from memora.services.folding import counting, folds
-from memora.services.learning import reviews, submissions
+from memora.services.learning import learners, reviews, submissions
 from memora.services.learning.answers import Origin, Response, Step, journal_entry, record_after
 from memora.services.learning.question_source import get_source
 from memora.services.learning.season_scheduler import SeasonScheduler
@@ -169,9 +169,10 @@ def _curriculum(name: str) -> list[str]:
 # Answers
 
 
-def study(learner: str, season: Season, questions: list[str], days: Iterable[date]) -> None:
+def study(user: str, season: Season, questions: list[str], days: Iterable[date]) -> None:
 	"""Gives a learner's answers of these days, in order, and commits. She answers in one sitting a day, and misses some days."""
-	random, records, new = Random(f"{SEED}:{learner}"), {}, iter(questions)
+	random, records, new = Random(f"{SEED}:{user}"), {}, iter(questions)
+	learner = learners.identify(user)
 	skill = random.uniform(-0.07, 0.05)
 	for day in days:
 		if random.random() < (ABSENT_AT_WEEKENDS if day.weekday() > 4 else ABSENT):
