@@ -1,6 +1,6 @@
 """Section `hostile`: what the others' reads take while one account sends 32 submissions at a time, without a pause.
 
-Measured before and meanwhile, at the web server itself and through nginx with docs/examples/memora_limits.conf. The hostile
+Measured before and meanwhile, at the web server itself and through nginx with memora/data/production/nginx.conf. The hostile
 clients run at the lowest priority: in a school they are other machines, which take no CPU from the server.
 """
 

@@ -1,4 +1,4 @@
-"""Runs nginx before a web server, with the limits that the docs recommend."""
+"""Runs nginx before a web server, with the limits that setup-production writes."""
 
 import os
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from devtools.daemons import Daemon, answers
 from devtools.paths import PROJECT
 from devtools.pids import PidFile
 
-LIMITS = PROJECT / "docs" / "examples" / "memora_limits.conf"
+LIMITS = PROJECT / "memora" / "data" / "production" / "nginx.conf"
 CONFIGURATION = """\
 daemon off;
 pid {directory}/nginx.pid;
@@ -27,6 +27,7 @@ http {{
 	upstream memora {{ server {address}; keepalive 16; }}
 	server {{
 		listen 127.0.0.1:{port};
+		{headers}
 		location / {{
 			proxy_pass http://memora;
 			proxy_http_version 1.1;
@@ -39,8 +40,11 @@ http {{
 
 
 @contextmanager
-def before(url: str, directory: Path) -> Iterator[str]:
-	"""Runs nginx before the web server at `url` for the block, and yields nginx's own URL. `directory` is for its files."""
+def before(url: str, directory: Path, headers: str = "") -> Iterator[str]:
+	"""Runs nginx before the web server at `url` for the block, and yields nginx's own URL.
+
+	`directory` is for its files. `headers` are lines for its server.
+	"""
 	port = ports.any_free()
 	configuration = directory / "nginx.conf"
 	configuration.write_text(
@@ -49,6 +53,7 @@ def before(url: str, directory: Path) -> Iterator[str]:
 			limits=LIMITS,
 			address=url.removeprefix("http://"),
 			port=port,
+			headers=headers,
 			user="user root;\n" if os.getuid() == 0 else "",
 		)
 	)

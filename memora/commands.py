@@ -11,7 +11,7 @@ from typing import Any
 import click
 import frappe
 
-from memora import learner_commands, redis_commands, season_commands, worker_urls
+from memora import learner_commands, production_commands, redis_commands, season_commands, worker_urls
 from memora.console import bar, on_site
 
 SECONDS_TO_DRAIN = 3600
@@ -315,7 +315,12 @@ def load_for_folds() -> None:
 			import_module(name)
 
 
-for command in (*season_commands.COMMANDS, *learner_commands.COMMANDS, *redis_commands.COMMANDS):
+for command in (
+	*season_commands.COMMANDS,
+	*learner_commands.COMMANDS,
+	*redis_commands.COMMANDS,
+	*production_commands.COMMANDS,
+):
 	memora.add_command(command)
 commands = [memora]
 load_for_folds()

@@ -178,6 +178,10 @@ class NotConfirmed(MemoraError):
 	"""The season's name was not typed, which confirms that its records are moved or deleted."""
 
 
+class SetupRefused(MemoraError):
+	"""`setup-production` can't write what it should. The message says what stands in the way; nothing was written."""
+
+
 class UnboundedList(MemoraError):
 	"""A list in the desk would read all rows of a big table."""
 

@@ -199,7 +199,8 @@ class Prometheus:
 		credentials = tmp_path / "memora.credentials"
 		credentials.write_text(token.removeprefix("token ") + "\n")
 		job["authorization"]["credentials_file"] = str(credentials)
-		job["static_configs"] = [{"targets": [target.removeprefix("http://")]}]
+		job["scheme"] = "http"
+		job["static_configs"][0]["targets"] = [target.removeprefix("http://")]
 		job["scrape_interval"] = "500ms"
 		config["global"] = {"evaluation_interval": "500ms"}
 		file = tmp_path / "prometheus.yml"

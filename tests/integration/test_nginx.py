@@ -1,4 +1,4 @@
-"""The limits of docs/examples/memora_limits.conf in a real nginx: they are for one learner, and nobody else notices them."""
+"""The limits of memora/data/production/nginx.conf in a real nginx: they are for one learner, and nobody else notices them."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

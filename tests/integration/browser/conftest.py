@@ -45,7 +45,7 @@ def open_browser(chromium, web) -> Iterator[Callable[..., Page]]:
 	contexts = []
 
 	def open_one(**options: Any) -> Page:
-		context = chromium.new_context(base_url=web.url, **{**PHONE, **options})
+		context = chromium.new_context(**{"base_url": web.url, **PHONE, **options})
 		context.set_default_timeout(WAIT_MS)
 		contexts.append(context)
 		return context.new_page()

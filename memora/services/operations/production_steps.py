@@ -1,0 +1,126 @@
+"""What to run after the files of production are written, and the queue's Redis that runs meanwhile."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import redis
+from redis.exceptions import RedisError
+
+from memora.services.cache.addresses import shown
+from memora.services.operations.production import Plan
+
+SUPERVISOR_FOLDERS = (
+	"/etc/supervisor/conf.d",
+	"/etc/supervisor.d",
+	"/etc/supervisord/conf.d",
+	"/etc/supervisord.d",
+)
+SECONDS_TO_WRITE = 60  # the first file with all jobs
+DUMP = "config/pids/redis_queue.rdb"
+LASTING = {"appendonly": "yes", "maxmemory-policy": "noeviction"}
+LOST_JOBS = (
+	"The queue's Redis at {url} could not be told to write its jobs as the next one reads them ({why}). Jobs that wait in the queue "
+	"would be lost with its next start. Before it, see to it that this succeeds there: CONFIG SET appendonly yes"
+)
+
+
+def keep_jobs(plan: Plan) -> str | None:
+	"""Has the queue's Redis that runs write its jobs as the next one will read them. Returns what speaks against it, if anything does.
+
+	A Redis that starts with appendonly reads nothing else, so without this the first start would lose all jobs.
+	"""
+	if not plan.queue:
+		return None
+	client = redis.Redis.from_url(plan.queue, decode_responses=True, socket_timeout=5)
+	try:
+		for name, value in LASTING.items():
+			if client.config_get(name).get(name) != value:
+				client.config_set(name, value)
+		_wait_until_written(client)
+	except (RedisError, OSError) as error:
+		if isinstance(error, redis.ConnectionError) and not (plan.bench.folder / DUMP).exists():
+			return None  # it has never run
+		return LOST_JOBS.format(url=shown(plan.queue), why=str(error) or type(error).__name__)
+	return None
+
+
+def _wait_until_written(client: "redis.Redis") -> None:
+	"""Until its first file is written, a Redis with appendonly does not end; supervisor would kill it, and the jobs with it."""
+	end = time.monotonic() + SECONDS_TO_WRITE
+	while _is_writing(client.info("persistence")):
+		if time.monotonic() > end:
+			raise TimeoutError(f"its file is not written after {SECONDS_TO_WRITE} s")
+		time.sleep(0.1)
+
+
+def _is_writing(told: Any) -> bool:
+	return bool(told["aof_rewrite_in_progress"] or told["aof_rewrite_scheduled"])
+
+
+def steps(plan: Plan) -> list[str]:
+	"""Returns the commands that put the files in force, in their order. Each can be run again."""
+	manager = _systemd(plan) if plan.systemd else _supervisor(plan)
+	return [*_numbered([*manager, *_nginx(plan)]), *_prometheus(plan)]
+
+
+def _numbered(lines: list[str]) -> Iterator[str]:
+	"""Yields the lines with a number before each command. A line that ends with a colon says who runs what follows."""
+	number = 0
+	for line in lines:
+		if line.endswith(":"):
+			yield line
+			continue
+		number += 1
+		yield f"  {number}. {line}"
+
+
+def _supervisor(plan: Plan) -> Iterator[str]:
+	bench = plan.bench
+	folder = next((name for name in SUPERVISOR_FOLDERS if Path(name).is_dir()), SUPERVISOR_FOLDERS[0])
+	ending = "ini" if folder == SUPERVISOR_FOLDERS[-1] else "conf"
+	if not bench.has_worker:
+		skip = " --skip-redis" if not bench.runs_queue else ""
+		yield f"As {bench.user}, so that bench's configuration has the worker of srs_write:"
+		yield f"cd {bench.folder} && {bench.command} setup supervisor --yes{skip}"
+	yield "As root:"
+	yield f"ln -sfn {bench.supervisor} {folder}/{bench.name}.{ending}"
+	if (ours := bench.ours / "supervisor.conf") in _paths(plan):
+		# after bench's own file in the order of the alphabet: of two lines for one program the later holds
+		yield f"ln -sfn {ours} {folder}/{bench.name}.memora.{ending}"
+	yield "supervisorctl reread && supervisorctl update"
+	yield f"supervisorctl restart {bench.name}-web: {bench.name}-workers:"
+
+
+def _systemd(plan: Plan) -> Iterator[str]:
+	bench = plan.bench
+	units = [path for path in _paths(plan) if path.parent == bench.ours / "systemd"]
+	yield "As root:"
+	for path in units:
+		yield f"ln -sfn {path} /etc/systemd/system/{path.name}"
+	queue = f"{bench.name}-redis-queue.service"
+	if plan.queue:
+		yield f"mkdir -p /etc/systemd/system/{queue}.d"
+		yield f"ln -sfn {bench.ours}/systemd/{queue}.d/memora.conf /etc/systemd/system/{queue}.d/memora.conf"
+	yield "systemctl daemon-reload"
+	names = [path.name.replace("@", "@1") for path in units]
+	yield f"systemctl enable --now {' '.join(names)}"
+	if plan.queue:
+		yield f"systemctl restart {queue}"
+	yield f"systemctl restart {bench.name}-web.target {bench.name}-workers.target"
+
+
+def _paths(plan: Plan) -> list[Path]:
+	return [file.path for file in plan.files]
+
+
+def _nginx(plan: Plan) -> Iterator[str]:
+	yield "As root, where nginx runs:"
+	yield f"ln -sfn {plan.bench.ours}/nginx.conf /etc/nginx/conf.d/memora_limits.conf"
+	yield "nginx -t && systemctl reload nginx"
+
+
+def _prometheus(plan: Plan) -> Iterator[str]:
+	yield f"Where Prometheus runs, add {plan.bench.ours}/prometheus.yml to its configuration: docs/monitoring.md"
+	yield f"Then, as {plan.bench.user}: {plan.bench.command} --site <site> memora doctor"
