@@ -19,7 +19,9 @@ def _show(result: dict[str, Any]) -> None:
 	click.echo(text if changed else "Nothing changes: all files are as they should be.")
 	if result["warning"]:
 		click.echo(f"\nWarning: {result['warning']}")
-	click.echo("\nSo that it is used, unless you have done so:\n" + "\n".join(result["steps"]))
+	click.echo("\nSo that it is used, unless you have done so:")
+	for number, step in enumerate(result["steps"], 1):
+		click.echo(f"  {number}. {step['who']}: {step['run']}")
 
 
 @click.command("setup-production")
@@ -56,7 +58,7 @@ def setup_production(dry_run: bool, yes: bool, **options: Any) -> dict[str, Any]
 		"changed": [str(file.path) for file in plan.changed],
 		"written": not dry_run,
 		"warning": warning,
-		"steps": production_steps.steps(plan),
+		"steps": [step._asdict() for step in production_steps.steps(plan)],
 		**({"diffs": diffs} if dry_run else {}),
 	}
 

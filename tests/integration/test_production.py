@@ -175,7 +175,7 @@ def test_without_any_redis_of_this_machine(bench):
 		"config/memora/nginx.conf",
 		"config/memora/prometheus.yml",
 	}
-	assert plan.queue is None and "memora.conf" not in "".join(production_steps.steps(plan))
+	assert plan.queue is None and "memora.conf" not in str(production_steps.steps(plan))
 
 
 def test_a_queue_that_bench_does_not_run_is_left_alone(bench):
@@ -184,7 +184,7 @@ def test_a_queue_that_bench_does_not_run_is_left_alone(bench):
 	assert "config/memora/redis_queue.conf" not in changed(
 		plan
 	) and "config/memora/redis_srs.conf" in changed(plan)
-	assert "setup supervisor" not in "".join(production_steps.steps(plan))
+	assert "setup supervisor" not in str(production_steps.steps(plan))
 
 
 # What is refused
@@ -277,7 +277,8 @@ def test_the_command_shows_asks_writes_and_says_what_to_run(bench, command):
 	assert {name: text for name, text in files(bench).items() if "logs" not in name} == before
 	done = command("--yes")
 	assert done.exit_code == 0, done.stderr
-	assert f"ln -sfn {bench}/config/memora/supervisor.conf /etc/" in done.stdout
+	assert f". As root: ln -sfn {bench}/config/memora/supervisor.conf /etc/" in done.stdout
+	assert ". As root: supervisorctl restart frappe-bench-web: frappe-bench-workers:" in done.stdout
 	again = json.loads(command("--json", "--yes").stdout)
 	assert (again["changed"], again["warning"]) == ([], None)
 

@@ -4,8 +4,9 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,6 +19,7 @@ from devtools.paths import PROJECT
 from devtools.pids import PidFile
 from memora.services.operations import production, production_steps
 from memora.services.operations.production import Options, Plan
+from memora.services.operations.production_steps import Step
 from tests.integration import production_bench
 from tests.integration.production_bench import SITE, files, read_common, run
 from tests.integration.waiting import wait_until
@@ -171,8 +173,8 @@ def supervisor(bench, set_up, tmp_path) -> Iterator[Path]:
 		BENCHS.format(bench=bench, redis=shell.find("redis-server"), user=plan.bench.user)
 	)
 	# short, since a socket's path has at most 108 letters
-	with ExitStack() as stack:
-		here = Path(stack.enter_context(shell_folder()))
+	with TemporaryDirectory() as folder:
+		here = Path(folder)
 		(here / "conf.d").mkdir()
 		link(production_steps.steps(plan), "/etc/supervisor/conf.d", here / "conf.d")
 		(here / "supervisord.conf").write_text(SUPERVISORD.format(here=here))
@@ -188,17 +190,9 @@ def supervisor(bench, set_up, tmp_path) -> Iterator[Path]:
 		daemon.stop(process)
 
 
-@contextmanager
-def shell_folder() -> Iterator[str]:
-	import tempfile
-
-	with tempfile.TemporaryDirectory() as folder:
-		yield folder
-
-
-def link(steps: list[str], etc: str, folder: Path) -> None:
+def link(steps: list[Step], etc: str, folder: Path) -> None:
 	"""Runs the steps that link files into a folder of the system, in another folder."""
-	commands = [step.partition(". ")[2] for step in steps if ". ln -sfn" in step and etc in step]
+	commands = [step.run for step in steps if step.run.startswith("ln -sfn") and etc in step.run]
 	assert commands
 	for command in commands:
 		run(*command.replace(etc, str(folder)).split())
@@ -230,7 +224,7 @@ def test_systemd_takes_the_units(bench, set_up):
 	units = [*folder.glob("*.service")]
 	assert len(units) == 3
 	run("systemd-analyze", "verify", "--man=no", *(str(unit).replace("@", "@1") for unit in units))
-	steps = "\n".join(production_steps.steps(plan))
+	steps = str(production_steps.steps(plan))
 	assert (
 		f"ln -sfn {folder}/frappe-bench-redis-srs.service /etc/systemd/system/frappe-bench-redis-srs.service"
 		in steps
@@ -269,7 +263,9 @@ def test_prometheus_takes_the_job(bench, set_up, tmp_path):
 def test_commands_of_bench_leave_our_files_alone(bench, set_up):
 	plan = set_up()
 	before = {name: text for name, text in files(bench).items() if "memora" in name}
-	for what in (["redis"], ["supervisor", "--yes", "--skip-supervisord"], ["nginx", "--yes"]):
+	(command,) = [step.run for step in production_steps.steps(plan) if "setup supervisor" in step.run]
+	run("sh", "-c", command)
+	for what in (["redis"], ["nginx", "--yes"], ["systemd", "--yes"]):
 		run("bench", "setup", *what, cwd=bench)
 	assert {name: text for name, text in files(bench).items() if "memora" in name} == before
 	assert plan.bench.has_worker and plan.bench.runs_queue

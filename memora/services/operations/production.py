@@ -54,7 +54,7 @@ class Plan:
 	"""`folders` are those that must be there. `queue` is the URL of the queue's Redis if bench runs it."""
 
 	bench: Bench
-	options: Options
+	site: str
 	files: list[File]
 	folders: list[Path] = field(default_factory=list)
 	queue: str | None = None
@@ -85,7 +85,7 @@ def make_plan(folder: Path, site: str, conf: dict[str, Any], options: Options) -
 	files = [File(bench.common, common, production_config.merge(common, port))]
 	files += [File(path, _read(path) if path.exists() else "", text) for path, text in contents.items()]
 	folders = [bench.ours, *([bench.ours / "redis_srs"] if port else [])]
-	return _checked(Plan(bench, options, files, folders, queue, systemd))
+	return _checked(Plan(bench, site, files, folders, queue, systemd))
 
 
 def _port(bench: Bench, conf: dict[str, Any], options: Options) -> int | None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 from redis.exceptions import RedisError
@@ -59,32 +59,44 @@ def _is_writing(told: Any) -> bool:
 	return bool(told["aof_rewrite_in_progress"] or told["aof_rewrite_scheduled"])
 
 
-def steps(plan: Plan) -> list[str]:
-	"""Returns the commands that put the files in force, in their order. Each can be run again."""
-	manager = _systemd(plan) if plan.systemd else _supervisor(plan)
-	return [*_numbered([*manager, *_nginx(plan)]), *_prometheus(plan)]
+class Step(NamedTuple):
+	"""A command, and who runs it where."""
+
+	who: str
+	run: str
 
 
-def _numbered(lines: list[str]) -> Iterator[str]:
-	"""Yields the lines with a number before each command. A line that ends with a colon says who runs what follows."""
-	number = 0
-	for line in lines:
-		if line.endswith(":"):
-			yield line
-			continue
-		number += 1
-		yield f"  {number}. {line}"
+def steps(plan: Plan) -> list[Step]:
+	"""Returns what puts the files in force, in order. Each step can be taken again."""
+	bench = plan.bench
+	bench_command = f"cd {bench.folder} && {bench.command}"
+	parts = [
+		(f"As {bench.user}", _bench(plan, bench_command)),
+		("As root", _systemd(plan) if plan.systemd else _supervisor(plan)),
+		("As root, where nginx runs", _nginx(plan)),
+		(
+			"Where Prometheus runs",
+			[f"add {bench.ours}/prometheus.yml to its configuration: docs/monitoring.md"],
+		),
+		(f"As {bench.user}", [f"{bench_command} --site {plan.site} memora doctor"]),
+	]
+	return [Step(who, line) for who, lines in parts for line in lines]
+
+
+def _bench(plan: Plan, bench_command: str) -> Iterator[str]:
+	"""Yields what has bench's configuration of supervisor get the worker of srs_write, if it has none.
+
+	--skip-supervisord: bench 5.31 ends with an error where only root may speak to supervisor, as on Debian.
+	"""
+	if not plan.systemd and not plan.bench.has_worker:
+		skip = "" if plan.bench.runs_queue else " --skip-redis"
+		yield f"{bench_command} setup supervisor --yes --skip-supervisord{skip}"
 
 
 def _supervisor(plan: Plan) -> Iterator[str]:
 	bench = plan.bench
 	folder = next((name for name in SUPERVISOR_FOLDERS if Path(name).is_dir()), SUPERVISOR_FOLDERS[0])
 	ending = "ini" if folder == SUPERVISOR_FOLDERS[-1] else "conf"
-	if not bench.has_worker:
-		skip = " --skip-redis" if not bench.runs_queue else ""
-		yield f"As {bench.user}, so that bench's configuration has the worker of srs_write:"
-		yield f"cd {bench.folder} && {bench.command} setup supervisor --yes{skip}"
-	yield "As root:"
 	yield f"ln -sfn {bench.supervisor} {folder}/{bench.name}.{ending}"
 	if (ours := bench.ours / "supervisor.conf") in _paths(plan):
 		# after bench's own file in the order of the alphabet: of two lines for one program the later holds
@@ -96,7 +108,6 @@ def _supervisor(plan: Plan) -> Iterator[str]:
 def _systemd(plan: Plan) -> Iterator[str]:
 	bench = plan.bench
 	units = [path for path in _paths(plan) if path.parent == bench.ours / "systemd"]
-	yield "As root:"
 	for path in units:
 		yield f"ln -sfn {path} /etc/systemd/system/{path.name}"
 	queue = f"{bench.name}-redis-queue.service"
@@ -104,8 +115,7 @@ def _systemd(plan: Plan) -> Iterator[str]:
 		yield f"mkdir -p /etc/systemd/system/{queue}.d"
 		yield f"ln -sfn {bench.ours}/systemd/{queue}.d/memora.conf /etc/systemd/system/{queue}.d/memora.conf"
 	yield "systemctl daemon-reload"
-	names = [path.name.replace("@", "@1") for path in units]
-	yield f"systemctl enable --now {' '.join(names)}"
+	yield f"systemctl enable --now {' '.join(path.name.replace('@', '@1') for path in units)}"
 	if plan.queue:
 		yield f"systemctl restart {queue}"
 	yield f"systemctl restart {bench.name}-web.target {bench.name}-workers.target"
@@ -116,11 +126,5 @@ def _paths(plan: Plan) -> list[Path]:
 
 
 def _nginx(plan: Plan) -> Iterator[str]:
-	yield "As root, where nginx runs:"
 	yield f"ln -sfn {plan.bench.ours}/nginx.conf /etc/nginx/conf.d/memora_limits.conf"
 	yield "nginx -t && systemctl reload nginx"
-
-
-def _prometheus(plan: Plan) -> Iterator[str]:
-	yield f"Where Prometheus runs, add {plan.bench.ours}/prometheus.yml to its configuration: docs/monitoring.md"
-	yield f"Then, as {plan.bench.user}: {plan.bench.command} --site <site> memora doctor"
