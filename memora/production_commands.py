@@ -20,8 +20,12 @@ def _show(result: dict[str, Any]) -> None:
 	if result["warning"]:
 		click.echo(f"\nWarning: {result['warning']}")
 	click.echo("\nSo that it is used, unless you have done so:")
+	who = None
 	for number, step in enumerate(result["steps"], 1):
-		click.echo(f"  {number}. {step['who']}: {step['run']}")
+		if step["who"] != who:
+			who = step["who"]
+			click.echo(f"{who}:")
+		click.echo(f"  {number}. {step['run']}")
 
 
 @click.command("setup-production")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pwd
 import shutil
 import socket
 from pathlib import Path
@@ -220,6 +221,21 @@ def test_a_password_that_its_redis_would_lack_is_refused(bench):
 		plan_of(bench, {"srs_redis_cache": "redis://:secret@localhost:13999"})
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_somebody_elses_bench_is_refused(bench):
+	nobody = pwd.getpwnam("nobody")
+	os.chown(bench, nobody.pw_uid, nobody.pw_gid)
+	with pytest.raises(SetupRefused, match="belongs to nobody"):
+		plan_of(bench)
+
+
+@pytest.mark.parametrize("name", ["redis_cache", "redis_queue", "srs_redis_cache"])
+def test_an_address_that_is_none_is_refused_without_its_password(bench, name):
+	with pytest.raises(SetupRefused, match=f"{name} must be redis://") as refused:
+		plan_of(bench, {name: "redis://:sesame@127.0.0.1:port"})
+	assert "sesame" not in str(refused.value)
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_can_not_be_written_is_refused(bench):
 	(bench / "config").chmod(0o500)
@@ -277,8 +293,9 @@ def test_the_command_shows_asks_writes_and_says_what_to_run(bench, command):
 	assert {name: text for name, text in files(bench).items() if "logs" not in name} == before
 	done = command("--yes")
 	assert done.exit_code == 0, done.stderr
-	assert f". As root: ln -sfn {bench}/config/memora/supervisor.conf /etc/" in done.stdout
-	assert ". As root: supervisorctl restart frappe-bench-web: frappe-bench-workers:" in done.stdout
+	assert f" ln -sfn {bench}/config/memora/supervisor.conf /etc/" in done.stdout
+	assert "As root" in done.stdout
+	assert ". supervisorctl restart frappe-bench-web: frappe-bench-workers:\n" in done.stdout
 	again = json.loads(command("--json", "--yes").stdout)
 	assert (again["changed"], again["warning"]) == ([], None)
 

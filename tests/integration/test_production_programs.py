@@ -1,6 +1,5 @@
 """What setup-production writes is read by the programs that it is for: Redis, supervisor, systemd, nginx, Prometheus and bench."""
 
-import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -240,8 +239,14 @@ def test_nginx_takes_the_limits(bench, set_up, tmp_path):
 	set_up()
 	limits = bench / "config/memora/nginx.conf"
 	assert limits.read_text() == nginx.LIMITS.read_text()
-	(tmp_path / "nginx.conf").write_text(f"events {{}}\nhttp {{ include {limits}; }}\n")
-	run("nginx", "-t", "-e", tmp_path / "log", "-g", f"pid {tmp_path}/pid;", "-c", tmp_path / "nginx.conf")
+	check_nginx(tmp_path, limits)
+
+
+def check_nginx(folder: Path, *included: Path) -> None:
+	"""Has nginx read files as it reads those of conf.d."""
+	lines = [f"include {path};" for path in included]
+	(folder / "nginx.conf").write_text("\n".join(["events {}", "http {", *lines, "}"]))
+	run("nginx", "-t", "-e", folder / "log", "-g", f"pid {folder}/pid;", "-c", folder / "nginx.conf")
 
 
 @needs("promtool")
@@ -260,15 +265,19 @@ def test_prometheus_takes_the_job(bench, set_up, tmp_path):
 
 @needs("bench")
 @needs("supervisorctl")
-def test_commands_of_bench_leave_our_files_alone(bench, set_up):
+@needs("nginx")
+def test_commands_of_bench_leave_our_files_alone(bench, set_up, tmp_path):
+	(bench / "sites" / SITE).mkdir()
+	(bench / "sites" / SITE / "site_config.json").write_text("{}")
 	plan = set_up()
 	before = {name: text for name, text in files(bench).items() if "memora" in name}
 	(command,) = [step.run for step in production_steps.steps(plan) if "setup supervisor" in step.run]
 	run("sh", "-c", command)
-	for what in (["redis"], ["nginx", "--yes"], ["systemd", "--yes"]):
+	for what in (["redis"], ["nginx", "--yes", "--logging", "none"], ["systemd", "--yes"]):
 		run("bench", "setup", *what, cwd=bench)
 	assert {name: text for name, text in files(bench).items() if "memora" in name} == before
 	assert plan.bench.has_worker and plan.bench.runs_queue
 	assert set_up().changed == []
 	assert "include" not in (bench / "config/redis_queue.conf").read_text()
-	assert os.path.exists(bench / "config/nginx.conf")
+	assert SITE in (bench / "config/nginx.conf").read_text()
+	check_nginx(tmp_path, bench / "config/nginx.conf", bench / "config/memora/nginx.conf")

@@ -68,6 +68,7 @@ class Plan:
 def make_plan(folder: Path, site: str, conf: dict[str, Any], options: Options) -> Plan:
 	"""Returns what is to be written for a site whose configuration is `conf`. Raises SetupRefused. Changes nothing."""
 	bench = production_bench.find_bench(folder)
+	production_bench.check_addresses(conf)
 	systemd = options.systemd or bench.is_systemd
 	port = _port(bench, conf, options)
 	queue = None if options.skip_redis else _queue(bench, conf)

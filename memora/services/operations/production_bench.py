@@ -20,7 +20,7 @@ from frappe import _
 from redis.exceptions import RedisError
 
 from memora.exceptions import SetupRefused
-from memora.services.cache import connections
+from memora.services.cache import addresses, connections
 
 FOLDERS = ("apps", "sites", "config", "logs", "config/pids")  # by these bench knows a bench
 PORTS = range(13100, 13200)
@@ -94,7 +94,16 @@ def _program(name: str) -> str:
 	raise SetupRefused(_("The program {0} is not on the PATH. Install it first.").format(name))
 
 
-# The schedules' Redis
+# Redis
+
+
+def check_addresses(conf: dict[str, Any]) -> None:
+	"""Raises SetupRefused if the URL of a Redis is none."""
+	for name in ("redis_cache", "redis_queue", connections.URL):
+		try:
+			addresses.readable(conf.get(name) or "redis://localhost", name)
+		except addresses.InvalidConfiguration as error:
+			raise SetupRefused(str(error)) from None
 
 
 def is_here(url: str) -> bool:
