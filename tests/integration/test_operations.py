@@ -19,7 +19,8 @@ from tests.integration.archiving import make_ended_season
 from tests.integration.cleaning import srs_redis
 from tests.integration.factories import make_learner, make_records
 
-PAGES = ("production.md", "install.md", "operations.md", "troubles.md")  # `bash` blocks change the machine and are not run
+# `bash` blocks change the machine and are not run
+PAGES = ("production.md", "install.md", "operations.md", "troubles.md")
 OPERATIONS = "\n".join((PROJECT / "docs" / page).read_text() for page in PAGES)
 PROGRAMS = ("bench", "redis-cli", "mariadb", "curl", "grep", "df", "uptime")
 # test_restores runs these with a site of its own
