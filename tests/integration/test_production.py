@@ -43,12 +43,18 @@ def test_a_second_run_changes_nothing(bench):
 	plan = plan_of(bench)
 	assert changed(plan) == {
 		"sites/common_site_config.json",
-		*(f"config/memora/{name}" for name in ("nginx.conf", "prometheus.yml", "redis_queue.conf")),
+		*(f"config/memora/{name}" for name in ("nginx.conf", f"prometheus.{SITE}.yml", "redis_queue.conf")),
 		*(f"config/memora/{name}" for name in ("redis_srs.conf", "supervisor.conf")),
 	}
 	production.write(plan)
 	assert changed(plan_of(bench)) == set()
 	assert production_steps.steps(plan_of(bench)) == production_steps.steps(plan)
+
+
+def test_a_second_site_adds_its_own_job_for_prometheus_alone(bench):
+	production.write(plan_of(bench))
+	second = production.make_plan(bench, "second.example", read_common(bench), Options())
+	assert changed(second) == {"config/memora/prometheus.second.example.yml"}
 
 
 def test_a_plan_alone_writes_nothing(bench):
@@ -174,7 +180,7 @@ def test_without_any_redis_of_this_machine(bench):
 	assert changed(plan) == {
 		"sites/common_site_config.json",
 		"config/memora/nginx.conf",
-		"config/memora/prometheus.yml",
+		f"config/memora/prometheus.{SITE}.yml",
 	}
 	assert plan.queue is None and "memora.conf" not in str(production_steps.steps(plan))
 

@@ -253,7 +253,7 @@ def check_nginx(folder: Path, *included: Path) -> None:
 def test_prometheus_takes_the_job(bench, set_up, tmp_path):
 	set_up()
 	monitoring = PROJECT / "docs/monitoring"
-	file = Path(shutil.copy(bench / "config/memora/prometheus.yml", tmp_path))
+	file = Path(shutil.copy(bench / f"config/memora/prometheus.{SITE}.yml", tmp_path))
 	shutil.copy(monitoring / "alerts.yml", tmp_path)
 	run("promtool", "check", "config", "--syntax-only", file)
 	example = (monitoring / "prometheus.yml").read_text().replace("https", "http").replace("<site>", SITE)

@@ -79,8 +79,8 @@ def make_plan(folder: Path, site: str, conf: dict[str, Any], options: Options) -
 		**_where(site, conf),
 	}
 	contents = {
-		bench.ours / to: _rendered(names, facts)
-		for to, names in _templates(bench, bool(port), bool(queue), systemd)
+		bench.ours / to.format(**facts): _rendered(names, facts)
+		for to, names in _templates(bool(port), bool(queue), systemd)
 	}
 	common = _read(bench.common)
 	files = [File(bench.common, common, production_config.merge(common, port))]
@@ -105,23 +105,20 @@ def _queue(bench: Bench, conf: dict[str, Any]) -> str | None:
 	return url
 
 
-def _templates(
-	bench: Bench, runs_redis: bool, runs_queue: bool, systemd: bool
-) -> Iterator[tuple[str, list[str]]]:
-	"""Yields each file and the templates that it is made of."""
-	name = bench.name
+def _templates(runs_redis: bool, runs_queue: bool, systemd: bool) -> Iterator[tuple[str, list[str]]]:
+	"""Yields each file, with places in its name, and the templates that it is made of."""
 	yield "nginx.conf", ["nginx.conf"]
-	yield "prometheus.yml", ["prometheus.yml"]
+	yield "prometheus.{site}.yml", ["prometheus.yml"]
 	if runs_redis:
 		yield "redis_srs.conf", ["redis_srs.conf"]
 	if runs_queue:
 		yield "redis_queue.conf", ["redis_queue.conf"]
 	if systemd:
-		yield f"systemd/{name}-frappe-srs_write-worker@.service", ["srs_write-worker.service"]
+		yield "systemd/{name}-frappe-srs_write-worker@.service", ["srs_write-worker.service"]
 		if runs_redis:
-			yield f"systemd/{name}-redis-srs.service", ["redis-srs.service"]
+			yield "systemd/{name}-redis-srs.service", ["redis-srs.service"]
 		if runs_queue:
-			yield f"systemd/{name}-redis-queue.service.d/memora.conf", ["redis-queue.service.conf"]
+			yield "systemd/{name}-redis-queue.service.d/memora.conf", ["redis-queue.service.conf"]
 	elif runs_redis or runs_queue:
 		parts = {"supervisor.conf": runs_redis, "supervisor_queue.conf": runs_queue}
 		yield "supervisor.conf", [part for part, is_wanted in parts.items() if is_wanted]

@@ -76,7 +76,7 @@ def steps(plan: Plan) -> list[Step]:
 		("As root, where nginx runs", _nginx(plan)),
 		(
 			"Where Prometheus runs",
-			[f"add {bench.ours}/prometheus.yml to its configuration: docs/monitoring.md"],
+			[f"add {bench.ours}/prometheus.{plan.site}.yml to its configuration: docs/monitoring.md"],
 		),
 		(f"As {bench.user}", [f"{bench_command} --site {plan.site} memora doctor"]),
 	]
