@@ -34,7 +34,7 @@ def signed_in(site) -> Iterator[None]:
 		frappe.db.sql("UPDATE tabUser SET last_active = %s", moment)
 		frappe.db.commit()
 		awake._looked_at.clear()
-		getattr(scheduler.schedule_jobs_based_on_activity, "clear_cache", lambda: None)()
+		awake.forget_what_was_found()
 
 	yield ago
 	for name, moment in before.items():

@@ -10,19 +10,10 @@ from memora.services.operations import closed_doors, doctor
 from memora.services.store import surroundings
 from tests.integration import certificates
 from tests.integration.redis_server import RedisServer
-from tests.integration.test_doctor import CACHE, QUEUE, SRS, look, only, set_system
+from tests.integration.test_doctor import CACHE, QUEUE, SRS, look, only, with_scheduler  # noqa: F401
 
 PASSWORD = "secret-of-the-tests"
 TIMEOUT = "socket_timeout=1"
-
-
-@pytest.fixture(autouse=True)
-def scheduler(site) -> Iterator[None]:
-	"""Is on; the tests' site has it off, which the doctor would find, too."""
-	set_system("enable_scheduler", 1)
-	yield
-	frappe.db.rollback()
-	set_system("enable_scheduler", 0)
 
 
 @pytest.fixture
@@ -148,5 +139,5 @@ def test_another_machine(host):
 def test_what_is_accepted_is_left_out(server):
 	use(QUEUE, server)
 	open_to_all(server)
-	frappe.local.conf[doctor.ACCEPTED] = ["redis_closed"]
+	frappe.local.conf[doctor.ACCEPTED].append("redis_closed")
 	assert look() == []

@@ -197,4 +197,6 @@ def built():
 def forget_assets():
 	if hasattr(frappe.local, "assets_json"):
 		del frappe.local.assets_json
-	frappe.cache().delete_value("assets_json", shared=True)
+	for cache in (frappe.cache(), getattr(frappe, "client_cache", None)):  # Frappe 16 has both
+		if cache:
+			cache.delete_value("assets_json", shared=True)

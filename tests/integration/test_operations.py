@@ -78,6 +78,7 @@ def places(web, manager) -> Iterator[dict[str, str]]:
 def run_bench(args: list[str]) -> tuple[int, str]:
 	if args[0] == "worker":  # it handles signals, so it wants a process of its own; and it must end
 		return run_shell([sys.executable, "-m", "frappe.utils.bench_helper", "frappe", *args, "--burst"])
+	frappe.db.rollback()  # a command may take longer than MariaDB lets a transaction rest
 	result = bench_commands.run(*args)
 	return result.exit_code, result.output + result.stderr
 

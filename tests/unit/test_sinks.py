@@ -20,8 +20,8 @@ def test_messages_quote_what_they_show(house):
 
 
 def scripts() -> dict[str, str]:
-	"""Returns {path: source} of the JavaScript for the desk and for learners."""
-	paths = sorted((PROJECT / "memora").rglob("*.js"))
+	"""Returns {path: source} of the JavaScript for the desk and for learners, without what `bench build` makes of it."""
+	paths = sorted(path for path in (PROJECT / "memora").rglob("*.js") if "dist" not in path.parts)
 	return {str(path.relative_to(PROJECT / "memora")): path.read_text(encoding="utf-8") for path in paths}
 
 

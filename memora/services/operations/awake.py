@@ -56,5 +56,11 @@ def _note() -> None:
 	set_new_name(log)
 	log.db_insert()  # not as the learner whose request this is
 	frappe.db.set_value("User", "Administrator", "last_active", now, update_modified=False)
-	if forget := getattr(scheduler.schedule_jobs_based_on_activity, "clear_cache", None):
-		cast(Callable[[], None], forget)()  # Frappe 15 keeps for an hour what it has found
+	forget_what_was_found()
+
+
+def forget_what_was_found() -> None:
+	"""Frappe keeps for an hour what it has found: 15 whether to run jobs, 16 also whether the site is dormant."""
+	for look in (scheduler.schedule_jobs_based_on_activity, scheduler.is_dormant):
+		if forget := getattr(look, "clear_cache", None):
+			cast(Callable[[], None], forget)()

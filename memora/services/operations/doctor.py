@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import frappe
 from frappe import _
-from frappe.utils import background_jobs, scheduler
+from frappe.utils import background_jobs, now_datetime, scheduler
 
 from memora.services import site_time
 from memora.services.folding.queueing import QUEUE
@@ -135,7 +135,9 @@ def _scheduler() -> Findings:
 		yield _("The scheduler is paused."), _bench("scheduler resume")
 	elif scheduler.is_scheduler_disabled(verbose=False):
 		yield _("The scheduler is off."), _bench("enable-scheduler")
-	elif scheduler.is_dormant() and tracker.has_answers():
+	elif (
+		scheduler.is_dormant(check_time=now_datetime()) and tracker.has_answers()
+	):  # as of now: 16 keeps it for an hour
 		yield (
 			_(
 				"Nobody has signed in or learned for days. Frappe treats the site as dormant and runs scheduled jobs only once a day."
