@@ -175,7 +175,10 @@ def test_a_redis_that_somebody_else_runs_stays_theirs(bench, conf):
 	assert read_common(bench).get("srs_redis_cache") == conf.get("srs_redis_cache")
 
 
-def test_without_any_redis_of_this_machine(bench):
+def test_without_any_redis_of_this_machine(bench, tmp_path, monkeypatch):
+	(tmp_path / "no-redis").mkdir()
+	(tmp_path / "no-redis" / "bench").symlink_to(shutil.which("bench"))
+	monkeypatch.setenv("PATH", str(tmp_path / "no-redis"))
 	plan = plan_of(bench, skip_redis=True)
 	assert changed(plan) == {
 		"sites/common_site_config.json",
@@ -208,7 +211,7 @@ def test_a_queue_that_bench_does_not_run_is_left_alone(bench):
 			{},
 			"must be JSON objects",
 		),
-		(lambda bench: os.environ.update(PATH="/nowhere"), {}, "redis-server is not on the PATH"),
+		(lambda bench: os.environ.update(PATH="/nowhere"), {}, "bench is not on the PATH"),
 		(lambda bench: None, {"memory": "2 GiB"}, "2 GiB"),
 	],
 )

@@ -74,7 +74,8 @@ def make_plan(folder: Path, site: str, conf: dict[str, Any], options: Options) -
 	queue = None if options.skip_redis else _queue(bench, conf)
 	facts = {
 		**{"bench": str(bench.folder), "folder": str(bench.ours), "name": bench.name, "user": bench.user},
-		**{"group": bench.group, "redis_server": bench.redis_server, "bench_command": bench.command},
+		**{"group": bench.group, "bench_command": bench.command},
+		**({"redis_server": production_bench.program("redis-server")} if port or queue else {}),
 		**{"port": port, "memory": production_bench.choose_memory(bench, options.memory)},
 		**_where(site, conf),
 	}

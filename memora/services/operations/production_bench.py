@@ -36,7 +36,6 @@ class Bench:
 	folder: Path
 	user: str
 	group: str
-	redis_server: str
 	command: str
 
 	@property
@@ -75,7 +74,7 @@ class Bench:
 
 
 def find_bench(folder: Path) -> Bench:
-	"""Returns the bench in a folder. Raises SetupRefused if it is none, is another user's, or a program is missing."""
+	"""Returns the bench in a folder. Raises SetupRefused if it is none, is another user's, or bench is missing."""
 	folder = folder.resolve()
 	lacking = [name for name in FOLDERS if not (folder / name).is_dir()]
 	if lacking:
@@ -85,10 +84,11 @@ def find_bench(folder: Path) -> Bench:
 		text = _("The bench {0} belongs to {1}, and this command runs as {2}. Run it as {1}.")
 		raise SetupRefused(text.format(folder, owner.pw_name, user))
 	group = grp.getgrgid(owner.pw_gid).gr_name
-	return Bench(folder, owner.pw_name, group, _program("redis-server"), _program("bench"))
+	return Bench(folder, owner.pw_name, group, program("bench"))
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
+	"""Returns the path of a program. Raises SetupRefused if there is none."""
 	if path := shutil.which(name):
 		return path
 	raise SetupRefused(_("The program {0} is not on the PATH. Install it first.").format(name))
