@@ -86,4 +86,6 @@ def _told(url: str, name: str) -> str | None:
 
 def lasting(url: str, setting: str) -> str:
 	"""Returns a command for a setting that lasts until the server restarts, and the line for its redis.conf."""
-	return _("redis-cli -u {0} CONFIG SET {1}, and in its redis.conf: {1}").format(shown(url), setting)
+	return _(
+		"redis-cli -u {0} CONFIG SET {1}, and in its redis.conf: {1}. For a Redis that this bench runs, {2} writes that file."
+	).format(shown(url), setting, f"bench --site {frappe.local.site} memora setup-production")
