@@ -12,7 +12,7 @@ import click
 import frappe
 
 from memora import learner_commands, production_commands, redis_commands, season_commands, worker_urls
-from memora.console import bar, on_site
+from memora.console import bar, confirm, on_site
 
 SECONDS_TO_DRAIN = 3600
 WHY_HELD = "Other processes hold rows of the held submissions. MariaDB takes them from a process that hangs after 30 s."
@@ -290,6 +290,20 @@ def import_anki(
 	name = importer.upload_package(file, subject, topic, learner, change_others, overwrite_edits)
 	result = importer.run_import(name)
 	return {"import": name, **result, "exit_code": int(result["status"] != "Completed")}
+
+
+@memora.command("delete-kept")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@partial(on_site, is_of_installed=False)
+def delete_kept(yes: bool) -> dict[str, Any]:
+	"""Delete what was kept when Memora was uninstalled: what learners have learned, and its roles."""
+	from memora import uninstall
+
+	if not yes:
+		confirm(
+			f"Delete what learners have learned on {frappe.local.site}, and take Memora's roles from who has them?"
+		)
+	return {"tables": uninstall.remove()}
 
 
 @memora.command()

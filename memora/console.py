@@ -18,9 +18,13 @@ from memora.services.store import failures, limits
 
 
 def on_site(
-	command: Callable[..., Any], show: Callable[[dict[str, Any]], None] | None = None
+	command: Callable[..., Any],
+	show: Callable[[dict[str, Any]], None] | None = None,
+	is_of_installed: bool = True,
 ) -> Callable[..., Any]:
 	"""Runs a command on the bench's --site, and shows what it returns; with --json as one JSON object.
+
+	One that is not `is_of_installed` is for a site from which Memora was uninstalled.
 
 	If the command is refused, the result is {error} and the exit code is 1.
 	"""
@@ -32,7 +36,7 @@ def on_site(
 		frappe.init(site=get_site(context))
 		frappe.connect()
 		try:
-			_check_installed()
+			_check_installed(is_of_installed)
 			limits.limit_work()
 			result = command(**options)
 		except (MemoraError, click.Abort) as error:
@@ -52,12 +56,17 @@ def on_site(
 	return click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(pass_context(run))
 
 
-def _check_installed() -> None:
+def _check_installed(is_of_installed: bool) -> None:
 	try:
 		apps = frappe.get_installed_apps()
 	except failures.ERRORS:  # the command says what it can't do without MariaDB
 		return
-	if "memora" not in apps:
+	if "memora" in apps and not is_of_installed:
+		text = _(
+			"Memora is installed on {0}. This command deletes what is kept after: bench --site {0} uninstall-app memora"
+		)
+		raise MemoraError(text.format(frappe.local.site))
+	if "memora" not in apps and is_of_installed:
 		text = _("Memora is not installed on {0}. Run: bench --site {0} install-app memora")
 		raise MemoraError(text.format(frappe.local.site))
 

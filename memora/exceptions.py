@@ -204,6 +204,18 @@ class PartitionError(MemoraError):
 	http_status_code = 503
 
 
+class KeptDataInTheWay(MemoraError):
+	"""What was kept of an earlier installation can't be taken back."""
+
+	http_status_code = 409
+
+
+class NewerDatabase(MemoraError):
+	"""A newer version of Memora has changed the database than the one whose code runs."""
+
+	http_status_code = 409
+
+
 class JobFailed(MemoraError):
 	"""A job that a manager started has reported an error."""
 

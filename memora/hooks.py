@@ -6,9 +6,11 @@ app_email = "memora@example.com"
 app_license = "MIT"
 required_apps: list[str] = []
 
+before_install = "memora.install.before_install"
 after_install = "memora.install.after_install"
-before_uninstall = "memora.install.before_uninstall"
-before_migrate = "memora.services.store.digits.forget_precision"
+before_uninstall = "memora.uninstall.before_uninstall"
+after_uninstall = "memora.uninstall.after_uninstall"
+before_migrate = "memora.install.before_migrate"
 after_migrate = "memora.install.after_migrate"
 
 before_request = [

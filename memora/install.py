@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import click
 import frappe
 from frappe.custom.doctype.custom_field.custom_field import create_custom_field
 from frappe.installer import update_site_config
@@ -9,19 +10,19 @@ from frappe.permissions import add_permission, update_permission_property
 from frappe.utils import get_sites
 from frappe.utils.background_jobs import get_queues_timeout
 
+from memora.exceptions import NewerDatabase
 from memora.services.cache import connections, incidents, settling
 from memora.services.cache.addresses import InvalidConfiguration
 from memora.services.cache.breaker import Unavailable
 from memora.services.cache.ownership import LAPSE_SECONDS, Owner
 from memora.services.folding.queueing import FALLBACK_QUEUE, QUEUE
 from memora.services.operations import job_types, learner_ids
-from memora.services.store import layout, partitions, subject_names, tables
+from memora.services.store import digits, kept, layout, partitions, tables, versions
 
 SETTINGS = "Memora Settings"
 MANAGER = "Memora Manager"
 IMPORTS = {"Data Import": ("read", "write", "create"), "Data Import Log": ("read",)}
 LIGHT_LISTS = (*tables.INDEXES, "Review Outbox", "SRS Write Job")
-OF_DESK = ("Desktop Icon", "Workspace Sidebar")
 LIST_COLUMNS = {"SRS Write Job": "6"}  # without a number the desk shows four columns on most screens
 
 
@@ -31,11 +32,46 @@ CHOICES_OF_IMPORTS = {
 }
 
 
+def before_install() -> None:
+	"""Refuses to install beside kept data that this code can't take back."""
+	if kept.is_there():
+		_refuse_newer()
+		frappe.flags.memora_new_patches = versions.get_new()
+
+
 def after_install() -> None:
+	_take_back()
 	_set_redis_namespace()
 	after_migrate()
 	let_managers_import()
 	_look_for_queue()
+
+
+def _take_back() -> None:
+	"""Finds again what an uninstallation has kept. Patches that it lacks are run by the next migrate."""
+	frappe.db.commit()
+	if not (found := kept.take_back()):
+		return
+	print(f"Memora: found again what was kept when it was uninstalled: {len(found)} tables.")
+	if new := frappe.flags.memora_new_patches:
+		frappe.db.delete("Patch Log", {"patch": ("in", list(new))})
+		print(f"Memora: they are of an earlier version. Run: bench --site {frappe.local.site} migrate")
+
+
+def before_migrate() -> None:
+	"""Refuses a database of a newer version, and ends what an uninstallation that broke off has left."""
+	_refuse_newer()
+	frappe.db.commit()
+	kept.take_back()
+	digits.forget_precision()
+
+
+def _refuse_newer() -> None:
+	"""Ends the command of bench with a sentence instead of a traceback."""
+	try:
+		versions.refuse_newer()
+	except NewerDatabase as error:
+		raise click.ClickException(str(error)) from error
 
 
 def let_managers_import() -> None:
@@ -55,25 +91,13 @@ def keep_to_own_imports() -> None:
 		frappe.clear_cache(doctype=doctype)
 
 
-def before_uninstall() -> None:
-	"""Deletes what Frappe would leave on the site. Roles stay, because users have them.
-
-	Frappe 16 deletes an app's icon and sidebar itself, but after its last commit.
-	"""
-	settling.release_keys()
-	subject_names.forget_all()
-	frappe.db.delete("List View Settings", {"name": ("in", LIGHT_LISTS)})
-	frappe.db.delete("Custom DocPerm", {"parent": ("in", tuple(IMPORTS)), "role": MANAGER})
-	frappe.db.delete("Custom Field", {"dt": "Data Import", "fieldname": ("in", list(CHOICES_OF_IMPORTS))})
-	for doctype in OF_DESK:
-		if frappe.db.exists("DocType", doctype) and frappe.db.has_column(doctype, "app"):
-			for name in frappe.get_all(doctype, {"app": "memora"}, pluck="name"):
-				# its trigger deletes the app's file where developer_mode is on
-				frappe.delete_doc(doctype, name, ignore_on_trash=True, force=True, delete_permanently=True)
-
-
 def after_migrate() -> None:
 	frappe.db.commit()  # DDL on another connection would wait for this one
+	_bring_up_to_date()
+	versions.note()
+
+
+def _bring_up_to_date() -> None:
 	if unpartitioned := layout.ensure_layout():
 		print(
 			f"Memora: {', '.join(unpartitioned)} can't be used yet, because the rows are not partitioned by season. "

@@ -1,17 +1,25 @@
 """Installation and migration do more than lay out the tables."""
 
 import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import click
 import frappe
 import pytest
 from frappe.utils.background_jobs import get_queues_timeout
 
-from devtools.paths import MAIN_SITE
+import memora
+from devtools import sites
+from devtools.paths import MAIN_SITE, current_bench
 from memora import install
 from memora.services.cache.connections import place
+from memora.services.operations import doctor
 from memora.services.srs_redis_manager import SRSRedisManager
+from memora.services.store import versions
 from tests.integration import state
 from tests.integration.site_config import site_config
 from tests.integration.submitting import answers, submit
@@ -106,3 +114,50 @@ def test_settings_saved_by_an_earlier_release_get_what_is_new():
 	saved = frappe.get_single("Memora Settings")
 	assert (saved.new_per_day, saved.queue_critical_jobs) == (7, 5000)
 	saved.save()
+
+
+LATER = {"version": {"version": "99.0.0"}, "patch": {"patches": ["memora.patches.v9_9.later"]}}
+
+
+@contextmanager
+def noted(values: dict) -> Iterator[None]:
+	"""The database as a later version leaves it."""
+	before = versions._noted()
+	frappe.db.set_global(versions.KEY, json.dumps({**before, **values}))
+	frappe.db.commit()
+	try:
+		yield
+	finally:
+		frappe.db.set_global(versions.KEY, json.dumps(before))
+		frappe.db.commit()
+
+
+@pytest.mark.parametrize(
+	("values", "named"), zip(LATER.values(), ("99.0.0", "v9_9.later"), strict=True), ids=LATER
+)
+def test_code_that_is_older_than_the_database_changes_nothing(values, named):
+	with noted(values):
+		with state.nothing_changes(), pytest.raises(click.ClickException) as refused:
+			install.before_migrate()
+		(finding,) = [finding for finding in doctor.examine() if finding.check == "code_version"]
+	assert named in refused.value.message
+	assert f"of {frappe.local.site} is of Memora" in refused.value.message
+	assert f"this code is older: {memora.__version__}" in refused.value.message
+	assert finding.problem in refused.value.message
+
+
+def test_older_code_ends_the_migration_with_a_sentence():
+	with noted(LATER["version"]):
+		command = sites.bench_command(current_bench(), "--site", frappe.local.site, "migrate")
+		done = subprocess.run(command, cwd=current_bench().sites, capture_output=True, text=True)
+	assert done.returncode == 1
+	assert done.stderr.startswith("Error: The database of")
+
+
+def test_a_migration_notes_what_it_was_of():
+	frappe.defaults.clear_default(key=versions.KEY, parent="__global")
+	frappe.db.set_value(versions.OF_FRAPPE, {"app_name": "memora"}, "app_version", "0.9.0")
+	assert versions.find_newer() is None
+	assert versions.get_new() == versions.get_known() > set()
+	install.after_migrate()
+	assert versions.get_new() == set()

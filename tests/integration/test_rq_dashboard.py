@@ -82,7 +82,7 @@ def finished_job(key: str) -> bool:
 
 def own_job(player: str, season: str) -> str:
 	"""The key of a submission that has a job of its own."""
-	background_jobs.get_redis_conn().delete(queueing._job_waits_key())
+	background_jobs.get_redis_conn().delete(queueing.job_waits_key())
 	submit(player, answers(1), "s-1")
 	return row_names.submission_key(player, season, "s-1")
 

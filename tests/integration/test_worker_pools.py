@@ -101,7 +101,7 @@ def test_the_fold_of_a_worker_that_is_killed_is_done_by_others(pool, player, sea
 	with raw_connection() as connection, connection.cursor() as cursor:
 		cursor.execute(HOLD_SQL, (player,))
 		submit(player, answers(3))
-		wait_until(lambda: not state.queue_redis().exists(queueing._job_waits_key()), "the fold to begin")
+		wait_until(lambda: not state.queue_redis().exists(queueing.job_waits_key()), "the fold to begin")
 		os.kill(worker, signal.SIGKILL)
 		wait_until(lambda: workers() and worker not in workers(), "another worker")
 		connection.rollback()

@@ -44,7 +44,7 @@ def shown(client: Client, name: str) -> dict[str, Any]:
 def make_submission(player: str, season: str) -> str:
 	"""One that a job is queued for; its key."""
 	frappe.db.rollback()
-	background_jobs.get_redis_conn().delete(queueing._job_waits_key())
+	background_jobs.get_redis_conn().delete(queueing.job_waits_key())
 	submission_id = f"s-{next(_serial)}"
 	submit(player, answers(1), submission_id)
 	return row_names.submission_key(player, season, submission_id)

@@ -93,6 +93,11 @@ class ScheduleKeys:
 		own, colon, rest = key.removeprefix("{").partition(f"{self.prefix}srs:")
 		return bool(colon and not own) and ":" in rest and not is_learner_id(rest.partition(":")[0])
 
+	def is_own(self, key: str) -> bool:
+		"""Says whether a key is this site's, whatever it holds."""
+		is_here = key.removeprefix("{").startswith(f"{self.prefix}srs:")
+		return is_here and key.removeprefix("{").removeprefix(self.prefix).split("}")[0].count(":") <= 2
+
 	def season_of(self, key: str) -> str | None:
 		"""Returns the season of a schedule's key; None for any other key."""
 		parts = key.removeprefix(self.prefix).split(":")

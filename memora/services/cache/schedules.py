@@ -144,7 +144,7 @@ class Schedules:
 
 		def check(client: redis.Redis) -> None:
 			outdated = find(client, {of: truth(of) for of in find(client, items)})
-			_unlink(client, chain.from_iterable(self.keys.pair(*of) for of in outdated))
+			unlink(client, chain.from_iterable(self.keys.pair(*of) for of in outdated))
 
 		return self.gateway.try_write(check)
 
@@ -163,7 +163,7 @@ class Schedules:
 
 	def drop_pairs(self, pairs: Sequence[Sequence[str]]) -> bool:
 		"""Drops schedules by their [schedule, marker]."""
-		return self.gateway.try_write(lambda client: _unlink(client, chain.from_iterable(pairs)))
+		return self.gateway.try_write(lambda client: unlink(client, chain.from_iterable(pairs)))
 
 	def clear_season(self, season: str) -> bool:
 		"""Drops the schedules of all learners in a season. Walks through the keys without blocking Redis.
@@ -173,7 +173,7 @@ class Schedules:
 
 		def clear(client: redis.Redis) -> None:
 			found = client.scan_iter(match=self.keys.pattern_of_season(season), count=SCAN_KEYS)
-			_unlink(client, (key for key in found if self.keys.is_of_season(key, season)))
+			unlink(client, (key for key in found if self.keys.is_of_season(key, season)))
 
 		return self.gateway.try_write(clear)
 
@@ -182,7 +182,7 @@ class Schedules:
 
 		def clear(client: redis.Redis) -> None:
 			found = client.scan_iter(match=self.keys.pattern, count=SCAN_KEYS)
-			_unlink(client, filter(self.keys.is_of_user, found))
+			unlink(client, filter(self.keys.is_of_user, found))
 
 		return self.gateway.try_write(clear)
 
@@ -263,7 +263,7 @@ class Schedules:
 		return ScheduleSize(total_items=total, due_items=due, memory_usage_bytes=size or 0)
 
 
-def _unlink(client: redis.Redis, keys: Iterable[str]) -> None:
+def unlink(client: redis.Redis, keys: Iterable[str]) -> None:
 	"""Removes keys, SCAN_KEYS in a round trip. A command that names several keys would fail on a cluster."""
 	rest = iter(keys)
 	while batch := list(islice(rest, SCAN_KEYS)):

@@ -3,11 +3,14 @@
 import time
 from typing import Any
 
+import redis
+
 from memora.services import alerts
 from memora.services.cache import connections, rights
 from memora.services.cache.breaker import Unavailable
 from memora.services.cache.gateway import Gateway
 from memora.services.cache.ownership import KeysOfAnother, Owner
+from memora.services.cache.schedules import SCAN_KEYS, unlink
 from memora.services.cache.server import Action
 from memora.services.store import seasons
 
@@ -22,10 +25,15 @@ def renew_claim() -> None:
 		Gateway().is_available()
 
 
-def release_keys() -> None:
-	"""Leaves the keys to whoever comes next. Does nothing if they are another's, or Redis can't be asked."""
+def delete_keys() -> None:
+	"""Deletes all keys of this site, whoever owns them: ask find_other_owner first. Asks MariaDB nothing. Raises Unavailable."""
 	gateway = Gateway()
-	gateway.try_write(lambda client: client.delete(gateway.keys.owner))
+
+	def delete(client: redis.Redis) -> None:
+		for pattern in gateway.keys.own_patterns:
+			unlink(client, filter(gateway.keys.is_own, client.scan_iter(match=pattern, count=SCAN_KEYS)))
+
+	_ask(gateway, delete)
 
 
 def take_keys() -> Owner | None:

@@ -124,7 +124,7 @@ _inline = _InlineFolds()
 def _enqueue(key: str, learner: str, season: str) -> None:
 	"""Queues a job, unless a job waits already: a job folds all submissions that wait. Raises RedisError."""
 	reach_queue()
-	if background_jobs.get_redis_conn().set(_job_waits_key(), key, nx=True, ex=JOB_WAITS_SECONDS):
+	if background_jobs.get_redis_conn().set(job_waits_key(), key, nx=True, ex=JOB_WAITS_SECONDS):
 		with suppress(QueueIsFull):  # a job that waits folds this submission, too
 			enqueue_job(key, learner, season)
 
@@ -171,7 +171,7 @@ def get_queue() -> str:
 	return QUEUE if QUEUE in background_jobs.get_queues_timeout() else FALLBACK_QUEUE
 
 
-def _job_waits_key() -> str:
+def job_waits_key() -> str:
 	"""Returns a key that begins as RQ's do: the users that `bench create-rq-users` makes may use no other."""
 	return f"rq:memora:{frappe.local.site}:fold-waits"
 
@@ -182,7 +182,7 @@ def _job_waits_key() -> str:
 def run_job(key: str) -> int:
 	"""Folds one submission, then all others that wait. Returns how many answers were folded."""
 	# first, because this job may miss a submission committed from here on: its request then queues a new job
-	background_jobs.get_redis_conn().delete(_job_waits_key())
+	background_jobs.get_redis_conn().delete(job_waits_key())
 	return sum(folded.answers for folded in folds.drain(site_time.naive_now(), first=[key]).folded)
 
 

@@ -236,6 +236,7 @@ CHECKS: dict[str, Callable[[], Findings]] = {
 	"scheduler": _scheduler,
 	"scheduled_jobs": doctor_scheduler.scheduled_jobs,
 	"maintenance": doctor_site.maintenance,
+	"code_version": doctor_site.code_version,
 	"assets": doctor_site.assets,
 	"mariadb_version": _mariadb_version,
 	"open_files": doctor_files.open_files,

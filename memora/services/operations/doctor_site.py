@@ -7,6 +7,8 @@ import frappe
 from frappe import _
 from frappe.utils import get_assets_json
 
+from memora.services.store import versions
+
 OF_FRAPPE = "desk.bundle.js"
 BUNDLES = ("memora.bundle.js", "memora.bundle.css")
 
@@ -21,6 +23,11 @@ def maintenance() -> Iterator[tuple[str, str]]:
 			_("Maintenance mode is on: learners get 503, and their answers stay on their devices."),
 			f"bench --site {frappe.local.site} set-maintenance-mode off",
 		)
+
+
+def code_version() -> Iterator[tuple[str, str]]:
+	if found := versions.find_newer():
+		yield found
 
 
 def assets() -> Iterator[tuple[str, str]]:

@@ -181,7 +181,7 @@ def delete_jobs(names: Sequence[str]) -> int:
 	"""
 	queueing.reach_queue()
 	deadline, count = time.monotonic() + WAIT_FOR_JOBS_SECONDS, 0
-	while found := [job for job in _jobs() if _is_hers(job, names)]:
+	while found := [job for job in jobs_of_site() if _is_hers(job, names)]:
 		over = [job for job in found if job.get_status(refresh=False) != JobStatus.STARTED]
 		for job in over:
 			job.delete()
@@ -195,12 +195,13 @@ def delete_jobs(names: Sequence[str]) -> int:
 
 def _forget_waiting_job(names: Sequence[str]) -> None:
 	"""Deletes the note that a job of hers waits: it names her submission, for a few seconds."""
-	connection, key = background_jobs.get_redis_conn(), queueing._job_waits_key()
+	connection, key = background_jobs.get_redis_conn(), queueing.job_waits_key()
 	if _holds((connection.get(key) or b"").decode(), names):
 		connection.delete(key)
 
 
-def _jobs() -> Iterator[Job]:
+def jobs_of_site() -> Iterator[Job]:
+	"""Yields the jobs of this site in all queues, whatever has become of them. Raises RedisError."""
 	site = queueing.job_id_of("*").removesuffix("*")
 	for queue in Queue.all(connection=background_jobs.get_redis_conn()):
 		for ids in _ids(queue):
@@ -227,13 +228,21 @@ def _is_hers(job: Job, names: Sequence[str]) -> bool:
 	own = get_current_job()
 	if own and job.id == own.id:
 		return False
+	return is_of_memora(job) and _holds(f"{job.id} {job.description} {_arguments(job)}", names)
+
+
+def is_of_memora(job: Job) -> bool:
+	"""Says whether a job runs a function of Memora: by itself, or for the scheduler."""
+	method, given = _arguments(job).get("method"), _arguments(job).get("kwargs") or {}
+	names = getattr(method, "__module__", method), given.get("job_type")
+	return any(str(name).startswith("memora.") for name in names)
+
+
+def _arguments(job: Job) -> dict[str, Any]:
 	try:
-		kwargs = job.kwargs
+		return job.kwargs
 	except DeserializationError:
-		kwargs = {}
-	method = kwargs.get("method")
-	is_ours = str(getattr(method, "__module__", method)).startswith("memora.")
-	return is_ours and _holds(f"{job.id} {job.description} {kwargs}", names)
+		return {}
 
 
 # Log files

@@ -99,6 +99,10 @@ def add_index(name: str, columns: Iterable[str]) -> str:
 	return f"ADD INDEX `{name}` ({', '.join(columns)})"
 
 
+def drop_column(name: str) -> str:
+	return f"DROP COLUMN `{name}`"
+
+
 def modify_column(name: str, definition: str) -> str:
 	return f"MODIFY COLUMN `{name}` {definition}"
 
@@ -159,6 +163,12 @@ def _exchange(table: str, season: str, other: str) -> str:
 
 def rename(table: str, name: str) -> None:
 	execute_ddl(f"RENAME TABLE `{table}` TO `{name}`")
+
+
+def rename_all(names: dict[str, str]) -> None:
+	"""Renames tables {present name: new name} in one step."""
+	if names:
+		execute_ddl("RENAME TABLE " + ", ".join(f"`{old}` TO `{new}`" for old, new in names.items()))
 
 
 def add_columns(table: str, columns: dict[str, str], after: str) -> None:
