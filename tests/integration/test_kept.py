@@ -34,9 +34,12 @@ def set_aside(player) -> Iterator[str]:
 			install.layout.ensure_layout()
 
 
-def layout() -> set[str]:
-	names = [name for name in kept.doctypes() if tables.has_table(f"tab{name}")]
-	return {frappe.db.sql(f"SHOW CREATE TABLE `tab{name}`")[0][1] for name in names}
+def layout() -> dict[str, tuple]:
+	"""Returns columns and partitions. Frappe's own indexes come and go with each migrate."""
+	names = [f"tab{name}" for name in kept.doctypes() if tables.has_table(f"tab{name}")]
+	return {
+		name: (tables.columns_of(name), [p["name"] for p in tables.partitions_of(name)]) for name in names
+	}
 
 
 def everything() -> tuple:
@@ -52,13 +55,11 @@ def everything() -> tuple:
 
 
 def test_an_uninstallation_that_broke_off_is_undone_by_the_next_migrate(set_aside):
-	install.after_migrate()
 	before = everything()
 	kept.keep()
 	assert kept.is_there()
-	assert layout() == set()
+	assert layout() == {}
 	install.before_migrate()
-	install.after_migrate()  # Frappe drops an index that its DocType does not name
 	assert not kept.is_there()
 	assert everything() == before
 

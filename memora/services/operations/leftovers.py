@@ -41,6 +41,9 @@ def delete_of_code() -> None:
 	_forget_in_users()
 	for kind in ("Report", "Number Card", "Dashboard Chart"):
 		_delete_rows_about(kind)
+	for kind in ("DocType", "Report", "Number Card", "Dashboard Chart", "Workspace"):
+		frappe_rows.delete_notes_about(kind, names_of(kind))
+	frappe_rows.delete_notes_about("Module Def", [NAME])
 	frappe.db.delete(DELETED, {"deleted_doctype": "Module Def", "deleted_name": NAME})
 	frappe.db.delete(DELETED, {"data": ("like", f'%"module": "{NAME}"%')})
 	for doctype in OF_DESK:

@@ -10,6 +10,9 @@ from memora.services.store import ddl, tables
 LINKS_SQL = """
 	SELECT f.parent, f.fieldname, d.istable FROM tabDocField f JOIN tabDocType d ON d.name = f.parent
 	WHERE f.fieldtype = 'Link' AND f.options = %(doctype)s AND d.issingle = 0 AND d.is_virtual = 0"""
+NOTES_SQL = """
+	SELECT f.parent, f.options, f.fieldname FROM tabDocField f JOIN tabDocType d ON d.name = f.parent
+	WHERE f.fieldtype = 'Dynamic Link' AND d.issingle = 0 AND d.is_virtual = 0"""
 SETTINGS_OF_LISTS_SQL = "DELETE FROM __UserSettings WHERE doctype IN %(names)s"
 HOLDERS_SQL = """
 	SELECT COUNT(DISTINCT parent) FROM `tabHas Role`
@@ -28,6 +31,13 @@ def links_to(doctype: str) -> list[Link]:
 	"""Returns all columns whose rows name documents of a DocType, those of singles left out."""
 	links = [Link(*row) for row in frappe.db.sql(LINKS_SQL, {"doctype": doctype})]
 	return [link for link in links if has_column(link.doctype, link.column)]
+
+
+def delete_notes_about(doctype: str, names: Sequence[str]) -> None:
+	"""Deletes each row that names one of these documents and, in another column, their DocType: comments, logs of Frappe …"""
+	for parent, of_doctype, of_name in frappe.db.sql(NOTES_SQL):
+		if has_column(parent, of_doctype) and has_column(parent, of_name):
+			frappe.db.delete(parent, {of_doctype: doctype, of_name: ("in", names)})
 
 
 def has_column(doctype: str, column: str) -> bool:
