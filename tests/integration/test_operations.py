@@ -23,10 +23,19 @@ from tests.integration.factories import make_learner, make_records
 PAGES = ("production.md", "install.md", "operations.md", "troubles.md")
 OPERATIONS = "\n".join((PROJECT / "docs" / page).read_text() for page in PAGES)
 PROGRAMS = ("bench", "redis-cli", "mariadb", "curl", "grep", "df", "uptime")
-# test_restores runs these with a site of its own
-ELSEWHERE = {"bench --site <site> restore <file>", "bench --site <other> migrate"}
-# What makes or changes a bench: test_production_programs runs some with the real bench, if there is one
-OF_BENCH = ("bench setup", "bench update", "bench new-site", "bench set-config -g gunicorn_workers")
+# test_restores and test_uninstall run these with sites of their own
+ELSEWHERE = {
+	"bench --site <site> restore <file>",
+	"bench --site <other> migrate",
+	"bench --site <site> uninstall-app memora",
+	"bench --site <site> install-app memora",
+	"bench --site <site> memora delete-kept",
+}
+# What makes or changes a bench: test_production_programs and test_real_bench run some with the real bench, if there is one
+OF_BENCH = (
+	*("bench setup", "bench update", "bench new-site", "bench drop-site", "bench remove-app"),
+	"bench set-config -g gunicorn_workers",
+)
 # Exit with 1 as they find that a test site has no scheduler and the like, or that a busy machine answers slowly
 FINDS = ("memora doctor", "memora status")
 
