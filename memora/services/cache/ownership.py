@@ -7,7 +7,8 @@ them. From then on
 * a database with another name never is: its site was made from a copy, or shares the Redis by mistake;
 * the same database on another server was failed over or moved, or is a copy on another bench. A process that was the
   owner by the server that the key names goes on, so a failover is noticed by nobody. Any other process has to wait until
-  the owner has not renewed its claim for LAPSE_SECONDS.
+  the owner has not renewed its claim for LAPSE_SECONDS. A claim from a time to come is as old as it is far away: a process
+  whose clock was wrong made it, and one that lives would have renewed it.
 
 Who is not the owner sends no command on schedules, and learners of that site get Safe Mode.
 """
@@ -40,9 +41,8 @@ class Owner(NamedTuple):
 
 	@property
 	def has_lapsed(self) -> bool:
-		return (
-			site_time.epoch_now() - float(self.seen) >= LAPSE_SECONDS + 1
-		)  # the script counts whole seconds
+		age = abs(site_time.epoch_now() - float(self.seen))
+		return age >= LAPSE_SECONDS + 1  # the script counts whole seconds
 
 	def __str__(self) -> str:
 		return f"site {self.site} (database {self.database} on {self.server})"

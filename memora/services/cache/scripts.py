@@ -81,7 +81,7 @@ end
 # Returns the epoch; '' if the keys are another's; then database, server, site and last claim of the owner.
 EPOCH = Script(f"""{_HISTORY}
 local database, server, site, seen = unpack(redis.call('HMGET', KEYS[2], 'database', 'server', 'site', 'seen'))
-local age = ARGV[4] - (seen or 0)
+local age = math.abs(ARGV[4] - (seen or 0))
 local is_mine = server == ARGV[2] or server == ARGV[7] or age > tonumber(ARGV[6])
 if not is_mine or (database and database ~= ARGV[1]) then return {{'', database or '', server or '', site or '', seen or '0'}} end
 if server ~= ARGV[2] or site ~= ARGV[3] or age >= tonumber(ARGV[5]) then
