@@ -161,11 +161,28 @@ def test_a_redis_that_wants_a_password(redis_server, where, worker, jobs_ran):  
 # Mode and files
 
 
-def test_maintenance(worker, jobs_ran):
-	with site_config(maintenance_mode=1):
+def own_file():
+	return changed(Path(frappe.get_site_path("site_config.json")), maintenance_mode=1)
+
+
+def common_file():
+	return changed(Path(frappe.local.sites_path) / "common_site_config.json", maintenance_mode=1)
+
+
+@pytest.mark.parametrize("where", [own_file, common_file])
+def test_maintenance(worker, jobs_ran, where):
+	with where():
 		read_configuration()
 		follow(only("maintenance", "503"))
 		frappe.local.conf.maintenance_mode = frappe.get_site_config().get("maintenance_mode")
+		assert look() == []
+
+
+@pytest.mark.parametrize("key", doctor_site.SWITCHES)
+def test_a_site_that_bench_update_would_not_stop(worker, jobs_ran, key):
+	"""As set-maintenance-mode off leaves it."""
+	with site_config(**{key: 0}):
+		follow(only("maintenance", f"{key} in site_config.json"))
 		assert look() == []
 
 

@@ -132,7 +132,7 @@ def _queue_worked() -> Findings:
 
 def _scheduler() -> Findings:
 	if frappe.conf.pause_scheduler:
-		yield _("The scheduler is paused."), _bench("scheduler resume")
+		yield _("The scheduler is paused."), doctor_site.switch_off("pause_scheduler")
 	elif scheduler.is_scheduler_disabled(verbose=False):
 		yield _("The scheduler is off."), _bench("enable-scheduler")
 	elif (

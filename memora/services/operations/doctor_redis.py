@@ -1,6 +1,7 @@
 """The doctor's checks of the three Redis. Each yields (problem, how to mend it)."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -23,6 +24,7 @@ from memora.services.cache.connections import SENTINEL, Place
 from memora.services.cache.keys import ScheduleKeys
 from memora.services.operations import redis_servers
 from memora.services.operations.redis_servers import WHERE_CACHE, WHERE_QUEUE, WHERE_SRS
+from memora.services.store import failures
 
 TIMEOUTS = "socket_timeout=0.5&socket_connect_timeout=0.5"
 
@@ -116,11 +118,30 @@ def own_instance() -> Findings:
 def namespace() -> Findings:
 	own = _place(frappe.conf) if redis_servers.schedules() else set()
 	for site in get_sites():
-		if site != frappe.local.site and _place(frappe.get_site_config(site_path=site)) & own:
+		if site == frappe.local.site or not _place(frappe.get_site_config(site_path=site)) & own:
+			continue
+		if _has_memora(site):
 			yield (
 				_("Site {0} keeps its schedules in the same Redis under the same names.").format(site),
 				f"bench --site {frappe.local.site} set-config srs_redis_namespace {frappe.local.site}",
 			)
+
+
+def _has_memora(site: str) -> bool:
+	"""Says whether Memora is on another site; yes if nobody knows."""
+
+	def ask(sites_path: str) -> bool:
+		frappe.init(site=site, sites_path=sites_path)
+		try:
+			frappe.connect()
+			return "memora" in frappe.get_installed_apps()
+		except failures.ERRORS:
+			return True
+		finally:
+			frappe.destroy()
+
+	with ThreadPoolExecutor(1) as threads:  # with a frappe.local of its own
+		return threads.submit(ask, frappe.local.sites_path).result()
 
 
 def owner() -> Findings:

@@ -1,7 +1,9 @@
 """The doctor's checks of the site's state, and of the files that browsers load. Each yields (problem, how to mend it)."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import frappe
 from frappe import _
@@ -17,12 +19,34 @@ SOURCES = ("js/*.js", "css/*.css")
 PUBLIC = Path(frappe.get_app_path("memora", "public"))
 
 
+SWITCHES = ("maintenance_mode", "pause_scheduler")  # which bench update sets in common_site_config.json
+
+
 def maintenance() -> Iterator[tuple[str, str]]:
 	if frappe.conf.maintenance_mode:
 		yield (
 			_("Maintenance mode is on: learners get 503, and their answers stay on their devices."),
-			f"bench --site {frappe.local.site} set-maintenance-mode off",
+			switch_off("maintenance_mode"),
 		)
+	for key in SWITCHES:
+		if _own_value(key) in (0, "0"):
+			yield (
+				_("{0} in site_config.json goes before what bench update sets while it migrates.").format(
+					key
+				),
+				switch_off(key),
+			)
+
+
+def switch_off(key: str) -> str:
+	"""Returns the command that takes a setting back where it stands. A 0 of the site's own would hold for ever."""
+	if _own_value(key) is None:
+		return f"bench set-config -gp {key} 0"
+	return f"bench --site {frappe.local.site} set-config {key} None"
+
+
+def _own_value(key: str) -> Any:
+	return json.loads(Path(frappe.get_site_path("site_config.json")).read_text(encoding="utf-8")).get(key)
 
 
 def code_version() -> Iterator[tuple[str, str]]:
