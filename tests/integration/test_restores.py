@@ -1,5 +1,6 @@
 """A backup is restored over a site, or becomes a second site beside it: nobody is shown what another database knows."""
 
+import json
 from collections.abc import Iterator
 
 import frappe
@@ -125,6 +126,17 @@ def test_a_copy_that_is_migrated_gets_keys_of_its_own(shared, player):
 	assert {key: value for key, value in after.items() if NAME not in key} == before
 	answer_all(player)
 	assert due(player) == []
+
+
+@pytest.mark.parametrize("apps", [["frappe"], ["frappe", "memora"]])
+def test_the_doctor_names_a_site_under_the_same_names_if_memora_is_on_it(shared, apps):
+	def install_only() -> None:
+		frappe.db.set_global("installed_apps", json.dumps(apps))
+		frappe.db.commit()
+
+	shared.run(install_only)
+	found = [finding.problem for finding in examine() if finding.check == "redis_namespace"]
+	assert any(NAME in problem for problem in found) == ("memora" in apps)
 
 
 def test_lessons_teach_what_a_restored_backup_does_not_know(copied, player):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import frappe
 from frappe import _
@@ -53,5 +54,7 @@ def workers_alive() -> Iterator[tuple[str, str]]:
 		if not alive.get(queue):
 			yield (
 				_("No worker serves the queue {0}.").format(queue),
-				_("Start a worker: bench worker --queue {0}").format(queue),
+				_(
+					"Start the workers: sudo supervisorctl start {0}-workers:, or one by hand: bench worker --queue {1}"
+				).format(Path(frappe.local.sites_path).resolve().parent.name, queue),
 			)
