@@ -29,10 +29,12 @@ REOPEN_SQL = """
 	WHERE name = %(name)s"""
 # `modified` is when a process met the outage last
 MEET_SQL = "UPDATE `tabSafe Mode Incident` SET modified = %(now)s WHERE name = %(name)s"
+# One that was met at a time to come was met before the site's clock was set back: another time zone, or the end of summer
 CLOSE_SQL = """
 	UPDATE `tabSafe Mode Incident` SET ended_at = %(now)s, modified = %(now)s,
-	duration = TIMESTAMPDIFF(SECOND, started_at, %(now)s)
-	WHERE ended_at IS NULL AND (%(met_before)s IS NULL OR modified < %(met_before)s)"""
+	duration = GREATEST(TIMESTAMPDIFF(SECOND, started_at, %(now)s), 0)
+	WHERE ended_at IS NULL AND (%(met_before)s IS NULL OR modified < %(met_before)s
+	OR modified > %(now)s + INTERVAL 1 MINUTE)"""
 COUNT_SQL = """
 	UPDATE `tabSafe Mode Incident`
 	SET requests_served = requests_served + %(served)s, requests_limited = requests_limited + %(limited)s
