@@ -3,7 +3,6 @@
 Frappe calls both hooks in its dry run, too: then they change nothing. Between them Frappe drops the DocTypes with their tables.
 """
 
-import json
 import os
 import sys
 
@@ -39,7 +38,7 @@ def before_uninstall() -> None:
 
 def after_uninstall() -> None:
 	"""Removes what Frappe has left, if Memora is really gone."""
-	if _is_installed():
+	if frappe_rows.is_installed():
 		return
 	roles_stay, data_stays = bool(frappe.flags.memora_keep), kept.is_there()
 	_remove_from_data_import()
@@ -96,12 +95,6 @@ def _owns_keys() -> bool:
 
 def _tell_what_stays(what: str, error: Exception) -> None:
 	print(f"Memora: {what} in Redis stay until they expire, because it can't be asked: {error}")
-
-
-def _is_installed() -> bool:
-	"""By the database: what this process remembers may be of before."""
-	apps = frappe.db.get_value("DefaultValue", {"defkey": "installed_apps", "parent": "__global"}, "defvalue")
-	return "memora" in json.loads(apps or "[]")
 
 
 def _remove_from_data_import() -> None:

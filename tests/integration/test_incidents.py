@@ -344,9 +344,7 @@ def test_of_many_who_read_one_schedule_after_an_outage_one_loads_it(proxy, impat
 @pytest.mark.parametrize(("quiet_minutes", "is_over"), [(2, False), (10, True), (-30, True)])
 def test_an_outage_goes_on_while_the_only_host_that_meets_it_has_little_to_do(season, quiet_minutes, is_over):
 	incidents.open_incident("gone")
-	frappe.db.sql(
-		f"UPDATE `tab{INCIDENT}` SET modified = modified - INTERVAL {quiet_minutes} MINUTE"
-	)  # or the clock was set back
+	frappe.db.sql(f"UPDATE `tab{INCIDENT}` SET modified = modified - INTERVAL {quiet_minutes} MINUTE")
 	frappe.db.commit()
 	outdated.settle_outages()
 	assert bool(the_incident().ended_at) == is_over

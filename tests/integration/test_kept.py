@@ -10,6 +10,7 @@ from frappe.utils import background_jobs
 from memora import install, uninstall
 from memora.exceptions import KeptDataInTheWay
 from memora.services.cache import settling
+from memora.services.cache.gateway import Gateway
 from memora.services.operations import leftovers
 from memora.services.store import ddl, kept, tables
 from tests.integration import state
@@ -94,11 +95,13 @@ def test_jobs_of_memora_go_and_those_of_others_stay(player):
 def test_keys_of_other_sites_stay(player, season):
 	read(player)
 	others = {"other:srs:generation": "1", "{other:srs:generation}:owner": "x", "srs_of_another_app": "y"}
+	before = {key for key in srs_redis().keys("*srs*") if not Gateway().keys.is_own(key)}
 	for key, value in others.items():
 		srs_redis().set(key, value)
 	try:
 		settling.delete_keys()
-		assert {key: srs_redis().get(key) for key in srs_redis().keys("*srs*")} == others
+		assert {*srs_redis().keys("*srs*")} == before | others.keys()
+		assert {key: srs_redis().get(key) for key in others} == others
 	finally:
 		srs_redis().delete(*others)
 

@@ -24,7 +24,7 @@ from memora.services.cache.connections import SENTINEL, Place
 from memora.services.cache.keys import ScheduleKeys
 from memora.services.operations import redis_servers
 from memora.services.operations.redis_servers import WHERE_CACHE, WHERE_QUEUE, WHERE_SRS
-from memora.services.store import failures
+from memora.services.store import failures, frappe_rows
 
 TIMEOUTS = "socket_timeout=0.5&socket_connect_timeout=0.5"
 
@@ -134,7 +134,7 @@ def _has_memora(site: str) -> bool:
 		frappe.init(site=site, sites_path=sites_path)
 		try:
 			frappe.connect()
-			return "memora" in frappe.get_installed_apps()
+			return frappe_rows.is_installed()
 		except failures.ERRORS:
 			return True
 		finally:

@@ -1,5 +1,6 @@
 """Statements on Frappe's own tables, for which its functions would need a query for each row, or DocTypes that are gone."""
 
+import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -61,3 +62,9 @@ def count_holders(roles: Sequence[str]) -> int:
 def forget_settings_of_lists(doctypes: Sequence[str]) -> None:
 	"""Deletes what Frappe remembers of how each user looked at these DocTypes' lists."""
 	frappe.db.sql(SETTINGS_OF_LISTS_SQL, {"names": doctypes})
+
+
+def is_installed() -> bool:
+	"""Says whether the site has Memora, by its database: what a process or a cache remembers may be of before."""
+	apps = frappe.db.get_value("DefaultValue", {"defkey": "installed_apps", "parent": "__global"}, "defvalue")
+	return "memora" in json.loads(apps or "[]")
