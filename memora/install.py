@@ -49,7 +49,7 @@ def after_install() -> None:
 
 def _take_back() -> None:
 	"""Finds again what an uninstallation has kept. Patches that it lacks are run by the next migrate."""
-	frappe.db.commit()
+	frappe.db.commit()  # DDL on another connection would wait for this one
 	if not (found := kept.take_back()):
 		return
 	print(f"Memora: found again what was kept when it was uninstalled: {len(found)} tables.")
@@ -61,7 +61,7 @@ def _take_back() -> None:
 def before_migrate() -> None:
 	"""Refuses a database of a newer version, and ends what an uninstallation that broke off has left."""
 	_refuse_newer()
-	frappe.db.commit()
+	frappe.db.commit()  # DDL on another connection would wait for this one
 	kept.take_back()
 	digits.forget_precision()
 

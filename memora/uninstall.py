@@ -32,7 +32,7 @@ def before_uninstall() -> None:
 	frappe.flags.memora_keep = _is_worth_keeping() and _choose(bool(options.get("yes"))) == KEEP
 	frappe.flags.memora_owns_keys = _owns_keys()
 	if frappe.flags.memora_keep and kept.has_learned():
-		frappe.db.commit()
+		frappe.db.commit()  # DDL on another connection would wait for this one
 		kept.keep()
 
 

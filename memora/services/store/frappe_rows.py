@@ -66,5 +66,9 @@ def forget_settings_of_lists(doctypes: Sequence[str]) -> None:
 
 def is_installed() -> bool:
 	"""Says whether the site has Memora, by its database: what a process or a cache remembers may be of before."""
-	apps = frappe.db.get_value("DefaultValue", {"defkey": "installed_apps", "parent": "__global"}, "defvalue")
-	return "memora" in json.loads(apps or "[]")
+	return "memora" in json.loads(read_global("installed_apps") or "[]")
+
+
+def read_global(key: str) -> str | None:
+	"""Returns one of Frappe's global defaults as MariaDB has it. frappe.defaults may answer as of before a restore."""
+	return frappe.db.get_value("DefaultValue", {"parent": "__global", "defkey": key}, "defvalue")

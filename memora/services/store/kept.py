@@ -57,7 +57,7 @@ def keep() -> None:
 	ddl.rename_all({f"tab{name}": PREFIX + name for name in found})
 	for name in _singles():
 		_rename_single(name, PREFIX + name)
-	frappe.db.commit()
+	frappe.db.commit()  # with the tables, which are changed for good already
 
 
 def take_back() -> list[str]:
@@ -79,7 +79,7 @@ def take_back() -> list[str]:
 		if frappe.db.sql(SINGLE_SQL, (PREFIX + name,)):
 			frappe.db.delete("Singles", {"doctype": name})
 			_rename_single(PREFIX + name, name)
-	frappe.db.commit()
+	frappe.db.commit()  # with the tables, which are changed for good already
 	return found
 
 
@@ -98,7 +98,7 @@ def drop_all() -> int:
 		ddl.drop(name)
 	for name in _singles():
 		frappe.db.delete("Singles", {"doctype": ("in", (name, PREFIX + name))})
-	frappe.db.commit()
+	frappe.db.commit()  # with the tables, which are changed for good already
 	return len(found)
 
 

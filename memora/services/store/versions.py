@@ -10,6 +10,7 @@ from frappe.modules.patch_handler import get_patches_from_app
 
 import memora
 from memora.exceptions import NewerDatabase
+from memora.services.store import frappe_rows
 
 KEY = "memora_code"  # one of Frappe's global defaults: {version, patches} of the code that brought the database up to date last
 OF_FRAPPE = (
@@ -62,6 +63,4 @@ def _number(version: str | None) -> list[int]:
 
 
 def _noted() -> dict[str, Any]:
-	"""Not by frappe.defaults: its cache may be of before a restore."""
-	noted = frappe.db.get_value("DefaultValue", {"parent": "__global", "defkey": KEY}, "defvalue")
-	return json.loads(noted) if noted else {}
+	return json.loads(frappe_rows.read_global(KEY) or "{}")
