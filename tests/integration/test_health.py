@@ -14,6 +14,8 @@ from tests.integration import state
 from tests.integration.connections import raw_connection
 from tests.integration.factories import make_learner, make_waiting_submission, site_now
 
+pytestmark = pytest.mark.usefixtures("any_request_time")
+
 
 @pytest.fixture
 def told():

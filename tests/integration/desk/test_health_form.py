@@ -15,7 +15,7 @@ PICTURES = os.environ.get("MEMORA_TEST_PICTURES")  # a folder, to look at the fo
 
 
 @pytest.fixture
-def manager(sit_down) -> Administrator:
+def manager(any_request_time, sit_down) -> Administrator:
 	return sit_down("Memora Manager")
 
 
