@@ -1,4 +1,4 @@
-"""A second MariaDB with the site as it was a while ago: a replica that lags, and a server that demands TLS."""
+"""A second MariaDB with the site as it was a while ago: a replica that lags, another host, a server that demands TLS."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -10,10 +10,11 @@ from devtools import mariadb, ports
 from devtools.paths import current_bench
 from memora.services.cache.schedules import Schedules
 from tests.integration import bench_commands, state
-from tests.integration.cleaning import srs_redis
+from tests.integration.cleaning import srs_keys, srs_redis
 from tests.integration.client import Client, message
 from tests.integration.factories import Learner, bank_questions, make_learner, make_records
 from tests.integration.mariadb_server import HOST, Server
+from tests.integration.redis_server import RedisServer
 from tests.integration.site_config import site_config
 from tests.integration.submitting import answers, as_sent, ids, read, submit
 from tests.integration.test_maintenance import READ, READING, SUBMIT, check_answers_wait
@@ -63,11 +64,46 @@ def test_nothing_is_kept_of_a_replica_that_lags(copy, web, season):
 
 
 @pytest.fixture
+def other_redis(tmp_path) -> Iterator[RedisServer]:
+	server = RedisServer(tmp_path / "redis")
+	server.start()
+	yield server
+	server.kill()
+
+
+def test_a_site_moves_to_another_host(copy, other_redis, web):
+	"""By a dump, to servers that have not seen it: nobody waits for a claim, and nothing here changes any more."""
+	client = Client(web.url, copy.cold.token)
+	sent = {"responses": as_sent(answers(questions=QUESTIONS[:1])), "submission_id": "moved"}
+	read(make_learner().name)
+	here = srs_keys()
+	with site_config(
+		db_host=HOST, db_port=copy.server.port, srs_redis_cache=other_redis.url, redis_queue=other_redis.url
+	):
+		session = message(client.get(READ))
+		assert (ids(session), session["is_degraded"]) == (QUESTIONS, False)
+		for is_repeat in (False, True):
+			result = message(client.post(SUBMIT, **sent))
+			assert (result["processed"], result["is_degraded"]) == (1, False), is_repeat
+			assert bench_commands.run("memora", "drain").exit_code == 0
+			assert ids(message(client.get(READ))) == QUESTIONS[1:]
+		assert "redis_owner" not in bench_commands.run("memora", "doctor").output
+	assert srs_keys() == here
+	assert other_redis.admin.keys("srs:*")
+	journal = (
+		f"SELECT COUNT(*) FROM `{frappe.conf.db_name}`.`tabPlayer Review Log` WHERE submission_id = 'moved'"
+	)
+	assert copy.server.ask(journal) == "1"
+	assert state.journal(copy.cold.name) == []
+
+
+@pytest.fixture
 def demanding(copy) -> Iterator[dict[str, object]]:
 	"""The site's configuration for that server, which takes its user's connections by TLS only."""
 	name = frappe.conf.db_name
 	copy.server.execute(f"ALTER USER '{name}'@'localhost' REQUIRE SSL")
 	yield {"db_host": HOST, "db_port": copy.server.port, **copy.server.tls}
+	copy.server.execute(f"ALTER USER '{name}'@'localhost' REQUIRE NONE")
 	srs_redis().delete("{srs:generation}:owner")
 
 
