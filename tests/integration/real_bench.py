@@ -1,7 +1,4 @@
-"""A bench made by frappe/bench itself, the program with which operators run Frappe, beside the tests' own bench.
-
-It has the tests' MariaDB, with databases of its own, and databases of its own in their Redis.
-"""
+"""A bench made by frappe/bench itself, the program with which operators run Frappe, beside the tests' own bench."""
 
 import getpass
 import json
@@ -9,17 +6,24 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import frappe
 
 import devtools.redis
 from devtools import mariadb
 from devtools.paths import PROJECT, current_bench
+from tests.integration.mariadb_server import HOST, Server
+from tests.integration.redis_server import RedisServer
 
 BENCH = shutil.which("bench")
 FRAPPE = Path(os.environ.get("MEMORA_FRAPPE") or "-")
-REDIS_DATABASE = 7  # in all three servers
+REDIS = ("cache", "queue", "srs")
+REDIS_DATABASE = 7  # in the three servers of the tests' bench
+UTF8 = ("--character-set-server=utf8mb4", "--collation-server=utf8mb4_unicode_ci")
 TROUBLE = (
 	"frappe/bench is not there (pip install frappe-bench)"
 	if not BENCH
@@ -41,12 +45,51 @@ COMMIT = (
 )
 
 
+class Servers(NamedTuple):
+	"""MariaDB's port, an administrator there, the beginning of its client's command line, and URLs by the names in REDIS."""
+
+	port: int
+	administrator: tuple[str, str]
+	client: list[str]
+	redis: dict[str, str]
+
+
+@contextmanager
+def servers_of_tests(*databases: str) -> Iterator[Servers]:
+	"""Those of the tests' bench. What is made there under these names, and in databases of Redis, is removed."""
+	bench = current_bench()
+	urls = {name: devtools.redis.url(bench, name, REDIS_DATABASE) for name in REDIS}
+	administrator = ("root", mariadb.root_password(bench))
+	try:
+		yield Servers(frappe.conf.db_port, administrator, mariadb.client(bench), urls)
+	finally:
+		for name in databases:
+			mariadb.drop(bench, name)
+		for name in REDIS:
+			devtools.redis.empty(bench, name, REDIS_DATABASE)
+
+
+@contextmanager
+def servers_of_another_host(folder: Path) -> Iterator[Servers]:
+	folder.mkdir()
+	database, redis = Server(folder, options=UTF8), RedisServer(folder / "redis")
+	redis.start()
+	database.execute("GRANT ALL ON *.* TO bench@localhost IDENTIFIED BY 'bench' WITH GRANT OPTION")
+	urls = {name: f"redis://{HOST}:{redis.port}/{number}" for number, name in enumerate(REDIS)}
+	client = [mariadb.program("mariadb"), "--no-defaults", "--user=root", f"--socket={database.socket}"]
+	try:
+		yield Servers(database.port, ("bench", "bench"), client, urls)
+	finally:
+		redis.kill()
+		database.stop()
+
+
 class RealBench:
 	"""`app` is the repository from which its memora comes: a clone of this one, as committed."""
 
-	def __init__(self, parent: Path) -> None:
+	def __init__(self, parent: Path, servers: Servers) -> None:
 		self.parent, self.folder, self.app = parent, parent / "bench", parent / "memora"
-		self.databases: list[str] = []
+		self.servers = servers
 		self._prepare()
 		init = ("--skip-redis-config-generation", "--skip-assets", "--no-backups", "--no-procfile")
 		self._run(parent, "init", *init, "--python", sys.executable, "--frappe-path", str(FRAPPE), "bench")
@@ -61,7 +104,6 @@ class RealBench:
 		return self._run(self.folder, *args, exit_code=exit_code, **env)
 
 	def make_site(self, name: str, database: str) -> None:
-		self.databases.append(database)
 		self("new-site", name, f"--db-name={database}", "--admin-password=admin", *self.as_root())
 
 	def restore(self, site: str, dump: Path) -> None:
@@ -74,7 +116,7 @@ class RealBench:
 		return max(folder.glob("*-database.sql.gz"), key=lambda path: path.stat().st_mtime)
 
 	def query(self, database: str, sql: str) -> str:
-		args = mariadb.client(current_bench(), "--skip-column-names", "--batch", "-e", sql, database)
+		args = [*self.servers.client, "--skip-column-names", "--batch", "-e", sql, database]
 		return subprocess.run(args, capture_output=True, text=True, check=True).stdout.strip()
 
 	def publish(self, version: str) -> None:
@@ -89,17 +131,12 @@ class RealBench:
 	def site_config(self, site: str) -> dict[str, object]:
 		return json.loads((self.folder / "sites" / site / "site_config.json").read_text())
 
-	def remove(self) -> None:
-		for database in self.databases:
-			mariadb.drop(current_bench(), database)
-		for name in ("cache", "queue", "srs"):
-			devtools.redis.empty(current_bench(), name, REDIS_DATABASE)
-		shutil.rmtree(self.parent)
-
 	def as_root(self) -> list[str]:
-		return ["--db-root-username=root", f"--db-root-password={mariadb.root_password(current_bench())}"]
+		user, password = self.servers.administrator
+		return [f"--db-root-username={user}", f"--db-root-password={password}"]
 
 	def _prepare(self) -> None:
+		self.parent.mkdir(exist_ok=True)
 		subprocess.run(["git", "clone", "--quiet", PROJECT, self.app], check=True)
 		for name in STAND_INS:
 			path = self.parent / "bin" / name
@@ -113,13 +150,10 @@ class RealBench:
 
 	def _configure(self) -> None:
 		path = self.folder / "sites" / "common_site_config.json"
-		urls = {
-			name: devtools.redis.url(current_bench(), name, REDIS_DATABASE)
-			for name in ("cache", "queue", "srs")
-		}
+		urls = self.servers.redis
 		own = {
-			"db_host": "127.0.0.1",
-			"db_port": frappe.conf.db_port,
+			"db_host": HOST,
+			"db_port": self.servers.port,
 			"redis_cache": urls["cache"],
 			"redis_queue": urls["queue"],
 			"redis_socketio": urls["queue"],

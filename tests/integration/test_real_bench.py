@@ -1,4 +1,4 @@
-"""The life of an installation with frappe/bench: install, migrate, update, back up, restore, stage, go back, uninstall.
+"""The life of an installation with frappe/bench: install, migrate, update, back up, restore, stage, go back, move, uninstall.
 
 Needs the program `bench` (PyPI: frappe-bench) and a git checkout of Frappe, which MEMORA_FRAPPE names. Frappe's requirements are
 downloaded; where GitHub can't be reached, UV_OVERRIDE names a file with the line gunicorn==23.0.0.
@@ -22,15 +22,18 @@ NOTED = "SELECT defvalue FROM tabDefaultValue WHERE defkey = 'memora_code'"
 
 @pytest.fixture
 def bench(tmp_path) -> Iterator[RealBench]:
-	bench = RealBench(tmp_path)
-	try:
-		yield bench
-	finally:
-		bench.remove()
+	with real_bench.servers_of_tests(DATABASE, STAGED) as servers:
+		yield RealBench(tmp_path / "here", servers)
 
 
-def test_the_life_of_an_installation(bench):
-	"""One test, because making a bench takes minutes."""
+@pytest.fixture
+def other_bench(tmp_path) -> Iterator[RealBench]:
+	with real_bench.servers_of_another_host(tmp_path / "s") as servers:
+		yield RealBench(tmp_path / "there", servers)
+
+
+def test_the_life_of_an_installation(bench, other_bench):
+	"""One test, because making benches takes minutes."""
 	bench.make_site(SITE, DATABASE)
 	bench("--site", SITE, "install-app", "memora")
 	bench("--site", SITE, "memora", "seed-demo")
@@ -51,6 +54,15 @@ def test_the_life_of_an_installation(bench):
 	assert bench.query(STAGED, ANSWERS) == "first"
 	assert bench.site_config(STAGING)["srs_redis_namespace"] == STAGING
 	assert "redis_owner" not in bench("--site", STAGING, "memora", "doctor", exit_code=1)
+
+	other_bench.make_site(SITE, DATABASE)
+	other_bench.restore(SITE, dump)
+	key = str(bench.site_config(SITE)["encryption_key"])
+	other_bench("--site", SITE, "set-config", "encryption_key", key)
+	other_bench("--site", SITE, "migrate")
+	assert other_bench.query(DATABASE, ANSWERS) == "first"
+	assert "srs_redis_namespace" not in other_bench.site_config(SITE)
+	assert "redis_owner" not in other_bench("--site", SITE, "memora", "doctor", exit_code=1)
 
 	bench.publish("1.0.99")
 	bench("update", "--pull", "--patch", "--no-backup", "--apps", "memora")
