@@ -101,6 +101,7 @@ def _identified(learner: str | None) -> str | None:
 @on_site
 def status() -> dict[str, Any]:
 	"""Show how the system is. Exits with 1 when a check is critical."""
+	from memora.services import site_time
 	from memora.services.cache import status
 	from memora.services.operations import health, job_types
 
@@ -112,6 +113,7 @@ def status() -> dict[str, Any]:
 	is_critical = found["status"] == health.CRITICAL
 	return {
 		"status": found["status"],
+		"site_time": f"{site_time.naive_now():%Y-%m-%d %H:%M:%S} {site_time.site_zone().key}",
 		**status.get_cache_status(),
 		"checks": checks,
 		"workers": _get_workers(),

@@ -82,6 +82,14 @@ def test_status_says_since_when_workers_are_alive_and_when_jobs_began(worker, jo
 		("long", 1),
 		("srs_write", 1),
 	]
+	time, _space, zone = found["site_time"].rpartition(" ")
+	assert (
+		zone,
+		timedelta(0) <= datetime.fromisoformat(time) - now.replace(microsecond=0) < timedelta(minutes=1),
+	) == (
+		"Asia/Kolkata",
+		True,
+	)
 	ago = now - datetime.fromisoformat(found["workers"][0]["oldest_since"])
 	assert timedelta(seconds=-1) <= ago < timedelta(minutes=10)
 	last = {row["job"]: datetime.fromisoformat(row["last_run"]) for row in found["scheduled_jobs"]}
