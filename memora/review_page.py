@@ -156,6 +156,7 @@ def texts() -> dict[str, str]:
 		"title": _("Reviews", context="Learner"),
 		"saved": _("Saved", context="Learner"),
 		"waiting": _("Answers waiting: {0}"),
+		"undo": _("Undo", context="Learner"),
 		"subject": _("Subject", context="Learner"),
 		"all_subjects": _("All subjects"),
 		"progress": _("{0} of {1}", context="Learner"),

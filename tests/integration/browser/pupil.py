@@ -37,12 +37,17 @@ class Pupil:
 	def sees(self, question_id: str) -> None:
 		expect(self.question).to_have_text(f"What is {question_id}?")
 
+	def send(self) -> None:
+		"""Has the page send without waiting for more answers, as when the network is back."""
+		self.page.evaluate("dispatchEvent(new Event('online'))")
+
 	def has_saved(self) -> None:
-		"""The page says so, and all that it has done is in the journal."""
+		"""The page says so once it has sent, and all that she has done is in the journal."""
+		self.send()
 		expect(self.state).to_have_text("Saved")
 		assert self.errors == []
 
 	def journal(self) -> list[tuple[str, str, int]]:
-		"""(question, kind, quality) of what the server has, in order."""
-		rows = sorted(state.journal(self.name), key=lambda row: row.reviewed_at)
+		"""(question, kind, quality) of what the server has, in order; answers of one submission by their questions."""
+		rows = sorted(state.journal(self.name), key=lambda row: (row.reviewed_at, row.question_id))
 		return [(row.question_id, row.kind, row.quality) for row in rows]

@@ -126,6 +126,7 @@ def test_an_answer_of_another_device_has_counted_already(pupil, player):
 	submit(player, answers(questions=[first]))
 	pupil.grade("Easy")
 	pupil.sees(second)
+	pupil.send()
 	notice = pupil.page.locator("#repeated")
 	expect(notice).to_contain_text(
 		"You have answered this question today already. This time counts as practice."
@@ -144,6 +145,7 @@ def test_a_question_that_was_withdrawn_meanwhile_is_named_as_not_saved(pupil, pl
 	frappe.db.commit()
 	pupil.grade("Good")
 	pupil.sees(second)
+	pupil.send()
 	expect(pupil.page.locator("#aside")).to_contain_text("This question has been withdrawn.")
 	assert pupil.journal() == []
 
@@ -190,6 +192,8 @@ def test_by_keyboard_alone(pupil, player, choice_questions):
 def test_more_than_one_sitting(pupil, player):
 	names = make_questions(22, subject="Bank Geography")
 	make_records(player, question_ids=names)
+	requests: list[str] = []
+	pupil.page.on("request", lambda request: "/assets/" in request.url or requests.append(request.url))
 	pupil.open()
 	for name in names[:20]:
 		pupil.sees(name)
@@ -198,6 +202,7 @@ def test_more_than_one_sitting(pupil, player):
 	pupil.button("Go on: 2 more").click()
 	pupil.sees(names[20])
 	expect(pupil.page.locator("#progress-text")).to_have_text("0 of 2")
+	assert len(requests) <= 8, requests
 
 
 def test_one_subject(pupil, player):

@@ -177,6 +177,7 @@ def test_signed_out_meanwhile(pupil, questions):
 	pupil.open()
 	pupil.page.context.clear_cookies()
 	answer(pupil, questions[:1])
+	pupil.send()
 	notice = pupil.page.locator("#sign-in")
 	expect(notice).to_contain_text("Sign in to save your answers.")
 	expect(pupil.state).to_have_text(WAITING.format(1))
@@ -207,6 +208,7 @@ def test_another_learner_signs_in(pupil, questions):
 	frappe.db.commit()
 	Pupil(pupil.page, other).sign_in(PASSWORD)
 	answer(pupil, questions[:1])
+	pupil.send()
 	expect(pupil.page.locator("#sign-in")).to_contain_text("Sign in to save your answers.")
 	pupil.open()
 	expect(pupil.title).to_have_text("All caught up!")  # the other's page
@@ -261,6 +263,16 @@ def test_what_can_not_be_accepted_stands_in_nobodys_way(pupil, questions, season
 	pupil.page.reload()
 	pupil.sees(questions[1])
 	expect(notice).to_be_hidden()
+
+
+def test_one_answer_that_can_not_be_read_keeps_no_other_of_its_batch(pupil, questions, season):
+	pupil.open().sees(questions[0])
+	for place, quality in enumerate((4, 9, 4)):
+		keep(pupil, season, f"s-{place}", question_id=questions[place], quality=quality, at=place, batch="")
+	pupil.page.reload()
+	expect(pupil.page.locator("#aside")).to_contain_text("Answers that could not be saved: 1.")
+	pupil.has_saved()
+	assert pupil.journal() == reviews([questions[0], questions[2]])
 
 
 def test_the_season_ends_under_the_learner(pupil, questions, season):

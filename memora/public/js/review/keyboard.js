@@ -1,11 +1,20 @@
-// The keyboard: Space or Enter goes on, digits choose, arrows move between choices. Digits go by the place of the key,
-// because an Arabic keyboard writes other digits.
+// The keyboard: Space or Enter goes on, digits choose, arrows move between choices, Ctrl+Z (on a Mac Cmd+Z) takes the latest
+// answer back. Digits go by the place of the key, because an Arabic keyboard writes other digits.
 
 export function listen() {
 	addEventListener("keydown", (event) => {
-		if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest("select, input, dialog")) return;
-		if (handled(event)) event.preventDefault();
+		if (event.altKey || event.target.closest("select, input, dialog")) return;
+		if (event.ctrlKey || event.metaKey ? isUndo(event) && undone() : handled(event)) event.preventDefault();
 	});
+}
+
+// By the letter, and by the place of the key on a keyboard that writes no Latin letters.
+function isUndo({ key, code, shiftKey, repeat }) {
+	return !shiftKey && !repeat && (key.toLowerCase() === "z" || (code === "KeyZ" && !/^[a-z]$/i.test(key)));
+}
+
+function undone() {
+	return press(document.querySelector("[data-undo]:not([hidden])"));
 }
 
 function handled(event) {

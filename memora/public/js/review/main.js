@@ -25,6 +25,7 @@ const outbox = new Outbox(server, store, start.session?.season ?? start.season, 
 });
 let subject = byId("subject")?.value ?? "";
 let sitting = null;
+let last = null; // {answer, undo}: the latest answer of the sitting, and what takes it back
 let shownCard = { question: {}, correct: () => {} };
 let stopWaiting = () => {};
 
@@ -51,7 +52,7 @@ const loadReviews = () => load(() => server.reviews(subject), showReviews);
 
 async function load(read, show) {
 	stopWaiting();
-	sitting = null;
+	endSitting();
 	place.setAttribute("aria-busy", "true");
 	try {
 		await outbox.flush(); // the server would ask a question again if its answer is not stored yet
@@ -84,28 +85,56 @@ function begin(questions, more, isLesson = false) {
 	next(more);
 }
 
+function endSitting() {
+	sitting = last = null;
+	outbox.thinks(false);
+	showUndo();
+}
+
 function next(more) {
 	showProgress(sitting.done, sitting.size);
 	if (!sitting.card) return finish(more);
 	const { card, isLesson } = sitting;
+	outbox.thinks(true);
 	const correct = showCard(place, card, {
 		isLesson,
 		say,
 		onAnswer: (quality, response_time_ms, chosen) => {
 			const { question_id } = card.question;
-			outbox.add({ question_id, quality, chosen, response_time_ms, practice: card.practice });
-			sitting.answer(quality);
+			const takeBack = sitting.answer(quality);
+			const answer = outbox.add({ question_id, quality, chosen, response_time_ms, practice: card.practice });
+			outbox.thinks(false);
+			const undo = () => {
+				takeBack();
+				next(more);
+			};
+			last = { answer, undo };
 			showProgress(sitting.done, sitting.size);
+			showUndo();
 		},
 		onNext: () => next(more),
 	});
 	shownCard = { question: card.question, correct };
 }
 
+// Takes the latest answer back, and shows its card once more.
+async function undo() {
+	if (!last) return;
+	const { answer, undo } = last;
+	const during = sitting;
+	last = null;
+	if ((await outbox.takeBack(answer)) && sitting === during) undo();
+	showUndo();
+}
+
+function showUndo() {
+	byId("undo").hidden = !last || !outbox.isHeld(last.answer);
+}
+
 async function finish(more) {
 	const goOn = { text: t("go_on"), onclick: loadReviews };
 	showSummary(place, sitting, more > 0 ? [{ ...goOn, text: t("go_on_with", more) }] : []);
-	sitting = null;
+	endSitting();
 	if (more > 0) return;
 	const shown = place.firstElementChild;
 	try {
@@ -167,6 +196,7 @@ function showProgress(done, size) {
 }
 
 function showState() {
+	showUndo();
 	const count = outbox.waiting().length;
 	const state = byId("state");
 	state.dataset.state = count ? outbox.trouble || "sending" : "saved";
@@ -219,6 +249,7 @@ speak(start);
 keyboard.listen();
 store.watch(answeredElsewhere);
 byId("subject")?.addEventListener("change", chooseSubject);
+byId("undo").addEventListener("click", undo);
 showState();
 if (start.retry_after) putOff(start.retry_after, loadReviews);
 else if (outbox.waiting().length) loadReviews();

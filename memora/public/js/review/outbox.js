@@ -1,13 +1,19 @@
-// Keeps each answer on the device first, and sends the answer to the server until the server has acknowledged it. An answer
-// has its submission_id from the beginning, so an answer that is sent several times counts once.
+// Keeps each answer on the device first, and sends answers to the server, some at a time, until the server has acknowledged
+// them. Before a batch is sent for the first time it is bound to a submission_id, so a batch that is sent several times counts
+// once. Until then an answer can be taken back.
 
 import { RateLimited, Refused, SignedOut, Unreachable } from "./server.js";
 
+const BATCH = 5; // so many answers are sent without waiting for quiet
+const LARGEST_BATCH = 20; // of answers that have waited longer; the server takes 50
+const QUIET_MS = 10000; // without a sign of the learner
+const THINKING_MS = 60000; // the same while a question is before her: who thinks shows no sign
 const FIRST_PAUSE_MS = 2000;
 const LONGEST_PAUSE_MS = 60000;
 const LONG_MS = 3600000; // a wait that is not over before the sitting is
 const JUST_SENT_MS = 60000; // the server may have read a session before it stored these answers
 const SEASON_CLOSED = new Set(["NoActiveSeason", "SeasonStateError"]);
+const OF_ONE = new Set(["InvalidResponses", "BodyTooLarge"]); // what one answer may have caused
 
 let serial = 0;
 
@@ -18,12 +24,15 @@ export class Outbox {
 		Object.assign(this, { server, store, season, onChange, onResult });
 		this.trouble = ""; // "", "offline", "signed-out" or "closed"
 		this.pauseMs = FIRST_PAUSE_MS;
+		this.isThinking = false; // a question is before the learner
 		addEventListener("online", () => {
 			this.pauseMs = FIRST_PAUSE_MS; // the first try may still come too early
 			this.flush();
 		});
 		addEventListener("pageshow", () => this.flush());
-		document.addEventListener("visibilitychange", () => document.hidden || this.flush());
+		document.addEventListener("visibilitychange", () => (document.hidden ? this.leave() : this.flush()));
+		for (const sign of ["pointerdown", "keydown", "scroll"])
+			addEventListener(sign, () => this.quiet && this.awaitQuiet(), { passive: true });
 	}
 
 	// Returns the answers that the server does not have yet, of whatever season. Each counts in the season it was given in; the
@@ -40,72 +49,156 @@ export class Outbox {
 		return new Set(given.map((answer) => answer.question_id));
 	}
 
+	// Keeps an answer. Sends the ones before it once they fill a batch: the newest can still be taken back then.
 	add(response) {
-		const answer = { ...response, submission_id: newId(), season: this.season, at: Date.now(), serial: serial++ };
+		const answer = {
+			...response,
+			submission_id: newId(),
+			season: this.season,
+			at: Date.now(),
+			serial: serial++,
+			batch: "",
+		};
 		this.store.put("answer", answer);
 		this.onChange();
-		this.flush();
+		if (this.waiting().length > BATCH) this.flush(BATCH);
+		this.awaitQuiet();
 		return answer;
 	}
 
-	// Sends the answers that wait. Resolves when all are sent, or when something is in the way. One run at a time.
-	flush() {
+	// Says whether an answer has not been sent yet.
+	isHeld(answer) {
+		return this.store.get("answer", answer)?.batch === "";
+	}
+
+	// Takes an answer back. Says whether that was possible: it is no more once the answer is being sent.
+	takeBack(answer) {
+		return alone(this.lock("binding"), () => {
+			if (!this.isHeld(answer)) return false;
+			this.store.remove("answer", answer);
+			this.onChange();
+			return true;
+		});
+	}
+
+	// Says whether a question is before the learner.
+	thinks(isThinking) {
+		this.isThinking = isThinking;
+		if (this.quiet) this.awaitQuiet();
+	}
+
+	awaitQuiet() {
+		clearTimeout(this.quiet);
+		this.quiet = setTimeout(() => this.flush(), this.isThinking ? THINKING_MS : QUIET_MS);
+	}
+
+	// The page is hidden, and perhaps never shown again: what waits is sent without asking other tabs, which takes a moment.
+	leave() {
+		if (!this.running) this.flush(Infinity, (_lock, action) => action());
+	}
+
+	// Sends the answers that wait, at most `most` of them if they are new. Resolves when they are sent, or when something is in
+	// the way. One run at a time.
+	flush(most = Infinity, inTurn = alone) {
 		if (this.running) {
-			this.again = true;
+			this.again ||= most === Infinity;
 			return this.running;
 		}
-		clearTimeout(this.timer);
-		this.running = this.run().finally(() => {
+		for (const timer of ["timer", "quiet"]) {
+			clearTimeout(this[timer]);
+			this[timer] = null;
+		}
+		this.running = this.run(most, inTurn).finally(() => {
 			this.running = null;
 			this.onChange();
 		});
 		return this.running;
 	}
 
-	async run() {
+	async run(most, inTurn) {
 		do {
 			this.again = false;
-			await alone(`memora:answers:${this.server.learner}`, () => this.sendAll());
+			await inTurn(this.lock("answers"), () => this.sendAll(most, inTurn));
+			most = Infinity;
 		} while (this.again && !this.trouble);
 	}
 
-	async sendAll() {
+	async sendAll(most, inTurn) {
 		this.trouble = "";
-		let answer = this.waiting()[0];
-		while (answer) {
+		for (let left = most; left > 0; ) {
+			const batch = await inTurn(this.lock("binding"), () => this.bind(Math.min(left, LARGEST_BATCH)));
+			this.onChange();
+			if (!batch.length) return;
+			left -= batch.length;
 			try {
-				await this.send(answer);
+				await this.send(batch);
 				this.pauseMs = FIRST_PAUSE_MS;
 			} catch (error) {
-				if (this.stopsAt(error, answer)) return;
+				if (this.stopsAt(error, batch)) return;
 			}
 			this.onChange();
-			answer = this.waiting()[0];
 		}
 	}
 
-	async send(answer) {
-		const { question_id, quality, chosen, practice, response_time_ms, submission_id, season } = answer;
-		const response = { question_id, practice, response_time_ms, ...(chosen ? { chosen } : { quality }) };
-		const result = await this.server.submit([response], submission_id, season);
-		const taken = result.answers?.[question_id];
+	lock(name) {
+		return `memora:${name}:${this.server.learner}`;
+	}
+
+	// Returns the oldest answers that wait, at most `most`, each to another question, as one submission from now on: sent again,
+	// a submission has to be the same. `batch` is its id. What a release before this one has kept has none; it may have been sent
+	// by itself already.
+	bind(most) {
+		const waiting = this.waiting();
+		const [first] = waiting;
+		if (!first) return [];
+		if (first.batch === undefined) return [first];
+		if (first.batch) return waiting.filter((answer) => answer.batch === first.batch);
+		const [id, batch] = [newId(), new Map()];
+		for (const answer of waiting.slice(0, most)) {
+			if (answer.batch !== "" || answer.season !== first.season || batch.has(answer.question_id)) break;
+			batch.set(answer.question_id, { ...answer, batch: id });
+		}
+		for (const answer of batch.values()) this.store.put("answer", answer);
+		return [...batch.values()];
+	}
+
+	async send(batch) {
+		const [{ season, submission_id, batch: id }] = batch;
+		const result = await this.server.submit(batch.map(asResponse), id ?? submission_id, season);
+		const reasons = new Map(result.rejected.map(({ question_id, reason }) => [question_id, reason]));
+		for (const answer of batch)
+			this.settle(answer, result.answers?.[answer.question_id], reasons.get(answer.question_id));
+	}
+
+	settle(answer, taken, reason) {
 		if (taken) this.onResult(answer, taken);
-		const [rejected] = result.rejected;
-		if (rejected && !practice) return this.setAside(answer, rejected.reason);
-		if (!practice) this.store.put("sent", { ...answer, at: Date.now() });
+		if (reason && !answer.practice) return this.setAside(answer, reason);
+		if (!answer.practice) this.store.put("sent", { ...answer, at: Date.now() });
 		this.store.remove("answer", answer);
 	}
 
-	// Handles an error. Says whether the answers behind this answer have to wait, too.
-	stopsAt(error, answer) {
+	// Handles an error. Says whether all answers have to wait.
+	stopsAt(error, batch) {
 		if (error instanceof SignedOut) this.trouble = "signed-out";
-		else if (error instanceof RateLimited && error.seconds > LONG_MS / 1000 && answer.practice)
-			this.store.remove("answer", answer); // practised enough today: nothing is lost, and others need not wait
+		else if (error instanceof RateLimited && error.seconds > LONG_MS / 1000 && batch.some((answer) => answer.practice))
+			this.dropPractice(batch);
 		else if (error instanceof Refused && SEASON_CLOSED.has(error.type)) this.trouble = "closed";
-		else if (error instanceof Refused) this.setAside(answer, error.type === "UnknownSeason" ? "" : error.message);
+		else if (error instanceof Refused && batch.length > 1 && OF_ONE.has(error.type)) this.part(batch);
+		else if (error instanceof Refused)
+			for (const answer of batch) this.setAside(answer, error.type === "UnknownSeason" ? "" : error.message);
 		else if (error instanceof Unreachable || error instanceof RateLimited) this.pause(error);
 		else throw error;
 		return Boolean(this.trouble);
+	}
+
+	// She has practised enough today: nothing is lost without these answers, and others need not wait.
+	dropPractice(batch) {
+		for (const answer of batch) if (answer.practice) this.store.remove("answer", answer);
+	}
+
+	// One answer that can't be read keeps the server from all of its batch, so from now on each is sent by itself.
+	part(batch) {
+		for (const answer of batch) this.store.put("answer", { ...answer, batch: answer.submission_id });
 	}
 
 	pause(error) {
@@ -122,7 +215,11 @@ export class Outbox {
 	}
 }
 
-// Lets only one of several tabs send. Pages that are not served over HTTPS have no such lock: there two tabs may send one
+function asResponse({ question_id, practice, response_time_ms, quality, chosen }) {
+	return { question_id, practice, response_time_ms, ...(chosen ? { chosen } : { quality }) };
+}
+
+// Lets only one of several tabs act. Pages that are not served over HTTPS have no such lock: there two tabs may send one
 // answer, and the server counts it once.
 function alone(name, action) {
 	return navigator.locks ? navigator.locks.request(name, action) : action();

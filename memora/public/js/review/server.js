@@ -2,6 +2,13 @@
 
 const TIMEOUT_MS = 20000;
 
+// Errors that judge what was sent. Whatever else a server says, half deployed or behind a proxy, judges nothing.
+const VERDICTS = new Set([
+	...["InvalidBody", "BodyTooLarge", "InvalidLimit", "InvalidFilter", "InvalidResponses"],
+	...["InvalidSubmissionId", "SubmissionConflict", "LearnerIsErased"],
+	...["UnknownSeason", "NoActiveSeason", "SeasonStateError", "SeasonOver"],
+]);
+
 // No reply, or no reply that can be trusted. Try again; if `retryAfter` is set, after so many seconds.
 export class Unreachable extends Error {
 	constructor(retryAfter = 0) {
@@ -9,6 +16,9 @@ export class Unreachable extends Error {
 		this.retryAfter = retryAfter;
 	}
 }
+
+// The CSRF token is not the session's any more.
+class StaleToken extends Unreachable {}
 
 // Nobody is signed in, or somebody else is.
 export class SignedOut extends Error {}
@@ -50,7 +60,7 @@ export class Server {
 		try {
 			return await post();
 		} catch (error) {
-			if (error.type !== "CSRFTokenError") throw error;
+			if (!(error instanceof StaleToken)) throw error;
 			await this.renewToken();
 			return await post();
 		}
@@ -80,7 +90,7 @@ export class Server {
 				signal: aborter.signal,
 			});
 			const body = await response.json().catch(() => null);
-			if (response.ok && body) return body.message;
+			if (response.ok && body?.message !== undefined) return body.message;
 			throw failure(response, body);
 		} catch (error) {
 			if (error instanceof TypeError || error.name === "AbortError") throw new Unreachable();
@@ -105,11 +115,8 @@ function failure(response, body) {
 	const retryAfter = Number(response.headers.get("Retry-After")) || 0;
 	if (response.status === 401 || response.status === 403) return new SignedOut();
 	if (response.status === 429) return new RateLimited(retryAfter || 30);
-	// a server of the release before does not know an argument yet: that says nothing of the answer
-	if (body?.exc_type === "UnknownArgument") return new Unreachable(retryAfter);
-	if (response.status >= 400 && response.status < 500 && body?.exc_type)
-		return new Refused(body.exc_type, messageOf(body));
-	return new Unreachable(retryAfter);
+	if (body?.exc_type === "CSRFTokenError") return new StaleToken(retryAfter);
+	return VERDICTS.has(body?.exc_type) ? new Refused(body.exc_type, messageOf(body)) : new Unreachable(retryAfter);
 }
 
 function messageOf(body) {

@@ -22,12 +22,23 @@ export class Sitting {
 		return this.size - new Set(this.cards.map((card) => card.question.question_id)).size;
 	}
 
-	// Takes the answer to the card that is shown.
+	// Takes the answer to the card that is shown. Returns a function that takes it back: then its card is the next one.
 	answer(quality) {
-		const { question, practice } = this.cards.shift();
-		if (!practice) this.answered += 1;
-		if (!practice && isRight(quality)) this.rightAtOnce += 1;
-		if (!isRight(quality)) this.cards.push({ question, practice: true });
+		const card = this.cards.shift();
+		const { question, practice } = card;
+		const again = isRight(quality) ? null : { question, practice: true };
+		const counts = [Number(!practice), Number(!practice && isRight(quality))];
+		this.count(...counts);
+		if (again) this.cards.push(again);
+		return () => {
+			this.cards = [card, ...this.cards.filter((other) => other !== again)];
+			this.count(...counts.map((count) => -count));
+		};
+	}
+
+	count(answered, rightAtOnce) {
+		this.answered += answered;
+		this.rightAtOnce += rightAtOnce;
 	}
 
 	// Drops a question that was answered in another tab. The card that is shown stays.

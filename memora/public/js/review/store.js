@@ -18,6 +18,11 @@ export class Store {
 		return entries.filter(Boolean).sort((a, b) => a.at - b.at || a.serial - b.serial);
 	}
 
+	// Returns an answer as it is kept; null if it is not.
+	get(kind, answer) {
+		return this.read(this.keyOf(kind, answer));
+	}
+
 	put(kind, answer) {
 		const key = this.keyOf(kind, answer);
 		try {
@@ -73,7 +78,11 @@ export class Store {
 	}
 
 	read(key) {
-		return parsed(this.memory.get(key) ?? localStorage.getItem(key));
+		try {
+			return parsed(this.memory.get(key) ?? localStorage.getItem(key));
+		} catch {
+			return null; // a browser without storage
+		}
 	}
 }
 
