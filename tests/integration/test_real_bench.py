@@ -4,6 +4,7 @@ Needs the program `bench` (PyPI: frappe-bench) and a git checkout of Frappe, whi
 downloaded; where GitHub can't be reached, UV_OVERRIDE names a file with the line gunicorn==23.0.0.
 """
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -57,7 +58,7 @@ def test_the_life_of_an_installation(bench, other_bench):
 
 	other_bench.make_site(SITE, DATABASE)
 	other_bench.restore(SITE, dump)
-	key = str(bench.site_config(SITE)["encryption_key"])
+	key = json.loads(bench("--site", SITE, "execute", "frappe.utils.password.get_encryption_key"))
 	other_bench("--site", SITE, "set-config", "encryption_key", key)
 	other_bench("--site", SITE, "migrate")
 	assert other_bench.query(DATABASE, ANSWERS) == "first"
