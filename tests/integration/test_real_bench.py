@@ -58,8 +58,8 @@ def test_the_life_of_an_installation(bench, other_bench):
 
 	other_bench.make_site(SITE, DATABASE)
 	other_bench.restore(SITE, dump)
-	key = json.loads(bench("--site", SITE, "execute", "frappe.utils.password.get_encryption_key"))
-	other_bench("--site", SITE, "set-config", "encryption_key", key)
+	*_warnings, key = bench("--site", SITE, "execute", "frappe.utils.password.get_encryption_key").split()
+	other_bench("--site", SITE, "set-config", "encryption_key", json.loads(key))
 	other_bench("--site", SITE, "migrate")
 	assert other_bench.query(DATABASE, ANSWERS) == "first"
 	assert "srs_redis_namespace" not in other_bench.site_config(SITE)
