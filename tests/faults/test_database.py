@@ -41,7 +41,7 @@ SEEN_SQL = """
 FULL_FILE_BYTES = 72 * 1024**2  # more than any other file of the fault bench's MariaDB: its log has 64 MB
 FILL_SQL = """
 	INSERT INTO `tab{doctype}` (name, _liked_by, _comments)
-	SELECT MD5(UUID()), 'filler', REPEAT('x', {size}) FROM seq_1_to_{rows}"""
+	SELECT CONCAT('{prefix}', MD5(UUID())), 'filler', REPEAT('x', {size}) FROM seq_1_to_{rows}"""
 EMPTY_SQL = "DELETE FROM `tab{doctype}` WHERE _liked_by = 'filler'"
 FULL_PAGES = 100  # without room for a row, hit one after the other at random: then hardly a page has room
 PAGEFUL_BYTES = 7000  # two of them fill a page of InnoDB
@@ -239,17 +239,21 @@ def test_a_server_that_is_read_only(stage, client, submission, question, no_work
 
 
 @contextmanager
-def full(stage: Stage, doctype: str) -> Iterator[None]:
-	"""A table's file may not grow, by a limit of the system's, and has no place for one more row."""
+def full(stage: Stage, doctype: str, prefix: str = "") -> Iterator[None]:
+	"""A table's file may not grow, by a limit of the system's.
+
+	It has no place for a row whose name begins with `prefix`: InnoDB keeps rows in the order of their names, and the page that would
+	take it is full. Without `prefix` hardly any page has a place.
+	"""
 	pid, file = stage.servers["mariadb"].pid, f"tab{doctype.replace(' ', '@0020')}.ibd"
 	(path,) = stage.bench.mariadb_data.glob(f"*/{file}")
 	before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
 	try:
 		while path.stat().st_size < FULL_FILE_BYTES:
-			stage.sql(FILL_SQL.format(doctype=doctype, size=PAGEFUL_BYTES, rows=2000))
+			stage.sql(FILL_SQL.format(doctype=doctype, prefix="", size=PAGEFUL_BYTES, rows=2000))
 		resource.prlimit(pid, resource.RLIMIT_FSIZE, (path.stat().st_size, before[1]))
-		for size in (PAGEFUL_BYTES, 500, 1):
-			fill_up(stage, FILL_SQL.format(doctype=doctype, size=size, rows=1))
+		for size in (1,) if prefix else (PAGEFUL_BYTES, 500, 1):
+			fill_up(stage, FILL_SQL.format(doctype=doctype, prefix=prefix, size=size, rows=1))
 		yield
 	finally:
 		resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
@@ -271,7 +275,7 @@ def fill_up(stage: Stage, statement: str) -> None:
 
 
 def test_no_room_for_a_submission(stage, client, submission, question):
-	with full(stage, "Review Outbox"):
+	with full(stage, "Review Outbox", prefix=client.name):
 		refused(client.submit(submission, question), "JournalUnavailable")
 		assert client.request("GET", READ).status_code == 200
 	assert stage.sql(STORED_SQL, submission) == [(0,)]
