@@ -117,7 +117,7 @@ MOODS = [
 	Mood(read_only, "it is a replica, which takes no writes: You can't write"),
 	Mood(out_of_memory, "its memory is full: "),
 	Mood(out_of_disk, "it can't write to its disk: MISCONF"),
-	Mood(wanting_a_password, "it wants a password that srs_redis_cache lacks: Authentication required"),
+	Mood(wanting_a_password, "it wants a password that its URL lacks: Authentication required"),
 	Mood(loading, "it is reading its data from disk: Redis is loading"),
 	Mood(moved, "it is a node of a cluster, and srs_redis_cluster is not set: MOVED"),
 ]

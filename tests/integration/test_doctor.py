@@ -139,7 +139,10 @@ def test_a_redis_that_loses_keys(redis_server, where, check, setting, bad):
 def test_a_redis_that_is_not_there(where):
 	url = f"redis://:secret@127.0.0.1:{ports.any_free()}/0?socket_timeout=1"
 	frappe.local.conf[where] = url
-	assert "secret" not in str(only("redis_reachable", where, "Connection refused"))
+	finding = only("redis_reachable", where, "Connection refused")
+	assert "secret" not in str(finding)
+	program = {SRS: "-redis-srs", QUEUE: "-redis-queue", CACHE: "-redis-cache"}[where]
+	assert "sudo supervisorctl start " in finding.mend and finding.mend.endswith(program)
 
 
 def test_schedules_beside_frappes_cache():
@@ -180,7 +183,7 @@ def test_passwords_are_not_shown():
 	found = look()
 	assert {finding.check for finding in found} == {"redis_reachable", "socket_timeouts"}
 	assert "secret" not in str(found)
-	assert "redis://user:password@127.0.0.1:1/0?socket_timeout" in str(found)
+	assert "redis://user:<password>@127.0.0.1:1/0?socket_timeout" in str(found)
 
 
 # Queue, scheduler

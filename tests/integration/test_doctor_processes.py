@@ -1,5 +1,6 @@
 """The doctor finds workers, scheduled jobs, passwords, a mode and files that are not as they should be. See test_doctor.py."""
 
+import json
 import os
 import signal
 from datetime import datetime, timedelta, timezone
@@ -18,6 +19,7 @@ from tests.integration.test_doctor import (  # noqa: F401
 	CACHE,
 	QUEUE,
 	SRS,
+	common_config,
 	follow,
 	look,
 	only,
@@ -157,13 +159,19 @@ def test_a_redis_that_wants_a_password(redis_server, where, worker, jobs_ran):  
 	frappe.local.conf[where] = redis_server
 	client = redis_servers.connect(redis_server)
 	client.config_set("requirepass", "secret")
-	finding = only("redis_reachable", where, "it wants a password")
-	assert f"set-config -g {where}" in finding.mend
+	finding = only("redis_reachable", where, "it wants a password that its URL lacks")
+	written = redis_server.replace("//", "//<user>:<password>@")
+	assert finding.mend.endswith(f": bench set-config -g {where} '{written}'")
 	frappe.local.conf[where] = redis_server.replace("//", "//:secre@")
 	finding = only("redis_reachable", where, "it does not know the user or password")
 	assert f"set-config -g {where}" in finding.mend
 	frappe.local.conf[where] = redis_server.replace("//", "//:secret@")
 	assert look() == []
+	client.config_set("requirepass", "")
+	finding = only("redis_reachable", where, "it has no password, and its URL has one")
+	with common_config() as path:
+		follow(finding)
+		assert json.loads(path.read_text())[where] == redis_server
 
 
 # Mode and files
@@ -202,6 +210,18 @@ def test_files_of_the_desk_that_were_not_built(worker, jobs_ran, built):
 	with changed(manifest, **{"memora.bundle.js": "/assets/memora/dist/js/gone.js"}):
 		forget_assets()
 		only("assets", "memora.bundle.js")
+
+
+@pytest.mark.skipif(not doctor_site.HAS_DESK.exists(), reason="this Frappe has no desk to be built")
+def test_a_desk_that_was_never_built(worker, jobs_ran):
+	manifest = Path(frappe.local.sites_path) / "assets/assets.json"
+	aside = manifest.rename(manifest.with_suffix(".aside"))
+	try:
+		forget_assets()
+		assert only("assets", "never built").mend == "bench build"
+	finally:
+		aside.rename(manifest)
+		forget_assets()
 
 
 @pytest.fixture

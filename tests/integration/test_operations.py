@@ -33,7 +33,7 @@ ELSEWHERE = {
 }
 # What makes or changes a bench: test_production_programs and test_real_bench run some with the real bench, if there is one
 OF_BENCH = (
-	*("bench setup", "bench update", "bench new-site", "bench drop-site", "bench remove-app"),
+	*("bench init", "bench setup", "bench update", "bench new-site", "bench drop-site", "bench remove-app"),
 	"bench set-config -g gunicorn_workers",
 )
 # Exit with 1 as they find that a test site has no scheduler and the like, or that a busy machine answers slowly

@@ -70,6 +70,18 @@ def test_what_was_chosen_once_stays(bench):
 	assert "port 13987\n" in conf and "maxmemory 3gb\n" in conf
 
 
+def test_a_redis_that_runs_is_restarted_for_its_new_settings(bench):
+	restart = f"supervisorctl restart {bench.name}-redis-srs"
+	first = plan_of(bench)
+	assert restart not in [step.run for step in production_steps.steps(first)]
+	production.write(first)
+	assert restart not in [step.run for step in production_steps.steps(plan_of(bench))]
+	for options in ({"memory": "3GB"}, {"port": 13987}):
+		plan = plan_of(bench, **options)
+		production.write(plan)
+		assert restart in [step.run for step in production_steps.steps(plan)]
+
+
 def test_the_configuration_is_merged(bench):
 	"""What is there stays, in its order and with its indentation; bench reads the rest."""
 	workers = {"ours": {"timeout": 5000}, "srs_write": {"background_workers": 3}}

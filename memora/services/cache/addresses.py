@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
-from urllib.parse import quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,6 +64,22 @@ def shown(url: str) -> str:
 		return f"{url.partition('://')[0]}://…" if "://" in url else "…"
 	login = f"{parts['user']}{':password' if parts['colon'] else ''}@" if parts["user"] is not None else ""
 	return f"{parts['scheme']}://{login}{parts['place']}"
+
+
+def to_write(url: str, login: str | None = None) -> str:
+	"""Returns the URL of a Redis as an operator is to write it: with its options, and with <password> in place of a password.
+
+	`login` replaces its user and password, and an empty one takes them out.
+	"""
+	parts = urlsplit(url)
+	user, has_login, place = parts.netloc.rpartition("@")
+	if login is None:
+		login = f"{user.partition(':')[0]}:<password>" if has_login else ""
+	options = [
+		(name, value) for name, value in parse_qsl(parts.query) if name not in ("username", "password")
+	]
+	netloc = f"{login}@{place}" if login else place
+	return urlunsplit(parts._replace(netloc=netloc, query=urlencode(options)))
 
 
 def machines(host: str) -> set[str]:

@@ -15,9 +15,10 @@ CAUSES = {
 	"read only replica": "it is a replica, which takes no writes",
 	"previous master": "it is a replica, which takes no writes",
 	"loading the dataset": "it is reading its data from disk",
-	"Authentication required": "it wants a password that srs_redis_cache lacks",
-	"WRONGPASS": "it does not know the user or password in srs_redis_cache",
-	"invalid username-password": "it does not know the user or password in srs_redis_cache",
+	"Authentication required": "it wants a password that its URL lacks",
+	"without any password configured": "it has no password, and its URL has one",
+	"WRONGPASS": "it does not know the user or password in its URL",
+	"invalid username-password": "it does not know the user or password in its URL",
 	"MOVED ": "it is a node of a cluster, and srs_redis_cluster is not set",
 	"Cluster mode is not enabled": "it is no cluster, and srs_redis_cluster is set",
 	"can only be 0 in cluster mode": MISCONFIGURED,  # the URL ends with the number of a database

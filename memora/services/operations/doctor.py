@@ -98,7 +98,9 @@ def _queue_configured() -> Findings:
 			_("common_site_config.json has no queue {0}. Answers share a queue with all other jobs.").format(
 				QUEUE
 			),
-			f"bench set-config -gp workers '{json.dumps(workers)}'",
+			_("Have it set up: {0}. Or by hand: {1}").format(
+				doctor_site.setup_command(), f"bench set-config -gp workers '{json.dumps(workers)}'"
+			),
 		)
 
 
@@ -215,7 +217,9 @@ def _time_zone() -> Findings:
 		ZoneInfo(name or "")
 	except (ValueError, OSError, KeyError):
 		yield (
-			_("The time zone in System Settings is {0}.").format(name or _("nothing")),
+			_("System Settings have no time zone.")
+			if not name
+			else _("The time zone in System Settings is {0}.").format(name),
 			_("Choose the schools' time zone in System Settings. Learning days begin by that zone."),
 		)
 

@@ -18,14 +18,21 @@ from redis.exceptions import (
 )
 
 from memora.services.cache import causes, connections, settling
-from memora.services.cache.addresses import shown
+from memora.services.cache.addresses import shown, to_write
 from memora.services.cache.breaker import Unavailable
 from memora.services.cache.connections import SENTINEL, Place
 from memora.services.cache.keys import ScheduleKeys
-from memora.services.operations import redis_servers
+from memora.services.operations import doctor_site, redis_servers
+from memora.services.operations.production_bench import is_here
 from memora.services.operations.redis_servers import WHERE_CACHE, WHERE_QUEUE, WHERE_SRS
 from memora.services.store import failures, frappe_rows
 
+# Of bench's configuration of supervisor, and of ours
+PROGRAMS = {
+	WHERE_CACHE: "{0}-redis:{0}-redis-cache",
+	WHERE_QUEUE: "{0}-redis:{0}-redis-queue",
+	WHERE_SRS: "{0}-redis-srs",
+}
 TIMEOUTS = "socket_timeout=0.5&socket_connect_timeout=0.5"
 
 Findings = Iterator[tuple[str, str]]
@@ -68,18 +75,26 @@ def reachable() -> Findings:
 		except (RedisError, OSError) as error:
 			yield (
 				_("{0} can't be used at {1}: {2}").format(where, shown(url), causes.cause(error)),
-				_mend(where, error),
+				_mend(where, url, error),
 			)
 
 
-def _mend(where: str, error: Exception) -> str:
+def _mend(where: str, url: str, error: Exception) -> str:
 	"""A Redis that says no is there: to start it would mend nothing."""
+	if "without any password configured" in str(error):
+		return _("Take user and password out of its URL: bench set-config -g {0} '{1}'").format(
+			where, to_write(url, "")
+		)
 	if isinstance(error, AuthenticationError) or "Authentication required" in str(error):
 		return _("Write user and password of that Redis into its URL: bench set-config -g {0} '{1}'").format(
-			where, "redis://<user>:<password>@<host>:<port>"
+			where, to_write(url, "<user>:<password>")
 		)
 	if isinstance(error, ResponseError | BusyLoadingError | ReadOnlyError):
 		return _("Mend that Redis. docs/operations.md says for each reason what to do.")
+	if where in PROGRAMS and is_here(url):
+		return _("Start that Redis. If supervisor runs it: {0}").format(
+			doctor_site.start_command(PROGRAMS[where])
+		)
 	return _("Start that Redis.")
 
 
@@ -109,9 +124,9 @@ def own_instance() -> Findings:
 	if {identity[:3] for identity in cache} & {identity[:3] for identity in own}:
 		yield (
 			_("Schedules share a Redis with Frappe's cache. bench build empties that Redis."),
-			_("Start a Redis for schedules alone, and name it: bench set-config -g {0} {1}").format(
-				WHERE_SRS, f"'redis://127.0.0.1:13100?{TIMEOUTS}'"
-			),
+			_(
+				"Have one made for schedules alone: {0}. Or start one yourself, and name it: bench set-config -g {1} {2}"
+			).format(doctor_site.setup_command(), WHERE_SRS, f"'redis://127.0.0.1:13100?{TIMEOUTS}'"),
 		)
 
 
@@ -164,12 +179,13 @@ def owner() -> Findings:
 def socket_timeouts() -> Findings:
 	for where in (WHERE_CACHE, WHERE_QUEUE):
 		url = frappe.conf.get(where) or ""
-		if "socket_timeout" not in parse_qs(urlsplit(url).query):
+		query = urlsplit(url).query
+		if "socket_timeout" not in parse_qs(query):
 			yield (
 				_("{0} has no socket_timeout. If that Redis hangs, every request hangs with it.").format(
 					where
 				),
-				f"bench set-config -g {where} '{shown(url)}?{TIMEOUTS}'",
+				f"bench set-config -g {where} '{to_write(url)}{'&' if query else '?'}{TIMEOUTS}'",
 			)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import frappe
 from frappe import _
@@ -10,9 +9,10 @@ from frappe.utils import now_datetime, scheduler
 from redis.exceptions import RedisError
 
 from memora.services.folding.queueing import QUEUE, reach_queue
-from memora.services.operations import job_types, workers
+from memora.services.operations import doctor_site, job_types, workers
 
 LATE = timedelta(minutes=15)  # more than the scheduler and a worker that is busy need
+WORKERS = "{0}-workers:"  # the group in bench's configuration of supervisor, with the scheduler
 NEEDED_QUEUES = (QUEUE, "default", "long")
 
 
@@ -38,9 +38,9 @@ def scheduled_jobs() -> Iterator[tuple[str, str]]:
 		name = min(late, key=lambda name: late[name])
 		yield (
 			_("Scheduled jobs are late: {0}. {1} was due on {2}.").format(len(late), name, late[name]),
-			_("Start the scheduler: bench schedule. Its jobs need workers: bench worker --queue {0}").format(
-				"default,long"
-			),
+			_(
+				"Start scheduler and workers: {0}, or by hand: bench schedule, and bench worker --queue {1}. After maintenance mode, or with another time zone, they catch up within minutes."
+			).format(doctor_site.start_command(WORKERS), "default,long"),
 		)
 
 
@@ -54,7 +54,7 @@ def workers_alive() -> Iterator[tuple[str, str]]:
 		if not alive.get(queue):
 			yield (
 				_("No worker serves the queue {0}.").format(queue),
-				_(
-					"Start the workers: sudo supervisorctl start {0}-workers:, or one by hand: bench worker --queue {1}"
-				).format(Path(frappe.local.sites_path).resolve().parent.name, queue),
+				_("Start the workers: {0}, or one by hand: bench worker --queue {1}").format(
+					doctor_site.start_command(WORKERS), queue
+				),
 			)

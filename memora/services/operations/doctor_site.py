@@ -17,6 +17,7 @@ BUNDLES = ("memora.bundle.js", "memora.bundle.css")
 
 SOURCES = ("js/*.js", "css/*.css")
 PUBLIC = Path(frappe.get_app_path("memora", "public"))
+HAS_DESK = Path(frappe.get_app_path("frappe")).parent / "package.json"  # with which bench builds it
 
 
 SWITCHES = ("maintenance_mode", "pause_scheduler")  # which bench update sets in common_site_config.json
@@ -49,15 +50,28 @@ def _own_value(key: str) -> Any:
 	return json.loads(Path(frappe.get_site_path("site_config.json")).read_text(encoding="utf-8")).get(key)
 
 
+def setup_command() -> str:
+	"""Returns the command that makes what bench does not."""
+	return f"bench --site {frappe.local.site} memora setup-production"
+
+
+def start_command(program: str) -> str:
+	"""Returns the command that starts a program of supervisor's. {0} in its name is that of the bench."""
+	bench = Path(frappe.local.sites_path).resolve().parent.name
+	return f"sudo supervisorctl start {program.format(bench)}"
+
+
 def code_version() -> Iterator[tuple[str, str]]:
 	if found := versions.find_newer():
 		yield found
 
 
 def assets() -> Iterator[tuple[str, str]]:
-	built = get_assets_json()
+	built = get_assets_json() or {}
 	if OF_FRAPPE not in built:
-		return  # a bench without a desk
+		if HAS_DESK.exists():
+			yield _("The desk was never built."), "bench build"
+		return
 	newest = max(path.stat().st_mtime for folder in SOURCES for path in PUBLIC.glob(folder))
 	missing = [name for name in BUNDLES if not _is_built(built.get(name), newest)]
 	if missing:

@@ -102,6 +102,10 @@ def _supervisor(plan: Plan) -> Iterator[str]:
 		# after bench's own file in the order of the alphabet: of two lines for one program the later holds
 		yield f"ln -sfn {ours} {folder}/{bench.name}.memora.{ending}"
 	yield "supervisorctl reread && supervisorctl update"
+	if _has_new_settings(plan, "redis_srs.conf"):
+		yield f"supervisorctl restart {bench.name}-redis-srs"
+	if _has_new_settings(plan, "redis_queue.conf"):
+		yield f"supervisorctl restart {bench.name}-redis:{bench.name}-redis-queue"
 	yield f"supervisorctl restart {bench.name}-web: {bench.name}-workers:"
 
 
@@ -116,9 +120,16 @@ def _systemd(plan: Plan) -> Iterator[str]:
 		yield f"ln -sfn {bench.ours}/systemd/{queue}.d/memora.conf /etc/systemd/system/{queue}.d/memora.conf"
 	yield "systemctl daemon-reload"
 	yield f"systemctl enable --now {' '.join(path.name.replace('@', '@1') for path in units)}"
+	if _has_new_settings(plan, "redis_srs.conf"):
+		yield f"systemctl restart {bench.name}-redis-srs.service"
 	if plan.queue:
 		yield f"systemctl restart {queue}"
 	yield f"systemctl restart {bench.name}-web.target {bench.name}-workers.target"
+
+
+def _has_new_settings(plan: Plan, name: str) -> bool:
+	"""Says whether a Redis runs with settings that have changed: neither supervisor nor systemd sees that."""
+	return any(file.path == plan.bench.ours / name and file.before for file in plan.changed)
 
 
 def _paths(plan: Plan) -> list[Path]:
