@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from devtools.paths import current_bench
+
 LOADS = """
 import sys
 sys.argv = ["bench", "frappe", *sys.argv[1:]]
@@ -19,6 +21,7 @@ print("memora.services.folding.folds" in sys.modules)
 def test_only_workers_load_what_folds_use(command, loads):
 	found = subprocess.run(
 		[sys.executable, "-c", LOADS, command, "--queue", "srs_write"],
+		cwd=current_bench().sites,
 		capture_output=True,
 		text=True,
 		check=True,
