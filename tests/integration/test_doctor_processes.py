@@ -214,7 +214,7 @@ def test_files_of_the_desk_that_were_not_built(worker, jobs_ran, built):
 
 @pytest.mark.skipif(not doctor_site.HAS_DESK.exists(), reason="this Frappe has no desk to be built")
 def test_a_desk_that_was_never_built(worker, jobs_ran):
-	manifest = Path(frappe.local.sites_path) / "assets/assets.json"
+	manifest = Path(frappe.local.sites_path, doctor_site.MANIFEST)
 	aside = manifest.rename(manifest.with_suffix(".aside"))
 	try:
 		forget_assets()

@@ -17,6 +17,7 @@ BUNDLES = ("memora.bundle.js", "memora.bundle.css")
 
 SOURCES = ("js/*.js", "css/*.css")
 PUBLIC = Path(frappe.get_app_path("memora", "public"))
+MANIFEST = "assets/assets.json"
 HAS_DESK = Path(frappe.get_app_path("frappe")).parent / "package.json"  # with which bench builds it
 
 
@@ -67,11 +68,12 @@ def code_version() -> Iterator[tuple[str, str]]:
 
 
 def assets() -> Iterator[tuple[str, str]]:
-	built = get_assets_json() or {}
-	if OF_FRAPPE not in built:
-		if HAS_DESK.exists():
-			yield _("The desk was never built."), "bench build"
+	if HAS_DESK.exists() and not Path(frappe.local.sites_path, MANIFEST).exists():
+		yield _("The desk was never built."), "bench build"
 		return
+	built = get_assets_json()
+	if OF_FRAPPE not in built:
+		return  # a bench without a desk
 	newest = max(path.stat().st_mtime for folder in SOURCES for path in PUBLIC.glob(folder))
 	missing = [name for name in BUNDLES if not _is_built(built.get(name), newest)]
 	if missing:
