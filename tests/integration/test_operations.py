@@ -64,6 +64,7 @@ def places(web, manager) -> Iterator[dict[str, str]]:
 	)
 	common = bench.sites / "common_site_config.json"
 	configured = common.read_text()
+	frappe.db.rollback()  # MariaDB may end a connection that a long command leaves idle in its transaction
 	yield {
 		"-p 13100": f"-p {srs.port} -n {srs.path.strip('/') or 0}",
 		"-p 13000": f"-p {cache.port}",

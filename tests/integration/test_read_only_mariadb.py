@@ -79,8 +79,12 @@ def test_reads_go_on(client, read_only, player, season, is_warm):
 
 def test_the_page_goes_on(client, read_only):
 	"""Each web process notices within seconds; from then on it writes nothing."""
-	wait_until(lambda: client.request("GET", "/review").status_code == 200, "the page")
-	assert [client.request("GET", "/review").status_code for _ in range(8)] == [200] * 8
+
+	def statuses() -> set[int]:
+		return {client.request("GET", "/review").status_code for _ in range(8)}
+
+	wait_until(lambda: statuses() == {200}, "the page of each process")
+	assert statuses() == {200}
 
 
 def test_a_request_writes_nothing_as_long_as_mariadb_takes_no_writes(read_only):
@@ -98,9 +102,11 @@ def test_a_request_writes_nothing_as_long_as_mariadb_takes_no_writes(read_only):
 def test_reads_go_on_without_redis(client, read_only):
 	with site_config(srs_redis_cache=f"redis://127.0.0.1:{ports.any_free()}/0"):
 		session = message(client.get(READ))
-		refused = client.get(READ)
+		replies = [client.get(READ) for _ in range(8)]
 	assert (ids(session)[: len(QUESTIONS)], session["is_degraded"]) == (QUESTIONS, True)
-	assert (refused.status_code, int(refused.headers["Retry-After"]) >= 1) == (429, True)
+	refused = [reply for reply in replies if reply.status_code == 429]
+	assert len(refused) >= 7  # what the other process has admitted can't be noted for this one
+	assert min(int(reply.headers["Retry-After"]) for reply in refused) >= 1
 
 
 def test_folds_wait(read_only, player):

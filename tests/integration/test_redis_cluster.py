@@ -219,7 +219,10 @@ def test_a_replica_that_takes_over_is_used_and_not_believed(cluster, season, clo
 
 
 def test_all_nodes_hanging_cost_one_timeout(cluster, season, clock, monkeypatch):
-	"""A process that has waited in vain for one node asks no other node."""
+	"""A process that has waited in vain for one node asks no other node. One late reply is asked for once more.
+
+	Where redis-py says of a late reply only that the cluster is down, it is not.
+	"""
 	case = make_case(season, cluster)
 	waited: list[redis.TimeoutError] = []
 	read_response = redis.Connection.read_response
@@ -238,7 +241,7 @@ def test_all_nodes_hanging_cost_one_timeout(cluster, season, clock, monkeypatch)
 		for attempt in (1, 2):
 			case.look(is_degraded=True)
 			case.answer(is_degraded=True)
-			assert len(waited) == attempt
+			assert attempt <= len(waited) <= attempt + 1
 			clock.ahead += OPEN_SECONDS
 	finally:
 		for node in cluster.nodes:
