@@ -53,19 +53,23 @@ async def send_all(address: tuple[str, int], requests: Sequence[Request], begin:
 
 async def _send(address: tuple[str, int], request: Request, begin: float) -> Answer:
 	try:
-		content = await asyncio.wait_for(_exchange(address, request.content), ANSWER_SECONDS)
+		head, body = await asyncio.wait_for(exchange(address, request.content), ANSWER_SECONDS)
 	except (OSError, asyncio.TimeoutError):
-		content = b""
+		head = body = b""
 	at_seconds = time.monotonic() - begin
-	head, _, body = content.partition(b"\r\n\r\n")
-	status = int(head.split(b" ", 2)[1]) if head.startswith(b"HTTP/") else NOT_ANSWERED
-	return Answer(status, body, (at_seconds - request.at_seconds) * 1000, at_seconds)
+	return Answer(status_of(head), body, (at_seconds - request.at_seconds) * 1000, at_seconds)
 
 
-async def _exchange(address: tuple[str, int], content: bytes) -> bytes:
+async def exchange(address: tuple[str, int], content: bytes) -> tuple[bytes, bytes]:
+	"""Sends a request on a connection of its own. Returns head and body of the response. Raises OSError."""
 	reader, writer = await asyncio.open_connection(*address)
 	try:
 		writer.write(content)
-		return await reader.read()
+		head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+		return head, body
 	finally:
 		writer.close()
+
+
+def status_of(head: bytes) -> int:
+	return int(head.split(b" ", 2)[1]) if head.startswith(b"HTTP/") else NOT_ANSWERED

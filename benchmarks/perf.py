@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from benchmarks import (
 	perf_consistency,
+	perf_crowd,
 	perf_drain,
 	perf_endpoints,
 	perf_hang,
@@ -28,6 +29,7 @@ from devtools.report import Failure, keep_stdout_clean, say_failure
 
 SECTIONS: dict[str, Callable[[argparse.Namespace], Section]] = {
 	"endpoints": perf_endpoints.measure,
+	"crowd": perf_crowd.measure,
 	"hostile": perf_hostile.measure,
 	"hang": perf_hang.measure,
 	"metrics": perf_metrics.measure,
@@ -40,6 +42,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], Section]] = {
 }
 
 ROWS, LEAST_ROWS = 1_000_000, 1000
+PUPILS = 100
 
 
 def main() -> int:
@@ -68,11 +71,16 @@ def _parse() -> argparse.Namespace:
 		default=ROWS,
 		help="rows of the season that `seasons`, `consistency` and `sizes` fill (default: %(default)s)",
 	)
+	parser.add_argument(
+		"--pupils", type=int, default=PUPILS, help="pupils at work in `crowd` (default: %(default)s)"
+	)
 	arguments = parser.parse_args()
 	if unknown := [name for name in arguments.sections if name not in SECTIONS]:
 		parser.error(f"there is no section {unknown[0]}; the sections are {known}")
 	if arguments.rows < LEAST_ROWS:
 		parser.error(f"--rows must be {LEAST_ROWS} or more, not {arguments.rows}")
+	if arguments.pupils < 1:
+		parser.error(f"--pupils must be 1 or more, not {arguments.pupils}")
 	arguments.sections = list(dict.fromkeys(arguments.sections)) or list(SECTIONS)
 	return arguments
 

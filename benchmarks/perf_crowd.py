@@ -1,98 +1,222 @@
-"""Thousands of learners who come once each. MariaDB makes them as copies of one learner, and removes them."""
+"""Section `crowd`: pupils as they are, each before the page /review with a session of her own, at the pace of people.
 
+They come one after the other during the first minute; whoever has ended a sitting is followed by another pupil. Counted is
+from then on, for four minutes: how long requests take, and the CPU time of all processes of the site by the kernel's
+accounts, which other load on a machine distorts least. The floor of the same run is the no-op, Frappe's cheapest authenticated
+request. At the end each answer that was acknowledged is looked for in journal and tracker, and the schedules in Redis are compared
+with the tracker.
+"""
+
+import argparse
+import asyncio
 import json
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
+from random import Random
+from statistics import mean
+from urllib.parse import urlsplit
 
 import frappe
 
-from benchmarks import perf_data
+from benchmarks import accounts, crowd_data, site
 from benchmarks.perf_data import Learner
-from devtools.report import step
-from memora.services.store import row_names
-from memora.services.store.records import RECORD_COLUMNS
+from benchmarks.pupils import ANSWERED, LOGIN, Log, Pupil, Sent
+from benchmarks.report import Section, number, percentile, table
+from devtools.paths import current_bench
+from devtools.pids import PidFile
+from devtools.report import Failure, step
+from memora.services import site_time
+from memora.services.cache.schedules import Schedules
 
-PREFIX = "perf-crowd-"
-DUE, LATER = 20, 10  # questions of each learner, due now and due later
-FIRST = perf_data.DUE - DUE  # the number of the learner's first question, which is due
-COPIED = 1000  # learners in a statement
+RAMP_SECONDS, SECONDS = 60, 240
+SEED = 20261128
+NOOPS, NOOP = 300, "frappe.auth.get_logged_user"
+SIGN_IN_AT_ONCE = 4
+SHARE_OF_CORES = 0.7  # that pupils may take
+FOLDED_SECONDS = 60
+KINDS = {
+	"web": "web",
+	"mariadb": "MariaDB",
+	"redis": "Redis",
+	"worker": "workers",
+}  # by how the process is named
 
-USERS_SQL = """
-	INSERT INTO tabUser (name, email, username, api_key, first_name, full_name, enabled, user_type, owner,
-	modified_by, creation, modified)
-	SELECT CONCAT(%(prefix)s, seq, '@example.com'), CONCAT(%(prefix)s, seq, '@example.com'),
-	CONCAT(%(prefix)s, seq), CONCAT(api_key, '-', seq), first_name, full_name, enabled, user_type, owner,
-	modified_by, creation, modified
-	FROM seq_1_to_{size} JOIN tabUser u WHERE u.name = %(of)s"""
-SECRETS_SQL = """
-	INSERT INTO __Auth (doctype, name, fieldname, password, encrypted)
-	SELECT doctype, CONCAT(%(prefix)s, seq, '@example.com'), fieldname, password, encrypted
-	FROM seq_1_to_{size} JOIN __Auth a
-	WHERE a.doctype = 'User' AND a.fieldname = 'api_secret' AND a.name = %(of)s"""
-LEARNERS_SQL = """
-	INSERT INTO `tabMemora Learner` (name, user, owner, modified_by, creation, modified)
-	SELECT id, user, 'Administrator', 'Administrator', NOW(6), NOW(6)
-	FROM JSON_TABLE(%(crowd)s, '$[*]' COLUMNS (id CHAR(16) PATH '$[0]', user VARCHAR(140) PATH '$[1]')) crowd"""
-# A row name begins with the learner's id. The rest of the name is equal for all learners.
-RECORDS_SQL = f"""
-	INSERT INTO `tabPlayer Memory Tracker` (name, player, season, {RECORD_COLUMNS}, modified)
-	SELECT CONCAT(crowd.id, SUBSTRING(name, 17)), crowd.id, season, {RECORD_COLUMNS}, modified
-	FROM JSON_TABLE(%(crowd)s, '$[*]' COLUMNS (id CHAR(16) PATH '$[0]')) crowd
-	JOIN `tabPlayer Memory Tracker` t WHERE t.name IN %(names)s AND season = %(season)s"""
-
-OF_CROWD = "player IN (SELECT name FROM `tabMemora Learner` WHERE user LIKE %(crowd)s)"
-REMOVE_SQL = (
-	f"DELETE FROM `tabReview Outbox` WHERE season = %(season)s AND {OF_CROWD}",
-	f"DELETE FROM `tabPlayer Memory Tracker` WHERE season = %(season)s AND {OF_CROWD}",
-	f"DELETE FROM `tabPlayer Review Log` WHERE season = %(season)s AND {OF_CROWD}",
-	"DELETE FROM `tabMemora Learner` WHERE user LIKE %(crowd)s",
-	"DELETE FROM __Auth WHERE doctype = 'User' AND name LIKE %(crowd)s",
-	"DELETE FROM tabUser WHERE name LIKE %(crowd)s",
-)
+LOST_SQL = """
+	SELECT COUNT(*) FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (submission CHAR(32) PATH '$[0]', question VARCHAR(140) PATH '$[1]')) given
+	LEFT JOIN `tabPlayer Review Log` log
+		ON log.season = %(season)s AND log.submission_id = submission AND log.question_id = question
+	LEFT JOIN `tabPlayer Memory Tracker` t
+		ON t.season = %(season)s AND t.player = log.player AND t.question_id = log.question_id AND t.last_review_date >= log.reviewed_at
+	WHERE log.name IS NULL OR (log.kind <> 'Practice' AND t.name IS NULL)"""
+DATES_SQL = """
+	SELECT question_id, next_review_date FROM `tabPlayer Memory Tracker` WHERE season = %s AND player = %s"""
 
 
-@contextmanager
-def prepared(size: int) -> Iterator[tuple[str, Learner, list[Learner]]]:
-	"""Makes the crowd for the block. Yields the season, the learner who was copied, and the copies.
+@dataclass
+class Window:
+	"""What happened between two moments: requests, acknowledged answers, and CPU seconds by kind of process."""
 
-	Redis holds nothing of the crowd.
-	"""
-	with perf_data.prepared() as (season, (model, *_others)):
-		_remove(season)  # a killed run may have left a crowd
-		try:
-			with step(f"Making a crowd of {size:,} learners who have {DUE} questions due and {LATER} later"):
-				learners = _make(season, model, size)
-			yield season, model, learners
-		finally:
-			with step("Removing the crowd"):
-				_remove(season)
+	seconds: float
+	sent: list[Sent]
+	answers: int
+	cpu: dict[str, float]
+
+	@property
+	def cpu_seconds(self) -> float:
+		return sum(self.cpu.values())
 
 
-def _make(season: str, model: Learner, size: int) -> list[Learner]:
-	values = {"prefix": PREFIX, "of": model.user}
-	frappe.db.sql(USERS_SQL.format(size=size), values)
-	frappe.db.sql(SECRETS_SQL.format(size=size), values)
-	frappe.db.commit()
-	learners = [_copy(model, number) for number in range(1, size + 1)]
-	questions = [perf_data.question_id(FIRST + number) for number in range(DUE + LATER)]
-	names = [row_names.tracker_name(model.id, season, question_id) for question_id in questions]
-	rows = sorted([learner.id, learner.user] for learner in learners)
-	for start in range(0, size, COPIED):
-		crowd = json.dumps(rows[start : start + COPIED])
-		frappe.db.sql(LEARNERS_SQL, {"crowd": crowd})
-		frappe.db.sql(RECORDS_SQL, {"crowd": crowd, "names": names, "season": season})
-		frappe.db.commit()
-	return learners
+def measure(arguments: argparse.Namespace) -> Section:
+	pupils = arguments.pupils
+	with crowd_data.prepared(3 * pupils) as (season, _model, learners):
+		log = Log()
+		signed_in = _sign_in(learners, log)
+		with step(f"{NOOPS} no-ops with a session"):
+			noop_cpu = _cpu_of_noops(signed_in[0])
+		with step(f"{pupils} pupils: {RAMP_SECONDS} s until all are there, then {SECONDS} s"):
+			window = asyncio.run(_at_work(signed_in, pupils, log))
+		with step("Looking for each acknowledged answer"):
+			lost = _count_lost(season, log, learners)
+	figures = _figures(window, noop_cpu, pupils, log, lost)
+	return Section(figures, _text(window, figures))
 
 
-def _copy(model: Learner, number: int) -> Learner:
-	user = f"{PREFIX}{number}@example.com"
-	return Learner(row_names.digest(user), user, f"{model.key}-{number}", model.secret, cursor=FIRST)
+# The crowd
 
 
-def _remove(season: str) -> None:
+def _sign_in(learners: list[Learner], log: Log) -> list[Pupil]:
+	parts = urlsplit(site.url())
+	address = (parts.hostname or "", parts.port or 80)
+	pupils = [Pupil(address, one.user, log, Random(f"{SEED}:{one.user}")) for one in learners]
+
+	async def sign_all_in() -> None:
+		turn = asyncio.Semaphore(SIGN_IN_AT_ONCE)
+
+		async def sign_in(pupil: Pupil) -> None:
+			async with turn:
+				await pupil.sign_in(crowd_data.PASSWORD)
+
+		await asyncio.gather(*map(sign_in, pupils))
+
+	with step(f"Signing in {len(pupils)} pupils"):
+		asyncio.run(sign_all_in())
+	return pupils
+
+
+async def _at_work(signed_in: list[Pupil], pupils: int, log: Log) -> Window:
+	"""Keeps so many pupils at work, and measures once all are there. Returns when each has ended what she had begun."""
+	coming, is_over = iter(signed_in), asyncio.Event()
+
+	async def desk(at_seconds: float) -> None:
+		"""One place in the room, which one pupil takes after the other."""
+		await asyncio.sleep(at_seconds)
+		while not is_over.is_set():
+			await next(coming).sit()
+
+	random = Random(SEED)
+	desks = [asyncio.create_task(desk(random.uniform(0, RAMP_SECONDS))) for _ in range(pupils)]
+	await asyncio.sleep(RAMP_SECONDS)
+	begin, before = time.monotonic(), _cpu()
+	await asyncio.sleep(SECONDS)
+	end, after = time.monotonic(), _cpu()
+	is_over.set()
+	await asyncio.gather(*desks)
+	return Window(
+		end - begin,
+		[sent for sent in log.sent if begin <= sent.at < end],
+		sum(begin <= at < end for at, *_rest in log.acknowledged),
+		{kind: after[kind] - before[kind] for kind in KINDS},
+	)
+
+
+# Costs
+
+
+def _cpu() -> dict[str, float]:
+	"""Returns the CPU seconds so far by kind of process."""
+	found = dict.fromkeys(KINDS, 0.0)
+	for path in current_bench().run.glob("*.json"):
+		kind = next((kind for kind in KINDS if path.name.startswith(kind)), None)
+		if kind and (pid := PidFile(path).pid()):
+			found[kind] += accounts.cpu_seconds(pid)
+	return found
+
+
+def _cpu_of_noops(pupil: Pupil) -> float:
+	"""Returns the CPU seconds of one no-op of a signed-in pupil, of all processes."""
+
+	async def send() -> None:
+		for _ in range(NOOPS):
+			if await pupil.call(NOOP) != pupil.user:
+				raise Failure(f"The no-op did not name {pupil.user}")
+
+	asyncio.run(send())  # so that all processes are warm
+	before = _cpu()
+	asyncio.run(send())
+	after = _cpu()
+	return sum(after[kind] - before[kind] for kind in KINDS) / NOOPS
+
+
+# What became of the answers
+
+
+def _count_lost(season: str, log: Log, learners: list[Learner]) -> int:
+	"""Counts acknowledged answers that journal or tracker do not have, and schedules that differ from the tracker."""
+	site.wait_until_folded(season, [learner.id for learner in learners])
 	frappe.db.rollback()
-	for statement in REMOVE_SQL:
-		frappe.db.sql(statement, {"season": season, "crowd": f"{PREFIX}%"})
-		frappe.db.commit()
-	frappe.clear_cache()  # Frappe has cached every user of the crowd by now
+	given = json.dumps([[submission, question] for _at, submission, question in log.acknowledged])
+	((lost,),) = frappe.db.sql(LOST_SQL, {"given": given, "season": season})
+	return int(lost) + sum(_differing(season, learner.id) for learner in learners)
+
+
+def _differing(season: str, learner: str) -> int:
+	"""Counts questions whose date in Redis is not that of the tracker. A schedule that was never loaded counts none."""
+	scores = Schedules().read_all(learner, season)
+	if not scores:
+		return 0
+	dates = {name: site_time.to_epoch(date) for name, date in frappe.db.sql(DATES_SQL, (season, learner))}
+	return sum(scores.get(name) != date for name, date in dates.items())
+
+
+# Figures
+
+
+def _figures(window: Window, noop_cpu: float, pupils: int, log: Log, lost: int) -> dict[str, float]:
+	cpu_a_pupil = window.cpu_seconds / window.seconds / pupils  # of a core
+	figures = {
+		"crowd_pupils": pupils,
+		"crowd_answers": window.answers,
+		"crowd_noop_cpu_ms": noop_cpu * 1000,
+		"crowd_noops_per_answer": window.cpu_seconds / window.answers / noop_cpu,
+		"crowd_pupils_per_core": SHARE_OF_CORES / cpu_a_pupil,
+		"crowd_requests_per_sitting": mean(log.sittings),
+		"crowd_lost": lost,
+		"crowd_unanswered": sum(sent.status != ANSWERED for sent in window.sent),
+	}
+	for kind, ms in _by_kind(window):
+		figures |= {f"crowd_{kind}_p50_ms": percentile(ms, 0.5), f"crowd_{kind}_p99_ms": percentile(ms, 0.99)}
+	for kind, seconds in window.cpu.items():
+		figures[f"crowd_{kind}_cpu_ms_per_answer"] = seconds / window.answers * 1000
+	return {name: round(value, 3) for name, value in figures.items()}
+
+
+def _by_kind(window: Window) -> Iterator[tuple[str, list[float]]]:
+	for kind in sorted({sent.kind for sent in window.sent} - {LOGIN}):
+		yield kind, [sent.ms for sent in window.sent if sent.kind == kind]
+
+
+def _text(window: Window, figures: dict[str, float]) -> str:
+	requests = [["crowd", "requests", "p50 ms", "p99 ms"]]
+	for kind, ms in _by_kind(window):
+		requests.append(
+			[kind, number(len(ms)), number(percentile(ms, 0.5), 1), number(percentile(ms, 0.99), 1)]
+		)
+	costs = [["CPU", "seconds", "ms an answer", "of a no-op"]]
+	noop = figures["crowd_noop_cpu_ms"]
+	for kind, seconds in [*window.cpu.items(), ("in all", window.cpu_seconds)]:
+		cost = seconds / window.answers * 1000
+		costs.append([KINDS.get(kind, kind), number(seconds, 2), number(cost, 2), number(cost / noop, 3)])
+	names = ("noops_per_answer", "pupils_per_core", "requests_per_sitting", "lost", "unanswered")
+	whole = [["crowd", "figure"], *([name, number(figures[f"crowd_{name}"], 3)] for name in names)]
+	return "\n\n".join(table(rows) for rows in (requests, costs, whole))

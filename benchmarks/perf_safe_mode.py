@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import frappe
 
-from benchmarks import open_loop, perf_crowd, site
+from benchmarks import crowd_data, open_loop, site
 from benchmarks.open_loop import Answer
 from benchmarks.perf_data import Learner
 from benchmarks.perf_endpoints import ANSWERS, NOOP, READ, REQUESTS, SUBMIT, Client
@@ -81,7 +81,7 @@ class Load:
 
 
 def measure(arguments: argparse.Namespace) -> Section:
-	with perf_crowd.prepared(SINGLE_READS + SECONDS * sum(RATES)) as (season, model, crowd):
+	with crowd_data.prepared(SINGLE_READS + SECONDS * sum(RATES)) as (season, model, crowd):
 		with _redis_stopped(model), _statistics():
 			with step(f"Reading {SINGLE_READS} times, then no-ops and rejections with one client"):
 				rows = _rows_of_a_read(crowd[:SINGLE_READS])
@@ -250,7 +250,7 @@ def _is_right(kind: str, message: dict[str, Any]) -> bool:
 	if not message["is_degraded"]:
 		return False
 	if kind == READ:
-		return (len(message["questions"]), message["total_due"]) == (SAFE_MODE_LIMIT, perf_crowd.DUE)
+		return (len(message["questions"]), message["total_due"]) == (SAFE_MODE_LIMIT, crowd_data.DUE)
 	return kind != SUBMIT or message["processed"] == ANSWERS
 
 

@@ -117,7 +117,7 @@ class Pupil:
 
 	async def _submit(self, answers: list[dict[str, Any]]) -> None:
 		"""Sends answers until they are acknowledged; two to one question go one after the other."""
-		for batch in _of_different_questions(answers):
+		for batch in of_different_questions(answers):
 			submission, pause = uuid4().hex, FIRST_PAUSE_SECONDS
 			body = {"responses": batch, "submission_id": submission}
 			while (result := await self._try(SUBMIT_REVIEW, "POST", body)) is None:
@@ -176,7 +176,7 @@ class Pupil:
 		return head, found
 
 
-def _of_different_questions(answers: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def of_different_questions(answers: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 	"""Yields the submissions in which outbox.js sends these answers: a submission holds one answer to a question."""
 	batch: dict[str, dict[str, Any]] = {}
 	for answer in answers:
