@@ -149,6 +149,16 @@ def test_errors_of_seasons_have_their_status(web, season, change, status, except
 	assert state.rows("Game Subscription Season") == before
 
 
+def test_a_form_says_who_wrote_a_row(populated, learner):
+	"""The tables have no owner."""
+	for writer in (learner.user, "Administrator"):
+		row = frappe.get_doc("Player Memory Tracker", populated["Player Memory Tracker"])
+		row.run_method("onload")
+		assert (row.owner, row.modified_by) == (writer, writer)
+		frappe.db.set_value("Memora Learner", learner.name, "user", None)
+		frappe.db.commit()
+
+
 # Names
 
 
