@@ -174,34 +174,37 @@ def test_a_batch_whose_reply_is_lost_is_sent_again_as_it_was(pupil, questions):
 	assert pupil.journal() == [(question_id, "Review", 4) for question_id in questions[:6]]
 
 
-@pytest.mark.parametrize(
-	("status", "body"),
-	[
-		(417, '{"exc_type": "ImportError", "exception": "fsrs"}'),
-		(404, '{"exc_type": "DoesNotExistError"}'),
-		(400, '{"exc_type": "UnknownArgument"}'),
-		(400, '{"exc_type": "CSRFTokenError"}'),
-		(502, "<html>Bad Gateway</html>"),
-		(200, "<html>A page of the hotel's network</html>"),
-		(200, "{}"),
-		(413, "<html>Too large</html>"),
-	],
-)
-def test_what_is_no_verdict_leaves_answers_waiting(pupil, questions, status, body):
-	replies = []
+NO_VERDICTS = [
+	(417, '{"exc_type": "ImportError", "exception": "fsrs"}'),
+	(404, '{"exc_type": "DoesNotExistError"}'),
+	(400, '{"exc_type": "UnknownArgument"}'),
+	(400, '{"exc_type": "CSRFTokenError"}'),
+	(502, "<html>Bad Gateway</html>"),
+	(200, "<html>A page of the hotel's network</html>"),
+	(200, "{}"),
+	(413, "<html>Too large</html>"),
+]
+
+
+def test_what_is_no_verdict_leaves_answers_waiting(pupil, questions):
+	said: list[tuple[int, str]] = []
 
 	def reply(route: Route) -> None:
-		replies.append(status)
-		route.fulfill(status=status, body=body) if len(replies) <= 2 else route.continue_()
+		if not said:
+			return route.continue_()
+		status, body = said[-1]
+		route.fulfill(status=status, body=body)
 
 	pupil.page.route(SUBMIT, reply)
 	pupil.open()
 	answer(pupil, questions[:2])
-	pupil.send()
-	expect(pupil.page.locator("#state")).to_have_attribute("data-state", "offline")
-	expect(pupil.state).to_have_text(WAITING.format(2))
-	for _ in range(2):
-		pupil.send()
+	for verdict in NO_VERDICTS:
+		said.append(verdict)
+		with pupil.page.expect_response(SUBMIT):
+			pupil.send()
+		expect(pupil.page.locator("#state")).to_have_attribute("data-state", "offline")
+		expect(pupil.state).to_have_text(WAITING.format(2))
+	said.clear()
 	pupil.has_saved()
 	expect(pupil.page.locator("#aside")).to_be_hidden()
 	assert pupil.journal() == [(question_id, "Review", 4) for question_id in questions[:2]]
