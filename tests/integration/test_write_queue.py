@@ -101,10 +101,10 @@ def test_a_failed_job_of_what_another_has_folded_is_not_retried(worker, manager,
 
 
 def test_a_failed_job_that_alone_holds_its_answers_is_done_again(manager, player, season):
-	"""RQ ends it after a second, in which another one of the same learner keeps it waiting."""
+	"""RQ ends it after three seconds: by then another one of the same learner keeps it waiting."""
 	due = "2026-01-21 04:00:00"
 	response = {"question_id": "q-7", "new_stability": 2.5, "new_next_review_date": due}
-	enqueue("own", player, season, responses=[response], timeout=1)
+	enqueue("own", player, season, responses=[response], timeout=3)
 	with processes.worker(["srs_write"]):
 		with database.learner_lock(player):
 			wait_for(manager, "own", "failed")
