@@ -77,7 +77,7 @@ def _make(season: str, model: Learner, size: int) -> list[Learner]:
 	values = {"prefix": PREFIX, "of": model.user}
 	frappe.db.sql(USERS_SQL.format(size=size), values)
 	frappe.db.sql(SECRETS_SQL.format(size=size), values)
-	frappe.db.commit()
+	frappe.db.commit()  # no request of Frappe's would, and the web server has to see the users
 	learners = [_copy(model, number) for number in range(1, size + 1)]
 	questions = [perf_data.question_id(FIRST + number) for number in range(DUE + LATER)]
 	names = [row_names.tracker_name(model.id, season, question_id) for question_id in questions]
@@ -86,7 +86,7 @@ def _make(season: str, model: Learner, size: int) -> list[Learner]:
 		crowd = json.dumps(rows[start : start + COPIED])
 		frappe.db.sql(LEARNERS_SQL, {"crowd": crowd})
 		frappe.db.sql(RECORDS_SQL, {"crowd": crowd, "names": names, "season": season})
-		frappe.db.commit()
+		frappe.db.commit()  # so that a part of the crowd is no large transaction
 	return learners
 
 
@@ -96,8 +96,8 @@ def _copy(model: Learner, number: int) -> Learner:
 
 
 def _remove(season: str) -> None:
-	frappe.db.rollback()
+	frappe.db.rollback()  # ends what a run that broke off has begun
 	for statement in REMOVE_SQL:
 		frappe.db.sql(statement, {"season": season, "crowd": f"{PREFIX}%"})
-		frappe.db.commit()
+		frappe.db.commit()  # each for itself: workers lock these tables meanwhile
 	frappe.clear_cache()  # Frappe has cached every user of the crowd by now

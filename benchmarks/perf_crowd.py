@@ -34,13 +34,8 @@ SEED = 20261128
 NOOPS, NOOP = 300, "frappe.auth.get_logged_user"
 SIGN_IN_AT_ONCE = 4
 SHARE_OF_CORES = 0.7  # that pupils may take
-FOLDED_SECONDS = 60
-KINDS = {
-	"web": "web",
-	"mariadb": "MariaDB",
-	"redis": "Redis",
-	"worker": "workers",
-}  # by how the process is named
+# By how the process is named
+KINDS = {"web": "web", "mariadb": "MariaDB", "redis": "Redis", "worker": "workers"}
 
 LOST_SQL = """
 	SELECT COUNT(*) FROM JSON_TABLE(%(given)s, '$[*]' COLUMNS (submission CHAR(32) PATH '$[0]', question VARCHAR(140) PATH '$[1]')) given
