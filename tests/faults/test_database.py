@@ -41,10 +41,11 @@ SEEN_SQL = """
 FULL_FILE_BYTES = 72 * 1024**2  # more than any other file of the fault bench's MariaDB: its log has 64 MB
 FILL_SQL = """
 	INSERT INTO `tab{doctype}` (name, _liked_by, _comments)
-	SELECT CONCAT('{prefix}', MD5(UUID())), 'filler', REPEAT('x', {size}) FROM seq_1_to_{rows}"""
+	SELECT MD5(UUID()), 'filler', REPEAT('x', {size}) FROM seq_1_to_{rows}"""
 EMPTY_SQL = "DELETE FROM `tab{doctype}` WHERE _liked_by = 'filler'"
 FULL_PAGES = 100  # without room for a row, hit one after the other at random: then hardly a page has room
 PAGEFUL_BYTES = 7000  # two of them fill a page of InnoDB
+PAGE_ROWS = 100  # more rows of submissions than one page has place for
 TABLE_FULL = 1114
 _serial, _questions = count(1), count()
 
@@ -239,21 +240,17 @@ def test_a_server_that_is_read_only(stage, client, submission, question, no_work
 
 
 @contextmanager
-def full(stage: Stage, doctype: str, prefix: str = "") -> Iterator[None]:
-	"""A table's file may not grow, by a limit of the system's.
-
-	It has no place for a row whose name begins with `prefix`: InnoDB keeps rows in the order of their names, and the page that would
-	take it is full. Without `prefix` hardly any page has a place.
-	"""
+def full(stage: Stage, doctype: str) -> Iterator[None]:
+	"""A table's file may not grow, by a limit of the system's, and hardly any of its pages has a place for one more row."""
 	pid, file = stage.servers["mariadb"].pid, f"tab{doctype.replace(' ', '@0020')}.ibd"
 	(path,) = stage.bench.mariadb_data.glob(f"*/{file}")
 	before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
 	try:
 		while path.stat().st_size < FULL_FILE_BYTES:
-			stage.sql(FILL_SQL.format(doctype=doctype, prefix="", size=PAGEFUL_BYTES, rows=2000))
+			stage.sql(FILL_SQL.format(doctype=doctype, size=PAGEFUL_BYTES, rows=2000))
 		resource.prlimit(pid, resource.RLIMIT_FSIZE, (path.stat().st_size, before[1]))
-		for size in (1,) if prefix else (PAGEFUL_BYTES, 500, 1):
-			fill_up(stage, FILL_SQL.format(doctype=doctype, prefix=prefix, size=size, rows=1))
+		for size in (PAGEFUL_BYTES, 500, 1):
+			fill_up(stage, FILL_SQL.format(doctype=doctype, size=size, rows=1))
 		yield
 	finally:
 		resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
@@ -274,21 +271,25 @@ def fill_up(stage: Stage, statement: str) -> None:
 		cursor.execute("COMMIT")
 
 
-def test_no_room_for_a_submission(stage, client, submission, question):
-	with full(stage, "Review Outbox", prefix=client.name):
-		refused(client.submit(submission, question), "JournalUnavailable")
+def test_no_room_for_a_submission(stage, client, submission, question, no_worker):
+	with full(stage, "Review Outbox"):
+		for last in (f"{submission}-{n}" for n in range(PAGE_ROWS)):
+			response = client.submit(last, question)
+			if response.status_code != 200:
+				break  # until then her rows, which are neighbours, took the last places of their page
+		refused(response, "JournalUnavailable")
 		assert client.request("GET", READ).status_code == 200
-	assert stage.sql(STORED_SQL, submission) == [(0,)]
-	assert client.submit(submission, question).json()["message"]["status"] == "success"
+	assert stage.sql(STORED_SQL, last) == [(0,)]
+	assert client.submit(last, question).json()["message"]["status"] == "success"
 
 
 def test_no_room_for_a_fold(stage, client, submission, question, no_worker):
 	with full(stage, "Activity Count"):
-		for last in (f"{submission}-{n}" for n in range(3)):
+		for last in (f"{submission}-{n}" for n in range(5)):
 			assert client.submit(last, question).status_code == 200
 			with suppress(pytest.fail.Exception):  # the fold's row has found a last place
 				no_fold(stage, str(TABLE_FULL))
 				break
 		else:
-			pytest.fail("three folds have found room")
+			pytest.fail("each fold has found room")
 	assert folded(stage, last)

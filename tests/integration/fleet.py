@@ -103,12 +103,17 @@ def submit(questions: list[str]) -> str:
 	return player
 
 
+def forget_counts() -> None:
+	incidents._counts.clear()
+
+
 def write_counts() -> None:
 	incidents.write_counts()
 
 
 ACTIONS = {
-	action.__name__: action for action in (admit_many, admit, read, fail_to_write, submit, write_counts)
+	action.__name__: action
+	for action in (admit_many, admit, read, fail_to_write, submit, forget_counts, write_counts)
 }
 
 

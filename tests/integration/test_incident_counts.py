@@ -31,6 +31,16 @@ def test_counts_are_written_down_every_few_seconds(monkeypatch):
 	assert counts == [(1, 2), (4, 8)]
 
 
+def test_counts_wait_for_their_incident():
+	"""Whoever meets an outage first may count before another process has noted it."""
+	incidents.count(1, 2)
+	incidents.write_counts()
+	incidents.open_incident("gone")
+	incidents.write_counts()
+	incidents.write_counts()
+	assert (the_incident().requests_served, the_incident().requests_limited) == (1, 2)
+
+
 def test_to_be_told_of_an_incident_is_not_to_meet_it():
 	"""Its `modified` says when somebody met it last."""
 	incidents.open_incident("gone")

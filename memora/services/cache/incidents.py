@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
 
 import frappe
 from frappe import _
@@ -48,6 +50,11 @@ class _Counts:
 			self.served = self.limited = 0
 			self.due_at = time.monotonic() + COUNT_SECONDS
 		return taken if any(taken.values()) else None
+
+	def put_back(self, taken: dict[str, int]) -> None:
+		with self.lock:
+			self.served += taken["served"]
+			self.limited += taken["limited"]
 
 
 _counts: dict[str, _Counts] = {}
@@ -89,10 +96,11 @@ def count(served: int, limited: int) -> None:
 
 
 def write_counts() -> None:
-	"""Writes down what this process has counted. Never raises."""
+	"""Writes down what this process has counted. Keeps what can't be written yet: others may still be noting the incident. Never raises."""
 	counts = _counts.get(frappe.local.site)
-	if taken := counts and counts.take():
-		_try(lambda: incident_rows.add_counts(taken))
+	taken = counts.take() if counts else None
+	if counts and taken and not _try(partial(incident_rows.add_counts, taken)):
+		counts.put_back(taken)
 
 
 @alerts.in_error_log()
@@ -129,8 +137,9 @@ def _summary(incident: frappe._dict) -> str:
 	)
 
 
-def _try(action: Callable[[], None]) -> None:
+def _try(action: Callable[[], Any]) -> Any:
+	"""Returns what the action returns; None if it fails."""
 	try:
-		action()
+		return action()
 	except failures.ERRORS as error:
 		frappe.logger("memora").error(f"an incident could not be written down: {error}")

@@ -112,10 +112,10 @@ def close_incidents(now: datetime, met_before: datetime | None = None) -> None:
 		cursor.execute(CLOSE_SQL, {"now": now, "met_before": met_before})
 
 
-def add_counts(counts: dict[str, int]) -> None:
-	"""Adds {served, limited} to the latest incident. Raises failures.ERRORS."""
+def add_counts(counts: dict[str, int]) -> bool:
+	"""Adds {served, limited} to the latest incident. Says whether there is one. Raises failures.ERRORS."""
 	with _cursor() as cursor:
-		cursor.execute(COUNT_SQL, counts)
+		return bool(cursor.execute(COUNT_SQL, counts))
 
 
 @contextmanager
