@@ -50,8 +50,11 @@ def test_managers_are_told_how_many_dates_an_earlier_end_moves(manager, player, 
 
 
 def test_managers_are_told_how_many_dates_lie_on_the_old_last_day(manager, player, season):
-	make_future(player, season, in_days=300)
-	later = str(today() + timedelta(days=400))
+	last = frappe.db.get_value(
+		DOCTYPE, season, "end_date"
+	)  # of the calendar; a learning day begins later than its date
+	make_future(player, season, in_days=(last - today()).days)
+	later = str(last + timedelta(days=100))
 	found = message(manager.get(f"{API}preview_end_date", season=season, end_date=later))
 	assert found["records"] == 4
 	assert "Dates on the old last day" in found["message"]

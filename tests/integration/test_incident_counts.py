@@ -7,9 +7,12 @@ import pytest
 
 from memora.services.cache import incidents
 from memora.services.cache.incidents import FLAP_SECONDS
+from tests.integration import fleet as members
 from tests.integration import state
 from tests.integration.connections import in_other_connection
 from tests.integration.factories import site_now
+from tests.integration.fleet import CONNECTIONS, PROCESSES
+from tests.integration.waiting import wait_until
 
 INCIDENT = "Safe Mode Incident"
 
@@ -39,6 +42,17 @@ def test_counts_wait_for_their_incident():
 	incidents.write_counts()
 	incidents.write_counts()
 	assert (the_incident().requests_served, the_incident().requests_limited) == (1, 2)
+
+
+def test_counts_of_many_connections_add_up(fleet, player):
+	fleet.run(members.forget_counts)  # of tests before
+	fleet.run(members.read, player=player)
+
+	def written() -> tuple[int, int]:
+		fleet.run(members.write_counts)  # keeps what it can't write, while others write
+		return the_incident().requests_served, the_incident().requests_limited
+
+	wait_until(lambda: written() == (1, PROCESSES * CONNECTIONS - 1), "all counts")
 
 
 def test_to_be_told_of_an_incident_is_not_to_meet_it():

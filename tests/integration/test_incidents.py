@@ -194,17 +194,6 @@ def test_what_was_counted_last_is_written_when_it_ends(proxy, impatient, player)
 	assert (incident.requests_served, incident.requests_limited) == (1, 5)
 
 
-def test_counts_of_many_connections_add_up(fleet, player):
-	fleet.run(members.forget_counts)  # of tests before
-	fleet.run(members.read, player=player)
-
-	def written() -> tuple[int, int]:
-		fleet.run(members.write_counts)  # keeps what it can't write, while others write
-		return the_incident().requests_served, the_incident().requests_limited
-
-	wait_until(lambda: written() == (1, PROCESSES * CONNECTIONS - 1), "all counts")
-
-
 # Told
 
 

@@ -64,4 +64,4 @@ def enqueue(name: str, player: str, season: str, **arguments: Any) -> None:
 
 
 def wait_for(client: Client, name: str, status: str) -> None:
-	wait_until(lambda: statuses(client).get(name) == status, f"{name} to be {status}")
+	wait_until(lambda: statuses(client).get(name) == status, f"{name} to be {status}", 60)
