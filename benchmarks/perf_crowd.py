@@ -159,7 +159,7 @@ def _cpu_of_noops(pupil: Pupil) -> float:
 def _count_lost(season: str, log: Log, learners: list[Learner]) -> int:
 	"""Counts acknowledged answers that journal or tracker do not have, and schedules that differ from the tracker."""
 	site.wait_until_folded(season, [learner.id for learner in learners])
-	frappe.db.rollback()
+	frappe.db.rollback()  # the counts must see what was written meanwhile
 	given = json.dumps([[submission, question] for _at, submission, question in log.acknowledged])
 	((lost,),) = frappe.db.sql(LOST_SQL, {"given": given, "season": season})
 	return int(lost) + sum(_differing(season, learner.id) for learner in learners)

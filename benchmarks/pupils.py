@@ -51,7 +51,7 @@ class Log:
 
 
 class Pupil:
-	"""One pupil in a browser of her own. `address` is the web server's, `host` the name of the site."""
+	"""One pupil in a browser of her own. `address` is the web server's."""
 
 	def __init__(self, address: tuple[str, int], user: str, log: Log, random: Random) -> None:
 		self.address, self.user, self.log, self.random = address, user, log, random
@@ -118,11 +118,9 @@ class Pupil:
 	async def _submit(self, answers: list[dict[str, Any]]) -> None:
 		"""Sends answers until they are acknowledged; two to one question go one after the other."""
 		for batch in of_different_questions(answers):
-			submission, pause = uuid4().hex, FIRST_PAUSE_SECONDS
+			submission = uuid4().hex
 			body = {"responses": batch, "submission_id": submission}
-			while (result := await self._try(SUBMIT_REVIEW, "POST", body)) is None:
-				await asyncio.sleep(pause)
-				pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+			result = await self._until_answered(SUBMIT_REVIEW, "POST", body)
 			rejected = {one["question_id"] for one in result["rejected"]}
 			now = time.monotonic()
 			self.log.acknowledged += [
@@ -133,8 +131,14 @@ class Pupil:
 
 	async def _get(self, method: str, **arguments: Any) -> dict[str, Any]:
 		query = "&".join(f"{name}={value}" for name, value in {**arguments, "preview": 1}.items())
+		return await self._until_answered(method, "GET", None, f"?{query}")
+
+	async def _until_answered(
+		self, method: str, verb: str, body: dict[str, Any] | None, query: str = ""
+	) -> dict[str, Any]:
+		"""Calls an endpoint, after longer and longer pauses, until the status is 200. Returns its result."""
 		pause = FIRST_PAUSE_SECONDS
-		while (result := await self._try(method, "GET", None, f"?{query}")) is None:
+		while (result := await self._try(method, verb, body, query)) is None:
 			await asyncio.sleep(pause)
 			pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 		return result

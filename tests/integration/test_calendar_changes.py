@@ -50,9 +50,8 @@ def test_managers_are_told_how_many_dates_an_earlier_end_moves(manager, player, 
 
 
 def test_managers_are_told_how_many_dates_lie_on_the_old_last_day(manager, player, season):
-	last = frappe.db.get_value(
-		DOCTYPE, season, "end_date"
-	)  # of the calendar; a learning day begins later than its date
+	# a date of the calendar, while today() is a learning day's, which begins later
+	last = frappe.db.get_value(DOCTYPE, season, "end_date")
 	make_future(player, season, in_days=(last - today()).days)
 	later = str(last + timedelta(days=100))
 	found = message(manager.get(f"{API}preview_end_date", season=season, end_date=later))

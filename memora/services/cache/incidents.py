@@ -51,10 +51,12 @@ class _Counts:
 			self.due_at = time.monotonic() + COUNT_SECONDS
 		return taken if any(taken.values()) else None
 
-	def put_back(self, taken: dict[str, int]) -> None:
+	def add(self, served: int, limited: int) -> bool:
+		"""Says whether the counts are due to be written down."""
 		with self.lock:
-			self.served += taken["served"]
-			self.limited += taken["limited"]
+			self.served += served
+			self.limited += limited
+			return time.monotonic() >= self.due_at
 
 
 _counts: dict[str, _Counts] = {}
@@ -86,21 +88,19 @@ def get_open() -> OpenIncident | None:
 
 def count(served: int, limited: int) -> None:
 	"""Adds to the requests of the latest incident. A process writes its counts down every COUNT_SECONDS."""
-	counts = _counts.setdefault(frappe.local.site, _Counts())
-	with counts.lock:
-		counts.served += served
-		counts.limited += limited
-		is_due = time.monotonic() >= counts.due_at
-	if is_due:
+	if _counts.setdefault(frappe.local.site, _Counts()).add(served, limited):
 		write_counts()
 
 
 def write_counts() -> None:
-	"""Writes down what this process has counted. Keeps what can't be written yet: others may still be noting the incident. Never raises."""
-	counts = _counts.get(frappe.local.site)
-	taken = counts.take() if counts else None
-	if counts and taken and not _try(partial(incident_rows.add_counts, taken)):
-		counts.put_back(taken)
+	"""Writes down what this process has counted. Never raises.
+
+	Keeps what can't be written yet: others may still be noting the incident.
+	"""
+	if not (counts := _counts.get(frappe.local.site)) or not (taken := counts.take()):
+		return
+	if not _try(partial(incident_rows.add_counts, taken)):
+		counts.add(**taken)
 
 
 @alerts.in_error_log()
